@@ -1,0 +1,219 @@
+//! What can go wrong, as data: the cause with its values and the exit code. The sentences stand in `render/lang`.
+
+use std::path::PathBuf;
+
+use crate::problem::Finding;
+
+/// The result of everything that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why nslab did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{self:?}")]
+pub enum Error {
+    /// A topology file does not describe a lab; every finding at once.
+    Topology {
+        /// The file, or the built-in's name.
+        file: String,
+        /// Its text, to quote lines from.
+        text: String,
+        /// What is wrong, in the order of the file.
+        findings: Vec<Finding>,
+    },
+    /// A file cannot be read as a topology.
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        why: FileFault,
+    },
+    /// A word on the command line that names nothing.
+    Unknown {
+        /// What it should name.
+        what: Thing,
+        /// What was typed.
+        word: String,
+        /// Names close to it, or everything it could be.
+        candidates: Vec<String>,
+    },
+    /// A word on the command line that names several things.
+    Ambiguous {
+        /// What it should name.
+        what: Thing,
+        /// What was typed; empty where nothing was.
+        word: String,
+        /// Everything it could be.
+        candidates: Vec<String>,
+    },
+    /// Not a name: the characters or the length are wrong.
+    BadName {
+        /// What it should name.
+        what: Thing,
+        /// What was typed.
+        word: String,
+        /// What is wrong with it.
+        fault: crate::name::NameFault,
+    },
+    /// The caller lacks the rights.
+    NotRoot {
+        /// What would work, as typed after `sudo`.
+        command: String,
+    },
+    /// This machine cannot: a kernel feature or a limit.
+    Machine(Limit),
+    /// An operation on the kernel failed; what was done is undone.
+    Kernel(KernelError),
+    /// Somebody holds the lab's lock.
+    Busy {
+        /// The lab, or none for the whole of `/run/nslab`.
+        lab: Option<String>,
+        /// The holder: its pid and command line, where they can be seen.
+        holder: Option<(i32, String)>,
+    },
+    /// Something of that name is there and is not nslab's.
+    Conflict {
+        /// A path or an interface.
+        what: String,
+    },
+    /// A file or directory of nslab's own is not as nslab made it: a link, or another owner.
+    Tampered(PathBuf),
+    /// The lab's journal cannot be read, or a newer nslab wrote it.
+    Journal {
+        /// The lab.
+        lab: String,
+        /// What is wrong with it.
+        why: JournalFault,
+    },
+    /// Not everything could be removed.
+    Left(Vec<Left>),
+    /// A signal arrived; what was done is undone.
+    Signal(i32),
+    /// A command to run in a node cannot be executed (126) or was not found (127).
+    Command {
+        /// The command.
+        command: String,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// Two options that exclude each other, or a value out of range.
+    Usage(Usage),
+}
+
+/// A kind of thing with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Thing {
+    Lab,
+    Topology,
+    Node,
+    Host,
+    Container,
+    Interface,
+    Network,
+}
+
+/// Why a file cannot be read as a topology.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileFault {
+    /// The system refused, with its error number; the user who asked, where that is not root.
+    Read {
+        /// `errno`.
+        errno: i32,
+        /// Whose rights were used.
+        user: Option<u32>,
+    },
+    /// No regular file.
+    NotAFile,
+    /// Longer than the limit, in bytes.
+    TooLong(u64),
+    /// Not UTF-8 text, or with NUL bytes.
+    NotText,
+    /// It cannot be written, with the error number.
+    Write(i32),
+}
+
+/// What this machine lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Limit {
+    /// The kernel has no support for it: what, and its configuration symbol.
+    Feature(&'static str, &'static str),
+    /// A limit of the kernel is reached: its name as `sysctl` shows it.
+    Sysctl(&'static str),
+    /// Too few file descriptors (`RLIMIT_NOFILE`).
+    OpenFiles,
+    /// A capability is missing.
+    Capability(&'static str),
+    /// The user namespace has no mount namespace of its own.
+    MountNamespace,
+    /// No space left under this path.
+    Space(PathBuf),
+    /// Memory ran out.
+    Memory,
+}
+
+/// An operation on the kernel that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelError {
+    /// The node it was for, where there is one.
+    pub node: Option<String>,
+    /// What was tried: an `ip` line, or a system call with its object.
+    pub tried: String,
+    /// The system's error number.
+    pub errno: i32,
+    /// The kernel's own sentence (extended ack), where it gave one.
+    pub said: Option<String>,
+}
+
+/// What is wrong with a journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JournalFault {
+    /// It is damaged.
+    Damaged,
+    /// Another nslab wrote it: its format, and its version.
+    Newer(u32, String),
+}
+
+/// Something that could not be removed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Left {
+    /// A process: its pid and command line.
+    Process(i32, String),
+    /// A path: why, as an error number.
+    Path(PathBuf, i32),
+    /// A borrowed thing that a damaged journal no longer describes.
+    Borrowed(String),
+}
+
+/// A wrong use of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Usage {
+    /// A question must be answered but nobody is there to ask: the flag that answers it.
+    NeedsAnswer(&'static str),
+    /// The lab is not up.
+    NotUp(String),
+    /// A lab of that name is up from another topology: the name, and the topology it came from.
+    OtherTopology(String, String),
+    /// Anything else: the option, and what it takes.
+    Option(&'static str, &'static str),
+}
+
+impl Error {
+    /// The process exit code; `docs/exit-codes.md` lists them.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Topology { .. }
+            | Self::File { .. }
+            | Self::Unknown { .. }
+            | Self::Ambiguous { .. }
+            | Self::BadName { .. }
+            | Self::Usage(_) => 2,
+            Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
+            Self::Kernel(_) => 1,
+            Self::Busy { .. } | Self::Conflict { .. } => 4,
+            Self::Journal { .. } | Self::Left(_) => 5,
+            Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),
+            Self::Command { errno, .. } => if *errno == libc::ENOENT { 127 } else { 126 },
+        }
+    }
+}

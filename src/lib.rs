@@ -1,0 +1,10 @@
+//! nslab rehearses a networking lab of hosts with containers on network namespaces.
+//!
+//! A topology file becomes a [`topology::Topology`], that a [`plan::State`] of facts; `up` and `down` are differences
+//! between states, applied to the kernel.
+
+pub mod error;
+pub mod name;
+pub mod plan;
+pub mod problem;
+pub mod topology;

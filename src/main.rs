@@ -1,0 +1,3 @@
+//! The `nslab` command.
+
+fn main() {}

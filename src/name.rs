@@ -1,0 +1,200 @@
+//! Names that are valid by construction.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a text is not a name of its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameFault {
+    /// The text is empty.
+    Empty,
+    /// The text has `len` characters where at most `max` fit.
+    TooLong {
+        /// Characters given.
+        len: usize,
+        /// Characters allowed.
+        max: usize,
+    },
+    /// A character outside `a-z 0-9 _ -`, or a first one that is no letter.
+    Character(char),
+    /// A word that Linux or nslab keeps for itself.
+    Reserved,
+}
+
+/// Checks `^[a-z][a-z0-9_-]*$` and the length.
+fn check(text: &str, max: usize, reserved: &[&str]) -> Result<(), NameFault> {
+    let first = text.chars().next().ok_or(NameFault::Empty)?;
+    if !first.is_ascii_lowercase() {
+        return Err(NameFault::Character(first));
+    }
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if let Some(c) = text.chars().find(|&c| !allowed(c)) {
+        return Err(NameFault::Character(c));
+    }
+    if text.len() > max {
+        return Err(NameFault::TooLong { len: text.len(), max });
+    }
+    if reserved.contains(&text) {
+        return Err(NameFault::Reserved);
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $max:expr, $reserved:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(String);
+
+        impl $type {
+            /// Longest name of this kind, in bytes.
+            pub const MAX: usize = $max;
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameFault;
+            fn from_str(text: &str) -> Result<Self, NameFault> {
+                check(text, $max, $reserved).map(|()| Self(text.to_owned()))
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse().map_err(|fault| format!("{text:?}: {fault:?}"))
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name!(
+    /// The name of a network interface: at most 15 bytes (`IFNAMSIZ` - 1, `linux/if.h`).
+    ///
+    /// `all` and `default` are directories of `/proc/sys/net/ipv4/conf`; `lo` is in every namespace already.
+    IfName, 15, &["all", "default", "lo"]
+);
+name!(
+    /// The name of a host, a container or a network.
+    NodeName, 31, &[]
+);
+name!(
+    /// The name of a lab.
+    LabName, 31, &[]
+);
+
+impl IfName {
+    /// The loopback interface, which every namespace is born with.
+    pub fn loopback() -> Self {
+        Self("lo".to_owned())
+    }
+
+    /// A name that the kernel reported, which need not be one that nslab would accept from a file.
+    pub fn observed(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// An address that a NIC may have: not multicast, not all zero.
+    pub fn is_unicast(self) -> bool {
+        self.0[0] & 1 == 0 && self.0 != [0; 6]
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        f.pad(&format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"))
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Mac {
+    type Err = ();
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut bytes = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().ok_or(())?;
+            if part.len() != 2 || !part.bytes().all(|b| b.is_ascii_hexdigit()) {
+                return Err(());
+            }
+            *byte = u8::from_str_radix(part, 16).map_err(|_| ())?;
+        }
+        if parts.next().is_some() { Err(()) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| format!("{text:?} is no MAC address"))
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> String {
+        mac.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_refused_with_its_fault() {
+        assert_eq!("".parse::<NodeName>(), Err(NameFault::Empty));
+        assert_eq!("../x".parse::<NodeName>(), Err(NameFault::Character('.')));
+        assert_eq!("a/b".parse::<NodeName>(), Err(NameFault::Character('/')));
+        assert_eq!("-rf".parse::<NodeName>(), Err(NameFault::Character('-')));
+        assert_eq!("x%d".parse::<IfName>(), Err(NameFault::Character('%')));
+        assert_eq!("router-uplink-01".parse::<IfName>(), Err(NameFault::TooLong { len: 16, max: 15 }));
+        assert_eq!("lo".parse::<IfName>(), Err(NameFault::Reserved));
+    }
+
+    #[test]
+    fn a_mac_address_reads_as_it_prints() {
+        let mac = Mac([2, 0, 1, 0xab, 0, 9]);
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        assert!("02:00:01:ab:00".parse::<Mac>().is_err());
+        assert!("02:00:01:ab:00:9".parse::<Mac>().is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! Facts, and the one planner: describe, then subtract.
+
+pub mod compile;
+pub mod diff;
+pub mod fact;
+pub mod link;
+
+pub use compile::compile;
+pub use diff::diff;
+pub use fact::{Key, MAIN_TABLE, NodeId, Ns, Op, Plan, Port, RouteTo, State, Sysctl, Value};
+pub use link::Link;

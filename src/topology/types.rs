@@ -1,0 +1,196 @@
+//! What a topology file describes, after every name, address and reference in it was checked.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{IfName, LabName, Mac, NodeName};
+
+/// A whole lab as described: networks, hosts, their containers.
+///
+/// Names are unique in their list and references resolve; `topology::parse` sees to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topology {
+    /// The name of the lab, unless `--name` says otherwise.
+    pub name: LabName,
+    /// One line on what the topology teaches.
+    pub summary: Option<String>,
+    /// The L2 segments between hosts.
+    pub networks: Vec<Network>,
+    /// The hosts, in the order of the file.
+    pub hosts: Vec<Host>,
+    /// The number that the next new host gets; numbers are never reused while a lab lives.
+    pub next_host: u16,
+}
+
+/// An L2 segment between hosts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Unique among networks and hosts.
+    pub name: NodeName,
+    /// A switch was asked for even where a wire would do.
+    pub switch: bool,
+    /// What the switch does with frames for MAC addresses that are not a NIC's own.
+    pub promiscuous: Promiscuous,
+    /// Bytes of payload per frame; 1500 where the file says nothing.
+    pub mtu: Option<u32>,
+}
+
+/// `VirtualBox`'s promiscuous mode of an adapter on an internal network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Promiscuous {
+    /// Every frame is delivered, as a real switch floods and learns.
+    #[default]
+    Allow,
+    /// Unicast reaches only the NIC that owns the address; `VirtualBox`'s default.
+    Deny,
+}
+
+/// A machine of the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Unique among hosts and networks.
+    pub name: NodeName,
+    /// Its number in MAC addresses, from 1.
+    pub number: u16,
+    /// Forwards packets of both families.
+    pub forwarding: bool,
+    /// Its network cards.
+    pub nics: Vec<Nic>,
+    /// Its bridges.
+    pub bridges: Vec<Bridge>,
+    /// Default gateways, one per family at most.
+    pub gateways: Vec<IpAddr>,
+    /// Further routes.
+    pub routes: Vec<Route>,
+    /// Its containers, in the order of the file, `count:` expanded.
+    pub containers: Vec<Container>,
+    /// The number that the next new container gets.
+    pub next_container: u16,
+}
+
+/// A container of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Unique on its host.
+    pub name: NodeName,
+    /// Its number in MAC addresses, from 1.
+    pub number: u16,
+    /// Forwards packets of both families.
+    pub forwarding: bool,
+    /// Its network cards, each one end of a veth pair with the host.
+    pub nics: Vec<Nic>,
+    /// Default gateways, one per family at most.
+    pub gateways: Vec<IpAddr>,
+    /// Further routes.
+    pub routes: Vec<Route>,
+}
+
+/// A network card of a host or a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nic {
+    /// Its interface name, unique in its node.
+    pub name: IfName,
+    /// Its number in MAC addresses, from 0 in the order of the file.
+    pub number: u8,
+    /// What it is plugged into.
+    pub attach: Attach,
+    /// Its addresses with their prefixes.
+    pub addresses: Vec<IpNet>,
+    /// Its MAC address, where the file overrides nslab's own.
+    pub mac: Option<Mac>,
+    /// Bytes of payload per frame, where the file overrides the network's or bridge's.
+    pub mtu: Option<u32>,
+    /// Administratively up.
+    pub up: bool,
+}
+
+/// What a NIC is plugged into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Attach {
+    /// A host's NIC on a network between hosts.
+    Network(NodeName),
+    /// A container's NIC: a veth whose other end is in the host.
+    Host(HostEnd),
+}
+
+/// The host's end of a container's veth pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEnd {
+    /// Its interface name in the host; `veth-CONTAINER` unless the file says otherwise.
+    pub name: IfName,
+    /// The bridge that it is a port of, if any.
+    pub bridge: Option<IfName>,
+    /// Its addresses with their prefixes; none on a bridge's port.
+    pub addresses: Vec<IpNet>,
+    /// Its MAC address, where the file overrides nslab's own.
+    pub mac: Option<Mac>,
+}
+
+/// A bridge of a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bridge {
+    /// Its interface name, unique in its host.
+    pub name: IfName,
+    /// Its number in MAC addresses, from 0 in the order of the file.
+    pub number: u8,
+    /// The host's NICs that are its ports; containers name their bridge themselves.
+    pub ports: Vec<IfName>,
+    /// The host's own addresses on the bridge.
+    pub addresses: Vec<IpNet>,
+    /// Its MAC address, where the file overrides nslab's own.
+    pub mac: Option<Mac>,
+    /// Bytes of payload per frame.
+    pub mtu: Option<u32>,
+    /// Runs the spanning tree protocol.
+    pub stp: bool,
+    /// Administratively up.
+    pub up: bool,
+}
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Destination; host bits are zero.
+    pub to: IpNet,
+    /// Where packets go.
+    pub hop: Hop,
+}
+
+/// Where a route sends packets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Hop {
+    /// To a router that an on-link prefix of the node reaches.
+    Via(IpAddr),
+    /// Straight onto an interface.
+    Dev(IfName),
+    /// Nowhere, in silence.
+    Blackhole,
+}
+
+impl Topology {
+    /// The host of that name.
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name.as_str() == name)
+    }
+
+    /// Every end of a network: the host and its NIC, in the order of the file.
+    pub fn ends<'a>(&'a self, network: &'a NodeName) -> impl Iterator<Item = (&'a Host, &'a Nic)> {
+        self.hosts.iter().flat_map(move |host| {
+            let here = move |nic: &&Nic| matches!(&nic.attach, Attach::Network(name) if name == network);
+            host.nics.iter().filter(here).map(move |nic| (host, nic))
+        })
+    }
+
+    /// A network is a plain veth wire only with two ends, no wish for a switch and nothing to filter.
+    pub fn is_wire(&self, network: &Network) -> bool {
+        !network.switch && network.promiscuous == Promiscuous::Allow && self.ends(&network.name).count() == 2
+    }
+
+    /// How many containers all hosts have together.
+    pub fn containers(&self) -> usize {
+        self.hosts.iter().map(|host| host.containers.len()).sum()
+    }
+}
