@@ -213,7 +213,13 @@ impl Error {
             Self::Busy { .. } | Self::Conflict { .. } => 4,
             Self::Journal { .. } | Self::Left(_) => 5,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),
-            Self::Command { errno, .. } => if *errno == libc::ENOENT { 127 } else { 126 },
+            Self::Command { errno, .. } => {
+                if *errno == libc::ENOENT {
+                    127
+                } else {
+                    126
+                }
+            }
         }
     }
 }

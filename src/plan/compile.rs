@@ -1,9 +1,222 @@
 //! From the described lab to the facts that make it.
 
-use super::fact::State;
-use crate::topology::Topology;
+use std::net::IpAddr;
 
-/// Every fact of the lab.
-pub fn compile(_topology: &Topology) -> State {
-    State::new()
+use ipnet::IpNet;
+
+use super::fact::{Key, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
+use super::link::Link;
+use crate::name::{IfName, Mac, NodeName};
+use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology, mac};
+
+/// Every fact of the lab. Total: what could go wrong was refused when the file was read.
+pub fn compile(topology: &Topology) -> State {
+    let mut facts = Facts { topology, state: State::new() };
+    for network in &topology.networks {
+        facts.network(network);
+    }
+    for host in &topology.hosts {
+        facts.host(host);
+    }
+    facts.state
+}
+
+/// The state being written down.
+struct Facts<'a> {
+    topology: &'a Topology,
+    state: State,
+}
+
+impl Facts<'_> {
+    fn say(&mut self, key: Key, value: Value) {
+        self.state.insert(key, value);
+    }
+
+    fn so(&mut self, key: Key) {
+        self.say(key, Value::Present);
+    }
+
+    fn namespace(&mut self, node: NodeId) -> Ns {
+        let ns = Ns::Node(node);
+        self.so(Key::Netns(ns.clone()));
+        self.so(Key::Up(Port { ns: ns.clone(), dev: IfName::loopback() }));
+        ns
+    }
+
+    /// Forwarding is always said: a namespace is born with the machine's IPv4 settings.
+    fn settings(&mut self, ns: &Ns, forwarding: bool) {
+        let forwarding = u32::from(forwarding);
+        for (setting, value) in [
+            (Sysctl::Forward4, forwarding),
+            (Sysctl::Forward6, forwarding),
+            (Sysctl::RpFilterAll, 0),
+            (Sysctl::RpFilterDefault, 0),
+        ] {
+            self.say(Key::Sysctl(ns.clone(), setting), Value::Number(value));
+        }
+    }
+
+    fn network(&mut self, network: &Network) {
+        let ends: Vec<(NodeName, Nic)> =
+            self.topology.ends(&network.name).map(|(host, nic)| (host.name.clone(), nic.clone())).collect();
+        if self.topology.is_wire(network) {
+            if let [a, b] = ends.as_slice() {
+                let port = |(host, nic): &(NodeName, Nic)| host_port(host, &nic.name);
+                self.veth(port(a), port(b));
+            }
+            return;
+        }
+        let ns = self.namespace(NodeId::Switch(network.name.clone()));
+        let bridge = Port { ns: ns.clone(), dev: IfName::observed("switch") };
+        self.so(Key::Up(bridge.clone()));
+        self.say(Key::Link(bridge.clone()), Value::Link(Link::Bridge));
+        self.say(Key::Mac(bridge.clone()), Value::Mac(mac::switch(self.network_number(network))));
+        self.say(Key::Mtu(bridge.clone()), Value::Number(network.mtu.unwrap_or(1500)));
+        for (index, (host, nic)) in ends.iter().enumerate() {
+            self.switch_port(network, &bridge, index, host, nic);
+        }
+    }
+
+    fn network_number(&self, network: &Network) -> u16 {
+        let at = self.topology.networks.iter().position(|other| other.name == network.name);
+        at.and_then(|at| u16::try_from(at + 1).ok()).unwrap_or(0)
+    }
+
+    fn switch_port(&mut self, network: &Network, bridge: &Port, index: usize, host: &NodeName, nic: &Nic) {
+        let Some(owner) = self.topology.host(host.as_str()) else { return };
+        let dev = IfName::observed(&format!("port{}", index + 1));
+        let port = Port { ns: bridge.ns.clone(), dev };
+        self.veth(host_port(host, &nic.name), port.clone());
+        let own = mac::of_nic(owner.number, 0, nic);
+        self.say(Key::Mac(port.clone()), Value::Mac(mac::switch_port(owner.number, nic.number)));
+        self.say(Key::Mtu(port.clone()), Value::Number(self.topology.mtu_of(owner, nic)));
+        self.say(Key::Member(port.clone()), Value::Master(bridge.dev.clone()));
+        self.so(Key::Up(port.clone()));
+        if network.promiscuous == Promiscuous::Deny {
+            self.so(Key::Isolated(port.clone()));
+            self.so(Key::Fdb(port, own));
+        }
+    }
+
+    /// One fact with two ends, the lesser end first.
+    fn veth(&mut self, a: Port, b: Port) {
+        let (key, peer) = if a < b { (a, b) } else { (b, a) };
+        self.say(Key::Link(key), Value::Link(Link::Veth { peer }));
+    }
+
+    fn host(&mut self, host: &Host) {
+        let ns = self.namespace(NodeId::Host(host.name.clone()));
+        self.settings(&ns, host.forwarding);
+        for nic in &host.nics {
+            let own = mac::of_nic(host.number, 0, nic);
+            self.end(&host_port(&host.name, &nic.name), own, self.topology.mtu_of(host, nic), &nic.addresses, nic.up);
+        }
+        for bridge in &host.bridges {
+            self.bridge(host, bridge);
+        }
+        for container in &host.containers {
+            self.container(host, container);
+        }
+        let subnets = host_subnets(host);
+        self.routes(&ns, &subnets, &host.gateways, &host.routes);
+    }
+
+    fn bridge(&mut self, host: &Host, bridge: &Bridge) {
+        let port = host_port(&host.name, &bridge.name);
+        self.say(Key::Link(port.clone()), Value::Link(Link::Bridge));
+        if bridge.stp {
+            self.so(Key::Stp(port.clone()));
+        }
+        let own = mac::of_bridge(host.number, bridge);
+        self.end(&port, own, bridge.mtu.unwrap_or(1500), &bridge.addresses, bridge.up);
+        for member in &bridge.ports {
+            self.say(Key::Member(host_port(&host.name, member)), Value::Master(bridge.name.clone()));
+        }
+    }
+
+    fn container(&mut self, host: &Host, container: &Container) {
+        let node = NodeId::Container(host.name.clone(), container.name.clone());
+        let ns = self.namespace(node);
+        // Reading and writing /proc costs most in many namespaces; one NIC needs no more than nslab sets at its birth.
+        if container.forwarding || container.nics.len() > 1 {
+            self.settings(&ns, container.forwarding);
+        }
+        for nic in &container.nics {
+            let Attach::Host(end) = &nic.attach else { continue };
+            self.container_nic(host, container, &ns, nic, end);
+        }
+        let subnets: Vec<(IpNet, IfName)> = subnets_of(&container.nics);
+        self.routes(&ns, &subnets, &container.gateways, &container.routes);
+    }
+
+    fn container_nic(&mut self, host: &Host, container: &Container, ns: &Ns, nic: &Nic, end: &HostEnd) {
+        let inner = Port { ns: ns.clone(), dev: nic.name.clone() };
+        let outer = host_port(&host.name, &end.name);
+        let mtu = self.topology.mtu_of(host, nic);
+        self.veth(inner.clone(), outer.clone());
+        self.end(&inner, mac::of_nic(host.number, container.number, nic), mtu, &nic.addresses, nic.up);
+        self.end(&outer, mac::of_host_end(host.number, container.number, nic), mtu, &end.addresses, true);
+        if let Some(bridge) = &end.bridge {
+            self.say(Key::Member(outer), Value::Master(bridge.clone()));
+        }
+    }
+
+    fn end(&mut self, port: &Port, own: Mac, mtu: u32, addresses: &[IpNet], up: bool) {
+        self.say(Key::Mac(port.clone()), Value::Mac(own));
+        self.say(Key::Mtu(port.clone()), Value::Number(mtu));
+        for &address in addresses {
+            self.so(Key::Addr(port.clone(), address));
+        }
+        if up {
+            self.so(Key::Up(port.clone()));
+        }
+    }
+
+    fn routes(&mut self, ns: &Ns, subnets: &[(IpNet, IfName)], gateways: &[IpAddr], routes: &[Route]) {
+        let on_link = routes.iter().filter_map(|route| match &route.hop {
+            Hop::Dev(dev) => Some((route.to, dev.clone())),
+            Hop::Via(_) | Hop::Blackhole => None,
+        });
+        let reach: Vec<(IpNet, IfName)> = subnets.iter().cloned().chain(on_link).collect();
+        let defaults = gateways.iter().map(|&via| Route { to: default_of(via), hop: Hop::Via(via) });
+        for route in routes.iter().cloned().chain(defaults) {
+            let to = match route.hop {
+                Hop::Blackhole => RouteTo::Blackhole,
+                Hop::Dev(dev) => RouteTo::Dev(dev),
+                Hop::Via(via) => match towards(&reach, via) {
+                    Some(dev) => RouteTo::Via(via, dev),
+                    None => continue,
+                },
+            };
+            self.say(Key::Route(ns.clone(), MAIN_TABLE, route.to), Value::Route(to));
+        }
+    }
+}
+
+fn host_port(host: &NodeName, dev: &IfName) -> Port {
+    Port { ns: Ns::Node(NodeId::Host(host.clone())), dev: dev.clone() }
+}
+
+fn default_of(via: IpAddr) -> IpNet {
+    let any: IpAddr = if via.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
+    IpNet::new_assert(any, 0)
+}
+
+fn subnets_of(nics: &[Nic]) -> Vec<(IpNet, IfName)> {
+    nics.iter().flat_map(|nic| nic.addresses.iter().map(|net| (net.trunc(), nic.name.clone()))).collect()
+}
+
+fn host_subnets(host: &Host) -> Vec<(IpNet, IfName)> {
+    let bridges = host.bridges.iter().flat_map(|b| b.addresses.iter().map(|net| (net.trunc(), b.name.clone())));
+    let ends = host.containers.iter().flat_map(|c| &c.nics).filter_map(|nic| match &nic.attach {
+        Attach::Host(end) => Some(end),
+        Attach::Network(_) => None,
+    });
+    let ends = ends.flat_map(|end| end.addresses.iter().map(|net| (net.trunc(), end.name.clone())));
+    subnets_of(&host.nics).into_iter().chain(bridges).chain(ends).collect()
+}
+
+/// The interface whose longest prefix holds the address.
+fn towards(reach: &[(IpNet, IfName)], via: IpAddr) -> Option<IfName> {
+    reach.iter().filter(|(net, _)| net.contains(&via)).max_by_key(|(net, _)| net.prefix_len()).map(|(_, dev)| dev.clone())
 }

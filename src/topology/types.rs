@@ -189,6 +189,18 @@ impl Topology {
         !network.switch && network.promiscuous == Promiscuous::Allow && self.ends(&network.name).count() == 2
     }
 
+    /// The MTU of a NIC: its own, else its network's or bridge's, else Ethernet's 1500 bytes. Both ends of a pair share it.
+    pub fn mtu_of(&self, host: &Host, nic: &Nic) -> u32 {
+        let inherited = match &nic.attach {
+            Attach::Network(name) => self.networks.iter().find(|network| network.name == *name).and_then(|network| network.mtu),
+            Attach::Host(end) => {
+                let bridge = host.bridges.iter().find(|bridge| Some(&bridge.name) == end.bridge.as_ref());
+                bridge.and_then(|bridge| bridge.mtu)
+            }
+        };
+        nic.mtu.or(inherited).unwrap_or(1500)
+    }
+
     /// How many containers all hosts have together.
     pub fn containers(&self) -> usize {
         self.hosts.iter().map(|host| host.containers.len()).sum()
