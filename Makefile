@@ -1,0 +1,80 @@
+# make          the static binary, target/nslab
+# make demo     build, bring `bridged` up, ping across, show the wiring, take it down
+# make test     install what the tests need and is missing, build, run every test
+# make lint     format, clippy, docs, licences
+# make bench    measure up, down and exec beside a floor in C and other tools
+# make install  to PREFIX (/usr/local), below DESTDIR
+
+SHELL   := /bin/bash -euo pipefail
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+# Each of these would move the binary or make it dynamic: .cargo/config.toml decides.
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS CARGO_TARGET_DIR
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+# Cargo starts test binaries through this: the tests need root, the build does not.
+RUNNER  := CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER
+AS_ROOT := $(if $(SUDO),$(RUNNER)='sudo -E')
+# What the tests run beside nslab, as command:package.
+TOOLS   := ip:iproute2 ping:iputils-ping nft:nftables iptables:iptables strace:strace unshare:util-linux mount:mount gcc:gcc libc6-dev:libc6-dev
+DENY    := target/tools/bin/cargo-deny
+
+.PHONY: build install uninstall demo test lint bench tools
+
+build:
+	cargo build --release --locked
+	install -m 755 target/$(HOST)/release/nslab target/nslab
+
+target/nslab:
+	$(MAKE) build
+
+install: target/nslab
+	install -D -m 755 target/nslab $(DESTDIR)$(PREFIX)/bin/nslab
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d man/man1)
+	target/nslab completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nslab
+	target/nslab completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_nslab
+	target/nslab completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/nslab.fish
+	target/nslab man > $(DESTDIR)$(PREFIX)/share/man/man1/nslab.1
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/nslab share/bash-completion/completions/nslab share/zsh/site-functions/_nslab \
+	  share/fish/vendor_completions.d/nslab.fish share/man/man1/nslab.1)
+
+demo: build
+	$(SUDO) sh tests/demo.sh target/nslab
+
+tools:
+	@missing=; for tool in $(TOOLS); do \
+	  name=$${tool%%:*} package=$${tool##*:}; \
+	  case $$name in lib*) dpkg -s $$name >/dev/null 2>&1 || missing+=" $$package";; \
+	  *) command -v $$name >/dev/null || missing+=" $$package";; esac; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing </dev/null; \
+	fi
+
+test: tools build
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	  set -x; $(AS_ROOT) NSLAB_RELEASE=$(CURDIR)/target/nslab cargo nextest run --locked --features fault --no-tests=fail; \
+	else \
+	  set -x; $(AS_ROOT) NSLAB_RELEASE=$(CURDIR)/target/nslab cargo test --locked --features fault --no-fail-fast; \
+	fi
+
+lint: $(DENY)
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features fault -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	$(DENY) check bans licenses sources
+
+# A debug build: it takes half the time and runs for a second. From /, so that our own target and flags do not reach it.
+$(DENY):
+	cd / && cargo install --locked --debug --no-default-features --root $(CURDIR)/target/tools --target-dir $(CURDIR)/target/tools/build cargo-deny@0.20.2
+	rm -rf target/tools/build
+
+bench: build
+	$(SUDO) python3 benches/run.py --nslab target/nslab
