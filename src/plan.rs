@@ -3,6 +3,7 @@
 pub mod compile;
 pub mod diff;
 pub mod fact;
+pub mod line;
 pub mod link;
 
 pub use compile::compile;

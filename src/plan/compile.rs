@@ -188,7 +188,7 @@ impl Facts<'_> {
                     None => continue,
                 },
             };
-            self.say(Key::Route(ns.clone(), MAIN_TABLE, route.to), Value::Route(to));
+            self.say(Key::Route(ns.clone(), MAIN_TABLE, route.to, 0), Value::Route(to));
         }
     }
 }

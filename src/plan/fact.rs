@@ -119,15 +119,15 @@ pub enum Key {
     Addr(Port, IpNet),
     /// Administratively up. [`Value::Present`]
     Up(Port),
-    /// A route of a table to a destination. [`Value::Route`]
-    Route(Ns, u32, IpNet),
+    /// A route: its table, destination and metric (0: the family's default). [`Value::Route`]
+    Route(Ns, u32, IpNet, u32),
 }
 
 impl Key {
     /// The namespace that the fact is about.
     pub fn ns(&self) -> &Ns {
         match self {
-            Self::Netns(ns) | Self::Sysctl(ns, _) | Self::Route(ns, _, _) => ns,
+            Self::Netns(ns) | Self::Sysctl(ns, _) | Self::Route(ns, ..) => ns,
             Self::Link(port)
             | Self::Mac(port)
             | Self::Mtu(port)
@@ -164,6 +164,8 @@ pub enum RouteTo {
     Via(IpAddr, IfName),
     /// Straight onto an interface.
     Dev(IfName),
+    /// To several routers at once, by turns.
+    Many(Vec<(IpAddr, IfName)>),
     /// Nowhere, in silence.
     Blackhole,
     /// Nowhere, answered with "host unreachable".

@@ -14,6 +14,8 @@ pub enum Link {
         /// The greater end.
         peer: Port,
     },
+    /// A link of a kind that nslab does not make; somebody made it by hand.
+    Other(String),
 }
 
 impl Link {
@@ -22,13 +24,14 @@ impl Link {
         match self {
             Self::Bridge => 0,
             Self::Veth { .. } => 1,
+            Self::Other(_) => 2,
         }
     }
 
     /// The other interface that lives and dies with this one.
     pub fn peer(&self) -> Option<&Port> {
         match self {
-            Self::Bridge => None,
+            Self::Bridge | Self::Other(_) => None,
             Self::Veth { peer } => Some(peer),
         }
     }

@@ -1,0 +1,143 @@
+//! An operation as the `ip` line that a student would type.
+
+use std::fmt;
+
+use super::fact::{Key, MAIN_TABLE, NodeId, Ns, Op, Port, RouteTo, Value};
+use super::link::Link;
+
+impl fmt::Display for Op {
+    /// The line with nodes under their bare names: `ip -n host-a link set br0 up`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&line(self, &|node| node.to_string()))
+    }
+}
+
+/// The line, with the namespace of each node named by `name`.
+pub fn line(op: &Op, name: &dyn Fn(&NodeId) -> String) -> String {
+    let line = Line { name };
+    match op {
+        Op::Add(key, value) => line.make(key, value, "add"),
+        Op::Set(key, value) => line.make(key, value, "replace"),
+        Op::Del(key, value) => line.unmake(key, value),
+    }
+}
+
+struct Line<'a> {
+    name: &'a dyn Fn(&NodeId) -> String,
+}
+
+impl Line<'_> {
+    fn ns(&self, ns: &Ns) -> String {
+        match ns {
+            Ns::Root => "1".to_owned(),
+            Ns::Node(node) => (self.name)(node),
+        }
+    }
+
+    /// `ip`, or `ip -n NAME`.
+    fn ip(&self, ns: &Ns) -> String {
+        match ns {
+            Ns::Root => "ip".to_owned(),
+            Ns::Node(_) => format!("ip -n {}", self.ns(ns)),
+        }
+    }
+
+    /// `bridge`, or `bridge -n NAME`.
+    fn bridge(&self, ns: &Ns) -> String {
+        self.ip(ns).replacen("ip", "bridge", 1)
+    }
+
+    fn set(&self, port: &Port, what: &str) -> String {
+        format!("{} link set {} {what}", self.ip(&port.ns), port.dev)
+    }
+
+    fn make(&self, key: &Key, value: &Value, verb: &str) -> String {
+        match (key, value) {
+            (Key::Netns(ns), _) => format!("ip netns add {}", self.ns(ns)),
+            (Key::Sysctl(ns, setting), Value::Number(number)) => self.sysctl(ns, &setting.name(), *number),
+            (Key::Link(port), Value::Link(link)) => self.link(port, link),
+            (Key::Mac(port), Value::Mac(mac)) => self.set(port, &format!("address {mac}")),
+            (Key::Mtu(port), Value::Number(mtu)) => self.set(port, &format!("mtu {mtu}")),
+            (Key::Stp(port), _) => self.set(port, "type bridge stp_state 1"),
+            (Key::Member(port), Value::Master(bridge)) => self.set(port, &format!("master {bridge}")),
+            (Key::Isolated(port), _) => {
+                format!("{} link set dev {} learning off flood off", self.bridge(&port.ns), port.dev)
+            }
+            (Key::Fdb(port, mac), _) => {
+                format!("{} fdb {verb} {mac} dev {} master static", self.bridge(&port.ns), port.dev)
+            }
+            (Key::Addr(port, net), _) => {
+                let nodad = if net.addr().is_ipv6() { " nodad" } else { "" };
+                format!("{} address {verb} {net} dev {}{nodad}", self.ip(&port.ns), port.dev)
+            }
+            (Key::Up(port), _) => self.set(port, "up"),
+            (Key::Route(ns, table, to, metric), Value::Route(route)) => {
+                format!("{} route {verb} {}", self.ip(ns), destination(*table, to, *metric, route))
+            }
+            _ => format!("# {key:?} {value:?}"),
+        }
+    }
+
+    fn unmake(&self, key: &Key, value: &Value) -> String {
+        match (key, value) {
+            (Key::Netns(ns), _) => format!("ip netns del {}", self.ns(ns)),
+            (Key::Link(port), _) => format!("{} link del {}", self.ip(&port.ns), port.dev),
+            (Key::Mtu(port), _) => self.set(port, "mtu 1500"),
+            (Key::Stp(port), _) => self.set(port, "type bridge stp_state 0"),
+            (Key::Member(port), _) => self.set(port, "nomaster"),
+            (Key::Isolated(port), _) => {
+                format!("{} link set dev {} learning on flood on", self.bridge(&port.ns), port.dev)
+            }
+            (Key::Fdb(port, mac), _) => format!("{} fdb del {mac} dev {} master", self.bridge(&port.ns), port.dev),
+            (Key::Addr(port, net), _) => format!("{} address del {net} dev {}", self.ip(&port.ns), port.dev),
+            (Key::Up(port), _) => self.set(port, "down"),
+            (Key::Route(ns, table, to, metric), Value::Route(route)) => {
+                format!("{} route del {}", self.ip(ns), destination(*table, to, *metric, route))
+            }
+            _ => format!("# {key:?} stays as it is"),
+        }
+    }
+
+    fn sysctl(&self, ns: &Ns, name: &str, value: u32) -> String {
+        match ns {
+            Ns::Root => format!("sysctl -qw {name}={value}"),
+            Ns::Node(_) => format!("ip netns exec {} sysctl -qw {name}={value}", self.ns(ns)),
+        }
+    }
+
+    fn link(&self, port: &Port, link: &Link) -> String {
+        let add = format!("{} link add {}", self.ip(&port.ns), port.dev);
+        match link {
+            Link::Bridge => format!("{add} type bridge forward_delay 0 mcast_snooping 0"),
+            Link::Veth { peer } if peer.ns == port.ns => format!("{add} type veth peer name {}", peer.dev),
+            Link::Veth { peer } => format!("{add} type veth peer name {} netns {}", peer.dev, self.ns(&peer.ns)),
+            Link::Other(kind) => format!("{add} type {kind}"),
+        }
+    }
+}
+
+fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> String {
+    let to = match (to.prefix_len(), to.addr().is_ipv6()) {
+        (0, false) => "default".to_owned(),
+        (0, true) => "::/0".to_owned(),
+        _ => to.to_string(),
+    };
+    let mut text = match route {
+        RouteTo::Via(via, dev) => format!("{to} via {via} dev {dev}"),
+        RouteTo::Dev(dev) => format!("{to} dev {dev}"),
+        RouteTo::Many(hops) => {
+            let hops: Vec<String> = hops.iter().map(|(via, dev)| format!("nexthop via {via} dev {dev}")).collect();
+            format!("{to} {}", hops.join(" "))
+        }
+        RouteTo::Blackhole => format!("blackhole {to}"),
+        RouteTo::Unreachable => format!("unreachable {to}"),
+        RouteTo::Prohibit => format!("prohibit {to}"),
+    };
+    if metric != 0 {
+        text.push_str(&format!(" metric {metric}"));
+    }
+    if table != MAIN_TABLE {
+        text.push_str(&format!(" table {table}"));
+    }
+    text
+}
