@@ -1,0 +1,38 @@
+//! A box: network, mount and process namespaces of its own and an empty `/run`, so that no test can touch the machine.
+
+use std::process::{Command, Stdio};
+
+/// Set inside a box to the name of the test that it was made for.
+const INSIDE: &str = "NSLAB_TEST_BOX";
+/// Longer than any test takes on two slow cores; a hanging test ends with a message.
+const SECONDS: &str = "1200";
+/// The shell stays as process 1, reaping what the tests leave to it.
+const SETUP: &str = "mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && \"$@\"; exit $?";
+
+/// Runs the body of a test in a box: starts this test binary again, for this one test, with namespaces of its own.
+///
+/// # Panics
+/// When not root, and when the test fails inside.
+pub fn in_box<F: FnOnce()>(body: F) {
+    let name = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
+    let name = name.split_once("::").map_or(name, |(_crate, test)| test);
+    if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
+        return body();
+    }
+    assert!(nix::unistd::geteuid().is_root(), "`{name}` needs root, for namespaces of its own; try: make test");
+    let unshare = ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "--propagation", "private"];
+    let out = Command::new("timeout")
+        .args(["-k", "10", SECONDS])
+        .args(unshare)
+        .args(["sh", "-c", SETUP, "box"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(INSIDE, name)
+        .stdin(Stdio::null())
+        .output()
+        .expect("timeout and unshare are installed");
+    let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success(), "in the box ({}):\n{said}", out.status);
+    assert!(said.contains("1 passed"), "the box did not run `{name}`:\n{said}");
+    eprint!("{said}");
+}

@@ -1,0 +1,26 @@
+//! What the tests on the real kernel share: a box to work in, nslab as a process, and foreign eyes on the machine.
+
+#![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::missing_panics_doc, unreachable_pub)]
+
+mod boxed;
+mod machine;
+mod run;
+mod wiring;
+
+pub use boxed::in_box;
+pub use machine::{Machine, canaries};
+pub use run::{Ran, count_faults, fails, nslab, nslab_at, ok, run, sh, spawn, wait_for};
+pub use wiring::{Wiring, inside, nodes, pings};
+
+/// Every topology that nslab brings along, from the files themselves.
+pub fn shipped() -> Vec<String> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
+    let mut names: Vec<String> = std::fs::read_dir(dir)
+        .expect("topologies/ is there")
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert!(names.len() >= 8, "some shipped topologies are missing: {names:?}");
+    names
+}

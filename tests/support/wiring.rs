@@ -1,0 +1,96 @@
+//! A lab as foreign tools see it from inside its namespaces.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::run::{Ran, run};
+
+/// Numbers that the kernel gives or counts, different in two labs that are the same.
+const NOT_COMPARED: [&str; 8] = [
+    "ifindex",
+    "link_index",
+    "link_netnsid",
+    "valid_life_time",
+    "preferred_life_time",
+    "stats64",
+    "expires",
+    "group_fwd_mask_str",
+];
+
+/// Every namespace of a lab: links, addresses, routes, bridge ports and forwarding.
+#[derive(PartialEq, Eq)]
+pub struct Wiring(BTreeMap<String, Vec<String>>);
+
+impl Wiring {
+    /// Looks at a lab through its pins.
+    pub fn look(lab: &str) -> Self {
+        let nodes = nodes(lab).into_iter().map(|node| {
+            let lines = namespace(lab, &node);
+            (node, lines)
+        });
+        Self(nodes.collect())
+    }
+
+    /// Checks that it is the same lab.
+    #[track_caller]
+    pub fn assert_same(&self, now: &Self, after: &str) {
+        let mut said = String::new();
+        for node in self.0.keys().chain(now.0.keys().filter(|node| !self.0.contains_key(*node))) {
+            let none = Vec::new();
+            let (before, now) = (self.0.get(node).unwrap_or(&none), now.0.get(node).unwrap_or(&none));
+            let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("{node}: gone: {line}\n"));
+            let came = now.iter().filter(|line| !before.contains(line)).map(|line| format!("{node}: came: {line}\n"));
+            said.extend(gone.chain(came));
+        }
+        assert!(self == now, "the lab is not as it should be, after: {after}\n{said}");
+    }
+}
+
+/// The names of a lab's pins: `host-a`, `host-a.a1`, …
+pub fn nodes(lab: &str) -> Vec<String> {
+    let dir = format!("/run/nslab/{lab}/netns");
+    let mut nodes: Vec<String> =
+        fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    nodes.sort();
+    nodes
+}
+
+/// Runs a program in the network namespace of a node (`host-a.a1`), without nslab.
+pub fn inside(lab: &str, node: &str, script: &str) -> Ran {
+    let pin = format!("--net=/run/nslab/{lab}/netns/{node}");
+    run(Command::new("nsenter").args([&pin, "sh", "-c", script]))
+}
+
+fn namespace(lab: &str, node: &str) -> Vec<String> {
+    let script = "set -e; ip -j -d addr; echo; ip -j route show table all; echo; ip -j -6 route show table all; echo; bridge -j -d link; \
+                  echo; echo \"[$(cat /proc/sys/net/ipv4/ip_forward),$(cat /proc/sys/net/ipv6/conf/all/forwarding)]\"";
+    let ran = inside(lab, node, script).expect(0);
+    let mut lines = Vec::new();
+    for json in ran.out.lines().filter(|line| !line.trim().is_empty()) {
+        let value: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+        for item in value.as_array().unwrap() {
+            lines.push(compared(item.clone()).to_string());
+        }
+    }
+    lines.sort();
+    lines
+}
+
+fn compared(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.into_iter().filter(|(key, _)| !NOT_COMPARED.contains(&key.as_str()) && !key.ends_with("_timer"));
+            Value::Object(kept.map(|(key, value)| (key, compared(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(compared).collect()),
+        other => other,
+    }
+}
+
+/// One ping from a node to an address, both families, without nslab; at most two seconds.
+pub fn pings(lab: &str, node: &str, address: &str) -> bool {
+    inside(lab, node, &format!("ping -n -c 1 -W 2 {address}")).code == 0
+}
