@@ -95,6 +95,8 @@ pub enum Error {
         /// The system's error number.
         errno: i32,
     },
+    /// nslab itself is at fault; what was done is undone.
+    Internal(String),
     /// Two options that exclude each other, or a value out of range.
     Usage(Usage),
 }
@@ -209,7 +211,7 @@ impl Error {
             | Self::BadName { .. }
             | Self::Usage(_) => 2,
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
-            Self::Kernel(_) => 1,
+            Self::Kernel(_) | Self::Internal(_) => 1,
             Self::Busy { .. } | Self::Conflict { .. } => 4,
             Self::Journal { .. } | Self::Left(_) => 5,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),

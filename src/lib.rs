@@ -4,6 +4,7 @@
 //! between states, applied to the kernel.
 
 pub mod error;
+pub mod kernel;
 pub mod name;
 pub mod plan;
 pub mod problem;

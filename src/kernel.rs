@@ -1,0 +1,45 @@
+//! The kernel: netlink, namespaces, mounts, and the model of it that tests plan against.
+
+mod apply;
+mod backend;
+mod births;
+pub mod fault;
+pub mod observe;
+mod read;
+mod requests;
+pub mod socket;
+pub mod space;
+pub mod sys;
+pub mod teardown;
+mod units;
+pub mod verbs;
+mod worker;
+
+pub use backend::{Backend, Scope};
+pub use space::Pins;
+
+use crate::error::Result;
+use crate::plan::{Op, Plan, State};
+
+/// The running kernel, for the namespaces of one lab.
+#[derive(Debug)]
+pub struct Kernel {
+    pins: Pins,
+}
+
+impl Kernel {
+    /// The kernel's side of a lab whose namespaces are pinned there.
+    pub fn new(pins: Pins) -> Self {
+        Self { pins }
+    }
+}
+
+impl Backend for Kernel {
+    fn observe(&mut self, scope: &Scope) -> Result<State> {
+        observe::observe(&self.pins, scope)
+    }
+
+    fn apply(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Op)) -> Result<()> {
+        apply::Run::new(plan, &self.pins).all(tell)
+    }
+}

@@ -1,0 +1,395 @@
+//! Carrying a plan out on the kernel.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::channel;
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::births::Births;
+use super::socket::Refusal;
+use super::space::{self, Pins, Space};
+use super::units::{Unit, divide};
+use super::{requests, sys, verbs};
+use crate::error::{Error, KernelError, Limit, Result};
+use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, RouteTo, Sysctl, Value};
+
+/// A plan under way.
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Where namespaces are pinned.
+    pub pins: &'a Pins,
+    births: Births,
+    spaces: HashMap<NodeId, Space>,
+}
+
+/// The node of a namespace; nothing is ever done in the machine's own here.
+pub fn node_of(ns: &Ns) -> Result<&NodeId> {
+    match ns {
+        Ns::Node(node) => Ok(node),
+        Ns::Root => Err(Error::Internal("an operation on the machine's own namespace".to_owned())),
+    }
+}
+
+/// Why a request was refused, with the line that a student would have typed.
+fn refused(op: &Op, refusal: &Refusal) -> Error {
+    let add_link = matches!(op, Op::Add(Key::Link(_), _));
+    let feature = match (op.value(), refusal.errno) {
+        (Value::Link(Link::Bridge), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature("bridge", "CONFIG_BRIDGE")),
+        (Value::Link(Link::Veth { .. }), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature("veth", "CONFIG_VETH")),
+        (_, Errno::ENOMEM | Errno::ENOBUFS) => Some(Limit::Memory),
+        _ => None,
+    };
+    if let Some(limit) = feature {
+        return Error::Machine(limit);
+    }
+    let node = match op.key().ns() {
+        Ns::Node(node) => Some(node.to_string()),
+        Ns::Root => None,
+    };
+    Error::Kernel(KernelError { node, tried: op.to_string(), errno: refusal.errno as i32, said: refusal.said.clone() })
+}
+
+impl<'a> Run<'a> {
+    /// A run of a plan.
+    pub fn new(plan: &'a Plan, pins: &'a Pins) -> Self {
+        Self { plan, pins, births: Births::of(plan), spaces: HashMap::new() }
+    }
+
+    /// Carries the whole plan out.
+    pub fn all(mut self, tell: &mut dyn FnMut(&Op)) -> Result<()> {
+        let parts = divide(self.plan);
+        self.open_existing(&parts.dels, &parts.head, &parts.tail, &parts.units)?;
+        self.sequence(&parts.dels, tell)?;
+        super::teardown::namespaces(self.plan, &parts.dels, self.pins, tell)?;
+        self.make_spaces(&parts.head)?;
+        self.sequence(&parts.head, tell)?;
+        self.containers(&parts.units, tell)?;
+        self.learn(&parts.tail)?;
+        self.sequence(&parts.tail, tell)?;
+        self.settle()
+    }
+
+    /// Asks for the links that others made in the hosts whose routes lead through them.
+    fn learn(&mut self, tail: &[usize]) -> Result<()> {
+        for &place in tail {
+            let op = &self.plan[place];
+            let Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) = op.value() else { continue };
+            let node = node_of(op.key().ns())?.clone();
+            let space = self.space_mut(&node)?;
+            if space.index(dev) == 0 {
+                space.learn().map_err(|errno| space::error(&node, "ip link show", errno))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens every namespace that is there already and is touched.
+    fn open_existing(&mut self, dels: &[usize], head: &[usize], tail: &[usize], units: &[Unit]) -> Result<()> {
+        let made = |op: &Op| matches!(op, Op::Add(Key::Netns(_), _) | Op::Del(Key::Netns(_), _));
+        let new: BTreeSet<&Ns> =
+            self.plan.iter().filter(|op| matches!(op, Op::Add(Key::Netns(_), _))).map(|op| op.key().ns()).collect();
+        let mut wanted: BTreeSet<NodeId> = BTreeSet::new();
+        for &place in dels.iter().chain(head).chain(tail) {
+            let op = &self.plan[place];
+            let peer = match op {
+                Op::Add(_, Value::Link(link)) => link.peer().map(|peer| &peer.ns),
+                _ => None,
+            };
+            for ns in std::iter::once(op.key().ns()).filter(|_| !made(op)).chain(peer) {
+                if !new.contains(ns) {
+                    wanted.insert(node_of(ns)?.clone());
+                }
+            }
+        }
+        for unit in units {
+            let host = NodeId::Host(unit.host.clone());
+            if !new.contains(&Ns::Node(host.clone())) {
+                wanted.insert(host);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let pins = self.pins;
+        let opened = thread(move || {
+            wanted.into_iter().map(|node| Space::enter(pins, &node).map(|space| (node, space))).collect::<Result<Vec<_>>>()
+        })??;
+        self.spaces.extend(opened);
+        Ok(())
+    }
+
+    /// Makes the namespaces of hosts and switches, on one thread that dies there.
+    fn make_spaces(&mut self, head: &[usize]) -> Result<()> {
+        let nodes: Vec<NodeId> = head
+            .iter()
+            .filter_map(|&place| match &self.plan[place] {
+                Op::Add(Key::Netns(Ns::Node(node)), _) => Some(node.clone()),
+                _ => None,
+            })
+            .collect();
+        if nodes.is_empty() {
+            return Ok(());
+        }
+        let settings = settings(self.plan, head);
+        let pins = self.pins;
+        let made = thread(move || {
+            nodes
+                .into_iter()
+                .map(|node| {
+                    interrupted()?;
+                    let own = settings.get(&node).map_or(&[][..], Vec::as_slice);
+                    Space::make(pins, &node, own, true).map(|space| (node, space))
+                })
+                .collect::<Result<Vec<_>>>()
+        })??;
+        self.spaces.extend(made);
+        Ok(())
+    }
+
+    /// One operation after the other, a batch per stretch in one namespace.
+    fn sequence(&mut self, places: &[usize], tell: &mut dyn FnMut(&Op)) -> Result<()> {
+        let mut current: Option<NodeId> = None;
+        for &place in places {
+            let op = &self.plan[place];
+            if matches!(op.key(), Key::Netns(_)) {
+                continue;
+            }
+            let node = node_of(op.key().ns())?.clone();
+            if current.as_ref() != Some(&node) {
+                self.flush(current.as_ref())?;
+                interrupted()?;
+                current = Some(node.clone());
+            }
+            match op {
+                Op::Add(Key::Link(port), Value::Link(link)) => self.make_link(place, &node, port, link)?,
+                Op::Add(Key::Sysctl(..), _) if self.space(&node)?.fresh => {}
+                Op::Add(Key::Sysctl(_, setting), Value::Number(value))
+                | Op::Set(Key::Sysctl(_, setting), Value::Number(value)) => self.write(&node, *setting, *value)?,
+                _ if self.births.is_fused(place) => {}
+                _ => {
+                    if let Some((payload, flags)) = requests::request(op, self.space(&node)?) {
+                        let refusals = self.space_mut(&node)?.socket.push(payload, flags, place);
+                        self.check(&node, refusals)?;
+                    }
+                }
+            }
+            tell(op);
+        }
+        self.flush(current.as_ref())
+    }
+
+    fn make_link(&mut self, place: usize, node: &NodeId, port: &Port, link: &Link) -> Result<()> {
+        let elsewhere = link.peer().filter(|peer| peer.ns != port.ns);
+        let Some(peer) = elsewhere else {
+            let births = std::mem::take(&mut self.births);
+            let request = requests::birth(port, link, &births, self.space_mut(node)?, None);
+            self.births = births;
+            return self.push(node, request, place);
+        };
+        let far = node_of(&peer.ns)?.clone();
+        let mut far_space = self.spaces.remove(&far).ok_or_else(|| lost(&far))?;
+        let births = std::mem::take(&mut self.births);
+        let request = self.space_mut(node).map(|space| requests::birth(port, link, &births, space, Some(&mut far_space)));
+        self.births = births;
+        self.spaces.insert(far.clone(), far_space);
+        self.push(node, request?, place)?;
+        if matches!(far, NodeId::Container(..)) {
+            self.flush(Some(node))?;
+            let index = self.space(&far)?.index(&peer.dev);
+            self.push(&far, Some(verbs::set_settings(index)), place)?;
+            self.flush(Some(&far))?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, node: &NodeId, request: Option<verbs::Request>, place: usize) -> Result<()> {
+        let Some((payload, flags)) = request else { return Ok(()) };
+        let refusals = self.space_mut(node)?.socket.push(payload, flags, place);
+        self.check(node, refusals)
+    }
+
+    fn write(&self, node: &NodeId, setting: Sysctl, value: u32) -> Result<()> {
+        let pin = self.pins.pin(node);
+        let (at, of) = (node.clone(), node.clone());
+        thread(move || {
+            let _here = Space::open(&pin, &at)?;
+            space::write_setting(setting, value).map_err(|(tried, errno)| space::error(&at, &tried, errno))
+        })?
+        .map_err(|error| if matches!(error, Error::Internal(_)) { lost(&of) } else { error })
+    }
+
+    fn flush(&mut self, node: Option<&NodeId>) -> Result<()> {
+        let Some(node) = node else { return Ok(()) };
+        let refusals = match self.spaces.get_mut(node) {
+            Some(space) => space.socket.flush(),
+            None => return Ok(()),
+        };
+        self.check(node, refusals)
+    }
+
+    /// The first refusal of a batch is the error. Of a fused request the parts are tried singly, to name the one that fails.
+    fn check(&mut self, node: &NodeId, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
+        let refusals = refusals.map_err(|errno| space::error(node, "send(AF_NETLINK)", errno))?;
+        let Some(first) = refusals.into_iter().next() else { return Ok(()) };
+        let op = &self.plan[first.tag];
+        let Op::Add(Key::Link(port), Value::Link(link)) = op else { return Err(refused(op, &first)) };
+        let fused = self.births.settings(port).fused;
+        let peer = link.peer().filter(|peer| peer.ns != port.ns).and_then(|peer| node_of(&peer.ns).ok()).cloned();
+        let mut far = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
+        let space = self.space_mut(node)?;
+        let mut culprit = None;
+        if let Some((payload, flags)) = requests::bare(port, link, space, far.as_mut())
+            && let Ok(again) = space.socket.push(payload, flags, first.tag).and_then(|_| space.socket.flush())
+        {
+            culprit = again.into_iter().next();
+        }
+        for place in fused {
+            if culprit.is_some() {
+                break;
+            }
+            if let Some((payload, flags)) = requests::request(&self.plan[place], self.space(node)?)
+                && let Ok(again) = {
+                    let socket = &mut self.space_mut(node)?.socket;
+                    socket.push(payload, flags, place).and_then(|_| socket.flush())
+                }
+            {
+                culprit = again.into_iter().next();
+            }
+        }
+        if let (Some(peer), Some(far)) = (peer, far) {
+            self.spaces.insert(peer, far);
+        }
+        let culprit = culprit.unwrap_or(first);
+        Err(refused(&self.plan[culprit.tag], &culprit))
+    }
+
+    /// New containers: in chunks that the open-file limit allows, each chunk shared out among threads.
+    fn containers(&mut self, units: &[Unit], tell: &mut dyn FnMut(&Op)) -> Result<()> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).min(units.len());
+        let settings = settings(self.plan, &units.iter().flat_map(|unit| unit.ops.iter().copied()).collect::<Vec<_>>());
+        let chunk = open_files(units.len() * 2 + 64).saturating_sub(48) / 2 / threads;
+        let chunk = chunk.clamp(1, 256);
+        let stop = AtomicBool::new(false);
+        let run = &*self;
+        let (done, told) = channel::<Vec<usize>>();
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|worker| {
+                    let (done, stop, settings) = (done.clone(), &stop, &settings);
+                    let share: Vec<&Unit> = units.iter().skip(worker).step_by(threads).collect();
+                    let job = super::worker::Worker { run, settings, done, stop };
+                    std::thread::Builder::new().spawn_scoped(scope, move || job.work(&share, chunk))
+                })
+                .collect();
+            drop(done);
+            for places in told {
+                places.iter().for_each(|&place| tell(&self.plan[place]));
+            }
+            let mut result = Ok(());
+            for worker in workers {
+                let worker = worker.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")));
+                let end = worker.and_then(|handle| handle.join().unwrap_or_else(|_| Err(panicked())));
+                result = result.and(end);
+            }
+            result
+        })
+    }
+
+    /// Looks at every new link of hosts and switches: then the first ping answers.
+    fn settle(&mut self) -> Result<()> {
+        let mut touched = BTreeSet::new();
+        for (place, op) in self.plan.iter().enumerate() {
+            let port = match op {
+                Op::Add(Key::Link(_) | Key::Up(_), _) => op.key().port(),
+                _ => None,
+            };
+            let Some(Port { ns: Ns::Node(node), dev }) = port else { continue };
+            let peer = match op.value() {
+                Value::Link(link) => link.peer(),
+                _ => None,
+            };
+            for (node, dev) in [(node, dev)].into_iter().chain(peer.and_then(|peer| Some((node_of(&peer.ns).ok()?, &peer.dev)))) {
+                let Some(space) = self.spaces.get_mut(node) else { continue };
+                let index = space.index(dev);
+                if index > 1 && touched.insert((node.clone(), index)) {
+                    let (payload, flags) = verbs::look(index);
+                    let refusals = space.socket.push(payload, flags, place);
+                    self.check(node, refusals)?;
+                }
+            }
+        }
+        let nodes: Vec<NodeId> = self.spaces.keys().cloned().collect();
+        nodes.iter().try_for_each(|node| self.flush(Some(node)))
+    }
+
+    /// The namespace at hand.
+    pub fn space(&self, node: &NodeId) -> Result<&Space> {
+        self.spaces.get(node).ok_or_else(|| lost(node))
+    }
+
+    fn space_mut(&mut self, node: &NodeId) -> Result<&mut Space> {
+        self.spaces.get_mut(node).ok_or_else(|| lost(node))
+    }
+
+    /// What is fused into which request.
+    pub fn births(&self) -> &Births {
+        &self.births
+    }
+
+    /// The error for a refusal of a request.
+    pub fn refused(&self, refusal: &Refusal) -> Error {
+        refused(&self.plan[refusal.tag], refusal)
+    }
+}
+
+fn lost(node: &NodeId) -> Error {
+    Error::Kernel(KernelError {
+        node: Some(node.to_string()),
+        tried: format!("open the namespace of {node}"),
+        errno: libc::ENOENT,
+        said: None,
+    })
+}
+
+fn panicked() -> Error {
+    Error::Internal("a thread ended without an answer".to_owned())
+}
+
+/// A signal has arrived: stop at the next boundary.
+pub fn interrupted() -> Result<()> {
+    sys::signal().map_or(Ok(()), |signal| Err(Error::Signal(signal)))
+}
+
+/// Runs something on a thread of its own, which may move into a namespace because it ends afterwards.
+pub fn thread<T: Send>(job: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().spawn_scoped(scope, job);
+        let handle = spawned.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
+        handle.join().map_err(|_| panicked())
+    })
+}
+
+/// The settings that new namespaces are born with.
+fn settings(plan: &Plan, places: &[usize]) -> HashMap<NodeId, Vec<(Sysctl, u32)>> {
+    let mut settings: HashMap<NodeId, Vec<(Sysctl, u32)>> = HashMap::new();
+    for &place in places {
+        if let Op::Add(Key::Sysctl(Ns::Node(node), setting), Value::Number(value)) = &plan[place] {
+            settings.entry(node.clone()).or_default().push((*setting, *value));
+        }
+    }
+    settings
+}
+
+/// Raises the limit of open files as far as needed and allowed; how many there may be.
+fn open_files(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
+    let wanted = u64::try_from(wanted).unwrap_or(soft).clamp(soft, hard.max(soft));
+    let now = if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(now).unwrap_or(usize::MAX)
+}

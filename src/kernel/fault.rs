@@ -1,0 +1,96 @@
+//! Faults put in on purpose, for tests: every effect on the machine passes [`point`] first.
+//!
+//! Only with the feature `fault`; `NSLAB_FAULT` is `count`, `kill@N`, `panic@N`, `errno:NAME@N` or `signal:NAME@N`.
+
+use nix::errno::Errno;
+
+/// The next effect is about to happen.
+///
+/// # Errors
+/// The error number that `NSLAB_FAULT` asks for here.
+#[cfg(not(feature = "fault"))]
+#[inline]
+pub fn point() -> Result<(), Errno> {
+    Ok(())
+}
+
+#[cfg(feature = "fault")]
+pub use injected::{point, report};
+
+#[cfg(feature = "fault")]
+mod injected {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use nix::errno::Errno;
+    use nix::sys::signal::{Signal, raise};
+
+    enum Fault {
+        Count,
+        Kill,
+        Panic,
+        Fail(Errno),
+        Signal(Signal),
+    }
+
+    static PASSED: AtomicUsize = AtomicUsize::new(0);
+
+    fn asked() -> Option<&'static (Fault, usize)> {
+        static ASKED: OnceLock<Option<(Fault, usize)>> = OnceLock::new();
+        ASKED.get_or_init(|| parse(&std::env::var("NSLAB_FAULT").ok()?)).as_ref()
+    }
+
+    fn parse(text: &str) -> Option<(Fault, usize)> {
+        let (what, at) = text.split_once('@').unwrap_or((text, "0"));
+        let fault = match what.split_once(':').unwrap_or((what, "")) {
+            ("count", _) => Fault::Count,
+            ("kill", _) => Fault::Kill,
+            ("panic", _) => Fault::Panic,
+            ("errno", "ENOMEM") => Fault::Fail(Errno::ENOMEM),
+            ("errno", "ENOSPC") => Fault::Fail(Errno::ENOSPC),
+            ("errno", "EPERM") => Fault::Fail(Errno::EPERM),
+            ("errno", "EBUSY") => Fault::Fail(Errno::EBUSY),
+            ("errno", "EMFILE") => Fault::Fail(Errno::EMFILE),
+            ("errno", "EINTR") => Fault::Fail(Errno::EINTR),
+            ("errno", "EAGAIN") => Fault::Fail(Errno::EAGAIN),
+            ("errno", "ENOBUFS") => Fault::Fail(Errno::ENOBUFS),
+            ("errno", "EOPNOTSUPP") => Fault::Fail(Errno::EOPNOTSUPP),
+            ("signal", "INT") => Fault::Signal(Signal::SIGINT),
+            ("signal", "TERM") => Fault::Signal(Signal::SIGTERM),
+            ("signal", "HUP") => Fault::Signal(Signal::SIGHUP),
+            _ => return None,
+        };
+        Some((fault, at.parse().ok()?))
+    }
+
+    /// The next effect is about to happen.
+    ///
+    /// # Errors
+    /// The error number that `NSLAB_FAULT` asks for here.
+    pub fn point() -> Result<(), Errno> {
+        let here = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
+        match asked() {
+            Some((fault, at)) if *at == here => strike(fault),
+            _ => Ok(()),
+        }
+    }
+
+    fn strike(fault: &Fault) -> Result<(), Errno> {
+        match fault {
+            Fault::Count => Ok(()),
+            Fault::Kill => {
+                let _ = nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGKILL);
+                Ok(())
+            }
+            #[allow(clippy::panic, reason = "that is the fault asked for")]
+            Fault::Panic => panic!("fault asked for by NSLAB_FAULT"),
+            Fault::Fail(errno) => Err(*errno),
+            Fault::Signal(signal) => raise(*signal),
+        }
+    }
+
+    /// How many effects there were, where `NSLAB_FAULT=count` asks for it.
+    pub fn report() -> Option<usize> {
+        matches!(asked(), Some((Fault::Count, _))).then(|| PASSED.load(Ordering::SeqCst))
+    }
+}

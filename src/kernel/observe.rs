@@ -1,0 +1,283 @@
+//! The facts that hold, read back from the kernel.
+//!
+//! Left out is what the kernel makes by itself: addresses of `lo`, link-local ones, connected and local routes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
+use nix::errno::Errno;
+
+use super::backend::Scope;
+use super::read;
+use super::space::{self, Pins, Space};
+use crate::error::{Error, Result};
+use crate::name::{IfName, Mac};
+use crate::plan::{Key, Link, NodeId, Ns, Port, State, Sysctl, Value};
+
+/// One namespace as read.
+#[derive(Debug, Default)]
+struct Seen {
+    state: State,
+    links: HashMap<u32, SeenLink>,
+}
+
+/// One link as read.
+#[derive(Debug, Clone)]
+struct SeenLink {
+    name: IfName,
+    kind: Option<InfoKind>,
+    /// Index of the other end of a pair, in its namespace.
+    peer: Option<u32>,
+    elsewhere: bool,
+}
+
+/// Reads the facts of the scope.
+pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
+    let nodes: Vec<&NodeId> =
+        scope.spaces.iter().filter_map(|ns| if let Ns::Node(node) = ns { Some(node) } else { None }).collect();
+    let there: Vec<&NodeId> = nodes.into_iter().filter(|node| is_namespace(&pins.pin(node))).collect();
+    if scope.pins_only {
+        return Ok(there.into_iter().map(|node| (Key::Netns(Ns::Node(node.clone())), Value::Present)).collect());
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).min(there.len().max(1));
+    let wanted = settings(scope);
+    let shares: Vec<Vec<&NodeId>> = (0..threads).map(|n| there.iter().copied().skip(n).step_by(threads).collect()).collect();
+    let read: Vec<Result<Vec<(NodeId, Seen)>>> = std::thread::scope(|scope| {
+        let handles: Vec<_> = shares
+            .iter()
+            .map(|share| std::thread::Builder::new().spawn_scoped(scope, || read_share(pins, share, &wanted)))
+            .collect();
+        handles
+            .into_iter()
+            .map(|handle| {
+                let handle = handle.map_err(|_| Error::Machine(crate::error::Limit::Sysctl("kernel.threads-max")))?;
+                handle.join().unwrap_or_else(|_| Err(Error::Internal("a thread ended without an answer".to_owned())))
+            })
+            .collect()
+    });
+    let mut seen = BTreeMap::new();
+    for share in read {
+        seen.extend(share?);
+    }
+    Ok(join(seen, &scope.expected))
+}
+
+/// Whether a path is a namespace's pin: a file of the kernel's namespace file system (`NSFS_MAGIC`, `linux/magic.h`).
+pub fn is_namespace(path: &Path) -> bool {
+    nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == 0x6e73_6673)
+}
+
+/// Reading a setting costs as much as a whole namespace's links: only those are read that are expected.
+fn settings(scope: &Scope) -> BTreeMap<NodeId, BTreeSet<Sysctl>> {
+    let mut wanted: BTreeMap<NodeId, BTreeSet<Sysctl>> = BTreeMap::new();
+    for key in scope.expected.keys() {
+        if let Key::Sysctl(Ns::Node(node), setting) = key {
+            wanted.entry(node.clone()).or_default().insert(*setting);
+        }
+    }
+    wanted
+}
+
+fn read_share(pins: &Pins, share: &[&NodeId], wanted: &BTreeMap<NodeId, BTreeSet<Sysctl>>) -> Result<Vec<(NodeId, Seen)>> {
+    share
+        .iter()
+        .map(|node| {
+            let mut space = Space::open(&pins.pin(node), node)?;
+            let none = BTreeSet::new();
+            let seen = read_space(&mut space, node, wanted.get(*node).unwrap_or(&none))
+                .map_err(|(tried, errno)| space::error(node, tried, errno))?;
+            Ok(((*node).clone(), seen))
+        })
+        .collect()
+}
+
+/// Everything in the calling thread's namespace.
+fn read_space(space: &mut Space, node: &NodeId, settings: &BTreeSet<Sysctl>) -> std::result::Result<Seen, (&'static str, Errno)> {
+    let ns = Ns::Node(node.clone());
+    let mut seen = Seen::default();
+    seen.state.insert(Key::Netns(ns.clone()), Value::Present);
+    for &setting in settings {
+        if let Some(value) = space::read_setting(setting) {
+            seen.state.insert(Key::Sysctl(ns.clone(), setting), Value::Number(value));
+        }
+    }
+    let links = space.socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))?;
+    let links: Vec<LinkMessage> = links
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewLink(link) => Some(link),
+            _ => None,
+        })
+        .collect();
+    let names: HashMap<u32, IfName> = links.iter().filter_map(|link| Some((link.header.index, name_of(link)?))).collect();
+    let mut isolated = false;
+    for link in &links {
+        isolated |= seen.link(&ns, link, &names);
+    }
+    let addresses = space.socket.dump(&read::all_addresses()).map_err(|errno| ("ip address show", errno))?;
+    let routes = space.socket.dump(&read::all_routes()).map_err(|errno| ("ip route show", errno))?;
+    seen.state.extend(addresses.iter().filter_map(|message| read::address(&ns, message, &names)));
+    for (key, value) in routes.iter().filter_map(|message| read::route(&ns, message, &names)) {
+        // Of several routes to one destination the one in use counts: the kernel lists it first.
+        seen.state.entry(key).or_insert(value);
+    }
+    if isolated {
+        let entries = space.socket.dump(&read::all_fdb()).map_err(|errno| ("bridge fdb show", errno))?;
+        seen.state.extend(entries.iter().filter_map(|message| fdb(&ns, message, &names)));
+    }
+    Ok(seen)
+}
+
+fn name_of(link: &LinkMessage) -> Option<IfName> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(IfName::observed(name)),
+        _ => None,
+    })
+}
+
+/// A static entry at a port; the port's own address is the kernel's doing and permanent.
+fn fdb(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<(Key, Value)> {
+    let RouteNetlinkMessage::NewNeighbour(NeighbourMessage { header, attributes, .. }) = message else { return None };
+    if header.state != NeighbourState::Noarp {
+        return None;
+    }
+    let mac = attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => <[u8; 6]>::try_from(bytes.as_slice()).ok(),
+        _ => None,
+    })?;
+    let dev = names.get(&header.ifindex)?.clone();
+    Some((Key::Fdb(Port { ns: ns.clone(), dev }, Mac(mac)), Value::Present))
+}
+
+impl Seen {
+    /// Notes a link; says whether it is a port that does not learn, whose bridge then has static entries.
+    fn link(&mut self, ns: &Ns, link: &LinkMessage, names: &HashMap<u32, IfName>) -> bool {
+        let Some(name) = names.get(&link.header.index) else { return false };
+        let port = Port { ns: ns.clone(), dev: name.clone() };
+        if link.header.flags.contains(LinkFlags::Up) {
+            self.state.insert(Key::Up(port.clone()), Value::Present);
+        }
+        if *name == IfName::loopback() {
+            return false;
+        }
+        let mut found = SeenLink { name: name.clone(), kind: None, peer: None, elsewhere: false };
+        let mut isolated = false;
+        for attribute in &link.attributes {
+            match attribute {
+                LinkAttribute::Address(bytes) => {
+                    if let Ok(bytes) = <[u8; 6]>::try_from(bytes.as_slice()) {
+                        self.state.insert(Key::Mac(port.clone()), Value::Mac(Mac(bytes)));
+                    }
+                }
+                LinkAttribute::Mtu(mtu) => {
+                    self.state.insert(Key::Mtu(port.clone()), Value::Number(*mtu));
+                }
+                LinkAttribute::Controller(index) => {
+                    if let Some(master) = names.get(index) {
+                        self.state.insert(Key::Member(port.clone()), Value::Master(master.clone()));
+                    }
+                }
+                LinkAttribute::Link(index) => found.peer = Some(*index),
+                LinkAttribute::LinkNetNsId(_) => found.elsewhere = true,
+                LinkAttribute::LinkInfo(info) => isolated |= self.kind(&port, info, &mut found),
+                _ => {}
+            }
+        }
+        self.links.insert(link.header.index, found);
+        isolated
+    }
+
+    fn kind(&mut self, port: &Port, info: &[LinkInfo], found: &mut SeenLink) -> bool {
+        let mut isolated = false;
+        for item in info {
+            match item {
+                LinkInfo::Kind(kind) => found.kind = Some(kind.clone()),
+                LinkInfo::Data(InfoData::Bridge(options)) => {
+                    let stp =
+                        |option: &InfoBridge| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled);
+                    if options.iter().any(stp) {
+                        self.state.insert(Key::Stp(port.clone()), Value::Present);
+                    }
+                }
+                LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
+                    let off = |flag: &InfoBridgePort| matches!(flag, InfoBridgePort::UnicastFlood(false));
+                    if flags.iter().any(off) {
+                        self.state.insert(Key::Isolated(port.clone()), Value::Present);
+                        isolated = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        isolated
+    }
+}
+
+/// All namespaces together: the ends of pairs find each other.
+fn join(mut seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
+    let mut state = State::new();
+    let mut paired: BTreeSet<Port> = BTreeSet::new();
+    for (key, value) in expected {
+        let (Key::Link(near), Value::Link(Link::Veth { peer: far })) = (key, value) else { continue };
+        if let (Some(a), Some(b)) = (end(&seen, near), end(&seen, far))
+            && a.1.peer == Some(b.0)
+            && b.1.peer == Some(a.0)
+        {
+            paired.extend([near.clone(), far.clone()]);
+            state.insert(key.clone(), value.clone());
+        }
+    }
+    let rest: Vec<(Port, u32, SeenLink)> = seen
+        .iter()
+        .flat_map(|(node, seen)| {
+            seen.links
+                .iter()
+                .map(|(index, link)| (Port { ns: Ns::Node(node.clone()), dev: link.name.clone() }, *index, link.clone()))
+        })
+        .filter(|(port, ..)| !paired.contains(port))
+        .collect();
+    for (port, index, link) in &rest {
+        match &link.kind {
+            Some(InfoKind::Bridge) => {
+                state.insert(Key::Link(port.clone()), Value::Link(Link::Bridge));
+            }
+            Some(InfoKind::Veth) => {
+                let far = rest.iter().find(|(other, far_index, far)| {
+                    far.kind == link.kind
+                        && other != port
+                        && link.peer == Some(*far_index)
+                        && far.peer == Some(*index)
+                        && link.elsewhere == (other.ns != port.ns)
+                });
+                match far {
+                    Some((far, ..)) if far < port => {}
+                    Some((far, ..)) => {
+                        state.insert(Key::Link(port.clone()), Value::Link(Link::Veth { peer: far.clone() }));
+                    }
+                    None => {
+                        state.insert(Key::Link(port.clone()), Value::Link(Link::Other("veth".to_owned())));
+                    }
+                }
+            }
+            kind => {
+                let kind = kind.as_ref().map_or_else(|| "physical".to_owned(), ToString::to_string);
+                state.insert(Key::Link(port.clone()), Value::Link(Link::Other(kind)));
+            }
+        }
+    }
+    for seen in seen.values_mut() {
+        state.append(&mut seen.state);
+    }
+    state
+}
+
+fn end<'a>(seen: &'a BTreeMap<NodeId, Seen>, port: &Port) -> Option<(u32, &'a SeenLink)> {
+    let Ns::Node(node) = &port.ns else { return None };
+    let found = seen.get(node)?.links.iter().find(|(_, link)| link.name == port.dev && link.kind == Some(InfoKind::Veth))?;
+    Some((*found.0, found.1))
+}

@@ -1,0 +1,236 @@
+//! Namespaces: made, pinned, entered; and the socket that stays in one.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::stat::Mode;
+
+use super::fault;
+use super::socket::Netlink;
+use crate::error::{Error, KernelError, Limit, Result};
+use crate::name::IfName;
+use crate::plan::{NodeId, Sysctl};
+
+/// The calling thread's own network namespace.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// Where the namespaces of one lab are pinned, and where `ip netns` looks for them.
+#[derive(Debug, Clone)]
+pub struct Pins {
+    /// The lab's name.
+    pub lab: String,
+    /// `/run/nslab/LAB/netns`: one mount that holds every pin.
+    pub directory: PathBuf,
+    /// `/run/netns`
+    pub index: PathBuf,
+}
+
+impl Pins {
+    /// The pin of a node.
+    pub fn pin(&self, node: &NodeId) -> PathBuf {
+        self.directory.join(node.to_string())
+    }
+
+    /// What `ip netns` calls the node.
+    pub fn link(&self, node: &NodeId) -> PathBuf {
+        self.index.join(format!("{}.{node}", self.lab))
+    }
+
+    /// Pins the calling thread's namespace under the node's name.
+    ///
+    /// # Errors
+    /// The step that failed and its error number.
+    pub fn keep(&self, node: &NodeId) -> std::result::Result<(), (String, Errno)> {
+        let pin = self.pin(node);
+        let told = |what: &str, path: &Path| format!("{what} {}", path.display());
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        fault::point().map_err(|errno| (told("create", &pin), errno))?;
+        match open(&pin, flags, Mode::from_bits_truncate(0o444)) {
+            // A placeholder that a killed nslab left is as good as a new one.
+            Ok(_) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err((told("create", &pin), errno)),
+        }
+        let bind = |errno| (told("mount --bind", &pin), errno);
+        fault::point().map_err(bind)?;
+        mount(Some(OWN), &pin, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(bind)?;
+        let link = self.link(node);
+        fault::point().map_err(|errno| (told("ln -s", &link), errno))?;
+        match std::os::unix::fs::symlink(&pin, &link) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err((told("ln -s", &link), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A namespace at hand: a socket in it, and the indices of its links.
+#[derive(Debug)]
+pub struct Space {
+    /// Keeps the namespace, and names it in requests.
+    pub file: File,
+    /// A socket in it.
+    pub socket: Netlink,
+    /// Interface indices by name.
+    pub indices: HashMap<IfName, u32>,
+    /// The next index to give; shared by everybody who makes links here.
+    pub next: std::sync::Arc<AtomicU32>,
+    /// nslab has just made it: no link in it is older.
+    pub fresh: bool,
+}
+
+fn failed(node: &str, tried: &str, errno: Errno) -> Error {
+    let limit = match (errno, tried.split(' ').next()) {
+        (Errno::ENOSPC, Some("unshare")) => Some(Limit::Sysctl("user.max_net_namespaces")),
+        (Errno::ENOSPC, Some("mount")) => Some(Limit::Sysctl("fs.mount-max")),
+        (Errno::EMFILE, _) => Some(Limit::OpenFiles),
+        (Errno::ENFILE, _) => Some(Limit::Sysctl("fs.file-max")),
+        (Errno::ENOMEM, _) => Some(Limit::Memory),
+        (Errno::EPERM, Some("unshare" | "setns" | "mount")) => Some(Limit::Capability("CAP_SYS_ADMIN")),
+        (Errno::EINVAL, Some("unshare")) => Some(Limit::Feature("network namespaces", "CONFIG_NET_NS")),
+        _ => None,
+    };
+    limit.map_or_else(
+        || {
+            Error::Kernel(KernelError {
+                node: Some(node.to_owned()).filter(|node| !node.is_empty()),
+                tried: tried.to_owned(),
+                errno: errno as i32,
+                said: None,
+            })
+        },
+        Error::Machine,
+    )
+}
+
+/// The error of a system call for a node, with its cause where the kernel's number tells it.
+pub fn error(node: &NodeId, tried: &str, errno: Errno) -> Error {
+    failed(&node.to_string(), tried, errno)
+}
+
+impl Space {
+    fn here(file: File, fresh: bool) -> std::result::Result<Self, Errno> {
+        let socket = Netlink::open()?;
+        let indices = HashMap::from([(IfName::loopback(), 1)]);
+        Ok(Self { file, socket, indices, next: std::sync::Arc::new(AtomicU32::new(2)), fresh })
+    }
+
+    /// Makes a namespace, moves the calling thread into it, pins it and writes its settings.
+    ///
+    /// The thread must end soon after: there is no way back that cannot fail.
+    pub fn make(pins: &Pins, node: &NodeId, settings: &[(Sysctl, u32)], host: bool) -> Result<Self> {
+        fault::point().map_err(|errno| error(node, "unshare(CLONE_NEWNET)", errno))?;
+        unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "unshare(CLONE_NEWNET)", errno))?;
+        let file = File::open(OWN)
+            .map_err(|e| error(node, &format!("open {OWN}"), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        pins.keep(node).map_err(|(tried, errno)| error(node, &tried, errno))?;
+        if host {
+            // No link in a host or switch makes itself an address; containers get this by netlink, which costs less.
+            write("net/ipv6/conf/default/addr_gen_mode", "1").or_else(absent).map_err(|(p, e)| error(node, &p, e))?;
+        }
+        for (setting, value) in settings {
+            write_setting(*setting, *value).map_err(|(tried, errno)| error(node, &tried, errno))?;
+        }
+        Self::here(file, true).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))
+    }
+
+    /// Opens the namespace behind a pin, with the indices of its links.
+    ///
+    /// The calling thread moves into it and must end soon after.
+    pub fn enter(pins: &Pins, node: &NodeId) -> Result<Self> {
+        let mut space = Self::open(&pins.pin(node), node)?;
+        space.learn().map_err(|errno| error(node, "ip link show", errno))?;
+        Ok(space)
+    }
+
+    /// Like [`Space::enter`], without asking for its links.
+    pub fn open(pin: &Path, node: &NodeId) -> Result<Self> {
+        let file = File::open(pin).map_err(|e| {
+            error(node, &format!("open {}", pin.display()), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
+        })?;
+        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "setns(CLONE_NEWNET)", errno))?;
+        Self::here(file, false).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))
+    }
+
+    /// A second handle with a socket of its own; the calling thread moves into the namespace and must end soon after.
+    pub fn again(&self, node: &NodeId) -> Result<Self> {
+        let file =
+            self.file.try_clone().map_err(|e| error(node, "dup", Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "setns(CLONE_NEWNET)", errno))?;
+        let mut space = Self::here(file, self.fresh).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))?;
+        space.indices.clone_from(&self.indices);
+        space.next = self.next.clone();
+        Ok(space)
+    }
+
+    /// Asks for every link's index.
+    pub fn learn(&mut self) -> std::result::Result<(), Errno> {
+        let mut most = 1;
+        for message in self.socket.dump(&all_links())? {
+            let RouteNetlinkMessage::NewLink(link) = message else { continue };
+            most = most.max(link.header.index);
+            for attribute in &link.attributes {
+                if let LinkAttribute::IfName(name) = attribute {
+                    self.indices.insert(IfName::observed(name), link.header.index);
+                }
+            }
+        }
+        self.next.store(most + 1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The index that a new link gets.
+    pub fn assign(&mut self, dev: &IfName) -> u32 {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        self.indices.insert(dev.clone(), index);
+        index
+    }
+
+    /// The index of a link; 0 where there is none, which the kernel refuses.
+    pub fn index(&self, dev: &IfName) -> u32 {
+        self.indices.get(dev).copied().unwrap_or(0)
+    }
+
+    /// What a request names the namespace by.
+    pub fn fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+/// Asks for every link, without statistics.
+pub fn all_links() -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    RouteNetlinkMessage::GetLink(message)
+}
+
+/// Writes a setting in the calling thread's namespace. An IPv6 setting is absent where IPv6 is off: that is no fault.
+pub fn write_setting(setting: Sysctl, value: u32) -> std::result::Result<(), (String, Errno)> {
+    let written = write(setting.path(), &value.to_string());
+    if setting == Sysctl::Forward6 { written.or_else(absent) } else { written }
+}
+
+/// Reads a setting in the calling thread's namespace.
+pub fn read_setting(setting: Sysctl) -> Option<u32> {
+    std::fs::read_to_string(format!("/proc/sys/{}", setting.path())).ok()?.trim().parse().ok()
+}
+
+fn absent(failure: (String, Errno)) -> std::result::Result<(), (String, Errno)> {
+    if failure.1 == Errno::ENOENT { Ok(()) } else { Err(failure) }
+}
+
+fn write(path: &str, text: &str) -> std::result::Result<(), (String, Errno)> {
+    let path = format!("/proc/sys/{path}");
+    let told = |errno| (format!("write {path}"), errno);
+    fault::point().map_err(told)?;
+    std::fs::write(&path, text).map_err(|e| told(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))
+}

@@ -1,0 +1,77 @@
+//! How a plan falls into parts that do not wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::name::NodeName;
+use crate::plan::{Key, Link, NodeId, Ns, Op, Port, Value};
+
+/// The operations that make one new container, by their place in the plan.
+#[derive(Debug)]
+pub struct Unit {
+    /// The container.
+    pub node: NodeId,
+    /// Its host.
+    pub host: NodeName,
+    /// Places in the plan, ascending.
+    pub ops: Vec<usize>,
+}
+
+/// A plan in parts.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Deletions, in order.
+    pub dels: Vec<usize>,
+    /// Hosts, switches, and what changes in containers that are there already; in order.
+    pub head: Vec<usize>,
+    /// New containers, each by itself.
+    pub units: Vec<Unit>,
+    /// Routes of hosts, which may lead through links of containers.
+    pub tail: Vec<usize>,
+}
+
+/// Divides a plan.
+pub fn divide(plan: &[Op]) -> Parts {
+    let mut parts = Parts::default();
+    let mut new: BTreeMap<NodeId, Unit> = BTreeMap::new();
+    for op in plan {
+        if let Op::Add(Key::Netns(Ns::Node(node @ NodeId::Container(host, _))), _) = op {
+            new.insert(node.clone(), Unit { node: node.clone(), host: host.clone(), ops: Vec::new() });
+        }
+    }
+    let outer = outer_ends(plan, &new.keys().cloned().collect());
+    for (place, op) in plan.iter().enumerate() {
+        if matches!(op, Op::Del(..)) {
+            parts.dels.push(place);
+        } else if let Some(unit) = owner(op, &outer).and_then(|node| new.get_mut(&node)) {
+            unit.ops.push(place);
+        } else if matches!(op.key(), Key::Route(..)) {
+            parts.tail.push(place);
+        } else {
+            parts.head.push(place);
+        }
+    }
+    parts.units = new.into_values().collect();
+    parts
+}
+
+/// The host's end of each link of a new container.
+fn outer_ends(plan: &[Op], new: &BTreeSet<NodeId>) -> BTreeMap<Port, NodeId> {
+    let mut ends = BTreeMap::new();
+    for op in plan {
+        if let Op::Add(Key::Link(port), Value::Link(Link::Veth { peer })) = op
+            && let Ns::Node(node @ NodeId::Container(..)) = &peer.ns
+            && matches!(&port.ns, Ns::Node(NodeId::Host(_)))
+            && new.contains(node)
+        {
+            ends.insert(port.clone(), node.clone());
+        }
+    }
+    ends
+}
+
+fn owner(op: &Op, outer: &BTreeMap<Port, NodeId>) -> Option<NodeId> {
+    match op.key().ns() {
+        Ns::Node(node @ NodeId::Container(..)) => Some(node.clone()),
+        _ => op.key().port().and_then(|port| outer.get(port)).cloned(),
+    }
+}

@@ -1,0 +1,144 @@
+//! A thread that makes its share of the new containers: all namespaces of a chunk, then their links, then their settings.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+
+use nix::errno::Errno;
+
+use super::apply::{Run, interrupted, node_of};
+use super::requests;
+use super::socket::Refusal;
+use super::space::{self, Space};
+use super::units::Unit;
+use super::verbs;
+use crate::error::{Error, Result};
+use crate::plan::{Key, NodeId, Ns, Op, Sysctl, Value};
+
+/// What a worker needs to know.
+pub struct Worker<'a> {
+    /// The plan under way, with the namespaces of the hosts.
+    pub run: &'a Run<'a>,
+    /// What new containers are born with.
+    pub settings: &'a HashMap<NodeId, Vec<(Sysctl, u32)>>,
+    /// Tells which operations are done.
+    pub done: Sender<Vec<usize>>,
+    /// Somebody failed: stop.
+    pub stop: &'a AtomicBool,
+}
+
+/// A container being made.
+struct Coming<'a> {
+    unit: &'a Unit,
+    space: Space,
+}
+
+impl Worker<'_> {
+    /// Makes the containers, so many at a time.
+    pub fn work(&self, units: &[&Unit], chunk: usize) -> Result<()> {
+        let mut hosts = BTreeMap::new();
+        let result = units.chunks(chunk).try_for_each(|units| self.make(units, &mut hosts));
+        if result.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn make(&self, units: &[&Unit], hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
+        let mut coming = Vec::with_capacity(units.len());
+        for unit in units {
+            self.go_on()?;
+            let host = NodeId::Host(unit.host.clone());
+            if !hosts.contains_key(&host) {
+                let space = self.run.space(&host)?.again(&host)?;
+                hosts.insert(host, space);
+            }
+            let settings = self.settings.get(&unit.node).map_or(&[][..], Vec::as_slice);
+            coming.push(Coming { unit, space: Space::make(self.run.pins, &unit.node, settings, false)? });
+        }
+        for each in &mut coming {
+            self.links(each, hosts)?;
+        }
+        self.flush_all(hosts)?;
+        for each in &mut coming {
+            self.go_on()?;
+            self.inside(each, hosts)?;
+        }
+        self.flush_all(hosts)
+    }
+
+    fn go_on(&self) -> Result<()> {
+        interrupted()?;
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Internal("another thread failed".to_owned())) } else { Ok(()) }
+    }
+
+    /// What happens in the host: the pair, and the settings of its end there.
+    fn links(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
+        let (plan, births) = (self.run.plan, self.run.births());
+        for &place in &each.unit.ops {
+            let op = &plan[place];
+            let node = node_of(op.key().ns())?;
+            if *node == each.unit.node || births.is_fused(place) {
+                continue;
+            }
+            let Some(host) = hosts.get_mut(node) else { continue };
+            let request = match op {
+                Op::Add(Key::Link(port), Value::Link(link)) => requests::birth(port, link, births, host, Some(&mut each.space)),
+                _ => requests::request(op, host),
+            };
+            if let Some((payload, flags)) = request {
+                let refusals = host.socket.push(payload, flags, place);
+                self.check(node, refusals)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What happens in the container; then a look at the host's ends, so that carrier is on at once.
+    fn inside(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
+        let (plan, births, node) = (self.run.plan, self.run.births(), &each.unit.node);
+        let mut ends = Vec::new();
+        for &place in &each.unit.ops {
+            let Op::Add(Key::Link(port), Value::Link(link)) = &plan[place] else { continue };
+            if let Some(peer) = link.peer().filter(|peer| peer.ns == Ns::Node(node.clone())) {
+                let (payload, flags) = verbs::set_settings(each.space.index(&peer.dev));
+                let refusals = each.space.socket.push(payload, flags, place);
+                self.check(node, refusals)?;
+                ends.push((node_of(&port.ns)?, &port.dev, place));
+            }
+        }
+        for &place in &each.unit.ops {
+            let op = &plan[place];
+            if node_of(op.key().ns())? == node
+                && !births.is_fused(place)
+                && let Some((payload, flags)) = requests::request(op, &each.space)
+            {
+                let refusals = each.space.socket.push(payload, flags, place);
+                self.check(node, refusals)?;
+            }
+        }
+        let refusals = each.space.socket.flush();
+        self.check(node, refusals)?;
+        for (host, dev, place) in ends {
+            let Some(space) = hosts.get_mut(host) else { continue };
+            let (payload, flags) = verbs::look(space.index(dev));
+            let refusals = space.socket.push(payload, flags, place);
+            self.check(host, refusals)?;
+        }
+        let _ = self.done.send(each.unit.ops.clone());
+        Ok(())
+    }
+
+    fn flush_all(&self, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
+        for (node, space) in hosts {
+            let refusals = space.socket.flush();
+            self.check(node, refusals)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, node: &NodeId, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
+        let refusals = refusals.map_err(|errno| space::error(node, "send(AF_NETLINK)", errno))?;
+        refusals.first().map_or(Ok(()), |first| Err(self.run.refused(first)))
+    }
+}
