@@ -97,6 +97,11 @@ pub enum Error {
     },
     /// nslab itself is at fault; what was done is undone.
     Internal(String),
+    /// The output cannot be written; the command itself has done its work.
+    Output {
+        /// The system's error number.
+        errno: i32,
+    },
     /// Two options that exclude each other, or a value out of range.
     Usage(Usage),
 }
@@ -112,6 +117,7 @@ pub enum Thing {
     Container,
     Interface,
     Network,
+    Command,
 }
 
 /// Why a file cannot be read as a topology.
@@ -192,6 +198,8 @@ pub enum Left {
 pub enum Usage {
     /// A question must be answered but nobody is there to ask: the flag that answers it.
     NeedsAnswer(&'static str),
+    /// No lab is up.
+    NothingUp,
     /// The lab is not up.
     NotUp(String),
     /// A lab of that name is up from another topology: the name, and the topology it came from.
@@ -211,7 +219,7 @@ impl Error {
             | Self::BadName { .. }
             | Self::Usage(_) => 2,
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
-            Self::Kernel(_) | Self::Internal(_) => 1,
+            Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } => 1,
             Self::Busy { .. } | Self::Conflict { .. } => 4,
             Self::Journal { .. } | Self::Left(_) => 5,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),

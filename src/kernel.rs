@@ -4,6 +4,8 @@ mod apply;
 mod backend;
 mod births;
 pub mod fault;
+pub mod feature;
+pub mod inspect;
 pub mod observe;
 mod read;
 mod requests;

@@ -8,4 +8,6 @@ pub mod kernel;
 pub mod name;
 pub mod plan;
 pub mod problem;
+pub mod render;
+pub mod report;
 pub mod topology;

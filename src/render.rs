@@ -1,0 +1,76 @@
+//! Reports, errors and notices as text or JSON; the only place that knows how they look.
+
+pub mod escape;
+pub mod json;
+pub mod lang;
+pub mod script;
+pub mod text;
+
+use crate::error::Error;
+use crate::report::Report;
+use crate::report::notice::{Notice, Question};
+use lang::Lang;
+
+/// The shape of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; `docs/json.md` describes it.
+    Json,
+}
+
+/// How text looks: its language, and whether it is for a terminal that shows colours.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// The language.
+    pub lang: Lang,
+    /// Whether escape codes may be used.
+    pub colour: bool,
+}
+
+impl Style {
+    /// Text that stands out where the terminal can show it.
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// Text that warns where the terminal can show it.
+    pub fn red(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// A report, ready to print.
+pub fn report(report: &Report, format: Format, style: Style) -> String {
+    match (report, format) {
+        (Report::Exit(_), _) => String::new(),
+        (Report::Text(text), _) => text.clone(),
+        (_, Format::Text) => text::report(report, style),
+        (_, Format::Json) => json::report(report),
+    }
+}
+
+/// An error: what happened, why, and what to type, each on lines of its own.
+pub fn error(error: &Error, style: Style) -> String {
+    let message = style.lang.tongue().error(error);
+    let mut lines = vec![format!("{} {}", style.red("nslab:"), message.what)];
+    lines.extend(message.why.iter().map(|why| format!("  {why}")));
+    lines.extend(message.hints.iter().map(|hint| format!("  {}: {hint}", style.lang.tongue().word(lang::Word::Try))));
+    lines.join("\n") + "\n"
+}
+
+/// A notice for stderr.
+pub fn notice(notice: &Notice, style: Style) -> String {
+    format!("nslab: {}\n", style.lang.tongue().notice(notice))
+}
+
+/// A question for the terminal, without a line end.
+pub fn question(question: &Question, style: Style) -> String {
+    format!("{} ", style.lang.tongue().question(question))
+}

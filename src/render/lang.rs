@@ -1,0 +1,155 @@
+//! The languages that nslab speaks. Every sentence for people is in one of their files.
+
+mod en;
+
+use crate::error::Error;
+use crate::report::notice::{Notice, Question};
+use crate::report::{doctor, lab, plan, topology};
+
+/// A language.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    #[default]
+    En,
+}
+
+impl Lang {
+    /// Its sentences.
+    pub fn tongue(self) -> &'static dyn Tongue {
+        match self {
+            Self::En => &en::English,
+        }
+    }
+}
+
+/// An error in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What happened.
+    pub what: String,
+    /// The likely cause, where there is more to say.
+    pub why: Option<String>,
+    /// What to type.
+    pub hints: Vec<String>,
+}
+
+/// A word that stands in a heading or a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Word {
+    Address,
+    Addresses,
+    Bridge,
+    Command,
+    Containers,
+    Dev,
+    FdbTitle,
+    From,
+    Hosts,
+    Kind,
+    Lab,
+    Labs,
+    Learned,
+    Leftovers,
+    Limit,
+    Limits,
+    Links,
+    Mac,
+    Metric,
+    Mtu,
+    Name,
+    Neighbours,
+    No,
+    Node,
+    None,
+    Own,
+    Peer,
+    Pid,
+    Port,
+    Routes,
+    Since,
+    State,
+    Static,
+    Summary,
+    Table,
+    To,
+    Topologies,
+    Topology,
+    Try,
+    Unknown,
+    Via,
+    Works,
+    Yes,
+    Features,
+    Findings,
+    Unlimited,
+    Value,
+    Allows,
+}
+
+/// What a language must be able to say.
+pub trait Tongue: Sync {
+    /// An error: what happened, why, what to type.
+    fn error(&self, error: &Error) -> Message;
+    /// That nslab itself is wrong: the panic's message and place.
+    fn bug(&self, message: &str, place: &str) -> String;
+    /// A notice.
+    fn notice(&self, notice: &Notice) -> String;
+    /// A question, with its possible answers.
+    fn question(&self, question: &Question) -> String;
+    /// Whether an answer means yes.
+    fn is_yes(&self, answer: &str) -> bool;
+    /// A word of a heading or table.
+    fn word(&self, word: Word) -> &'static str;
+    /// A number of hosts and containers.
+    fn size(&self, hosts: usize, containers: usize) -> String;
+    /// `nslab` alone: what to type next.
+    fn home(&self, home: &lab::Home) -> Vec<String>;
+    /// The result of `up`.
+    fn up(&self, up: &lab::Up) -> Vec<String>;
+    /// The result of `down` for one lab.
+    fn down(&self, down: &lab::Down) -> Vec<String>;
+    /// That no lab is up.
+    fn nothing_up(&self) -> String;
+    /// The result of `reset`.
+    fn reset(&self, reset: &lab::Reset) -> String;
+    /// The condition of a lab, and what to type.
+    fn status(&self, status: &lab::Status) -> Vec<String>;
+    /// The title over what is missing in a lab.
+    fn missing(&self) -> &'static str;
+    /// The title over what was made by hand in a lab.
+    fn by_hand(&self) -> &'static str;
+    /// One thing that could not be removed.
+    fn left(&self, left: &crate::error::Left) -> String;
+    /// The head of a script that makes a lab by hand.
+    fn script(&self, plan: &plan::Plan) -> Vec<String>;
+    /// Where commands work.
+    fn place(&self, place: &plan::Place) -> String;
+    /// What commands do.
+    fn step(&self, what: plan::What) -> &'static str;
+    /// That a plan is empty.
+    fn nothing_to_do(&self, plan: &plan::Plan) -> String;
+    /// That a topology file is fine.
+    fn valid(&self, file: &topology::File) -> String;
+    /// A node's title: what it is, whether it forwards.
+    fn node(&self, node: &crate::report::node::Node) -> String;
+    /// That no process runs.
+    fn no_processes(&self) -> String;
+    /// With which rights nslab runs.
+    fn rights(&self, rights: doctor::Rights) -> &'static str;
+    /// A feature of the kernel.
+    fn ability(&self, ability: doctor::Ability) -> &'static str;
+    /// A limit's name, and what it counts.
+    fn limit(&self, limit: doctor::LimitName) -> &'static str;
+    /// How many containers a limit allows.
+    fn allows(&self, containers: u64) -> String;
+    /// Something that may interfere: what, why it matters, what to type.
+    fn finding(&self, finding: &doctor::Finding) -> Message;
+    /// Something left over: what, why it matters, what to type.
+    fn leftover(&self, leftover: &doctor::Leftover) -> Message;
+    /// Something that could not be looked at.
+    fn unseen(&self, unseen: doctor::Unseen) -> String;
+    /// The last line of `doctor`.
+    fn verdict(&self, doctor: &doctor::Doctor) -> String;
+}

@@ -1,0 +1,211 @@
+//! English.
+
+mod doctor;
+mod errors;
+mod labs;
+mod plans;
+
+use super::{Message, Tongue, Word};
+use crate::error::{Error, Left};
+use crate::render::escape::escape;
+use crate::report::notice::{Notice, Question};
+use crate::report::{doctor as health, lab, node, plan, topology};
+
+/// English.
+pub(super) struct English;
+
+impl Tongue for English {
+    fn error(&self, error: &Error) -> Message {
+        errors::error(error)
+    }
+
+    fn bug(&self, message: &str, place: &str) -> String {
+        format!(
+            "nslab: a mistake in nslab itself ({place}): {}\n  nslab status tells what is there; please report this line.",
+            escape(message)
+        )
+    }
+
+    fn notice(&self, notice: &Notice) -> String {
+        match notice {
+            Notice::Assumed { lab, exact } => format!(
+                "several labs are up; taking {lab}. Name it exactly with {exact}, or choose the lab with NSLAB_LAB={lab}."
+            ),
+        }
+    }
+
+    fn question(&self, question: &Question) -> String {
+        match question {
+            Question::Reset { lab, by_hand } => {
+                format!("Remove what was made by hand in {lab} ({})? [y/N]", count(*by_hand, "thing", "things"))
+            }
+        }
+    }
+
+    fn is_yes(&self, answer: &str) -> bool {
+        matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+
+    fn word(&self, word: Word) -> &'static str {
+        match word {
+            Word::Address => "ADDRESS",
+            Word::Addresses => "Addresses",
+            Word::Allows => "ALLOWS",
+            Word::Bridge => "BRIDGE",
+            Word::Command => "COMMAND",
+            Word::Containers => "CONTAINERS",
+            Word::Dev => "INTERFACE",
+            Word::FdbTitle => "Forwarding table of the bridges",
+            Word::Features => "What this kernel can do",
+            Word::Findings => "What may get in the way",
+            Word::From => "FROM",
+            Word::Hosts => "HOSTS",
+            Word::Kind => "KIND",
+            Word::Lab => "LAB",
+            Word::Labs => "Labs that are up",
+            Word::Learned => "learned",
+            Word::Leftovers => "What was left over",
+            Word::Limit => "LIMIT",
+            Word::Limits => "Limits",
+            Word::Links => "Interfaces",
+            Word::Mac => "MAC",
+            Word::Metric => "METRIC",
+            Word::Mtu => "MTU",
+            Word::Name => "NAME",
+            Word::Neighbours => "Neighbours",
+            Word::No => "no",
+            Word::Node => "NODE",
+            Word::None => "-",
+            Word::Own => "own",
+            Word::Peer => "OTHER END",
+            Word::Pid => "PID",
+            Word::Port => "PORT",
+            Word::Routes => "Routes",
+            Word::Since => "UP SINCE (UTC)",
+            Word::State => "STATE",
+            Word::Static => "static",
+            Word::Summary => "WHAT IT TEACHES",
+            Word::Table => "TABLE",
+            Word::To => "TO",
+            Word::Topologies => "Topologies",
+            Word::Topology => "TOPOLOGY",
+            Word::Try => "try",
+            Word::Unknown => "?",
+            Word::Unlimited => "no limit",
+            Word::Value => "VALUE",
+            Word::Via => "VIA",
+            Word::Works => "WORKS",
+            Word::Yes => "yes",
+        }
+    }
+
+    fn size(&self, hosts: usize, containers: usize) -> String {
+        format!("{}, {}", count(hosts, "host", "hosts"), count(containers, "container", "containers"))
+    }
+
+    fn home(&self, home: &lab::Home) -> Vec<String> {
+        labs::home(home)
+    }
+
+    fn up(&self, up: &lab::Up) -> Vec<String> {
+        labs::up(up, &self.size(up.hosts, up.containers))
+    }
+
+    fn down(&self, down: &lab::Down) -> Vec<String> {
+        labs::down(down)
+    }
+
+    fn nothing_up(&self) -> String {
+        "No lab is up.".to_owned()
+    }
+
+    fn reset(&self, reset: &lab::Reset) -> String {
+        labs::reset(reset)
+    }
+
+    fn status(&self, status: &lab::Status) -> Vec<String> {
+        labs::status(status, &self.size(status.hosts, status.containers))
+    }
+
+    fn missing(&self) -> &'static str {
+        "To make it as described:"
+    }
+
+    fn by_hand(&self) -> &'static str {
+        "Made by hand:"
+    }
+
+    fn left(&self, left: &Left) -> String {
+        errors::left(left)
+    }
+
+    fn script(&self, plan: &plan::Plan) -> Vec<String> {
+        plans::script(plan)
+    }
+
+    fn place(&self, place: &plan::Place) -> String {
+        plans::place(place)
+    }
+
+    fn step(&self, what: plan::What) -> &'static str {
+        plans::step(what)
+    }
+
+    fn nothing_to_do(&self, plan: &plan::Plan) -> String {
+        plans::nothing(plan)
+    }
+
+    fn valid(&self, file: &topology::File) -> String {
+        format!("{}: fine, {}", escape(&file.file), self.size(file.hosts, file.containers))
+    }
+
+    fn node(&self, node: &node::Node) -> String {
+        labs::node(node)
+    }
+
+    fn no_processes(&self) -> String {
+        "No process runs there.".to_owned()
+    }
+
+    fn rights(&self, rights: health::Rights) -> &'static str {
+        doctor::rights(rights)
+    }
+
+    fn ability(&self, ability: health::Ability) -> &'static str {
+        doctor::ability(ability)
+    }
+
+    fn limit(&self, limit: health::LimitName) -> &'static str {
+        doctor::limit(limit)
+    }
+
+    fn allows(&self, containers: u64) -> String {
+        format!("about {containers} containers")
+    }
+
+    fn finding(&self, finding: &health::Finding) -> Message {
+        doctor::finding(finding)
+    }
+
+    fn leftover(&self, leftover: &health::Leftover) -> Message {
+        doctor::leftover(leftover)
+    }
+
+    fn unseen(&self, unseen: health::Unseen) -> String {
+        doctor::unseen(unseen)
+    }
+
+    fn verdict(&self, report: &health::Doctor) -> String {
+        doctor::verdict(report)
+    }
+}
+
+/// A number with its noun.
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// A foreign word in quotation marks.
+fn quoted(word: &str) -> String {
+    format!("\"{}\"", escape(word))
+}

@@ -1,0 +1,247 @@
+//! Errors in words: what happened, why, what to type.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use super::{count, quoted};
+use crate::error::{Error, FileFault, JournalFault, KernelError, Left, Limit, Thing, Usage};
+use crate::name::NameFault;
+use crate::render::escape::escape;
+use crate::render::lang::Message;
+
+pub(super) fn error(error: &Error) -> Message {
+    match error {
+        Error::Topology { file, findings, .. } => {
+            say(format!("{} does not describe a lab: {}", escape(file), count(findings.len(), "mistake", "mistakes")))
+        }
+        Error::File { file, why } => file_fault(file, why),
+        Error::Unknown { what, word, candidates } => unknown(*what, word, candidates),
+        Error::Ambiguous { what, word, candidates } => ambiguous(*what, word, candidates),
+        Error::BadName { what, word, fault } => bad_name(*what, word, fault),
+        Error::NotRoot { command } => not_root(command),
+        Error::Machine(limit) => machine(limit),
+        Error::Kernel(error) => kernel(error),
+        Error::Busy { lab, holder } => busy(lab.as_deref(), holder.as_ref()),
+        Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
+            .why("nslab touches nothing that it did not make.")
+            .hint("remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"),
+        Error::Tampered(path) => say(format!("{} is not as nslab made it", shown(path)))
+            .why("It is a link, or belongs to somebody else; following it could harm this machine.")
+            .hint(format!("look at it (ls -ld {}), then remove it", shown(path))),
+        Error::Journal { lab, why } => journal(lab, why),
+        Error::Left(left) => remains(left),
+        Error::Signal(number) => say(format!("stopped by {}; what was done is undone", signal(*number))),
+        Error::Command { command, errno } => command_fault(command, *errno),
+        Error::Internal(message) => say(format!("a mistake in nslab itself: {}", escape(message)))
+            .why("What was done is undone.")
+            .hint("nslab status tells what is there; please report this line"),
+        Error::Output { errno } => {
+            say(format!("cannot write the output: {}", reason(*errno))).why("The command itself has done its work.")
+        }
+        Error::Usage(usage) => wrong_use(usage),
+    }
+}
+
+/// A message under construction.
+fn say(what: impl Into<String>) -> Message {
+    Message { what: what.into(), why: None, hints: Vec::new() }
+}
+
+impl Message {
+    fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+fn shown(path: &Path) -> String {
+    escape(&path.display().to_string()).into_owned()
+}
+
+/// The system's sentence for an error number.
+fn reason(errno: i32) -> String {
+    match Errno::from_raw(errno) {
+        Errno::UnknownErrno => format!("error {errno}"),
+        known => known.desc().to_owned(),
+    }
+}
+
+fn signal(number: i32) -> String {
+    nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |s| s.as_str().to_owned())
+}
+
+fn thing(what: Thing) -> &'static str {
+    match what {
+        Thing::Lab => "lab",
+        Thing::Topology => "topology",
+        Thing::Node => "node",
+        Thing::Host => "host",
+        Thing::Container => "container",
+        Thing::Interface => "interface",
+        Thing::Network => "network",
+        Thing::Command => "command",
+    }
+}
+
+fn file_fault(file: &Path, why: &FileFault) -> Message {
+    let name = shown(file);
+    match why {
+        FileFault::Read { errno, user } => {
+            let asked = user.map(|uid| format!(" (as user {uid})")).unwrap_or_default();
+            let message = say(format!("cannot read {name}: {}{asked}", reason(*errno)));
+            if *errno == libc::ENOENT { message.hint("nslab topology lists the built-in topologies") } else { message }
+        }
+        FileFault::NotAFile => say(format!("{name} is not a lab file: it is no regular file"))
+            .hint("nslab topology bridged > lab.yaml makes one to start from"),
+        FileFault::TooLong(bytes) => say(format!("{name} is not a lab file: it has {bytes} bytes"))
+            .why("A lab file has at most 1 MiB; count: 100 makes a hundred containers in one line."),
+        FileFault::NotText => say(format!("{name} is not a lab file: it is no UTF-8 text"))
+            .hint("nslab topology bridged > lab.yaml makes one to start from"),
+        FileFault::Write(errno) => say(format!("cannot write {name}: {}", reason(*errno))),
+    }
+}
+
+fn unknown(what: Thing, word: &str, candidates: &[String]) -> Message {
+    let message = say(format!("there is no {} {}", thing(what), quoted(word)));
+    match (candidates, what) {
+        ([], Thing::Lab | Thing::Node) => message.why("No lab is up.").hint("nslab up bridged"),
+        ([], Thing::Topology) => message.hint("nslab topology lists them; a file is meant by ./FILE or FILE.yaml"),
+        ([], _) => message,
+        ([one], _) => message.hint(format!("did you mean {}?", quoted(one))),
+        _ => message.why(format!("There are: {}", listed(candidates))),
+    }
+}
+
+fn ambiguous(what: Thing, word: &str, candidates: &[String]) -> Message {
+    let message = if word.is_empty() {
+        say(format!("which {}?", thing(what)))
+    } else {
+        say(format!("{} {} can be several", thing(what), quoted(word)))
+    };
+    message.why(format!("It could be: {}", listed(candidates))).hint("name one of them")
+}
+
+/// Names in a row; of many the first ones.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let row: Vec<_> = names.iter().take(SHOWN).map(|name| escape(name)).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => row.join(", "),
+        more => format!("{}, and {more} more", row.join(", ")),
+    }
+}
+
+fn bad_name(what: Thing, word: &str, fault: &NameFault) -> Message {
+    let message = say(format!("{} is no name for a {}", quoted(word), thing(what)));
+    match fault {
+        NameFault::Empty => message.why("It is empty."),
+        NameFault::TooLong { len, max } => message.why(format!("It has {len} characters; at most {max} fit.")),
+        NameFault::Character(c) => message.why(format!(
+            "A name starts with a letter a-z, then may have a-z 0-9 _ -; {} may not stand there.",
+            quoted(&c.to_string())
+        )),
+        NameFault::Reserved => message.why("That word has a meaning of its own."),
+    }
+}
+
+fn not_root(command: &str) -> Message {
+    say("this needs root")
+        .why("Labs are made of network namespaces and mounts, which the kernel lets only root touch.")
+        .hint(format!("sudo {command}"))
+        .hint(format!("unshare -Urnm      a shell in which you are root, without sudo; in it: {command}"))
+}
+
+fn machine(limit: &Limit) -> Message {
+    match limit {
+        Limit::Feature(what, symbol) => {
+            say(format!("this kernel has no {what} support ({symbol})")).hint("nslab doctor tells what this machine can do")
+        }
+        Limit::Sysctl(name) => {
+            say(format!("the kernel allows no more: {name} is reached")).hint(format!("sudo sysctl {name}=65536"))
+        }
+        Limit::OpenFiles => say("too few open files are allowed (RLIMIT_NOFILE)").hint("ulimit -n 4096, then again"),
+        Limit::Capability(name) => say(format!("root lacks {name} here"))
+            .why("A container or a service manager took it away.")
+            .hint("run nslab outside, or give the container --privileged"),
+        Limit::MountNamespace => say("this user namespace has no mount namespace of its own")
+            .why("nslab needs a place to keep its namespaces.")
+            .hint("unshare -Urnm, then again"),
+        Limit::Space(path) => say(format!("no space in {}", shown(path))).hint(format!("df -h {}", shown(path))),
+        Limit::Memory => say("memory ran out").hint("make the lab smaller, or close something"),
+    }
+}
+
+fn kernel(error: &KernelError) -> Message {
+    let place = error.node.as_ref().map(|node| format!("{}: ", escape(node))).unwrap_or_default();
+    let message = say(format!("{place}{}: {}", escape(&error.tried), reason(error.errno)));
+    match &error.said {
+        Some(said) => message.why(format!("The kernel says: {}", escape(said))),
+        None => message,
+    }
+    .hint("nslab doctor tells what this machine can do")
+}
+
+fn busy(lab: Option<&str>, holder: Option<&(i32, String)>) -> Message {
+    let what = lab.map_or_else(|| "nslab is busy".to_owned(), |lab| format!("the lab {} is busy", quoted(lab)));
+    match holder {
+        Some((pid, command)) => say(what).why(format!("Process {pid} works on it: {}", escape(command))),
+        None => say(what).why("Another nslab works on it."),
+    }
+    .hint("wait for it to end, then again")
+}
+
+fn journal(lab: &str, why: &JournalFault) -> Message {
+    let message = match why {
+        JournalFault::Damaged => say(format!("the record of lab {} is damaged", quoted(lab))),
+        JournalFault::Newer(format, version) => say(format!("a newer nslab ({}) made the lab {}", escape(version), quoted(lab)))
+            .why(format!("Its record has format {format}, which this nslab cannot read.")),
+    };
+    message.hint(format!("nslab down {} ends it all the same", escape(lab)))
+}
+
+fn remains(all: &[Left]) -> Message {
+    let lines: Vec<String> = all.iter().map(left).collect();
+    say("not everything could be removed").why(lines.join("\n  ")).hint("end or remove that by hand, then nslab down again")
+}
+
+pub(super) fn left(left: &Left) -> String {
+    match left {
+        Left::Process(pid, command) => format!("process {pid} does not end: {}", escape(command)),
+        Left::Path(path, errno) => format!("{}: {}", shown(path), reason(*errno)),
+        Left::Borrowed(what) => format!("{} was borrowed; how it was before is no longer known", escape(what)),
+    }
+}
+
+fn command_fault(command: &str, errno: i32) -> Message {
+    if errno == libc::ENOENT {
+        say(format!("{} was not found in the node", quoted(command)))
+            .why("Nodes see the machine's own programs.")
+            .hint("install it on this machine")
+    } else {
+        say(format!("{} cannot be run: {}", quoted(command), reason(errno)))
+    }
+}
+
+fn wrong_use(usage: &Usage) -> Message {
+    match usage {
+        Usage::NeedsAnswer(flag) => {
+            say("a question must be answered, but there is no terminal to ask on").hint(format!("add {flag} if you mean it"))
+        }
+        Usage::NothingUp => say("no lab is up").hint("sudo nslab up bridged"),
+        Usage::NotUp(lab) => say(format!("the lab {} is not up", quoted(lab))).hint("nslab list shows what is up"),
+        Usage::OtherTopology(lab, topology) => say(format!("a lab {} is up, made from {}", quoted(lab), escape(topology)))
+            .hint(format!("nslab down {lab}, or give the new one another name with --name")),
+        Usage::Option(option, takes) => say(option_fault(option, takes)),
+    }
+}
+
+fn option_fault(option: impl Display, takes: impl Display) -> String {
+    format!("{option} takes {takes}")
+}

@@ -1,0 +1,120 @@
+//! Sentences about labs and nodes.
+
+use super::{count, quoted};
+use crate::render::escape::escape;
+use crate::report::lab::{Condition, Down, Home, Outcome, Reset, Status, Up};
+use crate::report::node::{Kind, Node};
+
+pub(super) fn home(home: &Home) -> Vec<String> {
+    let sudo = if home.privileged { "" } else { "sudo " };
+    let Some(lab) = home.labs.first() else {
+        return vec![
+            "No lab is up. Bring one up:".to_owned(),
+            format!("  {sudo}nslab up bridged"),
+            "nslab help lists the commands, nslab doctor looks at this machine.".to_owned(),
+        ];
+    };
+    let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
+    let node = node.map_or("NODE", String::as_str);
+    vec![
+        "Next:".to_owned(),
+        format!("  {sudo}nslab exec {node} ip addr"),
+        format!("  {sudo}nslab show {node}"),
+        format!("  {sudo}nslab down {}", lab.lab),
+    ]
+}
+
+pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
+    let lab = &up.lab;
+    let operations = || count(up.operations, "operation", "operations");
+    let mut lines = vec![match up.outcome {
+        Outcome::Created => format!("{lab} is up: {size}, {}.", duration(up.milliseconds)),
+        Outcome::Already => format!("{lab} is already up, as described: {size}."),
+        Outcome::Changed => format!("{lab} was changed ({}): {size}, {}.", operations(), duration(up.milliseconds)),
+        Outcome::Completed => format!("{lab} was unfinished and is up now ({}): {size}.", operations()),
+        Outcome::Repaired => format!("{lab} had drifted and is as described again ({}): {size}.", operations()),
+    }];
+    if up.by_hand > 0 {
+        lines.push(format!("{} by hand in it; nslab reset {lab} removes that.", made(up.by_hand)));
+    }
+    if let Some(ping) = up.hint.as_ref().filter(|_| up.outcome != Outcome::Already) {
+        lines.push(format!("Try: nslab exec {} ping -c 1 {}", ping.from, ping.to));
+    }
+    lines
+}
+
+/// Milliseconds, or seconds where there are many.
+fn duration(milliseconds: f64) -> String {
+    if milliseconds < 1000.0 { format!("{milliseconds:.0} ms") } else { format!("{:.1} s", milliseconds / 1000.0) }
+}
+
+fn made(by_hand: usize) -> String {
+    format!("{} made", count(by_hand, "thing was", "things were"))
+}
+
+pub(super) fn down(down: &Down) -> Vec<String> {
+    let lab = quoted(&down.lab);
+    let mut lines = vec![if down.was_up {
+        format!("{} is down, {}.", escape(&down.lab), duration(down.milliseconds))
+    } else {
+        format!("No lab {lab} is up; nothing to do.")
+    }];
+    if !down.ended.is_empty() {
+        lines.push(format!("Ended {} in it:", count(down.ended.len(), "process", "processes")));
+        lines.extend(down.ended.iter().map(|process| format!("  {} {}", process.pid, escape(&process.command))));
+    }
+    lines
+}
+
+pub(super) fn reset(reset: &Reset) -> String {
+    let Reset { lab, removed, restored, .. } = reset;
+    match (reset.confirmed, removed, restored) {
+        (false, ..) => format!("{lab} stays as it is."),
+        (true, 0, 0) => format!("{lab} is as described; nothing to do."),
+        _ => format!("{lab} is as described again: {removed} removed, {restored} restored."),
+    }
+}
+
+pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
+    let lab = &status.lab;
+    let mut lines = vec![match status.condition {
+        Condition::Up => format!("{lab} is up, as described: {size}."),
+        Condition::Unfinished => format!("{lab} is unfinished: an up was cut short. nslab up {lab} completes it."),
+        Condition::Going => format!("{lab} is half gone: a down was cut short. nslab down {lab} completes it."),
+        Condition::Drifted => {
+            format!("{lab} has drifted: something described is gone or changed. nslab up {lab} repairs it.")
+        }
+        Condition::Stale => {
+            format!("{lab} is from before the last restart; nothing of it is left. nslab up {lab} makes it again.")
+        }
+    }];
+    if status.topology != *lab {
+        lines.push(format!("It is made from {}.", escape(&status.topology)));
+    }
+    let processes = count(status.processes, "process runs", "processes run");
+    lines.push(format!("{} by hand, {processes} in it.", made(count_by_hand(status))));
+    if status.version != env!("CARGO_PKG_VERSION") {
+        lines.push(format!("It was made by nslab {}.", escape(&status.version)));
+    }
+    lines
+}
+
+fn count_by_hand(status: &Status) -> usize {
+    status.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + status.foreign.len()
+}
+
+pub(super) fn node(node: &Node) -> String {
+    let kind = match node.kind {
+        Kind::Host => "a host",
+        Kind::Container => "a container",
+        Kind::Switch => "a switch",
+    };
+    let forwards = match (node.forwarding.ipv4, node.forwarding.ipv6) {
+        (Some(true), Some(true)) => "; it forwards IPv4 and IPv6",
+        (Some(true), _) => "; it forwards IPv4",
+        (_, Some(true)) => "; it forwards IPv6",
+        (Some(false), Some(false)) => "; it does not forward packets",
+        _ => "",
+    };
+    format!("{} is {kind} of {}{forwards}.", node.node, node.lab)
+}

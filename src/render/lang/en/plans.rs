@@ -1,0 +1,50 @@
+//! Sentences about plans: the comments of a script.
+
+use crate::report::plan::{Place, Plan, Purpose, What};
+
+pub(super) fn script(plan: &Plan) -> Vec<String> {
+    let lab = &plan.lab;
+    match plan.purpose {
+        Purpose::Build => vec![
+            format!("The lab {lab} by hand: what `nslab up {lab}` makes, as the commands of a student."),
+            "Run it as root where no lab of that name is up. `ip -all netns delete` or a restart undoes it.".to_owned(),
+        ],
+        Purpose::Preview => vec![format!("What `nslab up` would do to {lab} now.")],
+        Purpose::ByHand => vec![format!("What was made by hand in {lab}.")],
+    }
+}
+
+pub(super) fn place(place: &Place) -> String {
+    match place {
+        Place::Lab => "The whole lab".to_owned(),
+        Place::Networks => "The networks between the hosts".to_owned(),
+        Place::Host(host) => format!("{host} and its containers"),
+    }
+}
+
+pub(super) fn step(what: What) -> &'static str {
+    match what {
+        What::Namespaces => "A network namespace per machine: its own interfaces, routes and neighbours.",
+        What::Sysctls => "Whether it forwards packets, and how strictly it checks where they come from.",
+        What::Bridges => "Bridges: a switch inside the kernel.",
+        What::VethPairs => "Veth pairs: a cable with two ends, each in its machine.",
+        What::Links => "Other interfaces.",
+        What::Macs => "MAC addresses that can be read: 02:HOST:CONTAINER:INTERFACE, in two bytes, two bytes and one.",
+        What::Mtus => "How many bytes a frame may carry.",
+        What::Stp => "The spanning tree protocol, where bridges form a loop.",
+        What::Ports => "Plug the cables into the bridges.",
+        What::Isolation => "Ports that get nothing but what is meant for them.",
+        What::Fdb => "Forwarding table entries that do not age.",
+        What::Addresses => "Addresses.",
+        What::Up => "Switch the interfaces on.",
+        What::Routes => "Routes: where packets for other networks go.",
+        What::Remove => "Remove what is no longer wanted.",
+    }
+}
+
+pub(super) fn nothing(plan: &Plan) -> String {
+    match plan.purpose {
+        Purpose::ByHand => format!("Nothing was made by hand in {}.", plan.lab),
+        Purpose::Build | Purpose::Preview => format!("Nothing to do: {} is as described.", plan.lab),
+    }
+}

@@ -1,0 +1,36 @@
+//! Reports as text for people.
+
+mod doctor;
+mod labs;
+mod node;
+mod table;
+mod topologies;
+
+use super::{Style, script};
+use crate::report::Report;
+
+/// A report as text, each line ended.
+pub fn report(report: &Report, style: Style) -> String {
+    match report {
+        Report::Home(home) => labs::home(home, style),
+        Report::Up(up) => lines(&style.lang.tongue().up(up)),
+        Report::Down(downs) => labs::down(downs, style),
+        Report::Reset(reset) => lines(&[style.lang.tongue().reset(reset)]),
+        Report::Status(statuses) => labs::status(statuses, style),
+        Report::List(list) => labs::list(list, style),
+        Report::Topologies(list) => topologies::list(&list.topologies, style),
+        Report::Topology(source) => source.text.clone(),
+        Report::Validation(validation) => topologies::validation(validation, style),
+        Report::Plan(plan) => script::script(plan, style),
+        Report::Node(node) => node::node(node, style),
+        Report::Processes(processes) => node::processes(processes, style),
+        Report::Doctor(doctor) => doctor::doctor(doctor, style),
+        Report::Text(text) => text.clone(),
+        Report::Exit(_) => String::new(),
+    }
+}
+
+/// Lines, each ended.
+fn lines(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+}

@@ -1,0 +1,56 @@
+//! The doctor's report as text.
+
+use super::table::{Table, section};
+use crate::render::Style;
+use crate::render::lang::{Message, Word};
+use crate::report::doctor::{Doctor, Feature, Limit};
+
+pub(super) fn doctor(doctor: &Doctor, style: Style) -> String {
+    let tongue = style.lang.tongue();
+    let mut text = format!("Linux {}, {}\n\n", crate::render::escape::escape(&doctor.kernel), tongue.rights(doctor.rights));
+    text += &section(Word::Features, &features(&doctor.features, style));
+    text += &section(Word::Limits, &limits(&doctor.limits, style));
+    text += &messages(Word::Findings, doctor.findings.iter().map(|finding| tongue.finding(finding)), style);
+    text += &messages(Word::Leftovers, doctor.leftovers.iter().map(|leftover| tongue.leftover(leftover)), style);
+    text += &super::lines(&doctor.unseen.iter().map(|unseen| tongue.unseen(*unseen)).collect::<Vec<_>>());
+    text + &style.bold(&tongue.verdict(doctor)) + "\n"
+}
+
+fn features(features: &[Feature], style: Style) -> Table {
+    let tongue = style.lang.tongue();
+    let mut table = Table::new(style, &[Word::Works, Word::Name]);
+    for feature in features {
+        let works = match feature.works {
+            Some(true) => Word::Yes,
+            Some(false) => Word::No,
+            None => Word::Unknown,
+        };
+        table.row([tongue.word(works), tongue.ability(feature.name)]);
+    }
+    table
+}
+
+fn limits(limits: &[Limit], style: Style) -> Table {
+    let tongue = style.lang.tongue();
+    let mut table = Table::new(style, &[Word::Limit, Word::Value, Word::Allows]).right(&[1]);
+    for limit in limits {
+        let value = limit.value.map_or_else(|| tongue.word(Word::Unlimited).to_owned(), |value| value.to_string());
+        let allows = limit.containers.map(|number| tongue.allows(number)).unwrap_or_default();
+        table.row([tongue.limit(limit.name), &value, &allows]);
+    }
+    table
+}
+
+fn messages(title: Word, messages: impl Iterator<Item = Message>, style: Style) -> String {
+    let tongue = style.lang.tongue();
+    let mut lines = Vec::new();
+    for message in messages {
+        lines.push(format!("  {}", message.what));
+        lines.extend(message.why.map(|why| format!("    {why}")));
+        lines.extend(message.hints.iter().map(|hint| format!("    {}: {hint}", tongue.word(Word::Try))));
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("{}\n{}\n\n", style.bold(tongue.word(title)), lines.join("\n"))
+}

@@ -1,0 +1,94 @@
+//! Labs as text.
+
+use super::table::{Table, section};
+use super::{lines, topologies};
+use crate::render::Style;
+use crate::render::escape::escape;
+use crate::render::lang::Word;
+use crate::report::lab::{Downs, Home, Item, List, Statuses};
+use crate::report::plan::Step;
+
+pub(super) fn home(home: &Home, style: Style) -> String {
+    let mut text = section(Word::Topologies, &topologies::table(&home.topologies, style));
+    text += &section(Word::Labs, &table(&home.labs, style));
+    text + &lines(&style.lang.tongue().home(home))
+}
+
+pub(super) fn list(list: &List, style: Style) -> String {
+    if list.labs.is_empty() { lines(&[style.lang.tongue().nothing_up()]) } else { table(&list.labs, style).print(0) }
+}
+
+fn table(labs: &[Item], style: Style) -> Table {
+    let headings = [Word::Lab, Word::Topology, Word::Hosts, Word::Containers, Word::Since];
+    let mut table = Table::new(style, &headings).right(&[2, 3]);
+    for lab in labs {
+        let (hosts, containers) = (lab.hosts.len().to_string(), lab.containers().to_string());
+        table.row([lab.lab.clone(), lab.topology.clone(), hosts, containers, date(lab.since)]);
+    }
+    table
+}
+
+pub(super) fn down(downs: &Downs, style: Style) -> String {
+    let tongue = style.lang.tongue();
+    if downs.labs.is_empty() {
+        return lines(&[tongue.nothing_up()]);
+    }
+    let mut text = String::new();
+    for down in &downs.labs {
+        text += &lines(&tongue.down(down));
+        text += &indented(down.left.iter().map(|left| tongue.left(left)));
+    }
+    text
+}
+
+pub(super) fn status(statuses: &Statuses, style: Style) -> String {
+    let tongue = style.lang.tongue();
+    if statuses.labs.is_empty() {
+        return lines(&[tongue.nothing_up()]);
+    }
+    let each = statuses.labs.iter().map(|status| {
+        let mut text = lines(&tongue.status(status));
+        text += &commands(tongue.missing(), &status.missing);
+        text += &commands(tongue.by_hand(), &status.by_hand);
+        text + &indented(status.foreign.iter().map(|what| escape(what).into_owned()))
+    });
+    each.collect::<Vec<_>>().join("\n")
+}
+
+fn commands(title: &str, steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    let commands = steps.iter().flat_map(|step| &step.commands);
+    format!("{title}\n{}", indented(commands.map(|command| escape(command).into_owned())))
+}
+
+fn indented(texts: impl Iterator<Item = String>) -> String {
+    lines(&texts.map(|text| format!("  {text}")).collect::<Vec<_>>())
+}
+
+/// Seconds since 1970 as a date and a time of day (UTC).
+fn date(seconds: u64) -> String {
+    let (day, second) = (seconds / 86_400, seconds % 86_400);
+    // Days from the civil calendar's era of 400 years, as in Howard Hinnant's `civil_from_days`.
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3600, second / 60 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn seconds_read_as_a_date() {
+        assert_eq!(date(0), "1970-01-01 00:00");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00");
+        assert_eq!(date(1_795_477_019), "2026-11-23 23:36");
+    }
+}

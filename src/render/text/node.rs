@@ -1,0 +1,133 @@
+//! One node as text: its tables.
+
+use super::lines;
+use super::table::{Table, section};
+use crate::render::Style;
+use crate::render::lang::Word;
+use crate::report::node::{FdbState, Link, Node, Peer, Processes, Route};
+
+/// The main routing table (`RT_TABLE_MAIN`), which needs no mention.
+const MAIN_TABLE: u32 = 254;
+
+pub(super) fn node(node: &Node, style: Style) -> String {
+    let tables = [
+        section(Word::Links, &links(node, style)),
+        section(Word::Addresses, &addresses(node, style)),
+        section(Word::Routes, &routes(node, style)),
+        section(Word::FdbTitle, &fdb(node, style)),
+        section(Word::Neighbours, &neighbours(node, style)),
+    ];
+    let text = format!("{}\n\n{}", style.lang.tongue().node(node), tables.concat());
+    text.trim_end().to_owned() + "\n"
+}
+
+fn links(node: &Node, style: Style) -> Table {
+    let headings = [Word::Name, Word::Kind, Word::Mac, Word::Mtu, Word::State, Word::Bridge, Word::Peer];
+    let mut table = Table::new(style, &headings).right(&[3]);
+    let dash = style.lang.tongue().word(Word::None);
+    for link in &node.links {
+        table.row([
+            link.name.as_str(),
+            &link.kind,
+            link.mac.as_deref().unwrap_or(dash),
+            &link.mtu.to_string(),
+            state(link),
+            link.bridge.as_deref().unwrap_or(dash),
+            &link.peer.as_ref().map_or_else(|| dash.to_owned(), |peer| far_end(&node.node, peer, style)),
+        ]);
+    }
+    table
+}
+
+/// The kernel's word; a loopback that is up has none.
+fn state(link: &Link) -> &str {
+    match (link.up, link.state.as_str()) {
+        (true, "unknown") => "up",
+        (false, _) => "down",
+        (true, "down") => "no-carrier",
+        (true, state) => state,
+    }
+}
+
+/// `NODE.IFACE` as it can be typed: a container of another host with its host before it.
+fn far_end(here: &str, peer: &Peer, style: Style) -> String {
+    let unknown = style.lang.tongue().word(Word::Unknown);
+    let name = peer.name.as_deref().unwrap_or(unknown);
+    let host = here.split('.').next().unwrap_or(here);
+    match peer.node.as_deref().map(|node| node.split_once('.').unwrap_or((node, ""))) {
+        None => name.to_owned(),
+        Some((node, "")) => format!("{node}.{name}"),
+        Some((its, container)) if its == host => format!("{container}.{name}"),
+        Some((its, container)) => format!("{its}/{container}.{name}"),
+    }
+}
+
+fn addresses(node: &Node, style: Style) -> Table {
+    let mut table = Table::new(style, &[Word::Dev, Word::Address]);
+    for link in &node.links {
+        for address in &link.addresses {
+            table.row([link.name.clone(), address.to_string()]);
+        }
+    }
+    table
+}
+
+fn routes(node: &Node, style: Style) -> Table {
+    let mut headings = vec![Word::To, Word::Via, Word::Dev, Word::From];
+    let tables = node.routes.iter().any(|route| route.table != MAIN_TABLE);
+    headings.extend(tables.then_some(Word::Table));
+    let mut table = Table::new(style, &headings);
+    let dash = style.lang.tongue().word(Word::None);
+    for route in &node.routes {
+        let via = route.via.map_or_else(|| dash.to_owned(), |via| via.to_string());
+        let dev = route.dev.as_deref().unwrap_or(dash).to_owned();
+        let mut row = vec![destination(route), via, dev, route.protocol.clone()];
+        row.extend(tables.then(|| route.table.to_string()));
+        table.row(row);
+    }
+    table
+}
+
+fn destination(route: &Route) -> String {
+    let to = if route.to.prefix_len() == 0 {
+        if route.to.addr().is_ipv6() { "default (IPv6)".to_owned() } else { "default".to_owned() }
+    } else {
+        route.to.to_string()
+    };
+    if route.kind == "unicast" { to } else { format!("{} {to}", route.kind) }
+}
+
+fn fdb(node: &Node, style: Style) -> Table {
+    let tongue = style.lang.tongue();
+    let mut table = Table::new(style, &[Word::Bridge, Word::Mac, Word::Port, Word::State]);
+    for entry in &node.fdb {
+        let state = match entry.state {
+            FdbState::Learned => Word::Learned,
+            FdbState::Static => Word::Static,
+            FdbState::Own => Word::Own,
+        };
+        table.row([entry.bridge.as_str(), &entry.mac, &entry.port, tongue.word(state)]);
+    }
+    table
+}
+
+fn neighbours(node: &Node, style: Style) -> Table {
+    let dash = style.lang.tongue().word(Word::None);
+    let mut table = Table::new(style, &[Word::Address, Word::Dev, Word::Mac, Word::State]);
+    for entry in &node.neighbours {
+        let mac = entry.mac.as_deref().unwrap_or(dash);
+        table.row([&entry.address.to_string(), entry.dev.as_str(), mac, &entry.state]);
+    }
+    table
+}
+
+pub(super) fn processes(processes: &Processes, style: Style) -> String {
+    if processes.processes.is_empty() {
+        return lines(&[style.lang.tongue().no_processes()]);
+    }
+    let mut table = Table::new(style, &[Word::Lab, Word::Node, Word::Pid, Word::Command]).right(&[2]);
+    for process in &processes.processes {
+        table.row([process.lab.as_str(), &process.node, &process.pid.to_string(), &process.command]);
+    }
+    table.print(0)
+}

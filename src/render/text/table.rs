@@ -1,0 +1,67 @@
+//! Tables without lines around them: a heading, then rows.
+
+use comfy_table::{CellAlignment, ContentArrangement, TableStyle};
+
+use crate::render::Style;
+use crate::render::escape::escape;
+use crate::render::lang::Word;
+
+/// A table; every cell is escaped on its way in.
+pub(super) struct Table {
+    table: comfy_table::Table,
+    style: Style,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub(super) fn new(style: Style, headings: &[Word]) -> Self {
+        let mut table = comfy_table::Table::new();
+        let look = TableStyle::new();
+        table.load_style(look).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(headings.iter().map(|&word| style.lang.tongue().word(word)));
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        Self { table, style }
+    }
+
+    /// Numbers stand right.
+    pub(super) fn right(mut self, columns: &[usize]) -> Self {
+        for &column in columns {
+            if let Some(column) = self.table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        self
+    }
+
+    /// One more row.
+    pub(super) fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        let cells: Vec<String> = cells.into_iter().map(|cell| escape(cell.as_ref()).into_owned()).collect();
+        self.table.add_row(cells);
+    }
+
+    /// Whether no row was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The heading in bold, then the rows, each indented by `indent` spaces.
+    pub(super) fn print(&self, indent: usize) -> String {
+        let trimmed = self.table.trim_fmt();
+        let mut lines: Vec<String> = trimmed.lines().map(|line| format!("{:indent$}{line}", "")).collect();
+        if let Some(heading) = lines.first_mut() {
+            *heading = self.style.bold(heading);
+        }
+        super::lines(&lines)
+    }
+}
+
+/// A title, then the table under it, then an empty line; nothing where the table is empty.
+pub(super) fn section(title: Word, table: &Table) -> String {
+    if table.is_empty() {
+        return String::new();
+    }
+    let style = table.style;
+    format!("{}\n{}\n", style.bold(style.lang.tongue().word(title)), table.print(2))
+}

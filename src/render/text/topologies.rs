@@ -1,0 +1,23 @@
+//! Topologies as text.
+
+use super::table::Table;
+use crate::render::Style;
+use crate::render::lang::Word;
+use crate::report::topology::{Item, Validation};
+
+pub(super) fn list(topologies: &[Item], style: Style) -> String {
+    table(topologies, style).print(0)
+}
+
+pub(super) fn table(topologies: &[Item], style: Style) -> Table {
+    let mut table = Table::new(style, &[Word::Name, Word::Summary]);
+    for topology in topologies {
+        table.row([&topology.name, topology.summary.as_deref().unwrap_or_default()]);
+    }
+    table
+}
+
+pub(super) fn validation(validation: &Validation, style: Style) -> String {
+    let fine = validation.files.iter().filter(|file| file.valid);
+    fine.map(|file| style.lang.tongue().valid(file) + "\n").collect()
+}

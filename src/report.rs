@@ -1,0 +1,89 @@
+//! What commands return: plain data, the shape of `--format json`. Sentences are made of it in `render`.
+
+use serde::Serialize;
+
+pub mod doctor;
+pub mod lab;
+pub mod node;
+pub mod notice;
+pub mod plan;
+pub mod topology;
+
+/// What a command found or did.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Report {
+    /// `nslab` alone.
+    Home(lab::Home),
+    /// `up`
+    Up(lab::Up),
+    /// `down`
+    Down(lab::Downs),
+    /// `reset`
+    Reset(lab::Reset),
+    /// `status`
+    Status(lab::Statuses),
+    /// `list`
+    List(lab::List),
+    /// `topology`
+    Topologies(topology::List),
+    /// `topology NAME`
+    Topology(topology::Source),
+    /// `validate`
+    Validation(topology::Validation),
+    /// `plan`, and `up --dry-run`
+    Plan(plan::Plan),
+    /// `show`
+    Node(node::Node),
+    /// `ps`
+    Processes(node::Processes),
+    /// `doctor`
+    Doctor(doctor::Doctor),
+    /// `schema`, `completions`, `man`: printed as it is, whatever the format.
+    Text(String),
+    /// `exec`, `shell`: the command's own exit code.
+    Exit(u8),
+}
+
+impl Report {
+    /// The process exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Status(statuses) => u8::from(statuses.labs.iter().any(|lab| !lab.condition.is_up())),
+            Self::Validation(validation) => {
+                if validation.files.iter().all(|file| file.valid) {
+                    0
+                } else {
+                    2
+                }
+            }
+            Self::Down(downs) => {
+                if downs.labs.iter().all(|down| down.left.is_empty()) {
+                    0
+                } else {
+                    5
+                }
+            }
+            Self::Doctor(doctor) => {
+                if doctor.works() {
+                    0
+                } else {
+                    3
+                }
+            }
+            Self::Exit(code) => *code,
+            _ => 0,
+        }
+    }
+
+    /// Whether it only tells that the work is done.
+    pub fn is_talk(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_))
+    }
+
+    /// The errors that it carries, which text tells on stderr.
+    pub fn errors(&self) -> impl Iterator<Item = &crate::error::Error> {
+        let files = if let Self::Validation(validation) = self { validation.files.as_slice() } else { &[] };
+        files.iter().filter_map(|file| file.error.as_ref())
+    }
+}

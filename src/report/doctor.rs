@@ -1,0 +1,177 @@
+//! The report of `doctor`: what this machine can do, its limits, what interferes, what was left over.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Everything that was looked at.
+#[derive(Debug, Serialize)]
+pub struct Doctor {
+    /// The kernel's release.
+    pub kernel: String,
+    /// How nslab may work here.
+    pub rights: Rights,
+    /// What the kernel can do, tried for real.
+    pub features: Vec<Feature>,
+    /// Limits that a lab may meet.
+    pub limits: Vec<Limit>,
+    /// Settings and software that could get in the way.
+    pub findings: Vec<Finding>,
+    /// What an earlier nslab, or somebody else, left behind.
+    pub leftovers: Vec<Leftover>,
+    /// What could not be looked at, for want of rights.
+    pub unseen: Vec<Unseen>,
+}
+
+impl Doctor {
+    /// Whether nothing that labs need is known to be missing.
+    pub fn works(&self) -> bool {
+        self.rights != Rights::Restricted && !self.features.iter().any(|feature| feature.needed && feature.works == Some(false))
+    }
+}
+
+/// With which rights nslab runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rights {
+    /// Root of the machine.
+    Root,
+    /// Root of a user namespace.
+    UserNamespace,
+    /// Root, but without a capability that labs need.
+    Restricted,
+    /// A user.
+    None,
+}
+
+/// Something that the kernel can do or not.
+#[derive(Debug, Clone, Serialize)]
+pub struct Feature {
+    /// What it is.
+    pub name: Ability,
+    /// Whether it works, where it could be tried.
+    pub works: Option<bool>,
+    /// Whether a lab needs it.
+    pub needed: bool,
+    /// The error number of the attempt that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errno: Option<i32>,
+}
+
+/// A feature of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Ability {
+    NetworkNamespaces,
+    SandboxNamespaces,
+    Veth,
+    Bridge,
+    Ipv6,
+    Overlay,
+    Tun,
+    Vlan,
+    Vxlan,
+    Macvlan,
+    Vrf,
+    PacketSockets,
+}
+
+/// A limit and its value.
+#[derive(Debug, Clone, Serialize)]
+pub struct Limit {
+    /// Which one.
+    pub name: LimitName,
+    /// Its value; none where there is no limit.
+    pub value: Option<u64>,
+    /// How many containers it allows, roughly.
+    pub containers: Option<u64>,
+}
+
+/// A limit that a lab may meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the words are the system's own")]
+pub enum LimitName {
+    #[serde(rename = "user.max_net_namespaces")]
+    NetNamespaces,
+    #[serde(rename = "fs.mount-max")]
+    Mounts,
+    #[serde(rename = "RLIMIT_NOFILE")]
+    OpenFiles,
+    #[serde(rename = "net.ipv4.neigh.default.gc_thresh3")]
+    Neighbours,
+    #[serde(rename = "MemAvailable")]
+    Memory,
+}
+
+/// Something that may get in the way, or seems to and does not.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "finding", rename_all = "kebab-case")]
+pub enum Finding {
+    /// `AppArmor` allows user namespaces to named programs alone (Ubuntu 23.10 and later).
+    AppArmorUserns,
+    /// The kernel allows user namespaces to root alone (Debian 10 and before).
+    UsernsClone,
+    /// `user.max_user_namespaces` is this small.
+    FewUserNamespaces {
+        /// Its value.
+        value: u64,
+    },
+    /// Bridged packets pass the machine's firewall: harmless for labs on one kernel.
+    BridgeNetfilter,
+    /// The machine forwards packets: harmless, labs set their own.
+    Forwarding,
+    /// Root lacks this capability.
+    Capability {
+        /// Its name.
+        name: &'static str,
+    },
+    /// Fewer neighbour entries than big labs need.
+    SmallNeighbourTable {
+        /// Its value.
+        value: u64,
+    },
+}
+
+impl Finding {
+    /// Whether it is told for reassurance alone.
+    pub fn harmless(&self) -> bool {
+        matches!(self, Self::BridgeNetfilter | Self::Forwarding)
+    }
+}
+
+/// Something that was left over.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "leftover", rename_all = "kebab-case")]
+pub enum Leftover {
+    /// A lab from before the last restart.
+    Stale {
+        /// The lab.
+        lab: String,
+    },
+    /// A lab whose `up` or `down` was cut short.
+    Unfinished {
+        /// The lab.
+        lab: String,
+    },
+    /// Pins of a lab that has no journal.
+    NoJournal {
+        /// The lab.
+        lab: String,
+    },
+    /// A name in `/run/netns` that leads nowhere.
+    DeadLink {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+/// Something that could not be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unseen {
+    /// What the kernel can do.
+    Features,
+    /// What earlier labs left.
+    Leftovers,
+}

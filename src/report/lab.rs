@@ -1,0 +1,202 @@
+//! Reports on whole labs.
+
+use serde::Serialize;
+
+use super::plan::Step;
+use crate::error::Left;
+
+/// `nslab` alone: what there is, and what to type next.
+#[derive(Debug, Serialize)]
+pub struct Home {
+    /// The built-in topologies.
+    pub topologies: Vec<super::topology::Item>,
+    /// The labs that are up.
+    pub labs: Vec<Item>,
+    /// Whether the caller has the rights to bring a lab up.
+    pub privileged: bool,
+}
+
+/// `list`: the labs that are up.
+#[derive(Debug, Serialize)]
+pub struct List {
+    /// In the order of their names.
+    pub labs: Vec<Item>,
+}
+
+/// One lab that is up.
+#[derive(Debug, Clone, Serialize)]
+pub struct Item {
+    /// Its name.
+    pub lab: String,
+    /// The topology that it was made from.
+    pub topology: String,
+    /// Its hosts.
+    pub hosts: Vec<Host>,
+    /// Its switches.
+    pub switches: Vec<String>,
+    /// When it was brought up, in seconds since 1970 (UTC).
+    pub since: u64,
+}
+
+impl Item {
+    /// How many containers all hosts have together.
+    pub fn containers(&self) -> usize {
+        self.hosts.iter().map(|host| host.containers.len()).sum()
+    }
+}
+
+/// A host with its containers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Host {
+    /// Its name.
+    pub host: String,
+    /// Its containers.
+    pub containers: Vec<String>,
+}
+
+/// `up`
+#[derive(Debug, Serialize)]
+pub struct Up {
+    /// The lab.
+    pub lab: String,
+    /// The topology that it is made from.
+    pub topology: String,
+    /// What had to be done.
+    pub outcome: Outcome,
+    /// How many hosts it has.
+    pub hosts: usize,
+    /// How many containers it has.
+    pub containers: usize,
+    /// How many operations were done.
+    pub operations: usize,
+    /// How many things somebody made by hand are in it; they stay.
+    pub by_hand: usize,
+    /// How long it took, in milliseconds.
+    pub milliseconds: f64,
+    /// A first thing to try.
+    pub hint: Option<Ping>,
+}
+
+/// What `up` had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The lab was not there.
+    Created,
+    /// Nothing: it was as described.
+    Already,
+    /// The description had changed.
+    Changed,
+    /// An earlier `up` was cut short.
+    Completed,
+    /// Something described was missing or changed.
+    Repaired,
+}
+
+/// A ping that works in a lab.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ping {
+    /// The node to ping from, as short as the lab allows.
+    pub from: String,
+    /// The address to ping.
+    pub to: std::net::IpAddr,
+}
+
+/// `down`
+#[derive(Debug, Serialize)]
+pub struct Downs {
+    /// Each lab that was taken down.
+    pub labs: Vec<Down>,
+}
+
+/// One lab that was taken down.
+#[derive(Debug, Serialize)]
+pub struct Down {
+    /// The lab.
+    pub lab: String,
+    /// Whether it was up; `down` twice is fine.
+    pub was_up: bool,
+    /// The processes that had to be ended.
+    pub ended: Vec<Process>,
+    /// What could not be removed.
+    pub left: Vec<Left>,
+    /// How long it took, in milliseconds.
+    pub milliseconds: f64,
+}
+
+/// A process that ran in a lab.
+#[derive(Debug, Clone, Serialize)]
+pub struct Process {
+    /// Its pid, as the machine counts.
+    pub pid: i32,
+    /// Its command line.
+    pub command: String,
+}
+
+/// `reset`
+#[derive(Debug, Serialize)]
+pub struct Reset {
+    /// The lab.
+    pub lab: String,
+    /// Whether the question was answered with yes.
+    pub confirmed: bool,
+    /// How many things made by hand were removed.
+    pub removed: usize,
+    /// How many described things were restored.
+    pub restored: usize,
+}
+
+/// `status`
+#[derive(Debug, Serialize)]
+pub struct Statuses {
+    /// Each lab asked about.
+    pub labs: Vec<Status>,
+}
+
+/// The condition of one lab.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// The lab.
+    pub lab: String,
+    /// The topology that it is made from.
+    pub topology: String,
+    /// How it is.
+    pub condition: Condition,
+    /// How many hosts it has.
+    pub hosts: usize,
+    /// How many containers it has.
+    pub containers: usize,
+    /// What `up` would do to make it as described.
+    pub missing: Vec<Step>,
+    /// What somebody made by hand, as the commands that make it.
+    pub by_hand: Vec<Step>,
+    /// Namespaces and other objects in it that nslab does not model.
+    pub foreign: Vec<String>,
+    /// How many processes run in it.
+    pub processes: usize,
+    /// The nslab that made it.
+    pub version: String,
+}
+
+/// How a lab is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// As described.
+    Up,
+    /// An `up` was cut short.
+    Unfinished,
+    /// A `down` was cut short.
+    Going,
+    /// Something described is gone or changed.
+    Drifted,
+    /// From before the machine's last restart.
+    Stale,
+}
+
+impl Condition {
+    /// As described.
+    pub fn is_up(self) -> bool {
+        self == Self::Up
+    }
+}

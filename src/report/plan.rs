@@ -1,0 +1,146 @@
+//! A plan as the commands that a student would type, grouped by host.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::name::NodeName;
+use crate::plan::{Key, Link, NodeId, Ns, Op, Value, line};
+
+/// `plan`, and `up --dry-run`.
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The lab.
+    pub lab: String,
+    /// What the commands do.
+    pub purpose: Purpose,
+    /// The commands, in an order that works.
+    pub steps: Vec<Step>,
+}
+
+/// What the commands of a plan do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Make the lab out of nothing.
+    Build,
+    /// What `up` would do now.
+    Preview,
+    /// Make again what somebody made by hand.
+    ByHand,
+}
+
+/// Commands that belong together.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// Where they work.
+    pub place: Place,
+    /// What they do.
+    pub what: What,
+    /// One shell command per line.
+    pub commands: Vec<String>,
+}
+
+/// Where commands work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Place {
+    /// Everywhere: the namespaces.
+    Lab,
+    /// On the networks between the hosts.
+    Networks,
+    /// On one host and in its containers.
+    Host(String),
+}
+
+/// What commands do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum What {
+    Namespaces,
+    Sysctls,
+    Bridges,
+    VethPairs,
+    Links,
+    Macs,
+    Mtus,
+    Stp,
+    Ports,
+    Isolation,
+    Fdb,
+    Addresses,
+    Up,
+    Routes,
+    Remove,
+}
+
+/// The plan's steps in its own order; neighbours of one place and kind stand together.
+pub fn in_order(plan: &[Op], lab: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for op in plan {
+        let (place, what) = (place(op), what(op));
+        let command = line::line(op, &|node| format!("{lab}.{node}"));
+        match steps.last_mut() {
+            Some(last) if last.place == place && last.what == what => last.commands.push(command),
+            _ => steps.push(Step { place, what, commands: vec![command] }),
+        }
+    }
+    steps
+}
+
+/// The steps of a plan that only adds: namespaces first, then the networks between the hosts, then host after host.
+///
+/// Within a place the plan's order holds, and no host's facts need another's, so the result works as well as the plan.
+pub fn by_host(plan: &[Op], lab: &str) -> Vec<Step> {
+    let mut places: BTreeMap<Place, Vec<Op>> = BTreeMap::new();
+    for op in plan {
+        places.entry(place(op)).or_default().push(op.clone());
+    }
+    places.values().flat_map(|ops| in_order(ops, lab)).collect()
+}
+
+/// The host that a namespace belongs to; a switch belongs to none.
+fn owner(ns: &Ns) -> Option<&NodeName> {
+    match ns {
+        Ns::Root | Ns::Node(NodeId::Switch(_)) => None,
+        Ns::Node(NodeId::Host(host) | NodeId::Container(host, _)) => Some(host),
+    }
+}
+
+fn place(op: &Op) -> Place {
+    if matches!(op.key(), Key::Netns(_)) {
+        return Place::Lab;
+    }
+    let near = owner(op.key().ns());
+    let far = match op.value() {
+        Value::Link(link) => link.peer().map_or(near, |peer| owner(&peer.ns)),
+        _ => near,
+    };
+    match near {
+        Some(host) if near == far => Place::Host(host.to_string()),
+        _ => Place::Networks,
+    }
+}
+
+fn what(op: &Op) -> What {
+    match (op, op.key()) {
+        (Op::Del(..), _) => What::Remove,
+        (_, Key::Netns(_)) => What::Namespaces,
+        (_, Key::Sysctl(..)) => What::Sysctls,
+        (_, Key::Link(_)) => match op.value() {
+            Value::Link(Link::Bridge) => What::Bridges,
+            Value::Link(Link::Veth { .. }) => What::VethPairs,
+            _ => What::Links,
+        },
+        (_, Key::Mac(_)) => What::Macs,
+        (_, Key::Mtu(_)) => What::Mtus,
+        (_, Key::Stp(_)) => What::Stp,
+        (_, Key::Member(_)) => What::Ports,
+        (_, Key::Isolated(_)) => What::Isolation,
+        (_, Key::Fdb(..)) => What::Fdb,
+        (_, Key::Addr(..)) => What::Addresses,
+        (_, Key::Up(_)) => What::Up,
+        (_, Key::Route(..)) => What::Routes,
+    }
+}
