@@ -5,10 +5,12 @@ mod backend;
 mod births;
 pub mod fault;
 pub mod feature;
+pub mod filter;
 pub mod inspect;
 pub mod observe;
 mod read;
 mod requests;
+pub mod sandbox;
 pub mod socket;
 pub mod space;
 pub mod sys;
@@ -17,6 +19,7 @@ mod units;
 pub mod verbs;
 mod worker;
 
+pub use apply::interrupted;
 pub use backend::{Backend, Scope};
 pub use space::Pins;
 

@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod kernel;
+pub mod lab;
 pub mod name;
 pub mod plan;
 pub mod problem;

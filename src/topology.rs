@@ -1,5 +1,6 @@
 //! The topology file: types, parsing, validation, and the catalogue of built-in ones.
 
+mod inherit;
 pub mod mac;
 mod types;
 

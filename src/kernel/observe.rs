@@ -7,7 +7,8 @@ use std::path::Path;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage,
 };
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use nix::errno::Errno;
@@ -70,6 +71,35 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
 /// Whether a path is a namespace's pin: a file of the kernel's namespace file system (`NSFS_MAGIC`, `linux/magic.h`).
 pub fn is_namespace(path: &Path) -> bool {
     nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == 0x6e73_6673)
+}
+
+/// Whether a path is the root of a mount: its parent is then on another one, by `/proc/self/mountinfo`.
+pub fn is_mount(path: &Path) -> bool {
+    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    text.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| Path::new(point) == path)
+}
+
+/// Whether a port of a bridge of the node is still listening or learning.
+pub fn is_converging(pins: &Pins, node: &NodeId) -> Result<bool> {
+    let pin = pins.pin(node);
+    super::apply::thread(|| {
+        let mut space = Space::open(&pin, node)?;
+        let links = space.socket.dump(&space::all_links()).map_err(|errno| space::error(node, "ip link show", errno))?;
+        Ok(links.iter().any(|message| match message {
+            RouteNetlinkMessage::NewLink(link) => link.attributes.iter().any(converges),
+            _ => false,
+        }))
+    })?
+}
+
+fn converges(attribute: &LinkAttribute) -> bool {
+    let LinkAttribute::LinkInfo(info) = attribute else { return false };
+    info.iter().any(|item| match item {
+        LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
+            flags.iter().any(|flag| matches!(flag, InfoBridgePort::State(BridgePortState::Listening | BridgePortState::Learning)))
+        }
+        _ => false,
+    })
 }
 
 /// Reading a setting costs as much as a whole namespace's links: only those are read that are expected.

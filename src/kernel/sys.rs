@@ -7,6 +7,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 
 static ARRIVED: AtomicI32 = AtomicI32::new(0);
 static AGAIN: AtomicI32 = AtomicI32::new(0);
+static HELD: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn note(signal: i32) {
     if ARRIVED.swap(signal, Ordering::SeqCst) != 0 {
@@ -23,8 +24,27 @@ pub fn note_signals() {
     }
 }
 
-/// The first signal that was noted.
+/// While this lives, one signal stops nothing: undoing is under way. A second one does.
+#[derive(Debug)]
+pub struct Hold(());
+
+/// Lets nothing but a second signal stop what follows.
+pub fn hold_signals() -> Hold {
+    HELD.fetch_add(1, Ordering::SeqCst);
+    Hold(())
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The first signal that was noted, unless it is held.
 pub fn signal() -> Option<i32> {
+    if HELD.load(Ordering::SeqCst) > 0 && !impatient() {
+        return None;
+    }
     match ARRIVED.load(Ordering::SeqCst) {
         0 => None,
         signal => Some(signal),

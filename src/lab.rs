@@ -1,0 +1,81 @@
+//! Labs that live: the journal, the lock, and the one way up and the one way down.
+
+mod down;
+pub mod home;
+pub mod index;
+mod journal;
+mod lock;
+pub mod rootless;
+mod status;
+mod up;
+
+use std::path::Path;
+
+use nix::errno::Errno;
+
+pub use down::{Down, down};
+pub use index::Entry;
+pub use journal::{Journal, Phase, boot_id};
+pub use status::{Condition, Reset, Status, reset, status};
+pub use up::{Outcome, Up, preview, up};
+
+use crate::error::{Error, KernelError, Result, Thing};
+use crate::name::LabName;
+use crate::plan::NodeId;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Operations done.
+    pub done: usize,
+    /// Operations in all.
+    pub of: usize,
+}
+
+/// Every lab that is there, for anybody.
+pub fn names() -> Vec<Entry> {
+    index::read()
+}
+
+/// The journal of a lab that must be there.
+///
+/// # Errors
+/// [`Error::Unknown`] with the labs that are.
+pub fn load(name: &LabName) -> Result<Journal> {
+    Journal::read(name)?.ok_or_else(|| Error::Unknown {
+        what: Thing::Lab,
+        word: name.to_string(),
+        candidates: names().into_iter().map(|entry| entry.lab).collect(),
+    })
+}
+
+/// The pin of a node.
+pub fn netns_path(name: &LabName, node: &NodeId) -> std::path::PathBuf {
+    home::pins(name).pin(node)
+}
+
+/// The error of a system call on a path.
+fn system(tried: &str, path: &Path, errno: Errno) -> Error {
+    Error::Kernel(KernelError { node: None, tried: format!("{tried} {}", path.display()), errno: errno as i32, said: None })
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// A lab under its lock, its directory made.
+fn hold(name: &LabName) -> Result<lock::Lock> {
+    let path = home::lab(name);
+    loop {
+        let all = home::open()?;
+        if let Err(error) = home::make_directory(&path, 0o700) {
+            let _ = home::close(all);
+            return Err(error);
+        }
+        drop(all);
+        // Between the two locks a `down` may remove the directory: then it is made again.
+        if let Some(lock) = lock::directory(&path, Some(name.as_str()))? {
+            return Ok(lock);
+        }
+    }
+}

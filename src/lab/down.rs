@@ -1,0 +1,135 @@
+//! `down`: everything goes, with or without a readable journal, as often as it takes.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
+
+use super::journal::{self, Journal, Phase};
+use super::lock::{self, Lock};
+use super::{Step, errno, home, index, system};
+use crate::error::{Error, JournalFault, Left, Result};
+use crate::kernel::sandbox::{self, Process};
+use crate::kernel::{fault, sys, teardown};
+use crate::name::LabName;
+use crate::plan::NodeId;
+
+/// How long processes have to end by themselves.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What `down` found and ended.
+#[derive(Debug, Clone, Default)]
+pub struct Down {
+    /// There was something of the lab.
+    pub was_up: bool,
+    /// The processes that were ended.
+    pub ended: Vec<Process>,
+}
+
+/// Takes a lab down; one that is not there is down already.
+pub fn down(name: &LabName, tell: &mut dyn FnMut(Step)) -> Result<Down> {
+    tell(Step { done: 0, of: 1 });
+    if !home::is_mounted() {
+        return Ok(Down::default());
+    }
+    let Some(lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else { return Ok(Down::default()) };
+    let damaged = match Journal::read(name) {
+        Ok(journal) => {
+            if let Some(mut journal) = journal {
+                journal.phase = Phase::Going;
+                // A full disk must not keep anything up.
+                let _ = journal.write();
+            }
+            None
+        }
+        Err(error @ Error::Journal { why: JournalFault::Damaged, .. }) => Some(error),
+        Err(Error::Journal { why: JournalFault::Newer(..), .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let _hold = sys::hold_signals();
+    let down = dismantle(name, lock)?;
+    tell(Step { done: 1, of: 1 });
+    damaged.map_or(Ok(down), Err)
+}
+
+/// Removes everything of a lab whose lock is held, the journal last.
+pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
+    let directory = home::lab(name);
+    let (ended, left) = sandbox::end_all(&sandbox::Paths { lab: directory.clone() }, GRACE)?;
+    if !left.is_empty() {
+        return Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()));
+    }
+    // What was made by hand is pinned under `run`; the private layers are a file system of their own.
+    for mount in ["run", "layers"] {
+        drop_tree(&directory.join(mount))?;
+    }
+    let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
+    teardown::all(&home::pins(name), &mut |_| {}).map_err(pinned)?;
+    drop_tree(&directory.join("sandbox"))?;
+    journal::delete(name)?;
+    leave(name, lock)?;
+    Ok(Down { was_up: true, ended })
+}
+
+/// The last steps: the index, the lab's own directory, and what all labs share.
+fn leave(name: &LabName, lock: Lock) -> Result<()> {
+    let all = home::existing()?;
+    index::leave(name)?;
+    let directory = home::lab(name);
+    fault::point().map_err(|errno| system("rmdir", &directory, errno))?;
+    match fs::remove_dir(&directory) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if errno(&error) == Errno::ENOTEMPTY => drop_tree(&directory)?,
+        Err(error) => return Err(system("rmdir", &directory, errno(&error))),
+    }
+    drop(lock);
+    all.map_or(Ok(()), home::close)
+}
+
+/// Detaches what is mounted at and under a directory, and removes it.
+fn drop_tree(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    loop {
+        fault::point().map_err(|errno| system("umount", path, errno))?;
+        match umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) => {}
+            Err(Errno::EINVAL | Errno::ENOENT) => break,
+            Err(errno) => return Err(system("umount", path, errno)),
+        }
+    }
+    for below in mounts_under(path) {
+        let _ = umount2(below.as_path(), MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+    }
+    fault::point().map_err(|errno| system("rm -r", path, errno))?;
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(system("rm -r", path, errno(&error))),
+        _ => Ok(()),
+    }
+}
+
+/// Mount points strictly below a path, the deepest first.
+fn mounts_under(path: &Path) -> Vec<std::path::PathBuf> {
+    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4)).map(std::path::PathBuf::from);
+    let mut below: Vec<_> = points.filter(|point| point.starts_with(path) && point != path).collect();
+    below.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
+    below
+}
+
+/// Ends the processes of nodes that a changed topology no longer has.
+pub(super) fn end_nodes(name: &LabName, nodes: &[NodeId]) -> Result<()> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let (_, left) = sandbox::end(&sandbox::Paths { lab: home::lab(name) }, &names, GRACE)?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()))
+}

@@ -1,0 +1,145 @@
+//! `/run/nslab`, where labs live, and the entries in `/run/netns`: made by need, gone with the last lab.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::lock::{self, Lock};
+use super::{errno, rootless, system};
+use crate::error::{Error, Limit, Result};
+use crate::kernel::{Pins, fault};
+use crate::name::LabName;
+
+/// Where labs live.
+pub const RUN: &str = "/run/nslab";
+/// Where `ip netns` looks for namespaces.
+pub const NETNS: &str = "/run/netns";
+/// Says that nslab made `/run/netns`, and so may remove it.
+const MADE_NETNS: &str = "/run/nslab/.made-netns";
+/// `TMPFS_MAGIC` of `linux/magic.h`.
+const TMPFS: i64 = 0x0102_1994;
+
+/// The directory of a lab.
+pub fn lab(name: &LabName) -> PathBuf {
+    Path::new(RUN).join(name.as_str())
+}
+
+/// Where the namespaces of a lab are pinned.
+pub fn pins(name: &LabName) -> Pins {
+    Pins { lab: name.to_string(), directory: lab(name).join("netns"), index: NETNS.into() }
+}
+
+/// Makes what all labs share, under the lock that guards it.
+pub fn open() -> Result<Lock> {
+    rootless::prepare()?;
+    loop {
+        make_directory(Path::new(RUN), 0o711)?;
+        let Some(lock) = lock::directory(Path::new(RUN), None)? else { continue };
+        if is_mounted() {
+            make_netns()?;
+            return Ok(lock);
+        }
+        mount_run()?;
+    }
+}
+
+/// The lock on what all labs share, if there is anything.
+pub fn existing() -> Result<Option<Lock>> {
+    if is_mounted() { lock::directory(Path::new(RUN), None) } else { Ok(None) }
+}
+
+/// Whether nslab's own tmpfs is there; `/run` itself may be another.
+pub fn is_mounted() -> bool {
+    let device = |path: &str| fs::symlink_metadata(path).map(|meta| meta.dev()).ok();
+    let tmpfs = nix::sys::statfs::statfs(RUN).is_ok_and(|stat| stat.filesystem_type().0 == TMPFS);
+    tmpfs && device(RUN) != device("/run")
+}
+
+fn mount_run() -> Result<()> {
+    let at = Path::new(RUN);
+    let fail = |errno| match errno {
+        Errno::EPERM | Errno::EACCES => Error::Machine(Limit::MountNamespace),
+        Errno::ENOSPC => Error::Machine(Limit::Sysctl("fs.mount-max")),
+        errno => system("mount -t tmpfs", at, errno),
+    };
+    fault::point().map_err(fail)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mount(Some("nslab"), at, Some("tmpfs"), flags, Some("mode=0711,nr_inodes=0")).map_err(fail)?;
+    fault::point().map_err(fail)?;
+    mount(None::<&str>, at, None::<&str>, MsFlags::MS_SHARED, None::<&str>).map_err(fail)
+}
+
+fn make_netns() -> Result<()> {
+    if Path::new(NETNS).is_dir() {
+        return Ok(());
+    }
+    let note = |errno| system("create", Path::new(MADE_NETNS), errno);
+    fault::point().map_err(note)?;
+    fs::write(MADE_NETNS, "").map_err(|error| note(errno(&error)))?;
+    make_directory(Path::new(NETNS), 0o755)
+}
+
+/// Makes a directory, or takes the one that is there if it is the caller's own.
+pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
+    fault::point().map_err(|errno| system("mkdir", path, errno))?;
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            // The caller's umask must not close a directory that others look into.
+            let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode));
+            Ok(())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let meta = fs::symlink_metadata(path).map_err(|error| system("stat", path, errno(&error)))?;
+            let own = meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw();
+            if own || path == Path::new(NETNS) { Ok(()) } else { Err(Error::Tampered(path.to_owned())) }
+        }
+        Err(error) => Err(match errno(&error) {
+            Errno::ENOSPC => Error::Machine(Limit::Space(RUN.into())),
+            errno => system("mkdir", path, errno),
+        }),
+    }
+}
+
+/// The names of all labs of which there is anything.
+pub fn labs() -> Vec<LabName> {
+    let Ok(entries) = fs::read_dir(RUN) else { return Vec::new() };
+    let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut names: Vec<LabName> = directories.filter_map(|entry| entry.file_name().into_string().ok()?.parse().ok()).collect();
+    names.sort();
+    names
+}
+
+/// Removes what all labs shared, if no lab is left; the lock is held.
+pub fn close(lock: Lock) -> Result<()> {
+    if !labs().is_empty() {
+        return Ok(());
+    }
+    let at = Path::new(RUN);
+    if Path::new(MADE_NETNS).exists() {
+        let gone = remove(|| unlinkat(AT_FDCWD, NETNS, UnlinkatFlags::RemoveDir));
+        gone.map_err(|errno| system("rmdir", Path::new(NETNS), errno))?;
+    }
+    remove(|| umount2(at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)).map_err(|errno| system("umount", at, errno))?;
+    // Whoever waited for the mount's root now finds the directory below it; who locks that first goes on with it.
+    if let Ok(Some(_below)) = lock::directory(at, None)
+        && !is_mounted()
+    {
+        remove(|| unlinkat(AT_FDCWD, at, UnlinkatFlags::RemoveDir)).map_err(|errno| system("rmdir", at, errno))?;
+    }
+    drop(lock);
+    rootless::restore()
+}
+
+/// A removal that may find its work done, or somebody else's things in the way.
+fn remove(act: impl Fn() -> nix::Result<()>) -> nix::Result<()> {
+    fault::point()?;
+    match act() {
+        Err(Errno::ENOENT | Errno::ENOTEMPTY | Errno::EEXIST | Errno::EBUSY | Errno::EINVAL) => Ok(()),
+        other => other,
+    }
+}

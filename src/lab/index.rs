@@ -1,0 +1,85 @@
+//! The index of labs and nodes, names only, that anybody may read: for `list` and for completion without root.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{errno, home, system};
+use crate::error::{Error, Limit, Result};
+use crate::kernel::fault;
+use crate::name::LabName;
+use crate::topology::Topology;
+
+const INDEX: &str = "/run/nslab/index.json";
+
+/// A lab as anybody may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub lab: String,
+    /// One line on what its topology teaches.
+    pub summary: Option<String>,
+    /// Its hosts and their containers.
+    pub hosts: Vec<(String, Vec<String>)>,
+    /// Its networks that are switches.
+    pub switches: Vec<String>,
+    /// When it was brought up, in seconds since 1970.
+    pub since: u64,
+    /// Counts every `up`: the greatest is the last one brought up.
+    pub serial: u64,
+}
+
+impl Entry {
+    fn of(topology: &Topology, since: u64, serial: u64) -> Self {
+        let names = |host: &crate::topology::Host| host.containers.iter().map(|c| c.name.to_string()).collect();
+        let switches = topology.networks.iter().filter(|network| !topology.is_wire(network));
+        Self {
+            lab: topology.name.to_string(),
+            summary: topology.summary.clone(),
+            hosts: topology.hosts.iter().map(|host| (host.name.to_string(), names(host))).collect(),
+            switches: switches.map(|network| network.name.to_string()).collect(),
+            since,
+            serial,
+        }
+    }
+}
+
+/// Every lab that is there, whatever state it is in.
+pub fn read() -> Vec<Entry> {
+    let entries: Vec<Entry> = fs::read(INDEX).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    entries.into_iter().filter(|entry| Path::new(home::RUN).join(&entry.lab).exists()).collect()
+}
+
+/// Enters a lab; the lock on what labs share is held.
+pub fn enter(topology: &Topology, since: u64) -> Result<()> {
+    let mut entries = read();
+    let serial = entries.iter().map(|entry| entry.serial).max().unwrap_or(0) + 1;
+    entries.retain(|entry| entry.lab != topology.name.as_str());
+    entries.push(Entry::of(topology, since, serial));
+    write(&entries)
+}
+
+/// Takes a lab out; the lock on what labs share is held.
+pub fn leave(name: &LabName) -> Result<()> {
+    let mut entries = read();
+    let before = entries.len();
+    entries.retain(|entry| entry.lab != name.as_str());
+    if entries.len() == before { Ok(()) } else { write(&entries) }
+}
+
+fn write(entries: &[Entry]) -> Result<()> {
+    let path = Path::new(INDEX);
+    let new = path.with_extension("new");
+    let fail = |number| match number {
+        nix::errno::Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
+        number => system("write", path, number),
+    };
+    let text = serde_json::to_vec(entries).map_err(|error| Error::Internal(error.to_string()))?;
+    fault::point().map_err(fail)?;
+    fs::write(&new, text).map_err(|error| fail(errno(&error)))?;
+    let _ = fs::set_permissions(&new, fs::Permissions::from_mode(0o644));
+    fault::point().map_err(fail)?;
+    fs::rename(&new, path).map_err(|error| fail(errno(&error)))
+}

@@ -1,0 +1,152 @@
+//! The journal of a lab: written before the first operation, deleted after the last, so that a kill anywhere is healed.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{errno, home, system};
+use crate::error::{Error, JournalFault, Limit, Result};
+use crate::kernel::fault;
+use crate::name::LabName;
+use crate::plan::{State, compile};
+use crate::topology::Topology;
+
+/// The format that this nslab writes.
+pub const FORMAT: u32 = 1;
+
+/// How far a lab has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// `up` has begun and not ended.
+    Coming,
+    /// `up` has ended well.
+    Up,
+    /// `down` has begun and not ended.
+    Going,
+}
+
+/// What nslab knows of a lab; its facts are always compiled from this, never stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// The format of this file.
+    pub format: u32,
+    /// The nslab that wrote it.
+    pub version: String,
+    /// The machine's boot that the lab belongs to.
+    pub boot_id: String,
+    /// How far the lab has come.
+    pub phase: Phase,
+    /// When it was brought up first, in seconds since 1970.
+    pub since: u64,
+    /// What it is, with the numbers given out.
+    pub topology: Topology,
+    /// What it was, while `up` changes it: its facts are owned, too, until `up` has ended.
+    pub previous: Option<Topology>,
+}
+
+/// This boot of the machine.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+fn path(name: &LabName) -> PathBuf {
+    home::lab(name).join("lab.json")
+}
+
+impl Journal {
+    /// A journal for a lab that begins now.
+    pub fn new(topology: Topology) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { format: FORMAT, version, boot_id: boot_id(), phase: Phase::Coming, since, topology, previous: None }
+    }
+
+    /// Every fact that nslab has made or was about to make.
+    pub fn owned(&self) -> State {
+        let mut owned = self.previous.as_ref().map(compile).unwrap_or_default();
+        owned.extend(compile(&self.topology));
+        owned
+    }
+
+    /// The lab belongs to an earlier boot: nothing of it can be left but files.
+    pub fn is_stale(&self) -> bool {
+        self.boot_id != boot_id()
+    }
+
+    /// Reads the journal of a lab; none if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] if it is a link or somebody else's, [`Error::Journal`] if it cannot be understood.
+    pub fn read(name: &LabName) -> Result<Option<Self>> {
+        let path = path(name);
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let mut file = match File::options().read(true).custom_flags(flags).open(&path) {
+            Ok(file) => file,
+            Err(error) => {
+                return match error.raw_os_error() {
+                    Some(libc::ENOENT | libc::ENOTDIR) => Ok(None),
+                    Some(libc::ELOOP) => Err(Error::Tampered(path)),
+                    Some(libc::EACCES) => Err(Error::NotRoot { command: String::new() }),
+                    _ => Err(system("open", &path, errno(&error))),
+                };
+            }
+        };
+        let meta = file.metadata().map_err(|error| system("stat", &path, errno(&error)))?;
+        if !meta.is_file() || meta.uid() != nix::unistd::geteuid().as_raw() {
+            return Err(Error::Tampered(path));
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|error| system("read", &path, errno(&error)))?;
+        Self::parse(name, &text).map(Some)
+    }
+
+    fn parse(name: &LabName, text: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+            version: String,
+        }
+        let fault = |why| Error::Journal { lab: name.to_string(), why };
+        let head: Head = serde_json::from_slice(text).map_err(|_| fault(JournalFault::Damaged))?;
+        if head.format > FORMAT {
+            return Err(fault(JournalFault::Newer(head.format, head.version)));
+        }
+        let journal: Self = serde_json::from_slice(text).map_err(|_| fault(JournalFault::Damaged))?;
+        if journal.topology.name == *name { Ok(journal) } else { Err(fault(JournalFault::Damaged)) }
+    }
+
+    /// Writes the journal: all of it or nothing. No fsync: a power cut takes the lab along.
+    pub fn write(&self) -> Result<()> {
+        let path = path(&self.topology.name);
+        let new = path.with_extension("new");
+        let fail = |number| match number {
+            nix::errno::Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
+            number => system("write", &path, number),
+        };
+        let text = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
+        fault::point().map_err(fail)?;
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(flags);
+        options.open(&new).and_then(|mut file| file.write_all(&text)).map_err(|error| fail(errno(&error)))?;
+        fault::point().map_err(fail)?;
+        fs::rename(&new, &path).map_err(|error| fail(errno(&error)))
+    }
+}
+
+/// Deletes the journal, and one that was being written.
+pub fn delete(name: &LabName) -> Result<()> {
+    for path in [path(name).with_extension("new"), path(name)] {
+        fault::point().map_err(|errno| system("unlink", &path, errno))?;
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(system("unlink", &path, errno(&error))),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Locks on directories: whoever holds the directory that a path leads to holds what is in it.
+//!
+//! A directory may be removed, or hidden by a mount, while somebody waits for it; so after every wait the path is looked
+//! at again. Nothing is left behind by a lock, and the kernel drops it with its holder.
+
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Error, Result};
+
+/// How long who comes second waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A held lock.
+#[derive(Debug)]
+pub struct Lock {
+    _held: Flock<File>,
+}
+
+/// Locks the directory at `path`; none if there is none.
+///
+/// # Errors
+/// [`Error::Busy`] after five seconds, naming the holder; [`Error::Tampered`] if it is a link or somebody else's.
+pub fn directory(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let Some(mut file) = open(path)? else { return Ok(None) };
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(held) if same(&held, path) => return Ok(Some(Lock { _held: held })),
+                Ok(_) => break,
+                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => {
+                    if Instant::now() > until {
+                        return Err(Error::Busy { lab: lab.map(str::to_owned), holder: holder(&back) });
+                    }
+                    crate::kernel::interrupted()?;
+                    std::thread::sleep(Duration::from_millis(2));
+                    if !same(&back, path) {
+                        break;
+                    }
+                    file = back;
+                }
+                Err((_, errno)) => return Err(super::system("flock", path, errno)),
+            }
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Option<File>> {
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(file) => {
+            let owner = file.metadata().map_or(u32::MAX, |meta| meta.uid());
+            if owner == nix::unistd::geteuid().as_raw() { Ok(Some(file)) } else { Err(Error::Tampered(path.to_owned())) }
+        }
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT) => Ok(None),
+            Some(libc::ELOOP | libc::ENOTDIR) => Err(Error::Tampered(path.to_owned())),
+            _ => Err(super::system("open", path, super::errno(&error))),
+        },
+    }
+}
+
+fn same(file: &File, path: &Path) -> bool {
+    let (Ok(held), Ok(now)) = (file.metadata(), std::fs::symlink_metadata(path)) else { return false };
+    held.dev() == now.dev() && held.ino() == now.ino()
+}
+
+/// Who holds a lock on this file, from `/proc/locks`.
+fn holder(file: &File) -> Option<(i32, String)> {
+    let meta = file.metadata().ok()?;
+    let (major, minor) = (nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()));
+    let wanted = format!(" {major:02x}:{minor:02x}:{} ", meta.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let line = locks.lines().find(|line| line.contains(" FLOCK ") && !line.contains("->") && line.contains(&wanted))?;
+    let pid: i32 = line.split_whitespace().nth(4)?.parse().ok()?;
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+    Some((pid, command))
+}

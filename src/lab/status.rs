@@ -1,0 +1,177 @@
+//! What a lab is compared with what it should be, and what was made by hand in it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::journal::{Journal, Phase};
+use super::{home, load, lock, up};
+use crate::error::Result;
+use crate::kernel::{Backend, Kernel, Scope, observe, sandbox};
+use crate::name::LabName;
+use crate::plan::{Key, NodeId, Ns, Plan, State, Value, compile, diff};
+use crate::topology::Topology;
+
+/// The state of a lab.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// In one word.
+    pub condition: Condition,
+    /// The journal.
+    pub journal: Journal,
+    /// What `up` would do: a described fact that is gone or changed is an operation here.
+    pub missing: Plan,
+    /// Facts that somebody made by hand.
+    pub by_hand: State,
+    /// Namespaces that somebody made inside a host: the host, the name.
+    pub namespaces: Vec<(String, String)>,
+    /// Packet filter tables that somebody made: the node, the family, the table.
+    pub tables: Vec<(NodeId, String, String)>,
+    /// Processes that run in its nodes.
+    pub processes: usize,
+}
+
+/// The state of a lab in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// As described.
+    Up,
+    /// An `up` or a `down` has not ended.
+    Unfinished,
+    /// A described fact is gone or changed.
+    Drifted,
+    /// From before the machine's last restart.
+    Stale,
+}
+
+/// Compares a lab with its description.
+pub fn status(name: &LabName) -> Result<Status> {
+    let journal = load(name)?;
+    let owned = journal.owned();
+    let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
+    let seen = Kernel::new(home::pins(name)).observe(&scope)?;
+    let (described, rest): (State, State) = seen.into_iter().partition(|(key, _)| scope.expected.contains_key(key));
+    let missing = diff(&described, &compile(&journal.topology));
+    let condition = match journal.phase {
+        _ if journal.is_stale() => Condition::Stale,
+        Phase::Coming | Phase::Going => Condition::Unfinished,
+        Phase::Up if missing.is_empty() => Condition::Up,
+        Phase::Up => Condition::Drifted,
+    };
+    let nodes: Vec<NodeId> = nodes(&scope);
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    Ok(Status {
+        condition,
+        missing,
+        by_hand: by_hand(rest),
+        namespaces: namespaces(name, &journal.topology),
+        tables: crate::kernel::filter::tables(&home::pins(name), &nodes),
+        processes: sandbox::processes(&sandbox::Paths { lab: home::lab(name) }, &names)?.len(),
+        journal,
+    })
+}
+
+fn nodes(scope: &Scope) -> Vec<NodeId> {
+    let node = |ns: &Ns| if let Ns::Node(node) = ns { Some(node.clone()) } else { None };
+    scope.spaces.iter().filter_map(node).collect()
+}
+
+/// A link made by hand brings an address and an MTU of its own along: those are no work of anybody's.
+fn by_hand(rest: State) -> State {
+    let ordinary = |key: &Key, value: &Value| match key {
+        Key::Mac(_) => true,
+        Key::Mtu(_) => *value == Value::Number(1500),
+        _ => false,
+    };
+    rest.into_iter().filter(|(key, value)| !ordinary(key, value)).collect()
+}
+
+/// Namespaces under `run/HOST/netns`: what `ip netns add` in a host's shell made.
+fn namespaces(name: &LabName, topology: &Topology) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for host in &topology.hosts {
+        let directory = home::lab(name).join("run").join(host.name.as_str()).join("netns");
+        let Ok(entries) = std::fs::read_dir(directory) else { continue };
+        for entry in entries.flatten() {
+            let own = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if own && observe::is_namespace(&entry.path()) {
+                found.push((host.name.to_string(), entry.file_name().to_string_lossy().into_owned()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What `reset` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reset {
+    /// Operations that took away what was made by hand, or brought back what was missing.
+    pub operations: usize,
+    /// Namespaces made by hand that are gone.
+    pub namespaces: usize,
+    /// Packet filter tables that are gone.
+    pub tables: usize,
+}
+
+/// Removes what was made by hand and restores what is missing.
+pub fn reset(name: &LabName) -> Result<Reset> {
+    load(name)?;
+    let Some(_lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else { return load(name).map(|_| none()) };
+    let journal = load(name)?;
+    let owned = journal.owned();
+    let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
+    let mut kernel = Kernel::new(home::pins(name));
+    let seen = kernel.observe(&scope)?;
+    let wanted = compile(&journal.topology);
+    let from: State = seen.into_iter().filter(|(key, _)| matters(key, &wanted)).collect();
+    let plan = diff(&from, &wanted);
+    kernel.apply(&plan, &mut |_| {})?;
+    let own = namespaces(name, &journal.topology);
+    for (host, namespace) in &own {
+        let pin = home::lab(name).join("run").join(host).join("netns").join(namespace);
+        unpin(&pin)?;
+    }
+    let nodes = nodes(&scope);
+    let tables = crate::kernel::filter::flush(&home::pins(name), &nodes)?;
+    let mut journal = journal;
+    journal.phase = Phase::Up;
+    journal.previous = None;
+    journal.write()?;
+    Ok(Reset { operations: plan.len(), namespaces: own.len(), tables })
+}
+
+fn none() -> Reset {
+    Reset { operations: 0, namespaces: 0, tables: 0 }
+}
+
+/// Of a link made by hand only the link itself has to go; of a described one every setting counts.
+fn matters(key: &Key, wanted: &State) -> bool {
+    match key {
+        Key::Mac(_) | Key::Mtu(_) => wanted.contains_key(key),
+        _ => true,
+    }
+}
+
+fn unpin(pin: &Path) -> Result<()> {
+    use nix::mount::{MntFlags, umount2};
+    while umount2(pin, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    match nix::unistd::unlink(pin) {
+        Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(super::system("unlink", pin, errno)),
+    }
+}
+
+/// Waits until no port of a bridge with the spanning tree protocol is listening or learning any more: then it forwards.
+pub(super) fn forwarding(topology: &Topology) -> Result<()> {
+    let pins = home::pins(&topology.name);
+    let bridges = topology.hosts.iter().filter(|host| host.bridges.iter().any(|bridge| bridge.stp));
+    for host in bridges {
+        let node = NodeId::Host(host.name.clone());
+        let until = Instant::now() + Duration::from_secs(35);
+        while observe::is_converging(&pins, &node)? && Instant::now() < until {
+            crate::kernel::interrupted()?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    Ok(())
+}

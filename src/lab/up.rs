@@ -1,0 +1,270 @@
+//! `up`: the difference between what is and what is described, applied; undone if it fails.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+
+use super::journal::{Journal, Phase};
+use super::lock::Lock;
+use super::{Step, down, home, index, system};
+use crate::error::{Error, Result};
+use crate::kernel::{Backend, Kernel, Pins, Scope, fault, observe, sys};
+use crate::name::LabName;
+use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
+use crate::topology::Topology;
+
+/// What `up` found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Up {
+    /// How it went.
+    pub outcome: Outcome,
+    /// Operations carried out.
+    pub operations: usize,
+}
+
+/// How `up` went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was no such lab.
+    Created,
+    /// It is as described.
+    Already,
+    /// It was up as something else.
+    Changed,
+    /// An earlier `up` or `down` had not ended.
+    Completed,
+    /// Something described was gone or changed.
+    Repaired,
+}
+
+/// What there is, and what to do.
+struct Prospect {
+    before: Option<Journal>,
+    topology: Topology,
+    plan: Plan,
+}
+
+/// Brings a lab up, or to what is described now; `topology.name` is its name.
+pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
+    let name = topology.name.clone();
+    let lock = super::hold(&name)?;
+    let begun = begin(topology);
+    let prospect = match begun {
+        Ok(prospect) => prospect,
+        Err(error) => {
+            leave_if_empty(&name, lock);
+            return Err(error);
+        }
+    };
+    let outcome = prospect.outcome();
+    if prospect.plan.is_empty() && outcome == Outcome::Already {
+        return Ok(Up { outcome, operations: 0 });
+    }
+    let operations = prospect.plan.len();
+    match carry_out(&prospect, tell) {
+        Ok(()) => Ok(Up { outcome, operations }),
+        Err(error) => Err(undo(&prospect, lock, error)),
+    }
+}
+
+/// What `up` would do.
+pub fn preview(topology: &Topology) -> Result<Plan> {
+    prospect(topology).map(|prospect| prospect.plan)
+}
+
+fn begin(topology: &Topology) -> Result<Prospect> {
+    let prospect = prospect(topology)?;
+    free(&home::pins(&topology.name), &prospect.plan)?;
+    Ok(prospect)
+}
+
+fn prospect(topology: &Topology) -> Result<Prospect> {
+    let name = &topology.name;
+    let mut before = Journal::read(name)?;
+    if before.as_ref().is_some_and(Journal::is_stale) {
+        // The kernel's objects went with the restart; the files of that time are no more than files.
+        before = None;
+    }
+    let mut topology = topology.clone();
+    if let Some(before) = &before {
+        topology.inherit(before.previous.as_ref().unwrap_or(&before.topology));
+        topology.inherit(&before.topology);
+    }
+    let wanted = compile(&topology);
+    let owned = before.as_ref().map(Journal::owned).unwrap_or_default();
+    let mut expected = owned.clone();
+    expected.extend(wanted.clone());
+    let spaces = spaces(&expected);
+    let scope = Scope { pins_only: false, spaces, expected };
+    let seen = Kernel::new(home::pins(name)).observe(&scope)?;
+    clash(&seen, &owned, &wanted)?;
+    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
+    let plan = diff(&from, &wanted);
+    Ok(Prospect { before, topology, plan })
+}
+
+/// The namespaces that a state speaks of.
+pub(super) fn spaces(state: &State) -> BTreeSet<Ns> {
+    state.keys().filter(|key| matches!(key, Key::Netns(_))).map(|key| key.ns().clone()).collect()
+}
+
+/// Every interface that a state makes.
+fn ports(state: &State) -> BTreeSet<&Port> {
+    let links = state.iter().filter_map(|(key, value)| match (key, value) {
+        (Key::Link(port), Value::Link(link)) => Some((port, link.peer())),
+        _ => None,
+    });
+    links.flat_map(|(port, peer)| std::iter::once(port).chain(peer)).collect()
+}
+
+/// What somebody made by hand is never replaced by a new part of the lab.
+fn clash(seen: &State, owned: &State, wanted: &State) -> Result<()> {
+    let (own, by_hand) = (ports(owned), ports(seen));
+    for port in ports(wanted) {
+        if by_hand.contains(port) && !own.contains(port) {
+            let Ns::Node(node) = &port.ns else { continue };
+            return Err(Error::Conflict { what: format!("{node}.{}", port.dev) });
+        }
+    }
+    Ok(())
+}
+
+/// Every name that the plan needs outside the lab must be free, or nslab's own.
+fn free(pins: &Pins, plan: &Plan) -> Result<()> {
+    for op in plan {
+        let Op::Add(Key::Netns(Ns::Node(node)), _) = op else { continue };
+        let (link, pin) = (pins.link(node), pins.pin(node));
+        let taken = |path: &Path| Err(Error::Conflict { what: path.display().to_string() });
+        match std::fs::read_link(&link) {
+            Ok(target) if target != pin => return taken(&link),
+            Err(_) if std::fs::symlink_metadata(&link).is_ok() => return taken(&link),
+            _ => {}
+        }
+        if std::fs::symlink_metadata(&pin).is_ok_and(|meta| !meta.is_file()) {
+            return taken(&pin);
+        }
+    }
+    Ok(())
+}
+
+impl Prospect {
+    fn outcome(&self) -> Outcome {
+        match &self.before {
+            None => Outcome::Created,
+            Some(before) if before.phase != Phase::Up => Outcome::Completed,
+            Some(before) if before.topology != self.topology => Outcome::Changed,
+            Some(_) if self.plan.is_empty() => Outcome::Already,
+            Some(_) => Outcome::Repaired,
+        }
+    }
+
+    /// The journal while the plan is under way: old and new are owned.
+    fn coming(&self) -> Journal {
+        let mut journal = Journal::new(self.topology.clone());
+        if let Some(before) = &self.before {
+            journal.since = before.since;
+            journal.previous = Some(before.topology.clone());
+        }
+        journal
+    }
+}
+
+fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
+    let mut journal = prospect.coming();
+    journal.write()?;
+    {
+        let _all = home::open()?;
+        index::enter(&prospect.topology, journal.since)?;
+    }
+    let name = &prospect.topology.name;
+    make_pins(name)?;
+    if prospect.before.is_some() {
+        down::end_nodes(name, &gone(&prospect.plan))?;
+    }
+    let (mut done, of) = (0, prospect.plan.len());
+    let mut count = |_: &Op| {
+        done += 1;
+        tell(Step { done, of });
+    };
+    let mut kernel = Kernel::new(home::pins(name));
+    let applied = catch_unwind(AssertUnwindSafe(|| kernel.apply(&prospect.plan, &mut count)));
+    applied.unwrap_or_else(|_| Err(Error::Internal("a panic in the middle of an operation".to_owned())))?;
+    super::status::forwarding(&prospect.topology)?;
+    journal.phase = Phase::Up;
+    journal.previous = None;
+    journal.write()
+}
+
+/// The nodes whose namespaces the plan ends.
+fn gone(plan: &Plan) -> Vec<NodeId> {
+    plan.iter()
+        .filter_map(|op| match op {
+            Op::Del(Key::Netns(Ns::Node(node)), _) => Some(node.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The directory of pins is a mount of its own, so that `down` can drop all of them at once.
+fn make_pins(name: &LabName) -> Result<()> {
+    let pins = home::pins(name);
+    home::make_directory(&pins.directory, 0o755)?;
+    if observe::is_mount(&pins.directory) {
+        return Ok(());
+    }
+    let fail = |errno| match errno {
+        Errno::ENOSPC => Error::Machine(crate::error::Limit::Sysctl("fs.mount-max")),
+        errno => system("mount --bind", &pins.directory, errno),
+    };
+    fault::point().map_err(fail)?;
+    let at = Some(pins.directory.as_path());
+    mount(at, &pins.directory, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(fail)
+}
+
+/// Takes back what was done: a new lab goes, a changed one becomes what it was.
+fn undo(prospect: &Prospect, lock: Lock, error: Error) -> Error {
+    let _hold = sys::hold_signals();
+    let name = &prospect.topology.name;
+    let undone = match &prospect.before {
+        None => down::dismantle(name, lock).map(|_| ()),
+        Some(before) => restore(prospect, before),
+    };
+    match undone {
+        Ok(()) => error,
+        Err(Error::Left(left)) => Error::Left(left),
+        Err(_) if matches!(error, Error::Signal(_)) => error,
+        Err(second) => {
+            if prospect.before.is_none() {
+                second
+            } else {
+                error
+            }
+        }
+    }
+}
+
+fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
+    let name = &prospect.topology.name;
+    let owned = prospect.coming().owned();
+    let scope = Scope { pins_only: false, spaces: spaces(&owned), expected: owned };
+    let mut kernel = Kernel::new(home::pins(name));
+    let seen = kernel.observe(&scope)?;
+    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
+    let plan = diff(&from, &compile(&before.topology));
+    kernel.apply(&plan, &mut |_| {})?;
+    before.write()?;
+    let _all = home::open()?;
+    index::enter(&before.topology, before.since)
+}
+
+/// A lab that could not begin leaves no directory behind.
+fn leave_if_empty(name: &LabName, lock: Lock) {
+    let _ = std::fs::remove_dir(home::lab(name));
+    drop(lock);
+    if let Ok(Some(all)) = home::existing() {
+        let _ = home::close(all);
+    }
+}
