@@ -25,7 +25,11 @@ pub enum Problem {
     /// The YAML itself cannot be read: the parser's own words.
     Syntax(String),
     NoHosts,
+    /// Nested deeper than this.
     TooDeep(usize),
+    /// A second `---`.
+    SeveralDocuments,
+    /// YAML's anchors and aliases are not taken.
     Alias,
     UnknownKey {
         key: String,
@@ -33,33 +37,60 @@ pub enum Problem {
         meant: Option<String>,
     },
     DuplicateKey(String),
+    /// A key that must be there is not.
     Missing(&'static str),
-    Expected(&'static str),
+    Expected(Shape),
     BadName {
         word: String,
         fault: NameFault,
     },
-    NotAnAddress(String),
-    NotAPrefix(String),
+    NotAnAddress {
+        word: String,
+        fault: AddressFault,
+    },
+    NotAPrefix {
+        word: String,
+        fault: AddressFault,
+    },
     NotAMac(String),
     /// An address that no host can have: multicast, loopback, unspecified, v4-mapped.
     NotAHostAddress(IpAddr),
+    /// The kernel gives out `fe80::` addresses by itself.
+    LinkLocal(IpAddr),
     NetworkAddress(IpNet),
     BroadcastAddress(IpNet),
     DuplicateAddress(IpAddr),
     DuplicateMac(Mac),
     MulticastMac(Mac),
+    ZeroMac,
+    /// Two networks, hosts or containers of one name.
     DuplicateName(String),
+    /// Two interfaces of one name in one node.
+    DuplicateInterface {
+        name: String,
+        node: String,
+    },
     OverlappingSubnets(IpNet, IpNet),
     GatewayOutsideSubnets(IpAddr),
+    /// The gateway is reached through an interface that is described as down.
+    BehindDown {
+        gateway: Option<IpAddr>,
+        interface: String,
+    },
     TwoGateways,
     OwnGateway(IpAddr),
     HostBits {
         given: IpNet,
         meant: IpNet,
     },
+    /// Two routes of one node to the same destination.
+    DuplicateRoute(IpNet),
+    /// A route to a subnet that the node is in anyway.
+    ConnectedRoute(IpNet),
+    /// A destination and its router are of different families.
+    MixedFamilies(IpNet, IpAddr),
     UnknownReference {
-        what: &'static str,
+        what: Reference,
         word: String,
         meant: Option<String>,
         known: Vec<String>,
@@ -72,24 +103,33 @@ pub enum Problem {
         port: String,
         bridge: String,
     },
+    /// Bridges and networks in a circle, in order.
     Loop(Vec<String>),
     OutOfRange {
         what: &'static str,
         low: i64,
         high: i64,
     },
+    /// Only `fit` addresses from the given one on are left in the subnet.
     CountLeavesSubnet {
         subnet: IpNet,
         count: u32,
-        last: u32,
+        fit: u32,
     },
+    /// A key that makes no sense for more than one container.
     CountNeedsOne(&'static str),
     TooManyPorts {
         bridge: String,
         ports: usize,
+        limit: usize,
     },
     TooManyNodes {
         nodes: usize,
+        limit: usize,
+    },
+    /// More NICs or bridges in a node than have room in its MAC addresses.
+    TooManyInterfaces {
+        node: String,
         limit: usize,
     },
     MtuTooSmallForV6(u32),
@@ -100,4 +140,43 @@ pub enum Problem {
     HostNamedLikeLab(String),
     /// Of `via`, `dev` and `blackhole` exactly one must be given.
     OneHop,
+}
+
+/// What a value of a topology file must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Shape {
+    Keys,
+    List,
+    Text,
+    TextOrList,
+    Whole,
+    TrueOrFalse,
+    AllowOrDeny,
+}
+
+/// Why a text is no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressFault {
+    /// No address at all.
+    Malformed,
+    /// A number with a leading zero, which some programs take for octal.
+    LeadingZero,
+    /// The prefix length is missing.
+    NoPrefix,
+    /// A prefix length is where none belongs.
+    Prefix,
+    /// The prefix length is no number, or beyond the longest of the family.
+    PrefixRange(u8),
+}
+
+/// What a word refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Reference {
+    Network,
+    Bridge,
+    /// A NIC of the host, as a bridge's port.
+    Port,
+    Interface,
 }

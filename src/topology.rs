@@ -1,7 +1,15 @@
 //! The topology file: types, parsing, validation, and the catalogue of built-in ones.
 
+pub mod catalog;
+mod findings;
 mod inherit;
 pub mod mac;
+mod near;
+mod parse;
+mod place;
 mod types;
+mod validate;
 
+pub use parse::{parse, read};
 pub use types::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology};
+pub use validate::problems;

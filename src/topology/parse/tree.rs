@@ -1,0 +1,239 @@
+//! The YAML of a file as a tree in which every part knows its place.
+//!
+//! Typed targets of a YAML parser stop at their first mistake. A tree takes any YAML, so that all mistakes of a file are found
+//! at once, and duplicate keys still have both places.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
+use serde_saphyr::{DefaultMessageFormatter, Error, Location, MessageFormatter, Spanned};
+
+use crate::problem::Problem;
+use crate::topology::findings::{Findings, Span};
+
+/// Deepest nesting that a file may have.
+const DEPTH: usize = 32;
+
+/// A node of the file.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    /// Its place; for a mapping or list in a mapping the place of its key.
+    pub(super) at: Span,
+    /// What it is.
+    pub(super) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// Nothing was written, or `null`, or `~`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number as it is written; what does not fit is the nearest that does.
+    Whole(i64, String),
+    /// Any other number, as it is written.
+    Fraction(String),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Tree>),
+    /// Keys and values in the order of the file; keys may repeat.
+    Map(Vec<(Tree, Tree)>),
+}
+
+impl Tree {
+    /// Reads a file's text; a mistake of the YAML itself ends the reading.
+    pub(super) fn read(text: &str, findings: &mut Findings) -> Option<Self> {
+        match serde_saphyr::from_str_with_options::<Spanned<Node>>(text, options()) {
+            Ok(node) => Some(settle(node, text)),
+            Err(error) => match error.without_snippet() {
+                Error::Eof { .. } if is_blank(text) => Some(Self { at: 0..0, kind: Kind::Null }),
+                error => {
+                    let at = error.location().map_or(0..0, |location| span(location, text));
+                    findings.add(&at, fault(error));
+                    None
+                }
+            },
+        }
+    }
+
+    /// The text of a scalar as it is written, whatever YAML takes it for.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Text(text) | Kind::Whole(_, text) | Kind::Fraction(text) => Some(text),
+            Kind::Bool(true) => Some("true"),
+            Kind::Bool(false) => Some("false"),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: DEPTH, flow_nesting_limit: DEPTH + 1, max_aliases: 0, max_anchors: 0 },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    let blank = |line: &str| {
+        let line = line.trim_start_matches('\u{feff}').trim();
+        line.is_empty() || line.starts_with('#') || line == "---" || line == "..."
+    };
+    text.lines().all(blank)
+}
+
+fn fault(error: &Error) -> Problem {
+    match error {
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Problem::TooDeep(DEPTH),
+        Error::Budget { breach: BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. }, .. }
+        | Error::UnknownAnchor { .. } => Problem::Alias,
+        Error::MultipleDocuments { .. } => Problem::SeveralDocuments,
+        other => {
+            let said = DefaultMessageFormatter.format_message(other).into_owned();
+            if said.contains("nesting limit") || said.contains("recursion limit") {
+                Problem::TooDeep(DEPTH)
+            } else {
+                Problem::Syntax(said)
+            }
+        }
+    }
+}
+
+/// Byte offsets as the parser tells them, made safe to slice the text with.
+fn span(location: Location, text: &str) -> Span {
+    let whole = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    let floor = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = location.span().byte_offset().map_or_else(|| offset(location, text), |start| whole(Some(start)));
+    let end = start.saturating_add(whole(location.span().byte_len()));
+    let (start, end) = (floor(start), floor(end));
+    let written = text.get(start..end).unwrap_or("");
+    start..start + written.trim_end().len()
+}
+
+/// The offset of a place that the parser tells only as line and column, both from 1.
+fn offset(location: Location, text: &str) -> usize {
+    let whole = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).saturating_sub(1);
+    let line: usize = text.split_inclusive('\n').take(whole(location.line())).map(str::len).sum();
+    let rest = text.get(line..).unwrap_or("");
+    line + rest.chars().take_while(|&c| c != '\n').take(whole(location.column())).map(char::len_utf8).sum::<usize>()
+}
+
+fn settle(node: Spanned<Node>, text: &str) -> Tree {
+    let at = span(node.referenced, text);
+    let written = || text.get(at.clone()).unwrap_or("").to_owned();
+    let kind = match node.value {
+        Node::Null => Kind::Null,
+        Node::Bool(value) => Kind::Bool(value),
+        Node::Whole(value) => Kind::Whole(value, written()),
+        Node::Fraction => Kind::Fraction(written()),
+        Node::Text(value) => Kind::Text(value),
+        Node::List(items) => Kind::List(items.into_iter().map(|item| settle(item, text)).collect()),
+        Node::Map(entries) => Kind::Map(entries.into_iter().map(|(key, value)| entry(key, value, text)).collect()),
+    };
+    Tree { at, kind }
+}
+
+fn entry(key: Spanned<Node>, value: Spanned<Node>, text: &str) -> (Tree, Tree) {
+    let key = settle(key, text);
+    let mut value = settle(value, text);
+    if value.at.is_empty() || matches!(value.kind, Kind::List(_) | Kind::Map(_)) {
+        value.at = key.at.clone();
+    }
+    (key, value)
+}
+
+/// A node as the parser gives it.
+enum Node {
+    Null,
+    Bool(bool),
+    Whole(i64),
+    Fraction,
+    Text(String),
+    List(Vec<Spanned<Node>>),
+    Map(Vec<(Spanned<Node>, Spanned<Node>)>),
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("YAML")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Whole(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(Node::Whole(i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
+        let nearest = if value < 0 { i64::MIN } else { i64::MAX };
+        Ok(Node::Whole(i64::try_from(value).unwrap_or(nearest)))
+    }
+
+    fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
+        Ok(Node::Whole(i64::try_from(value).unwrap_or(i64::MAX)))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
+        Ok(Node::Fraction)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Node::Map(entries))
+    }
+}

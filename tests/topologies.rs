@@ -1,0 +1,39 @@
+//! Every shipped topology describes a lab and says what it teaches.
+#![allow(clippy::unwrap_used)]
+
+use nslab::topology::{self, catalog};
+
+#[test]
+fn every_shipped_topology_is_read_without_a_finding() {
+    assert!(catalog::names().count() > 0);
+    for name in catalog::names() {
+        let lab = topology::parse(name, catalog::find(name).unwrap());
+        assert_eq!(lab.as_ref().map(|lab| lab.name.as_str()), Ok(name), "{lab:#?}");
+    }
+}
+
+#[test]
+fn every_file_of_the_folder_is_embedded_as_it_is() {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir("topologies").unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(catalog::find(&name), Some(std::fs::read_to_string(&path).unwrap().as_str()), "{name}");
+        assert!(topology::read(&path).is_ok(), "{name}");
+        files.push(name);
+    }
+    files.sort();
+    assert_eq!(files, catalog::names().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_shipped_topology_opens_with_its_lesson_and_has_a_summary() {
+    for name in catalog::names() {
+        let text = catalog::find(name).unwrap();
+        let lesson = catalog::lesson(text);
+        assert!(lesson.lines().count() >= 3 && lesson.len() > 200, "{name} explains too little:\n{lesson}");
+        let lab = topology::parse(name, text).unwrap();
+        let summary = lab.summary.unwrap();
+        assert!((20..=100).contains(&summary.len()), "{name}: {summary}");
+    }
+}
