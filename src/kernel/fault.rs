@@ -2,6 +2,7 @@
 //!
 //! Only with the feature `fault`; `NSLAB_FAULT` is `count`, `kill@N`, `panic@N`, `errno:NAME@N` or `signal:NAME@N`.
 
+#[cfg(not(feature = "fault"))]
 use nix::errno::Errno;
 
 /// The next effect is about to happen.

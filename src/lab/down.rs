@@ -31,10 +31,10 @@ pub struct Down {
 /// Takes a lab down; one that is not there is down already.
 pub fn down(name: &LabName, tell: &mut dyn FnMut(Step)) -> Result<Down> {
     tell(Step { done: 0, of: 1 });
-    if !home::is_mounted() {
+    let Some(lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else {
+        home::tidy()?;
         return Ok(Down::default());
-    }
-    let Some(lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else { return Ok(Down::default()) };
+    };
     let damaged = match Journal::read(name) {
         Ok(journal) => {
             if let Some(mut journal) = journal {

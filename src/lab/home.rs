@@ -41,6 +41,7 @@ pub fn open() -> Result<Lock> {
         make_directory(Path::new(RUN), 0o711)?;
         let Some(lock) = lock::directory(Path::new(RUN), None)? else { continue };
         if is_mounted() {
+            share()?;
             make_netns()?;
             return Ok(lock);
         }
@@ -69,9 +70,15 @@ fn mount_run() -> Result<()> {
     };
     fault::point().map_err(fail)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(Some("nslab"), at, Some("tmpfs"), flags, Some("mode=0711,nr_inodes=0")).map_err(fail)?;
-    fault::point().map_err(fail)?;
-    mount(None::<&str>, at, None::<&str>, MsFlags::MS_SHARED, None::<&str>).map_err(fail)
+    mount(Some("nslab"), at, Some("tmpfs"), flags, Some("mode=0711,nr_inodes=0")).map_err(fail)
+}
+
+/// What is pinned here is seen by sandboxes made earlier; said at every start, since a kill may fall before it.
+fn share() -> Result<()> {
+    let at = Path::new(RUN);
+    fault::point().map_err(|errno| system("mount --make-shared", at, errno))?;
+    let shared = mount(None::<&str>, at, None::<&str>, MsFlags::MS_SHARED, None::<&str>);
+    shared.map_err(|errno| system("mount --make-shared", at, errno))
 }
 
 fn make_netns() -> Result<()> {
@@ -124,15 +131,23 @@ pub fn close(lock: Lock) -> Result<()> {
         let gone = remove(|| unlinkat(AT_FDCWD, NETNS, UnlinkatFlags::RemoveDir));
         gone.map_err(|errno| system("rmdir", Path::new(NETNS), errno))?;
     }
-    remove(|| umount2(at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)).map_err(|errno| system("umount", at, errno))?;
+    if is_mounted() {
+        let gone = remove(|| umount2(at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW));
+        gone.map_err(|errno| system("umount", at, errno))?;
+    }
+    drop(lock);
     // Whoever waited for the mount's root now finds the directory below it; who locks that first goes on with it.
     if let Ok(Some(_below)) = lock::directory(at, None)
         && !is_mounted()
     {
         remove(|| unlinkat(AT_FDCWD, at, UnlinkatFlags::RemoveDir)).map_err(|errno| system("rmdir", at, errno))?;
     }
-    drop(lock);
     rootless::restore()
+}
+
+/// Removes what a killed or failed start left, if no lab is there.
+pub fn tidy() -> Result<()> {
+    lock::directory(Path::new(RUN), None)?.map_or(Ok(()), close)
 }
 
 /// A removal that may find its work done, or somebody else's things in the way.

@@ -11,7 +11,7 @@ use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::{Step, down, home, index, system};
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Kernel, Pins, Scope, fault, observe, sys};
+use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sys};
 use crate::name::LabName;
 use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
 use crate::topology::Topology;
@@ -50,12 +50,11 @@ struct Prospect {
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
 pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
     let name = topology.name.clone();
-    let lock = super::hold(&name)?;
-    let begun = begin(topology);
-    let prospect = match begun {
+    let lock = guarded(|| super::hold(&name)).inspect_err(|_| give_up(&name, None))?;
+    let prospect = match guarded(|| begin(topology)) {
         Ok(prospect) => prospect,
         Err(error) => {
-            leave_if_empty(&name, lock);
+            give_up(&name, Some(lock));
             return Err(error);
         }
     };
@@ -64,7 +63,7 @@ pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
         return Ok(Up { outcome, operations: 0 });
     }
     let operations = prospect.plan.len();
-    match carry_out(&prospect, tell) {
+    match guarded(|| carry_out(&prospect, tell)) {
         Ok(()) => Ok(Up { outcome, operations }),
         Err(error) => Err(undo(&prospect, lock, error)),
     }
@@ -190,12 +189,18 @@ fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
         tell(Step { done, of });
     };
     let mut kernel = Kernel::new(home::pins(name));
-    let applied = catch_unwind(AssertUnwindSafe(|| kernel.apply(&prospect.plan, &mut count)));
-    applied.unwrap_or_else(|_| Err(Error::Internal("a panic in the middle of an operation".to_owned())))?;
+    kernel.apply(&prospect.plan, &mut count)?;
     super::status::forwarding(&prospect.topology)?;
     journal.phase = Phase::Up;
     journal.previous = None;
-    journal.write()
+    journal.write()?;
+    interrupted()
+}
+
+/// A panic is a failure like any other: what was done is undone.
+fn guarded<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(act))
+        .unwrap_or_else(|_| Err(Error::Internal("a panic in the middle of an operation".to_owned())))
 }
 
 /// The nodes whose namespaces the plan ends.
@@ -261,10 +266,11 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
 }
 
 /// A lab that could not begin leaves no directory behind.
-fn leave_if_empty(name: &LabName, lock: Lock) {
-    let _ = std::fs::remove_dir(home::lab(name));
-    drop(lock);
-    if let Ok(Some(all)) = home::existing() {
-        let _ = home::close(all);
+fn give_up(name: &LabName, lock: Option<Lock>) {
+    let _hold = sys::hold_signals();
+    if lock.is_some() {
+        let _ = std::fs::remove_dir(home::lab(name));
     }
+    drop(lock);
+    let _ = home::tidy();
 }
