@@ -2,9 +2,11 @@
 
 mod down;
 pub mod home;
+pub mod hosts;
 pub mod index;
 mod journal;
 mod lock;
+pub mod resolve;
 pub mod rootless;
 mod status;
 mod up;

@@ -1,3 +1,5 @@
 //! The `nslab` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    nslab::cli::main()
+}

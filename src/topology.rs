@@ -10,6 +10,7 @@ mod place;
 mod types;
 mod validate;
 
+pub(crate) use near::nearest;
 pub use parse::{parse, read};
 pub use types::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology};
 pub use validate::problems;

@@ -47,6 +47,7 @@ pub enum Word {
     FdbTitle,
     From,
     Hosts,
+    Inside,
     Kind,
     Lab,
     Labs,
@@ -78,6 +79,7 @@ pub enum Word {
     Topology,
     Try,
     Unknown,
+    User,
     Via,
     Works,
     Yes,
@@ -118,6 +120,8 @@ pub trait Tongue: Sync {
     fn status(&self, status: &lab::Status) -> Vec<String>;
     /// The title over what is missing in a lab.
     fn missing(&self) -> &'static str;
+    /// What was made by hand and has no `ip` line: namespaces, packet filters.
+    fn foreign(&self, status: &lab::Status) -> Vec<String>;
     /// The title over what was made by hand in a lab.
     fn by_hand(&self) -> &'static str;
     /// One thing that could not be removed.

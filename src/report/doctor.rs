@@ -82,7 +82,7 @@ pub enum Ability {
 pub struct Limit {
     /// Which one.
     pub name: LimitName,
-    /// Its value; none where there is no limit.
+    /// Its value: `u64::MAX` for no limit, none where it cannot be seen (some are only in the machine's own namespace).
     pub value: Option<u64>,
     /// How many containers it allows, roughly.
     pub containers: Option<u64>,

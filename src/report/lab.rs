@@ -28,8 +28,8 @@ pub struct List {
 pub struct Item {
     /// Its name.
     pub lab: String,
-    /// The topology that it was made from.
-    pub topology: String,
+    /// One line on what its topology teaches.
+    pub summary: Option<String>,
     /// Its hosts.
     pub hosts: Vec<Host>,
     /// Its switches.
@@ -59,8 +59,6 @@ pub struct Host {
 pub struct Up {
     /// The lab.
     pub lab: String,
-    /// The topology that it is made from.
-    pub topology: String,
     /// What had to be done.
     pub outcome: Outcome,
     /// How many hosts it has.
@@ -69,8 +67,6 @@ pub struct Up {
     pub containers: usize,
     /// How many operations were done.
     pub operations: usize,
-    /// How many things somebody made by hand are in it; they stay.
-    pub by_hand: usize,
     /// How long it took, in milliseconds.
     pub milliseconds: f64,
     /// A first thing to try.
@@ -140,10 +136,12 @@ pub struct Reset {
     pub lab: String,
     /// Whether the question was answered with yes.
     pub confirmed: bool,
-    /// How many things made by hand were removed.
-    pub removed: usize,
-    /// How many described things were restored.
-    pub restored: usize,
+    /// How many operations took away what was made by hand or brought back what was missing.
+    pub operations: usize,
+    /// How many namespaces made by hand are gone.
+    pub namespaces: usize,
+    /// How many packet filter tables are gone.
+    pub tables: usize,
 }
 
 /// `status`
@@ -158,8 +156,8 @@ pub struct Statuses {
 pub struct Status {
     /// The lab.
     pub lab: String,
-    /// The topology that it is made from.
-    pub topology: String,
+    /// One line on what its topology teaches.
+    pub summary: Option<String>,
     /// How it is.
     pub condition: Condition,
     /// How many hosts it has.
@@ -170,12 +168,41 @@ pub struct Status {
     pub missing: Vec<Step>,
     /// What somebody made by hand, as the commands that make it.
     pub by_hand: Vec<Step>,
-    /// Namespaces and other objects in it that nslab does not model.
-    pub foreign: Vec<String>,
+    /// Namespaces that somebody made inside a host.
+    pub namespaces: Vec<Namespace>,
+    /// Packet filter tables that somebody made.
+    pub tables: Vec<Table>,
     /// How many processes run in it.
     pub processes: usize,
     /// The nslab that made it.
     pub version: String,
+}
+
+impl Status {
+    /// How many things somebody made by hand.
+    pub fn by_hand(&self) -> usize {
+        self.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
+    }
+}
+
+/// A namespace that somebody made inside a host.
+#[derive(Debug, Clone, Serialize)]
+pub struct Namespace {
+    /// The host.
+    pub host: String,
+    /// Its name there.
+    pub name: String,
+}
+
+/// A packet filter table that somebody made.
+#[derive(Debug, Clone, Serialize)]
+pub struct Table {
+    /// The node, `host` or `host.container`.
+    pub node: String,
+    /// `ip`, `ip6`, `inet`, `bridge` ...
+    pub family: String,
+    /// Its name.
+    pub table: String,
 }
 
 /// How a lab is.
@@ -186,8 +213,6 @@ pub enum Condition {
     Up,
     /// An `up` was cut short.
     Unfinished,
-    /// A `down` was cut short.
-    Going,
     /// Something described is gone or changed.
     Drifted,
     /// From before the machine's last restart.

@@ -154,6 +154,10 @@ pub struct Process {
     pub node: String,
     /// Its pid, as the machine counts.
     pub pid: i32,
+    /// Its pid, as the node counts.
+    pub inside: i32,
+    /// The user's name, or number.
+    pub user: String,
     /// Its command line.
     pub command: String,
 }

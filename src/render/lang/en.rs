@@ -60,6 +60,7 @@ impl Tongue for English {
             Word::Findings => "What may get in the way",
             Word::From => "FROM",
             Word::Hosts => "HOSTS",
+            Word::Inside => "INSIDE",
             Word::Kind => "KIND",
             Word::Lab => "LAB",
             Word::Labs => "Labs that are up",
@@ -92,6 +93,7 @@ impl Tongue for English {
             Word::Try => "try",
             Word::Unknown => "?",
             Word::Unlimited => "no limit",
+            Word::User => "USER",
             Word::Value => "VALUE",
             Word::Via => "VIA",
             Word::Works => "WORKS",
@@ -129,6 +131,10 @@ impl Tongue for English {
 
     fn missing(&self) -> &'static str {
         "To make it as described:"
+    }
+
+    fn foreign(&self, status: &lab::Status) -> Vec<String> {
+        labs::foreign(status)
     }
 
     fn by_hand(&self) -> &'static str {

@@ -34,7 +34,11 @@ fn limits(limits: &[Limit], style: Style) -> Table {
     let tongue = style.lang.tongue();
     let mut table = Table::new(style, &[Word::Limit, Word::Value, Word::Allows]).right(&[1]);
     for limit in limits {
-        let value = limit.value.map_or_else(|| tongue.word(Word::Unlimited).to_owned(), |value| value.to_string());
+        let value = match limit.value {
+            None => tongue.word(Word::Unknown).to_owned(),
+            Some(u64::MAX) => tongue.word(Word::Unlimited).to_owned(),
+            Some(value) => value.to_string(),
+        };
         let allows = limit.containers.map(|number| tongue.allows(number)).unwrap_or_default();
         table.row([tongue.limit(limit.name), &value, &allows]);
     }

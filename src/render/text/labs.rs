@@ -19,11 +19,11 @@ pub(super) fn list(list: &List, style: Style) -> String {
 }
 
 fn table(labs: &[Item], style: Style) -> Table {
-    let headings = [Word::Lab, Word::Topology, Word::Hosts, Word::Containers, Word::Since];
-    let mut table = Table::new(style, &headings).right(&[2, 3]);
+    let headings = [Word::Lab, Word::Hosts, Word::Containers, Word::Since];
+    let mut table = Table::new(style, &headings).right(&[1, 2]);
     for lab in labs {
         let (hosts, containers) = (lab.hosts.len().to_string(), lab.containers().to_string());
-        table.row([lab.lab.clone(), lab.topology.clone(), hosts, containers, date(lab.since)]);
+        table.row([lab.lab.clone(), hosts, containers, date(lab.since)]);
     }
     table
 }
@@ -50,7 +50,7 @@ pub(super) fn status(statuses: &Statuses, style: Style) -> String {
         let mut text = lines(&tongue.status(status));
         text += &commands(tongue.missing(), &status.missing);
         text += &commands(tongue.by_hand(), &status.by_hand);
-        text + &indented(status.foreign.iter().map(|what| escape(what).into_owned()))
+        text + &indented(tongue.foreign(status).into_iter())
     });
     each.collect::<Vec<_>>().join("\n")
 }

@@ -125,9 +125,11 @@ pub(super) fn processes(processes: &Processes, style: Style) -> String {
     if processes.processes.is_empty() {
         return lines(&[style.lang.tongue().no_processes()]);
     }
-    let mut table = Table::new(style, &[Word::Lab, Word::Node, Word::Pid, Word::Command]).right(&[2]);
+    let mut table =
+        Table::new(style, &[Word::Lab, Word::Node, Word::Pid, Word::Inside, Word::User, Word::Command]).right(&[2, 3]);
     for process in &processes.processes {
-        table.row([process.lab.as_str(), &process.node, &process.pid.to_string(), &process.command]);
+        let (pid, inside) = (process.pid.to_string(), process.inside.to_string());
+        table.row([process.lab.as_str(), &process.node, &pid, &inside, &process.user, &process.command]);
     }
     table.print(0)
 }

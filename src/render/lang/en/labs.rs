@@ -2,7 +2,7 @@
 
 use super::{count, quoted};
 use crate::render::escape::escape;
-use crate::report::lab::{Condition, Down, Home, Outcome, Reset, Status, Up};
+use crate::report::lab::{Condition, Down, Home, Namespace, Outcome, Reset, Status, Table, Up};
 use crate::report::node::{Kind, Node};
 
 pub(super) fn home(home: &Home) -> Vec<String> {
@@ -34,9 +34,6 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         Outcome::Completed => format!("{lab} was unfinished and is up now ({}): {size}.", operations()),
         Outcome::Repaired => format!("{lab} had drifted and is as described again ({}): {size}.", operations()),
     }];
-    if up.by_hand > 0 {
-        lines.push(format!("{} by hand in it; nslab reset {lab} removes that.", made(up.by_hand)));
-    }
     if let Some(ping) = up.hint.as_ref().filter(|_| up.outcome != Outcome::Already) {
         lines.push(format!("Try: nslab exec {} ping -c 1 {}", ping.from, ping.to));
     }
@@ -49,7 +46,7 @@ fn duration(milliseconds: f64) -> String {
 }
 
 fn made(by_hand: usize) -> String {
-    format!("{} made", count(by_hand, "thing was", "things were"))
+    if by_hand == 0 { "Nothing was".to_owned() } else { count(by_hand, "thing was", "things were") }
 }
 
 pub(super) fn down(down: &Down) -> Vec<String> {
@@ -67,11 +64,18 @@ pub(super) fn down(down: &Down) -> Vec<String> {
 }
 
 pub(super) fn reset(reset: &Reset) -> String {
-    let Reset { lab, removed, restored, .. } = reset;
-    match (reset.confirmed, removed, restored) {
-        (false, ..) => format!("{lab} stays as it is."),
-        (true, 0, 0) => format!("{lab} is as described; nothing to do."),
-        _ => format!("{lab} is as described again: {removed} removed, {restored} restored."),
+    let Reset { lab, operations, namespaces, tables, .. } = reset;
+    let more =
+        |number: usize, one, many| if number == 0 { String::new() } else { format!(", {} gone", count(number, one, many)) };
+    match (reset.confirmed, operations + namespaces + tables) {
+        (false, _) => format!("{lab} stays as it is."),
+        (true, 0) => format!("{lab} is as described; nothing to do."),
+        _ => format!(
+            "{lab} is as described again: {}{}{}.",
+            count(*operations, "operation", "operations"),
+            more(*namespaces, "namespace", "namespaces"),
+            more(*tables, "packet filter table", "packet filter tables"),
+        ),
     }
 }
 
@@ -79,8 +83,9 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
     let lab = &status.lab;
     let mut lines = vec![match status.condition {
         Condition::Up => format!("{lab} is up, as described: {size}."),
-        Condition::Unfinished => format!("{lab} is unfinished: an up was cut short. nslab up {lab} completes it."),
-        Condition::Going => format!("{lab} is half gone: a down was cut short. nslab down {lab} completes it."),
+        Condition::Unfinished => {
+            format!("{lab} is unfinished: an up or a down was cut short. nslab up completes it, nslab down removes it.")
+        }
         Condition::Drifted => {
             format!("{lab} has drifted: something described is gone or changed. nslab up {lab} repairs it.")
         }
@@ -88,19 +93,22 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
             format!("{lab} is from before the last restart; nothing of it is left. nslab up {lab} makes it again.")
         }
     }];
-    if status.topology != *lab {
-        lines.push(format!("It is made from {}.", escape(&status.topology)));
-    }
-    let processes = count(status.processes, "process runs", "processes run");
-    lines.push(format!("{} by hand, {processes} in it.", made(count_by_hand(status))));
+    let processes = match status.processes {
+        0 => "no process runs".to_owned(),
+        number => count(number, "process runs", "processes run"),
+    };
+    lines.push(format!("{} made by hand; {processes} in it.", made(status.by_hand())));
     if status.version != env!("CARGO_PKG_VERSION") {
         lines.push(format!("It was made by nslab {}.", escape(&status.version)));
     }
     lines
 }
 
-fn count_by_hand(status: &Status) -> usize {
-    status.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + status.foreign.len()
+/// What was made by hand and has no `ip` line.
+pub(super) fn foreign(status: &Status) -> Vec<String> {
+    let namespace = |one: &Namespace| format!("a namespace {} inside {}", quoted(&one.name), one.host);
+    let table = |one: &Table| format!("a packet filter table {} {} in {}", escape(&one.family), quoted(&one.table), one.node);
+    status.namespaces.iter().map(namespace).chain(status.tables.iter().map(table)).collect()
 }
 
 pub(super) fn node(node: &Node) -> String {

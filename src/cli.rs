@@ -1,0 +1,245 @@
+//! The command line: grammar, terminal, exit code.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{CommandFactory, Parser, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::commands::{self, Context, Front};
+use crate::error::{Error, Result};
+use crate::lab::Step;
+use crate::render::{self, Format, Style, lang::Lang};
+use crate::report::Report;
+use crate::report::notice::{Notice, Question};
+
+/// Rehearse a networking lab of hosts with containers, on network namespaces, in milliseconds
+#[derive(Debug, Parser)]
+#[command(name = "nslab", version, propagate_version = false, disable_help_subcommand = false, max_term_width = 100)]
+struct Cli {
+    /// The shape of the output
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
+    format: Shape,
+    /// Say nothing but errors and what was asked for
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// For people
+    Text,
+    /// For programs: stable, described in docs/json.md
+    Json,
+}
+
+/// The command enum and its dispatch, one line per command.
+macro_rules! commands {
+    ($($name:ident($module:ident)),* $(,)?) => {
+        #[derive(Debug, clap::Subcommand)]
+        enum Command {
+            $($name(commands::$module::$name),)*
+        }
+
+        impl Command {
+            fn run(self, context: &mut Context) -> Result<Report> {
+                match self {
+                    $(Self::$name(command) => command.run(context),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Up(up),
+    Down(down),
+    Reset(reset),
+    Status(status),
+    List(list),
+    Topology(topology),
+    Show(show),
+    Plan(plan),
+    Doctor(doctor),
+    Completions(completions),
+    Man(man),
+}
+
+/// Work that is done sooner shows no progress bar.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The program: parse, run, print, exit code.
+pub fn main() -> ExitCode {
+    let err = Style { lang: Lang::default(), colour: colours(&io::stderr()) };
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let message = text.unwrap_or_default();
+        tell(&format!("{}\n", err.lang.tongue().bug(message, &place)));
+    }));
+    // A panic unwinds through whatever undoes the work, and ends as a failure like any other.
+    std::panic::catch_unwind(move || ExitCode::from(run(err))).unwrap_or(ExitCode::FAILURE)
+}
+
+fn run(err: Style) -> u8 {
+    if completed() {
+        return 0;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, err),
+    };
+    let format = if cli.format == Shape::Json { Format::Json } else { Format::Text };
+    let mut terminal = Terminal { style: err, quiet: cli.quiet, bar: None, start: Instant::now() };
+    let mut context = Context { front: &mut terminal, typed: typed(), failure: None };
+    let result = match cli.command {
+        Some(command) => command.run(&mut context),
+        None => commands::home::Home.run(&mut context),
+    };
+    let failure = context.failure;
+    terminal.done();
+    faults();
+    match result.and_then(|report| print(&report, format, cli.quiet, err)) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&render::error(&error, err));
+            failure.filter(|_| !matches!(error, Error::Command { .. })).unwrap_or(error.exit_code())
+        }
+    }
+}
+
+/// Tells tests how many effects on the machine there were.
+fn faults() {
+    #[cfg(feature = "fault")]
+    if let Some(number) = crate::kernel::fault::report() {
+        tell(&format!("fault points: {number}\n"));
+    }
+}
+
+/// Answers a shell that asks for completions; whether one did.
+fn completed() -> bool {
+    if std::env::var_os(commands::completions::VARIABLE).is_none() {
+        return false;
+    }
+    let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(commands::completions::VARIABLE);
+    asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref()).unwrap_or(true)
+}
+
+/// Prints help or what is wrong with the command line.
+fn refuse(error: &clap::Error, err: Style) -> u8 {
+    let rendered = error.render();
+    if error.use_stderr() {
+        tell(&if err.colour { rendered.ansi().to_string() } else { rendered.to_string() });
+        return 2;
+    }
+    let text = if colours(&io::stdout()) { rendered.ansi().to_string() } else { rendered.to_string() };
+    match write(&text) {
+        Ok(()) => 0,
+        Err(error) => {
+            tell(&render::error(&error, err));
+            error.exit_code()
+        }
+    }
+}
+
+/// Prints a report, and the errors that it carries; its exit code.
+fn print(report: &Report, format: Format, quiet: bool, err: Style) -> Result<u8> {
+    let out = Style { lang: Lang::default(), colour: colours(&io::stdout()) };
+    if !(quiet && format == Format::Text && report.is_talk()) {
+        write(&render::report(report, format, out))?;
+    }
+    if format == Format::Text {
+        report.errors().for_each(|error| tell(&render::error(error, err)));
+    }
+    Ok(report.exit_code())
+}
+
+/// Writes to stdout. Whoever reads may stop reading; a full disk is an error.
+fn write(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Output { errno: error.raw_os_error().unwrap_or(libc::EIO) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes to stderr; where that fails nobody is left to tell.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Whether a stream shows colours: a terminal, and nobody asked for none (<https://no-color.org>).
+fn colours(stream: &impl IsTerminal) -> bool {
+    let asked_for_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let plain = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    stream.is_terminal() && !asked_for_none && !plain
+}
+
+/// The command line as the user could type it again.
+fn typed() -> String {
+    let word = |word: std::ffi::OsString| {
+        let word = word.to_string_lossy().into_owned();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    std::env::args_os().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// The terminal that nslab was started from.
+struct Terminal {
+    style: Style,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    start: Instant,
+}
+
+impl Terminal {
+    fn done(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Front for Terminal {
+    fn notice(&mut self, notice: &Notice) {
+        if !self.quiet {
+            tell(&render::notice(notice, self.style));
+        }
+    }
+
+    fn ask(&mut self, question: &Question) -> Option<bool> {
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return None;
+        }
+        self.done();
+        tell(&render::question(question, self.style));
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).ok()?;
+        Some(self.style.lang.tongue().is_yes(&answer))
+    }
+
+    fn progress(&mut self, step: Step) {
+        if self.quiet || self.start.elapsed() < PATIENCE || !io::stderr().is_terminal() {
+            return;
+        }
+        let length = u64::try_from(step.of).unwrap_or(u64::MAX);
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}");
+            style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
+        });
+        bar.set_length(length);
+        bar.set_position(u64::try_from(step.done).unwrap_or(u64::MAX));
+    }
+
+    fn grammar(&self) -> clap::Command {
+        Cli::command()
+    }
+}

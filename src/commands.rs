@@ -1,0 +1,44 @@
+//! One file per command: its arguments, and what it does with them.
+
+pub mod completions;
+pub mod doctor;
+pub mod down;
+pub mod home;
+pub mod list;
+pub mod man;
+pub mod plan;
+pub mod reset;
+pub mod show;
+pub mod status;
+pub mod topology;
+pub mod up;
+
+mod complete;
+mod rights;
+mod source;
+mod target;
+
+use crate::lab::Step;
+use crate::report::notice::{Notice, Question};
+
+/// Whoever started the command: the terminal of `cli`.
+pub trait Front {
+    /// Tells something that is no result.
+    fn notice(&mut self, notice: &Notice);
+    /// Asks; none when nobody is there to answer.
+    fn ask(&mut self, question: &Question) -> Option<bool>;
+    /// Shows how far the work is.
+    fn progress(&mut self, step: Step);
+    /// The whole command line's grammar.
+    fn grammar(&self) -> clap::Command;
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// Whoever started it.
+    pub front: &'a mut dyn Front,
+    /// The command line as it was typed.
+    pub typed: String,
+    /// The exit code for nslab's own failures, where the command's codes mean something else.
+    pub failure: Option<u8>,
+}

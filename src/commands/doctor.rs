@@ -1,0 +1,80 @@
+//! `nslab doctor`
+
+use std::fs;
+use std::path::Path;
+
+use super::{Context, rights};
+use crate::error::Result;
+use crate::kernel::feature;
+use crate::lab::{self, Condition, resolve};
+use crate::report::Report;
+use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
+
+/// Look at what this machine can do, what may get in the way, and what was left over
+///
+/// Touches nothing: features are tried in namespaces that end at once. Ends with 3 when no lab can be made here.
+#[derive(Debug, clap::Args)]
+pub struct Doctor;
+
+impl Doctor {
+    /// Looks at everything that the caller's rights allow to see.
+    ///
+    /// # Errors
+    /// None: what cannot be looked at is part of the report.
+    pub fn run(self, _context: &mut Context) -> Result<Report> {
+        let rights = own_rights();
+        let able = matches!(rights, Rights::Root | Rights::UserNamespace);
+        let mut findings = feature::findings();
+        if rights == Rights::Restricted {
+            findings.extend(rights::lacking().map(|name| Finding::Capability { name }));
+        }
+        let mut unseen = Vec::new();
+        if !able {
+            unseen.extend([Unseen::Features, Unseen::Leftovers]);
+        }
+        let mut leftovers = dead_links(Path::new("/run/netns"));
+        if able {
+            leftovers.extend(labs());
+        }
+        Ok(Report::Doctor(Health {
+            kernel: feature::release(),
+            rights,
+            features: if able { feature::features() } else { Vec::new() },
+            limits: feature::limits(),
+            findings,
+            leftovers,
+            unseen,
+        }))
+    }
+}
+
+fn own_rights() -> Rights {
+    match (rights::lacking(), nix::unistd::geteuid().is_root()) {
+        (None, _) if feature::in_user_namespace() => Rights::UserNamespace,
+        (None, _) => Rights::Root,
+        (Some(_), true) => Rights::Restricted,
+        (Some(_), false) => Rights::None,
+    }
+}
+
+/// Labs that are not as they should be.
+fn labs() -> Vec<Leftover> {
+    let known = lab::names();
+    let broken = known.iter().filter_map(|entry| {
+        let lab = entry.lab.clone();
+        match lab::status(&resolve::lab_name(&lab).ok()?).map(|status| status.condition) {
+            Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
+            Ok(Condition::Unfinished) => Some(Leftover::Unfinished { lab }),
+            Ok(Condition::Up | Condition::Drifted) => None,
+            Err(_) => Some(Leftover::NoJournal { lab }),
+        }
+    });
+    broken.collect()
+}
+
+/// Names of namespaces that lead nowhere.
+fn dead_links(directory: &Path) -> Vec<Leftover> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let dead = entries.map(|entry| entry.path()).filter(|path| path.is_symlink() && !path.exists());
+    dead.map(|path| Leftover::DeadLink { path }).collect()
+}

@@ -1,0 +1,63 @@
+//! `nslab down`
+
+use std::time::Instant;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, target};
+use crate::error::{Error, Result};
+use crate::lab::{self, resolve};
+use crate::name::LabName;
+use crate::report::{Report, lab as reports};
+
+/// Take a lab down: its processes, its namespaces, everything that was in them
+///
+/// Twice is fine. The topology file is not needed.
+#[derive(Debug, clap::Args)]
+pub struct Down {
+    /// The lab; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    lab: Option<String>,
+    /// Take every lab down
+    #[arg(long, conflicts_with = "lab")]
+    all: bool,
+}
+
+impl Down {
+    /// Takes the lab down.
+    ///
+    /// # Errors
+    /// When several labs are up and none is named, or not everything could be removed.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        let names: Vec<LabName> = match (&self.lab, self.all) {
+            // The name need not be in the index: what is pinned under it goes, even with a damaged journal.
+            (Some(name), _) => vec![resolve::lab_name(name)?],
+            (None, true) => target::every()?,
+            (None, false) => target::lab(None)?.map(|entry| resolve::lab_name(&entry.lab)).transpose()?.into_iter().collect(),
+        };
+        let mut labs = Vec::new();
+        let mut failed = None;
+        for name in names {
+            match down(&name, context) {
+                Ok(report) => labs.push(report),
+                // The other labs go all the same; the first error is the one to tell.
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or_else(|| Ok(Report::Down(reports::Downs { labs })), Err::<Report, Error>)
+    }
+}
+
+fn down(name: &LabName, context: &mut Context) -> Result<reports::Down> {
+    let start = Instant::now();
+    let down = lab::down(name, &mut |step| context.front.progress(step))?;
+    let ended = down.ended.into_iter().map(|process| reports::Process { pid: process.pid, command: process.command });
+    Ok(reports::Down {
+        lab: name.to_string(),
+        was_up: down.was_up,
+        ended: ended.collect(),
+        left: Vec::new(),
+        milliseconds: start.elapsed().as_secs_f64() * 1000.0,
+    })
+}

@@ -1,0 +1,69 @@
+//! `nslab plan`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, source, target};
+use crate::error::{Error, Result};
+use crate::lab::{self, resolve};
+use crate::plan::{Op, State, compile, diff};
+use crate::report::Report;
+use crate::report::plan::{Plan as Commands, Purpose, by_host, in_order};
+use crate::topology::{Topology, catalog};
+
+/// Print the commands that make a lab by hand: a script, grouped by host
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  nslab plan routed\n  nslab plan bridged > bridged.sh; sudo sh -e bridged.sh\n  sudo nslab plan bridged --by-hand"
+)]
+pub struct Plan {
+    /// A topology, a file, or a lab that is up; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(complete::plans))]
+    topology: Option<String>,
+    /// Print what was made by hand in the lab instead
+    #[arg(long)]
+    by_hand: bool,
+}
+
+impl Plan {
+    /// Compiles the topology; touches nothing.
+    ///
+    /// # Errors
+    /// When there is no such topology or lab.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        if self.by_hand { self.by_hand(context) } else { self.whole(context) }
+    }
+
+    fn whole(&self, context: &Context) -> Result<Report> {
+        let topology = match &self.topology {
+            Some(word) if source::is_file(word) || catalog::find(word).is_some() => source::topology(word)?,
+            Some(word) if !is_up(word) => return Err(source::built_in(word).err().unwrap_or_else(target::none_up)),
+            word => described(word.as_deref(), context)?,
+        };
+        let lab = topology.name.to_string();
+        let steps = by_host(&diff(&State::new(), &compile(&topology)), &lab);
+        Ok(Report::Plan(Commands { lab, purpose: Purpose::Build, steps }))
+    }
+
+    fn by_hand(&self, context: &Context) -> Result<Report> {
+        rights::need(context)?;
+        let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
+        let made = lab::status(&resolve::lab_name(&entry.lab)?)?.by_hand;
+        let made: Vec<Op> = made.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
+        let steps = in_order(&made, &entry.lab);
+        Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps }))
+    }
+}
+
+fn is_up(word: &str) -> bool {
+    lab::names().iter().any(|entry| entry.lab == word)
+}
+
+/// The topology of a lab that is up, from its journal.
+fn described(word: Option<&str>, context: &Context) -> Result<Topology> {
+    let entry = target::lab(word)?.ok_or_else(target::none_up)?;
+    rights::need(context)?;
+    let name = resolve::lab_name(&entry.lab)?;
+    let mut topology = lab::load(&name)?.topology;
+    topology.name = name;
+    Ok::<_, Error>(topology)
+}

@@ -1,0 +1,44 @@
+//! `nslab reset`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, target};
+use crate::error::{Error, Result, Usage};
+use crate::lab::{self, resolve};
+use crate::report::notice::Question;
+use crate::report::{Report, lab as reports};
+
+/// Remove what was made by hand in a lab and restore what is missing
+#[derive(Debug, clap::Args)]
+pub struct Reset {
+    /// The lab; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    lab: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Reset {
+    /// Makes the lab exactly as described, after a question.
+    ///
+    /// # Errors
+    /// When nobody is there to answer the question.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
+        let name = resolve::lab_name(&entry.lab)?;
+        let status = lab::status(&name)?;
+        let by_hand = status.by_hand.len() + status.namespaces.len() + status.tables.len();
+        let mut report = reports::Reset { lab: name.to_string(), confirmed: true, operations: 0, namespaces: 0, tables: 0 };
+        if by_hand > 0 && !self.yes {
+            let answer = context.front.ask(&Question::Reset { lab: report.lab.clone(), by_hand });
+            report.confirmed = answer.ok_or(Error::Usage(Usage::NeedsAnswer("--yes")))?;
+        }
+        if report.confirmed {
+            let reset = lab::reset(&name)?;
+            (report.operations, report.namespaces, report.tables) = (reset.operations, reset.namespaces, reset.tables);
+        }
+        Ok(Report::Reset(report))
+    }
+}

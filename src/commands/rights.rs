@@ -1,0 +1,28 @@
+//! Whether the caller may make labs.
+
+use caps::{CapSet, Capability};
+
+use super::Context;
+use crate::error::{Error, Limit, Result};
+
+/// What labs are made with: namespaces and mounts, network configuration.
+pub(super) const NEEDED: [(Capability, &str); 2] =
+    [(Capability::CAP_SYS_ADMIN, "CAP_SYS_ADMIN"), (Capability::CAP_NET_ADMIN, "CAP_NET_ADMIN")];
+
+/// The first capability that labs need and the caller lacks.
+pub(super) fn lacking() -> Option<&'static str> {
+    let lacks = |capability| !caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    NEEDED.into_iter().find(|(capability, _)| lacks(*capability)).map(|(_, name)| name)
+}
+
+/// Refuses to go on without the rights, before anything is read.
+///
+/// # Errors
+/// `NotRoot` for a user, `Machine` for a root without capabilities.
+pub(super) fn need(context: &Context) -> Result<()> {
+    match lacking() {
+        None => Ok(()),
+        Some(name) if nix::unistd::geteuid().is_root() => Err(Error::Machine(Limit::Capability(name))),
+        Some(_) => Err(Error::NotRoot { command: context.typed.clone() }),
+    }
+}

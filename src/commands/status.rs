@@ -1,0 +1,64 @@
+//! `nslab status`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, target};
+use crate::error::Result;
+use crate::lab;
+use crate::name::LabName;
+use crate::plan::Op;
+use crate::report::lab::{Condition, Namespace, Status as Lab, Statuses, Table};
+use crate::report::{Report, plan};
+
+/// Tell whether labs are as described, and what was made by hand in them
+///
+/// Ends with 1 when a lab is unfinished or has drifted.
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// The lab; all of them when left out
+    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    lab: Option<String>,
+}
+
+impl Status {
+    /// Compares each lab with its description.
+    ///
+    /// # Errors
+    /// When there is no such lab or its journal cannot be read.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        let labs = target::labs(self.lab.as_deref())?;
+        let labs = labs.iter().map(status).collect::<Result<_>>()?;
+        Ok(Report::Status(Statuses { labs }))
+    }
+}
+
+fn status(name: &LabName) -> Result<Lab> {
+    let status = lab::status(name)?;
+    let topology = status.journal.topology;
+    let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
+    let tables = status.tables.into_iter().map(|(node, family, table)| Table { node: node.to_string(), family, table });
+    let by_hand: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
+    Ok(Lab {
+        lab: name.to_string(),
+        condition: condition(status.condition),
+        summary: topology.summary.clone(),
+        hosts: topology.hosts.len(),
+        containers: topology.containers(),
+        missing: plan::in_order(&status.missing, name.as_str()),
+        by_hand: plan::in_order(&by_hand, name.as_str()),
+        namespaces: namespaces.collect(),
+        tables: tables.collect(),
+        processes: status.processes,
+        version: status.journal.version,
+    })
+}
+
+fn condition(condition: lab::Condition) -> Condition {
+    match condition {
+        lab::Condition::Up => Condition::Up,
+        lab::Condition::Unfinished => Condition::Unfinished,
+        lab::Condition::Drifted => Condition::Drifted,
+        lab::Condition::Stale => Condition::Stale,
+    }
+}

@@ -1,0 +1,64 @@
+//! The lab or node that the command line means.
+
+use super::Context;
+use crate::error::{Error, Result, Usage};
+use crate::lab::resolve::{self, Target};
+use crate::lab::{self, Entry};
+use crate::name::LabName;
+use crate::report::lab::{Host, Item};
+use crate::report::notice::Notice;
+
+/// The lab of `NSLAB_LAB`.
+pub(super) fn wish() -> Option<String> {
+    std::env::var("NSLAB_LAB").ok().filter(|lab| !lab.is_empty())
+}
+
+/// The node that was typed; says so when it had to assume a lab.
+pub(super) fn node(typed: &str, context: &mut Context) -> Result<Target> {
+    let target = resolve::node(typed, &lab::names(), wish().as_deref())?;
+    if let Some(exact) = &target.assumed {
+        context.front.notice(&Notice::Assumed { lab: target.lab.to_string(), exact: exact.clone() });
+    }
+    Ok(target)
+}
+
+/// The lab that was typed, or else the only one.
+pub(super) fn lab(typed: Option<&str>) -> Result<Option<Entry>> {
+    let labs = lab::names();
+    match typed {
+        Some(name) => resolve::find(name, &labs).cloned().map(Some),
+        None => resolve::only(&labs, wish().as_deref()).map(Option::<&Entry>::cloned),
+    }
+}
+
+/// The labs that a command without a lab looks at: that of `NSLAB_LAB`, else all.
+pub(super) fn labs(typed: Option<&str>) -> Result<Vec<LabName>> {
+    let labs = lab::names();
+    let chosen: Vec<&Entry> = match typed.map(str::to_owned).or_else(wish) {
+        Some(name) => vec![resolve::find(&name, &labs)?],
+        None => labs.iter().collect(),
+    };
+    chosen.iter().map(|entry| resolve::lab_name(&entry.lab)).collect()
+}
+
+/// Every lab that is up.
+pub(super) fn every() -> Result<Vec<LabName>> {
+    lab::names().iter().map(|entry| resolve::lab_name(&entry.lab)).collect()
+}
+
+/// That no lab is up.
+pub(super) fn none_up() -> Error {
+    Error::Usage(Usage::NothingUp)
+}
+
+/// The labs that are up, for a report.
+pub(super) fn items() -> Vec<Item> {
+    let mut items: Vec<Item> = lab::names().into_iter().map(item).collect();
+    items.sort_by(|a, b| a.lab.cmp(&b.lab));
+    items
+}
+
+fn item(entry: Entry) -> Item {
+    let hosts = entry.hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
+    Item { lab: entry.lab, summary: entry.summary, hosts, switches: entry.switches, since: entry.since }
+}

@@ -1,0 +1,86 @@
+//! `nslab up`
+
+use std::time::Instant;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, source};
+use crate::error::Result;
+use crate::lab::{self, resolve};
+use crate::report::lab::{Outcome, Ping};
+use crate::report::plan::{self, Purpose};
+use crate::report::{Report, lab as reports};
+use crate::topology::{Attach, Topology};
+
+/// Bring a lab up, or make one that is up as described again
+///
+/// A changed file applies the difference; what was made by hand inside the lab stays.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab up bridged\n  sudo nslab up ./my-lab.yaml --name monday")]
+pub struct Up {
+    /// A built-in topology, or a file: a word with a / or ending in .yaml
+    #[arg(add = ArgValueCompleter::new(complete::topologies))]
+    topology: String,
+    /// Call the lab so instead of like its topology
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Up {
+    /// Makes the lab as described.
+    ///
+    /// # Errors
+    /// When the file is wrong, the machine cannot, or an operation fails; what was done is undone.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        let mut topology = source::topology(&self.topology)?;
+        if let Some(name) = &self.name {
+            topology.name = resolve::lab_name(name)?;
+        }
+        if self.dry_run { preview(&topology) } else { up(&topology, context) }
+    }
+}
+
+fn preview(topology: &Topology) -> Result<Report> {
+    let lab = topology.name.to_string();
+    let steps = plan::in_order(&lab::preview(topology)?, &lab);
+    Ok(Report::Plan(plan::Plan { lab, purpose: Purpose::Preview, steps }))
+}
+
+fn up(topology: &Topology, context: &mut Context) -> Result<Report> {
+    let start = Instant::now();
+    let up = lab::up(topology, &mut |step| context.front.progress(step))?;
+    Ok(Report::Up(reports::Up {
+        lab: topology.name.to_string(),
+        outcome: outcome(up.outcome),
+        hosts: topology.hosts.len(),
+        containers: topology.containers(),
+        operations: up.operations,
+        milliseconds: start.elapsed().as_secs_f64() * 1000.0,
+        hint: ping(topology),
+    }))
+}
+
+fn outcome(outcome: lab::Outcome) -> Outcome {
+    match outcome {
+        lab::Outcome::Created => Outcome::Created,
+        lab::Outcome::Already => Outcome::Already,
+        lab::Outcome::Changed => Outcome::Changed,
+        lab::Outcome::Completed => Outcome::Completed,
+        lab::Outcome::Repaired => Outcome::Repaired,
+    }
+}
+
+/// From the first container to the last one's address: across the lab, where there are two.
+fn ping(topology: &Topology) -> Option<Ping> {
+    let containers = || topology.hosts.iter().flat_map(|host| host.containers.iter().map(move |inside| (host, inside)));
+    let (host, first) = containers().next()?;
+    let (_, last) = containers().last().filter(|(_, last)| !std::ptr::eq(*last, first))?;
+    let to = last.nics.iter().filter(|nic| matches!(nic.attach, Attach::Host(_))).find_map(|nic| nic.addresses.first())?;
+    let alone = containers().filter(|(_, other)| other.name == first.name).count() == 1;
+    let from = if alone { first.name.to_string() } else { format!("{}/{}", host.name, first.name) };
+    Some(Ping { from, to: to.addr() })
+}

@@ -1,0 +1,42 @@
+//! The hosts file of a lab: every node by its name, so that `ping b1` works.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use crate::topology::{Attach, Topology};
+
+/// The text of `/etc/hosts` inside the nodes of a lab.
+///
+/// A container is `a1.host-a`, and `a1` where no other node bears that name. The first address of a node is the one its
+/// name is looked up to.
+pub fn file(topology: &Topology) -> String {
+    let mut text = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned();
+    let hosts = topology.hosts.iter().map(|host| host.name.as_str());
+    let containers = topology.hosts.iter().flat_map(|host| &host.containers).map(|container| container.name.as_str());
+    let names: Vec<&str> = hosts.chain(containers).collect();
+    let alone = |name: &str| names.iter().filter(|other| **other == name).count() == 1;
+    for host in &topology.hosts {
+        let nics = host.nics.iter().flat_map(|nic| &nic.addresses);
+        let bridges = host.bridges.iter().flat_map(|bridge| &bridge.addresses);
+        let ends = host.containers.iter().flat_map(|container| &container.nics).flat_map(|nic| match &nic.attach {
+            Attach::Host(end) => end.addresses.as_slice(),
+            Attach::Network(_) => &[],
+        });
+        lines(&mut text, nics.chain(bridges).chain(ends).map(ipnet::IpNet::addr), host.name.as_str());
+        for container in &host.containers {
+            let mut words = format!("{}.{}", container.name, host.name);
+            if alone(container.name.as_str()) {
+                words = format!("{} {words}", container.name);
+            }
+            lines(&mut text, container.nics.iter().flat_map(|nic| &nic.addresses).map(ipnet::IpNet::addr), &words);
+        }
+    }
+    text
+}
+
+fn lines(text: &mut String, addresses: impl Iterator<Item = IpAddr>, names: &str) {
+    for address in addresses {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{address} {names}");
+    }
+}

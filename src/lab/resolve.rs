@@ -1,0 +1,216 @@
+//! From the words of the command line to labs and nodes: `[LAB/][HOST/]NODE`.
+
+use super::Entry;
+use crate::error::{Error, Result, Thing};
+use crate::name::{LabName, NodeName};
+use crate::plan::NodeId;
+use crate::topology::nearest;
+
+/// A node of a lab that is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The lab.
+    pub lab: LabName,
+    /// The node.
+    pub node: NodeId,
+    /// Several labs have such a node and the words chose none: how to name this one without doubt.
+    pub assumed: Option<String>,
+}
+
+/// Every node of a lab: its switches, its hosts, each with its containers.
+///
+/// The index holds names that were valid when it was written; a name that is not is passed over.
+pub fn nodes(entry: &Entry) -> Vec<NodeId> {
+    let mut nodes: Vec<NodeId> = entry.switches.iter().filter_map(|name| Some(NodeId::Switch(parsed(name)?))).collect();
+    for (host, containers) in &entry.hosts {
+        let Some(host) = parsed(host) else { continue };
+        let inside = containers.iter().filter_map(|name| Some(NodeId::Container(host.clone(), parsed(name)?)));
+        let inside: Vec<NodeId> = inside.collect();
+        nodes.push(NodeId::Host(host));
+        nodes.extend(inside);
+    }
+    nodes
+}
+
+fn parsed(name: &str) -> Option<NodeName> {
+    name.parse().ok()
+}
+
+/// The node as it is typed: `host-a`, `host-a/a1`.
+pub fn word(node: &NodeId) -> String {
+    node.to_string().replacen('.', "/", 1)
+}
+
+/// The shortest words that name the node within its lab: a container goes without its host where no other bears its name.
+pub fn short(node: &NodeId, entry: &Entry) -> String {
+    let alone = nodes(entry).iter().filter(|other| other.name() == node.name()).count() == 1;
+    if alone { node.name().to_string() } else { word(node) }
+}
+
+/// The node that `typed` names. `wish` is the lab of `NSLAB_LAB`.
+///
+/// # Errors
+/// `Unknown` and `Ambiguous` with what it could be.
+pub fn node(typed: &str, labs: &[Entry], wish: Option<&str>) -> Result<Target> {
+    let mut found: Vec<(&Entry, NodeId)> = Vec::new();
+    for entry in labs {
+        found.extend(nodes(entry).into_iter().filter(|node| names(typed, entry, node)).map(|node| (entry, node)));
+    }
+    let preferred = preferred(typed, labs, wish)?;
+    let several = found.iter().any(|(entry, _)| entry.lab != found[0].0.lab);
+    if let Some(lab) = preferred.filter(|_| several || wish.is_some()) {
+        found.retain(|(entry, _)| entry.lab == lab.lab);
+    }
+    // A host or switch comes before a container of its name; `HOST/NODE` says which container.
+    if found.iter().any(|(_, node)| !matches!(node, NodeId::Container(..))) {
+        found.retain(|(_, node)| !matches!(node, NodeId::Container(..)));
+    }
+    match found.as_slice() {
+        [] => Err(unknown(typed, labs, preferred)),
+        [(entry, node)] => {
+            let exact = format!("{}/{}", entry.lab, short(node, entry));
+            let assumed = (several && wish.is_none()).then_some(exact);
+            Ok(Target { lab: lab_name(&entry.lab)?, node: node.clone(), assumed })
+        }
+        many => Err(Error::Ambiguous {
+            what: Thing::Node,
+            word: typed.to_owned(),
+            candidates: many.iter().map(|(entry, node)| full(entry, node, labs)).collect(),
+        }),
+    }
+}
+
+/// Whether the words name the node, with or without its lab and host.
+fn names(typed: &str, entry: &Entry, node: &NodeId) -> bool {
+    let local = |words: &str| words == node.name().as_str() || words == word(node);
+    local(typed) || typed.split_once('/').is_some_and(|(lab, rest)| lab == entry.lab && local(rest))
+}
+
+/// The lab that a bare name means: that of `NSLAB_LAB`, else the last one brought up.
+fn preferred<'a>(typed: &str, labs: &'a [Entry], wish: Option<&str>) -> Result<Option<&'a Entry>> {
+    let said = typed.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
+    match (said, wish) {
+        (Some(said), _) => Ok(Some(said)),
+        (None, Some(wish)) => find(wish, labs).map(Some),
+        (None, None) => Ok(last(labs)),
+    }
+}
+
+/// The last lab brought up.
+pub fn last(labs: &[Entry]) -> Option<&Entry> {
+    labs.iter().max_by_key(|entry| entry.serial)
+}
+
+fn full(entry: &Entry, node: &NodeId, labs: &[Entry]) -> String {
+    if labs.len() > 1 { format!("{}/{}", entry.lab, word(node)) } else { word(node) }
+}
+
+fn unknown(typed: &str, labs: &[Entry], preferred: Option<&Entry>) -> Error {
+    let within: Vec<&Entry> = preferred.map_or_else(|| labs.iter().collect(), |entry| vec![entry]);
+    let words: Vec<String> = within.iter().flat_map(|entry| nodes(entry).into_iter().map(|node| short(&node, entry))).collect();
+    Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: near(typed, words) }
+}
+
+/// The lab of that name.
+///
+/// # Errors
+/// `Unknown` with the labs that are up.
+pub fn find<'a>(name: &str, labs: &'a [Entry]) -> Result<&'a Entry> {
+    let all = || labs.iter().map(|entry| entry.lab.clone()).collect();
+    labs.iter().find(|entry| entry.lab == name).ok_or_else(|| Error::Unknown {
+        what: Thing::Lab,
+        word: name.to_owned(),
+        candidates: near(name, all()),
+    })
+}
+
+/// The only lab that is up, or that of `NSLAB_LAB`; nothing when no lab is up.
+///
+/// # Errors
+/// `Ambiguous` when several are up.
+pub fn only<'a>(labs: &'a [Entry], wish: Option<&str>) -> Result<Option<&'a Entry>> {
+    match (labs, wish) {
+        (_, Some(wish)) => find(wish, labs).map(Some),
+        ([], None) => Ok(None),
+        ([one], None) => Ok(Some(one)),
+        (many, None) => {
+            let candidates = many.iter().map(|entry| entry.lab.clone()).collect();
+            Err(Error::Ambiguous { what: Thing::Lab, word: String::new(), candidates })
+        }
+    }
+}
+
+/// A lab's name, checked.
+///
+/// # Errors
+/// `BadName` with what is wrong.
+pub fn lab_name(word: &str) -> Result<LabName> {
+    word.parse().map_err(|fault| Error::BadName { what: Thing::Lab, word: word.to_owned(), fault })
+}
+
+/// The one word that was probably meant, or all of them.
+pub fn near(typed: &str, words: Vec<String>) -> Vec<String> {
+    nearest(typed, words.iter().map(String::as_str)).map_or(words, |word| vec![word])
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn entry(lab: &str, serial: u64, hosts: &[(&str, &[&str])]) -> Entry {
+        let hosts = hosts.iter().map(|(host, inside)| {
+            let inside = inside.iter().map(|&name| name.to_owned()).collect();
+            ((*host).to_owned(), inside)
+        });
+        Entry { lab: lab.into(), summary: None, hosts: hosts.collect(), switches: vec![], since: 0, serial }
+    }
+
+    fn labs() -> Vec<Entry> {
+        vec![
+            entry("one", 1, &[("host-a", &["a1", "c1"]), ("host-b", &["b1", "c1"])]),
+            entry("two", 2, &[("host-a", &["a1"]), ("r1", &[])]),
+        ]
+    }
+
+    fn shown(typed: &str, labs: &[Entry], wish: Option<&str>) -> String {
+        match node(typed, labs, wish) {
+            Ok(target) => format!("{}/{}{}", target.lab, target.node, if target.assumed.is_some() { " assumed" } else { "" }),
+            Err(Error::Ambiguous { candidates, .. }) => format!("ambiguous: {}", candidates.join(" ")),
+            Err(Error::Unknown { what, candidates, .. }) => format!("no {what:?}: {}", candidates.join(" ")),
+            Err(other) => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn parts_may_be_left_out_while_the_rest_says_which() {
+        let one = &labs()[..1];
+        assert_eq!(shown("a1", one, None), "one/host-a.a1");
+        assert_eq!(shown("host-a", one, None), "one/host-a");
+        assert_eq!(shown("host-a/c1", one, None), "one/host-a.c1");
+        assert_eq!(shown("one/b1", one, None), "one/host-b.b1");
+        assert_eq!(shown("one/host-b/c1", one, None), "one/host-b.c1");
+        assert_eq!(shown("c1", one, None), "ambiguous: host-a/c1 host-b/c1");
+    }
+
+    #[test]
+    fn with_several_labs_a_bare_name_means_the_last_one_and_says_so() {
+        let labs = labs();
+        assert_eq!(shown("a1", &labs, None), "two/host-a.a1 assumed");
+        assert_eq!(shown("one/a1", &labs, None), "one/host-a.a1");
+        assert_eq!(shown("a1", &labs, Some("one")), "one/host-a.a1");
+        assert_eq!(shown("two/a1", &labs, Some("one")), "two/host-a.a1");
+        assert_eq!(shown("r1", &labs, None), "two/r1");
+        assert_eq!(shown("b1", &labs, None), "one/host-b.b1");
+        assert_eq!(shown("r1", &labs, Some("one")), "no Node: host-a a1 host-a/c1 host-b b1 host-b/c1");
+    }
+
+    #[test]
+    fn an_error_names_what_was_probably_meant_or_everything() {
+        let one = &labs()[..1];
+        assert_eq!(shown("hots-a", one, None), "no Node: host-a");
+        assert_eq!(shown("zebra", one, None), "no Node: host-a a1 host-a/c1 host-b b1 host-b/c1");
+        assert_eq!(shown("a1", one, Some("ome")), "no Lab: one");
+        assert_eq!(shown("a1", &[], None), "no Node: ");
+    }
+}
