@@ -7,6 +7,7 @@ pub mod fault;
 pub mod feature;
 pub mod filter;
 pub mod inspect;
+pub mod model;
 pub mod observe;
 mod read;
 mod requests;
