@@ -1,9 +1,35 @@
-//! The processes of nodes. Sandboxes come with a change of their own: until then nslab starts no process in a node.
+//! The processes of nodes: each node with a process has a sandbox, namespaces of its own for processes, mounts,
+//! hostname and IPC, held by a small init.
+//!
+//! The init is a copy of nslab itself. It ends when nothing else lives in its sandbox; a lock per node makes joining
+//! and ending exclude each other. A process that is started in a sandbox stays a child of the nslab that started it, in
+//! the caller's session and process group: so a shell on the caller's terminal has its job control, Ctrl-C and Ctrl-Z
+//! reach it like any other command of a pipeline, and no pseudo-terminal needs copying.
 
+mod end;
+mod environment;
+mod init;
+mod join;
+mod lab;
+mod make;
+mod mounts;
+mod record;
+mod root;
+mod scan;
+mod wait;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use crate::error::Result;
+use nix::errno::Errno;
+
+pub use end::{end, end_all};
+pub use environment::shell;
+pub use lab::{forget, links};
+pub use scan::{Process, processes};
+pub use wait::{Exit, Started};
+
+use crate::error::{Error, KernelError, Limit, Result};
 
 /// Where the files of one lab are.
 #[derive(Debug, Clone)]
@@ -12,26 +38,93 @@ pub struct Paths {
     pub lab: PathBuf,
 }
 
-/// A process in a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
-    /// Its number on the machine.
-    pub pid: i32,
-    /// Its command line.
-    pub command: String,
+/// What a node's sandbox looks like.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The lab's name.
+    pub lab: String,
+    /// The name of the node's pin: `host-a` or `host-a.a1`.
+    pub node: String,
+    /// The hostname inside.
+    pub hostname: String,
+    /// The text of `/etc/hosts` inside.
+    pub hosts: String,
+    /// The node is a host: `/run/netns` inside shows its containers under their bare names.
+    pub is_host: bool,
+    /// Use the machine's own files, without a private writable layer.
+    pub real_root: bool,
 }
 
-/// Ends every process of the lab: those ended, those that could not be.
-pub fn end_all(_paths: &Paths, _grace: Duration) -> Result<(Vec<Process>, Vec<Process>)> {
-    Ok((Vec::new(), Vec::new()))
+/// A command to run in a node.
+#[derive(Debug, Clone, Default)]
+pub struct Run {
+    /// The command and its arguments.
+    pub argv: Vec<OsString>,
+    /// Variables beyond those that every process of a node gets.
+    pub env: Vec<(String, String)>,
+    /// The working directory inside; none means the caller's own, as it is.
+    pub cwd: Option<PathBuf>,
+    /// The command is an interactive shell: it starts only in the foreground of its terminal.
+    pub interactive: bool,
 }
 
-/// Ends the processes of some nodes.
-pub fn end(_paths: &Paths, _nodes: &[String], _grace: Duration) -> Result<(Vec<Process>, Vec<Process>)> {
-    Ok((Vec::new(), Vec::new()))
+/// What was tried, and the system's error number.
+type Failure = (String, Errno);
+/// The result of one step.
+type Tried<T> = std::result::Result<T, Failure>;
+
+/// Starts a command in a node, in its sandbox, which is made if there is none.
+///
+/// # Errors
+/// `Error::Command` when the command cannot be executed; `Usage::NotUp` when the node is not there.
+pub fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
+    join::start(paths, spec, run)
 }
 
-/// The processes of some nodes.
-pub fn processes(_paths: &Paths, _nodes: &[String]) -> Result<Vec<Process>> {
-    Ok(Vec::new())
+/// Starts a command in a node and waits for its end.
+///
+/// # Errors
+/// As [`start`].
+pub fn run(paths: &Paths, spec: &Spec, run: &Run) -> Result<Exit> {
+    start(paths, spec, run)?.wait()
+}
+
+/// Names the step for an error number.
+fn at<E: Into<Cause>>(tried: impl Into<String>) -> impl FnOnce(E) -> Failure {
+    move |cause| (tried.into(), cause.into().0)
+}
+
+/// The error number of either kind of failed call.
+struct Cause(Errno);
+
+impl From<Errno> for Cause {
+    fn from(errno: Errno) -> Self {
+        Self(errno)
+    }
+}
+
+impl From<std::io::Error> for Cause {
+    fn from(error: std::io::Error) -> Self {
+        Self(super::sys::process::errno(&error))
+    }
+}
+
+/// The error of a step for a node, with its cause where the kernel's number tells it.
+fn error(node: &str, (tried, errno): Failure) -> Error {
+    let step = tried.split([' ', '(']).next().unwrap_or_default();
+    let limit = match (errno, step) {
+        (Errno::ENODEV, "overlay") => Limit::Feature("overlay file systems", "CONFIG_OVERLAY_FS"),
+        (Errno::EINVAL, "unshare") => Limit::Feature("PID, mount, UTS and IPC namespaces", "CONFIG_PID_NS"),
+        (Errno::ENOSYS, _) => Limit::Feature("mounts by handle (Linux 5.12)", "Linux 5.12"),
+        (Errno::ENOSPC, "unshare") => Limit::Sysctl("user.max_pid_namespaces"),
+        (Errno::ENOSPC, "mount" | "attach" | "copy" | "overlay") => Limit::Sysctl("fs.mount-max"),
+        (Errno::ENOSPC, _) => Limit::Space(PathBuf::from(tried.split(' ').next_back().unwrap_or_default())),
+        (Errno::EAGAIN, "fork") => Limit::Sysctl("kernel.pid_max"),
+        (Errno::EPERM, "unshare" | "setns" | "mount" | "attach" | "copy" | "overlay") => Limit::Capability("CAP_SYS_ADMIN"),
+        (Errno::EMFILE, _) => Limit::OpenFiles,
+        (Errno::ENFILE, _) => Limit::Sysctl("fs.file-max"),
+        (Errno::ENOMEM, _) => Limit::Memory,
+        _ => return Error::Kernel(KernelError { node: Some(node.to_owned()), tried, errno: errno as i32, said: None }),
+    };
+    Error::Machine(limit)
 }

@@ -1,6 +1,8 @@
 //! Everything that Rust cannot check, each block with its reason.
 #![allow(unsafe_code, reason = "this is the one place for it")]
 
+pub mod process;
+
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};

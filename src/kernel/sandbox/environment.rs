@@ -1,0 +1,77 @@
+//! The environment of a node's processes: built, not inherited.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Paths, Run, Spec};
+
+/// What passes through: the terminal, the language, the display.
+const PASSED: [&str; 7] = ["TERM", "LANG", "LANGUAGE", "COLORTERM", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Shows the node at every prompt, whatever the user's own files set.
+const BASH: &str = "[ -f /etc/bash.bashrc ] && . /etc/bash.bashrc
+[ -f ~/.bashrc ] && . ~/.bashrc
+PS1='\\u@\\h:\\w\\$ '
+";
+
+/// The environment of a command: that of a login of root, with the terminal, the language and the display of the caller.
+pub(super) fn of(spec: &Spec, run: &Run) -> Vec<(OsString, OsString)> {
+    let (home, shell) = root_user();
+    let pair = |name: &str, value: &OsStr| (OsString::from(name), value.to_owned());
+    let mut built = vec![
+        pair("PATH", OsStr::new(PATH)),
+        pair("HOME", OsStr::new(&home)),
+        pair("USER", OsStr::new("root")),
+        pair("LOGNAME", OsStr::new("root")),
+        pair("SHELL", OsStr::new(&shell)),
+        pair("NSLAB_LAB", OsStr::new(&spec.lab)),
+        pair("NSLAB_NODE", OsStr::new(&spec.node)),
+        // The X server does not see the shared memory of another IPC namespace; Qt asks this before it tries.
+        pair("QT_X11_NO_MITSHM", OsStr::new("1")),
+    ];
+    let passes = |name: &OsStr| name.to_str().is_some_and(|name| PASSED.contains(&name) || name.starts_with("LC_"));
+    built.extend(std::env::vars_os().filter(|(name, _)| passes(name)));
+    built.extend(run.env.iter().map(|(name, value)| pair(name, OsStr::new(value))));
+    built
+}
+
+/// Home and shell of user 0, from the file itself: a static program cannot ask the system's name service.
+fn root_user() -> (String, String) {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let root = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|user| user.get(2) == Some(&"0"));
+    let field = |at: usize, otherwise: &str| {
+        let text = root.as_ref().and_then(|user| user.get(at)).filter(|text| !text.is_empty());
+        (*text.unwrap_or(&otherwise)).to_owned()
+    };
+    (field(5, "/root"), field(6, "/bin/sh"))
+}
+
+/// An interactive shell whose prompt shows the node: the caller's where it is bash, zsh or sh, else bash, else sh.
+pub fn shell(paths: &Paths) -> Run {
+    let wanted = std::env::var_os("SHELL").map(PathBuf::from);
+    let known = |shell: &PathBuf| {
+        let name = shell.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        shell.is_absolute() && ["bash", "zsh", "sh", "dash"].contains(&name) && shell.is_file()
+    };
+    let shell = wanted.into_iter().chain(["/bin/bash", "/usr/bin/bash"].map(PathBuf::from)).find(known);
+    let shell = shell.unwrap_or_else(|| PathBuf::from("/bin/sh"));
+    let mut argv = vec![shell.clone().into_os_string()];
+    let mut env = Vec::new();
+    match shell.file_name().and_then(OsStr::to_str) {
+        Some("bash") => argv.extend([OsString::from("--rcfile"), rcfile(paths).into_os_string(), OsString::from("-i")]),
+        Some("zsh") => env.push(("PROMPT".to_owned(), "%n@%m:%~%# ".to_owned())),
+        _ => env.push(("PS1".to_owned(), "${USER}@${NSLAB_NODE}:${PWD}# ".to_owned())),
+    }
+    Run { argv, env, cwd: None, interactive: true }
+}
+
+/// Where bash finds [`BASH`]; the same path inside and outside.
+pub(super) fn rcfile(paths: &Paths) -> PathBuf {
+    paths.lab.join("layers").join("bashrc")
+}
+
+/// Writes what shells read first, once in a lab.
+pub(super) fn write_rcfile(path: &Path) -> std::io::Result<()> {
+    if path.exists() { Ok(()) } else { fs::write(path, BASH) }
+}

@@ -1,0 +1,209 @@
+//! Joining a sandbox: a thread of its own enters all the namespaces at once, starts the command, and dies there.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::statfs::{FsType, fstatfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::chdir;
+
+use super::lab::{self, Layer};
+use super::record::{self, Files, Recorded};
+use super::wait::{Started, Terminal};
+use super::{Failure, Paths, Run, Spec, Tried, at, environment, error, make, root};
+use crate::error::{Error, Result, Usage};
+use crate::kernel::sys::process::{self, Change};
+
+/// `linux/magic.h`
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+/// How often a sandbox that ends at this very moment is made again.
+const TRIES: usize = 5;
+/// How long an init may take to be gone, in milliseconds.
+const ENDING: i32 = 2000;
+/// Directories of the system, with everything in them: as the working directory they are seen, but not written to.
+const SYSTEM: [&str; 14] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/run/netns",
+    "/run/nslab",
+    "/sbin",
+    "/sys",
+    "/usr",
+];
+/// The same, but what is in them may be somebody's work.
+const SYSTEM_ALONE: [&str; 4] = ["/", "/home", "/run", "/var"];
+
+pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
+    let Some(program) = run.argv.first() else {
+        return Err(Error::Command { command: String::new(), errno: libc::ENOENT });
+    };
+    let network = network(paths, spec)?;
+    lab::prepare(paths, spec)?;
+    let terminal = Terminal::claim(run.interactive);
+    let files = Files::of(paths, spec);
+    let told = |failure| error(&spec.node, failure);
+    for _ in 0..TRIES {
+        let lock = record::lock(&files.lock, spec)?;
+        let init = init(paths, spec, &files, &network).map_err(told)?;
+        match enter(&init, paths, spec, run) {
+            Ok(child) => return Ok(Started::new(child, terminal)),
+            Err(Refusal::Gone) => drop(lock),
+            Err(Refusal::Exec(errno)) => {
+                let command = program.to_string_lossy().into_owned();
+                return Err(Error::Command { command, errno: errno as i32 });
+            }
+            Err(Refusal::Failed(failure)) => return Err(told(failure)),
+        }
+    }
+    Err(told(("join the sandbox".to_owned(), Errno::ESRCH)))
+}
+
+/// The node's network namespace.
+fn network(paths: &Paths, spec: &Spec) -> Result<File> {
+    let pin = lab::pin(paths, &spec.node);
+    let not_up = || Error::Usage(Usage::NotUp(spec.lab.clone()));
+    match File::open(&pin) {
+        Ok(file) if fstatfs(&file).is_ok_and(|stat| stat.filesystem_type() == FsType(NSFS_MAGIC)) => Ok(file),
+        // A file without its mount is what an interrupted nslab leaves.
+        Ok(_) => Err(not_up()),
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Err(not_up()),
+        Err(fault) => Err(error(&spec.node, at(format!("open {}", pin.display()))(fault))),
+    }
+}
+
+fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<OwnedFd> {
+    match record::living(&files.record) {
+        Recorded::Living(_, handle) => return Ok(handle),
+        // Its layer is free when it is gone.
+        Recorded::Ending(handle) => {
+            process::wait_end(&handle, ENDING);
+        }
+        Recorded::Nothing => {}
+    }
+    make::make(paths, spec, files, network)
+}
+
+/// Why a command did not start.
+enum Refusal {
+    /// The sandbox ended meanwhile.
+    Gone,
+    /// The command cannot be executed.
+    Exec(Errno),
+    /// Something else.
+    Failed(Failure),
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run) -> std::result::Result<Child, Refusal> {
+    let directory = Directory::of(run);
+    let _ = environment::write_rcfile(&environment::rcfile(paths));
+    let mut command = command(spec, run);
+    let joined = thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            namespaces(init)?;
+            if !spec.real_root {
+                root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
+            }
+            directory.enter()?;
+            command.spawn().map_err(|fault| match process::errno(&fault) {
+                // The PID namespace takes nobody any more.
+                Errno::ENOMEM => Refusal::Gone,
+                Errno::EAGAIN => Refusal::Failed(("fork".to_owned(), Errno::EAGAIN)),
+                errno => Refusal::Exec(errno),
+            })
+        });
+        thread.join()
+    });
+    joined.unwrap_or_else(|_| Err(Refusal::Failed(("join the sandbox".to_owned(), Errno::EIO))))
+}
+
+fn command(spec: &Spec, run: &Run) -> Command {
+    let mut command = Command::new(run.argv.first().map_or(OsStr::new(""), |program| program));
+    command.args(run.argv.iter().skip(1)).env_clear().envs(environment::of(spec, run));
+    process::start_clean(&mut command);
+    command
+}
+
+/// Moves the calling thread into every namespace of the sandbox.
+fn namespaces(init: &OwnedFd) -> std::result::Result<(), Refusal> {
+    unshare(CloneFlags::CLONE_FS).map_err(at("unshare(CLONE_FS)"))?;
+    let all = CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWPID;
+    setns(init.as_fd(), all).map_err(|errno| match errno {
+        Errno::ESRCH | Errno::EINVAL => Refusal::Gone,
+        errno => Refusal::Failed(("setns(pidfd)".to_owned(), errno)),
+    })
+}
+
+/// Where a command starts.
+enum Directory {
+    /// A directory of the sandbox.
+    Inside(PathBuf),
+    /// The caller's own, to be mounted at the same place where it is not there yet.
+    Callers { path: PathBuf, identity: (u64, u64, bool), mounts: OwnedFd },
+}
+
+impl Directory {
+    fn of(run: &Run) -> Self {
+        if let Some(path) = &run.cwd {
+            return Self::Inside(path.clone());
+        }
+        let Ok(path) = std::env::current_dir() else { return Self::Inside(PathBuf::from("/")) };
+        let system = SYSTEM.iter().any(|system| path.starts_with(system));
+        if system || SYSTEM_ALONE.iter().any(|system| path == Path::new(system)) {
+            return Self::Inside(path);
+        }
+        let mounts = process::copy_of_mounts(&path);
+        let slave = mounts.and_then(|mounts| process::change(&mounts, Change::Slave).map(|()| mounts));
+        match (slave, identity(&path)) {
+            (Ok(mounts), Some(identity)) => Self::Callers { path, identity, mounts },
+            _ => Self::Inside(path),
+        }
+    }
+
+    fn enter(&self) -> Tried<()> {
+        match self {
+            Self::Inside(path) => match chdir(path) {
+                // A directory of the machine that the sandbox does not show.
+                Err(Errno::ENOENT) => chdir("/").map_err(at("chdir /")),
+                done => done.map_err(at(format!("chdir {}", path.display()))),
+            },
+            Self::Callers { path, identity: wanted, mounts } => {
+                if identity(path) != Some(*wanted) {
+                    fs::create_dir_all(path).map_err(at(format!("mkdir {}", path.display())))?;
+                    process::attach(mounts, path).map_err(at(format!("attach {}", path.display())))?;
+                }
+                chdir(path).map_err(at(format!("chdir {}", path.display())))
+            }
+        }
+    }
+}
+
+/// The same device and number is the same directory; it may be read-only in one place.
+fn identity(path: &Path) -> Option<(u64, u64, bool)> {
+    let meta = fs::metadata(path).ok()?;
+    let read_only = statvfs(path).ok()?.flags().contains(FsFlags::ST_RDONLY);
+    Some((meta.dev(), meta.ino(), read_only))
+}

@@ -1,0 +1,161 @@
+//! Which process is the init of a sandbox, and the lock that joining and ending take.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{Paths, Spec, Tried, at, error};
+use crate::error::{Error, Result};
+use crate::kernel::sys::process;
+
+/// How long who comes second waits.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The files that a sandbox is known by.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    /// Pid and start time of the init; empty once it is about to end.
+    pub(super) record: PathBuf,
+    /// The same, while the sandbox is in the making.
+    pub(super) draft: PathBuf,
+    /// The lock.
+    pub(super) lock: PathBuf,
+}
+
+impl Files {
+    pub(super) fn of(paths: &Paths, spec: &Spec) -> Self {
+        let directory = paths.lab.join("sandbox");
+        // The two kinds of root exclude each other in one mount namespace.
+        let name = if spec.real_root { format!("{}+real", spec.node) } else { spec.node.clone() };
+        let file = |end: &str| directory.join(format!("{name}{end}"));
+        Self { record: file(""), draft: file(".new"), lock: file(".lock") }
+    }
+}
+
+/// Opens a file of nslab's own, never through a link that somebody put there.
+pub(super) fn open(path: &Path, truncate: bool) -> Tried<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(truncate).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    options.open(path).map_err(at(format!("open {}", path.display())))
+}
+
+/// Takes a lock; who comes second waits.
+///
+/// # Errors
+/// `Error::Busy` after five seconds, with the holder.
+pub(super) fn lock(path: &Path, spec: &Spec) -> Result<Flock<File>> {
+    let mut file = open(path, false).map_err(|failure| error(&spec.node, failure))?;
+    let began = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                let _ = lock.set_len(0).and_then(|()| write!(&mut *lock, "{}", std::process::id()));
+                return Ok(lock);
+            }
+            Err((again, Errno::EWOULDBLOCK | Errno::EINTR)) if began.elapsed() < PATIENCE => file = again,
+            Err((_, Errno::EWOULDBLOCK)) => return Err(Error::Busy { lab: Some(spec.lab.clone()), holder: holder(path) }),
+            Err((_, errno)) => return Err(error(&spec.node, (format!("flock {}", path.display()), errno))),
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+fn holder(path: &Path) -> Option<(i32, String)> {
+    let pid = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    Some((pid, super::scan::command_line(pid)))
+}
+
+/// The identity of a process: numbers are given again, but not with the same start time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) pid: i32,
+    start: u64,
+    /// The PID namespace that the number is of.
+    space: u64,
+}
+
+/// The PID namespace of the calling process.
+pub(super) fn own_space() -> u64 {
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
+}
+
+impl Identity {
+    /// This process by the number that the `/proc` of its maker shows, which counts in that PID namespace.
+    pub(super) fn own(space: u64) -> Tried<Self> {
+        let link = std::fs::read_link("/proc/self").map_err(at("read /proc/self"))?;
+        let pid = link.to_str().and_then(|pid| pid.parse().ok()).ok_or_else(|| ("read /proc/self".to_owned(), Errno::EINVAL))?;
+        Self::of(pid, space).ok_or_else(|| ("read /proc/self/stat".to_owned(), Errno::ESRCH))
+    }
+
+    fn of(pid: i32, space: u64) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // proc_pid_stat(5): the state is field 3, the start time field 22.
+        let mut fields = stat.rsplit(") ").next()?.split(' ');
+        if matches!(fields.next()?, "Z" | "X") {
+            return None;
+        }
+        Some(Self { pid, start: fields.nth(18)?.parse().ok()?, space })
+    }
+
+    pub(super) fn write(self, mut file: &File) -> std::io::Result<()> {
+        write!(file, "{} {} {}", self.pid, self.start, self.space)
+    }
+}
+
+/// Notes in a record that its init is about to end: nobody joins it any more.
+pub(super) fn note_end(mut record: &File) {
+    let _ = record.write_all(b" ending");
+}
+
+/// What a record says of its sandbox.
+pub(super) enum Recorded {
+    /// Its init lives.
+    Living(Identity, OwnedFd),
+    /// Its init will be gone in a moment.
+    Ending(OwnedFd),
+    /// There is none.
+    Nothing,
+}
+
+/// The init that the record names, verified: the same number with the same start time.
+pub(super) fn living(record: &Path) -> Recorded {
+    read(record).unwrap_or(Recorded::Nothing)
+}
+
+fn read(record: &Path) -> Option<Recorded> {
+    let mut text = String::new();
+    File::open(record).ok()?.read_to_string(&mut text).ok()?;
+    let mut words = text.split(' ');
+    let (pid, start, space) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let identity = Identity { pid, start, space };
+    let handle = process::handle(pid).ok()?;
+    if Identity::of(pid, own_space()) != Some(identity) {
+        return None;
+    }
+    Some(if words.next().is_some() { Recorded::Ending(handle) } else { Recorded::Living(identity, handle) })
+}
+
+/// The inits of every sandbox of a lab.
+pub(super) fn inits(paths: &Paths) -> Vec<(String, Identity, OwnedFd)> {
+    let entries = std::fs::read_dir(paths.lab.join("sandbox")).into_iter().flatten().flatten();
+    let mut found = Vec::new();
+    for entry in entries {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if entry.path().extension().is_some_and(|end| end == "lock") {
+            continue;
+        }
+        if let Recorded::Living(identity, handle) = living(&entry.path()) {
+            let node = name.trim_end_matches(".new").trim_end_matches("+real").to_owned();
+            found.push((node, identity, handle));
+        }
+    }
+    found
+}

@@ -1,0 +1,248 @@
+//! The files that a node's processes see: the machine's root under a private writable layer, and everything that is of
+//! this node alone.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::{chdir, chroot, pivot_root};
+
+use super::lab::{self, Layer, directory};
+use super::mounts::{Mounts, under};
+use super::{Paths, Spec, Tried, at};
+use crate::kernel::sys::process::{self, Change};
+
+/// The look-ups of a node end here: asking another node would loop between hosts that route to each other.
+const RESOLVER: &str = "nameserver 127.0.0.1\n";
+/// Not taken over as they are: made anew, or a file that the node gets its own of.
+const OWN: [&str; 8] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+
+const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
+
+/// Gives the calling process, which is alone in its mount namespace, the node's view of the files.
+pub(super) fn build(paths: &Paths, spec: &Spec) -> Tried<()> {
+    // Before the rest becomes a slave: what is mounted in here must appear outside.
+    let netns = copy(&lab::netns(paths, &spec.node))?;
+    let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).map_err(at("mount --make-rslave /"))?;
+    if spec.real_root { real(paths, spec, &netns) } else { layered(paths, spec, &netns) }
+}
+
+/// The machine's own files, with what must be the node's own on top.
+fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
+    let layer = Layer::of(paths, &spec.node);
+    sys(&Mounts::read()?, Path::new("/"), copy)?;
+    proc(Path::new("/"))?;
+    directory(Path::new("/run/netns"), 0o755)?;
+    attach(netns, Path::new("/run/netns"))?;
+    for (name, text) in [("hosts", spec.hosts.as_str()), ("resolv.conf", RESOLVER)] {
+        let (own, shown) = (layer.join(&format!("real-{name}")), Path::new("/etc").join(name));
+        fs::write(&own, text).map_err(at(format!("write {}", own.display())))?;
+        if shown.is_file() {
+            attach(&copy(&own)?, &shown)?;
+        }
+    }
+    chdir("/").map_err(at("chdir /"))
+}
+
+/// The machine's files under a layer that is the node's own; other disks read-only.
+fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
+    let layer = Layer::of(paths, &spec.node);
+    let root = layer.join("root");
+    let mounts = Mounts::read()?;
+    let labs = paths.lab.parent().unwrap_or(&paths.lab);
+    // Before the new root is mounted, which is below it.
+    let (labs_copy, temporary) = (copy(labs)?, copy(&layer.join("tmp"))?);
+    match overlay(Path::new("/"), &layer.join("upper"), &layer.join("work"), &root) {
+        // A user namespace locks the mounts of the machine, and refuses to look below them.
+        Err(Errno::EINVAL) => pieces(&layer, &root)?,
+        mounted => mounted.map_err(at("overlay /"))?,
+    }
+    disks(&mounts, &root)?;
+    attach(&copy(Path::new("/dev"))?, &root.join("dev"))?;
+    sys(&mounts, &root, read_only)?;
+    proc(&root)?;
+    run(&root, netns)?;
+    let shown = under(&root, labs);
+    fs::create_dir_all(&shown).map_err(at(format!("mkdir {}", shown.display())))?;
+    attach(&labs_copy, &shown)?;
+    attach(&temporary, &root.join("tmp"))?;
+    display(&root)?;
+    etc(&layer, &root, spec)?;
+    switch(&root)
+}
+
+fn copy(path: &Path) -> Tried<OwnedFd> {
+    process::copy_of_mounts(path).map_err(at(format!("copy mounts of {}", path.display())))
+}
+
+fn attach(mounts: &OwnedFd, path: &Path) -> Tried<()> {
+    process::attach(mounts, path).map_err(at(format!("attach {}", path.display())))
+}
+
+fn read_only(path: &Path) -> Tried<OwnedFd> {
+    let mounts = copy(path)?;
+    process::change(&mounts, Change::ReadOnly).map_err(at(format!("make read-only {}", path.display())))?;
+    Ok(mounts)
+}
+
+fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> Result<(), Errno> {
+    let (lower, upper, work) = (lower.display(), upper.display(), work.display());
+    // The index would refuse a layer whose last mount is still being taken down.
+    let user = if in_user_namespace() { ",userxattr" } else { "" };
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work},index=off{user}");
+    mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
+}
+
+fn in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// A root made of one overlay for each directory of the machine's root; read-only where that cannot be.
+fn pieces(layer: &Layer, root: &Path) -> Tried<()> {
+    attach(&copy(&layer.join("upper"))?, root)?;
+    for entry in fs::read_dir("/").map_err(at("ls /"))? {
+        let from = entry.map_err(at("ls /"))?.path();
+        let Ok(meta) = fs::symlink_metadata(&from) else { continue };
+        let (to, name) = (under(root, &from), from.file_name().unwrap_or_default());
+        if meta.is_symlink() {
+            let target = fs::read_link(&from).map_err(at(format!("readlink {}", from.display())))?;
+            exists(symlink(target, &to), &to)?;
+        } else if meta.is_file() {
+            exists(File::create_new(&to).map(drop), &to)?;
+            attach(&read_only(&from)?, &to)?;
+        } else if meta.is_dir() {
+            directory(&to, meta.mode() & 0o7777)?;
+            if !OWN.iter().any(|own| from == Path::new(own)) {
+                piece(&from, &layer.join("pieces").join(name), meta.mode(), &to)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn piece(from: &Path, layer: &Path, mode: u32, to: &Path) -> Tried<()> {
+    let (upper, work) = (layer.join("upper"), layer.join("work"));
+    directory(layer, 0o755)?;
+    directory(&upper, mode & 0o7777)?;
+    directory(&work, 0o755)?;
+    overlay(from, &upper, &work, to).or_else(|_| attach(&read_only(from)?, to))
+}
+
+fn exists(made: std::io::Result<()>, path: &Path) -> Tried<()> {
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(at(format!("create {}", path.display()))(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The machine's other disks, which an overlay does not show: read-only.
+fn disks(mounts: &Mounts, root: &Path) -> Tried<()> {
+    for path in mounts.directly_in(Path::new("/")) {
+        let own = OWN.iter().any(|own| path == Path::new(own)) || OWN[..5].iter().any(|own| path.starts_with(own));
+        let shown = under(root, path);
+        if own || !shown.exists() {
+            continue;
+        }
+        match read_only(path) {
+            // Hidden below another mount, or not to be copied.
+            Err((_, Errno::EINVAL | Errno::ENOENT | Errno::EACCES | Errno::ENOTDIR)) => {}
+            mounts => attach(&mounts?, &shown)?,
+        }
+    }
+    Ok(())
+}
+
+/// The node's own processes.
+fn proc(root: &Path) -> Tried<()> {
+    mount(Some("proc"), &root.join("proc"), Some("proc"), HARMLESS, None::<&str>).map_err(at("mount -t proc /proc"))
+}
+
+/// The links of the node's own network namespace; what is mounted below, cgroups among it, is the machine's.
+fn sys(mounts: &Mounts, root: &Path, take: impl Fn(&Path) -> Tried<OwnedFd>) -> Tried<()> {
+    let below: Vec<(&Path, OwnedFd)> =
+        mounts.directly_in(Path::new("/sys")).into_iter().filter_map(|path| Some((path, take(path).ok()?))).collect();
+    let machine = copy(Path::new("/sys"))?;
+    match mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), HARMLESS, None::<&str>) {
+        // A user namespace whose own /sys is not the whole one may not mount another.
+        Err(Errno::EPERM) => return attach(&machine, &root.join("sys")),
+        mounted => mounted.map_err(at("mount -t sysfs /sys"))?,
+    }
+    for (path, mounts) in below {
+        let shown = under(root, path);
+        if shown.exists() {
+            attach(&mounts, &shown)?;
+        }
+    }
+    Ok(())
+}
+
+/// A fresh `/run`, with the network namespaces of this node.
+fn run(root: &Path, netns: &OwnedFd) -> Tried<()> {
+    let path = root.join("run");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("nslab"), &path, Some("tmpfs"), flags, Some("mode=755,size=64m")).map_err(at("mount -t tmpfs /run"))?;
+    for (name, mode) in [("netns", 0o755), ("lock", 0o777), ("user", 0o755)] {
+        directory(&path.join(name), mode)?;
+    }
+    attach(netns, &path.join("netns"))?;
+    // The sockets and keys of the user's display are there.
+    if Path::new("/run/user").is_dir() { attach(&read_only(Path::new("/run/user"))?, &path.join("user")) } else { Ok(()) }
+}
+
+/// The sockets of X, for programs with windows.
+fn display(root: &Path) -> Tried<()> {
+    let sockets = Path::new("/tmp/.X11-unix");
+    if !sockets.is_dir() {
+        return Ok(());
+    }
+    let shown = under(root, sockets);
+    directory(&shown, 0o777)?;
+    attach(&read_only(sockets)?, &shown)
+}
+
+fn etc(layer: &Layer, root: &Path, spec: &Spec) -> Tried<()> {
+    let name = format!("{}\n", spec.hostname);
+    for (file, text) in [("hosts", spec.hosts.as_str()), ("hostname", &name), ("resolv.conf", RESOLVER)] {
+        give(layer, root, file, text)?;
+    }
+    Ok(())
+}
+
+/// Writes a file of `/etc`, unless the user has changed what nslab wrote there.
+pub(super) fn give(layer: &Layer, root: &Path, name: &str, text: &str) -> Tried<()> {
+    let (given, shown) = (layer.join(name), root.join("etc").join(name));
+    let before = fs::read_to_string(&given).ok();
+    let now = fs::read_to_string(&shown).ok();
+    if before.is_some() && (now != before || before.as_deref() == Some(text)) {
+        return Ok(());
+    }
+    let write = |path: &Path| fs::write(path, text).map_err(at(format!("write {}", path.display())));
+    // On the machine it may be a link to a file that is not here.
+    match fs::remove_file(&shown) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(at(format!("rm {}", shown.display()))(error));
+        }
+        _ => write(&shown)?,
+    }
+    write(&given)
+}
+
+/// Makes a directory the root of this mount namespace, and lets go of the old one.
+fn switch(root: &Path) -> Tried<()> {
+    chdir(root).map_err(at(format!("chdir {}", root.display())))?;
+    match pivot_root(".", ".") {
+        Ok(()) => umount2(".", MntFlags::MNT_DETACH).map_err(at("umount the old root"))?,
+        // The root of an initramfs cannot be put aside, but covered.
+        Err(Errno::EINVAL) => {
+            mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>).map_err(at("mount --move /"))?;
+            chroot(".").map_err(at("chroot"))?;
+        }
+        Err(errno) => return Err(("pivot_root".to_owned(), errno)),
+    }
+    chdir("/").map_err(at("chdir /"))
+}

@@ -1,0 +1,185 @@
+//! The processes of nodes, found by the namespaces that they are in.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::{Mode, fstatat};
+use nix::sys::statfs::{FsType, statfs};
+
+use super::{Paths, Tried, at, error, record};
+use crate::error::Result;
+
+/// `linux/magic.h`
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+
+/// A process of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its number on the machine.
+    pub pid: i32,
+    /// Its number inside its sandbox; the same where it has none.
+    pub inside: i32,
+    /// The name of the node's pin: `host-a.a1`.
+    pub node: String,
+    /// The user's name, or number.
+    pub user: String,
+    /// Its command line.
+    pub command: String,
+}
+
+/// A namespace: device and inode, which name it as long as something holds it.
+type Space = (u64, u64);
+
+/// The network namespaces of a lab's nodes, and the PID namespaces of their sandboxes.
+#[derive(Debug)]
+pub(super) struct Spaces {
+    networks: HashMap<Space, String>,
+    sandboxes: HashMap<Space, String>,
+    inits: HashSet<i32>,
+}
+
+/// A process that was seen in a namespace of the lab.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) pid: i32,
+    pub(super) node: String,
+    /// It is the init of a sandbox, no process of the user's.
+    pub(super) is_init: bool,
+}
+
+impl Spaces {
+    /// The namespaces of some nodes of a lab (of all, where none is named), those included that users pinned in a
+    /// node's `/run/netns`.
+    pub(super) fn of(paths: &Paths, nodes: &[String]) -> Self {
+        let mut networks = HashMap::new();
+        pinned(&paths.lab.join("netns"), None, &mut networks);
+        for entry in fs::read_dir(paths.lab.join("run")).into_iter().flatten().flatten() {
+            if let Ok(node) = entry.file_name().into_string() {
+                pinned(&entry.path().join("netns"), Some(&node), &mut networks);
+            }
+        }
+        let (mut sandboxes, mut inits) = (HashMap::new(), HashSet::new());
+        for (node, identity, _) in record::inits(paths) {
+            inits.insert(identity.pid);
+            if let Ok(meta) = fs::metadata(format!("/proc/{}/ns/pid", identity.pid)) {
+                sandboxes.insert((meta.dev(), meta.ino()), node);
+            }
+        }
+        let asked = |_: &Space, node: &mut String| nodes.is_empty() || nodes.contains(node);
+        networks.retain(asked);
+        sandboxes.retain(asked);
+        Self { networks, sandboxes, inits }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.networks.is_empty() && self.sandboxes.is_empty()
+    }
+
+    /// Every process in one of the namespaces, but this one and those that it descends from.
+    pub(super) fn look(&self) -> Tried<Vec<Seen>> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let directory = open("/proc", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(at("open /proc"))?;
+        let own = ancestors();
+        let mut seen = Vec::new();
+        for entry in fs::read_dir("/proc").map_err(at("ls /proc"))?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            if let Some(node) = self.node(&directory, pid)
+                && !own.contains(&pid)
+            {
+                seen.push(Seen { pid, node: node.to_owned(), is_init: self.inits.contains(&pid) });
+            }
+        }
+        seen.sort_by_key(|seen| seen.pid);
+        Ok(seen)
+    }
+
+    /// The node that a process belongs to.
+    pub(super) fn node(&self, proc: &impl AsFd, pid: i32) -> Option<&str> {
+        let space = |kind: &str| {
+            let stat = fstatat(proc, format!("{pid}/ns/{kind}").as_str(), AtFlags::empty()).ok()?;
+            Some((stat.st_dev, stat.st_ino))
+        };
+        let network = space("net").and_then(|space| self.networks.get(&space));
+        let found = network.or_else(|| self.sandboxes.get(&space("pid")?));
+        found.map(String::as_str)
+    }
+}
+
+/// Adds the network namespaces that are pinned in a directory.
+fn pinned(directory: &Path, node: Option<&str>, found: &mut HashMap<Space, String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let path = entry.path();
+        let is_pin = entry.file_type().is_ok_and(|kind| kind.is_file())
+            && statfs(&path).is_ok_and(|stat| stat.filesystem_type() == FsType(NSFS_MAGIC));
+        if is_pin && let Ok(meta) = fs::metadata(&path) {
+            found.entry((meta.dev(), meta.ino())).or_insert_with(|| node.map_or(name, str::to_owned));
+        }
+    }
+}
+
+/// This process and those that it descends from.
+fn ancestors() -> HashSet<i32> {
+    let mut found = HashSet::new();
+    let mut pid = i32::try_from(std::process::id()).unwrap_or_default();
+    while pid > 0 && found.insert(pid) {
+        let parent = status(pid, "PPid:").and_then(|text| text.parse().ok());
+        pid = parent.unwrap_or_default();
+    }
+    found
+}
+
+/// A line of `/proc/PID/status`.
+fn status(pid: i32, name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
+}
+
+/// The command line of a process; its name in brackets where it has none; nothing where it is gone.
+pub(super) fn command_line(pid: i32) -> String {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
+    if !line.is_empty() {
+        return line;
+    }
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if name.is_empty() { name } else { format!("[{}]", name.trim_end()) }
+}
+
+/// What there is to tell of a process; nothing where it is gone.
+pub(super) fn describe(seen: &Seen) -> Option<Process> {
+    let owner = fs::metadata(format!("/proc/{}", seen.pid)).ok()?.uid();
+    let inside = status(seen.pid, "NSpid:")?.split_whitespace().next_back()?.parse().ok()?;
+    Some(Process { pid: seen.pid, inside, node: seen.node.clone(), user: user(owner), command: command_line(seen.pid) })
+}
+
+fn user(number: u32) -> String {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let text = number.to_string();
+    let found = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(text.as_str())).then(|| name.to_owned())
+    });
+    found.unwrap_or(text)
+}
+
+/// The processes of some nodes (of all, where none is named), with or without a sandbox.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn processes(paths: &Paths, nodes: &[String]) -> Result<Vec<Process>> {
+    let seen = Spaces::of(paths, nodes).look().map_err(|failure| error("", failure))?;
+    Ok(seen.iter().filter(|seen| !seen.is_init).filter_map(describe).collect())
+}
+
+/// `/proc`, for [`Spaces::node`].
+pub(super) fn proc() -> Tried<File> {
+    File::open("/proc").map_err(at("open /proc"))
+}

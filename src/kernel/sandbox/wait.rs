@@ -1,0 +1,161 @@
+//! Waiting for a command on the caller's terminal.
+
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, pthread_sigmask};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpgrp, isatty, tcgetpgrp, tcsetpgrp};
+
+use super::error;
+use crate::error::Result;
+use crate::kernel::sys::process;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// What a shell reports: 128 + n for signal n.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// The signals that a waiting nslab takes.
+const TAKEN: [Signal; 7] =
+    [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// How often an interactive command asks for the foreground.
+const ASKED: usize = 8;
+
+/// The caller's terminal as it was, and the signals that were blocked.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    before: SigSet,
+    modes: Option<Termios>,
+    foreground: bool,
+}
+
+fn taken() -> SigSet {
+    TAKEN.into_iter().collect()
+}
+
+/// The first of the standard descriptors that is a terminal.
+fn terminal() -> Option<BorrowedFd<'static>> {
+    [0, 1, 2].map(process::standard).into_iter().find(|fd| isatty(fd).unwrap_or(false))
+}
+
+/// The caller's terminal is in the hands of another process group.
+fn in_background() -> bool {
+    terminal().is_some_and(|fd| tcgetpgrp(fd).is_ok_and(|front| front != getpgrp()))
+}
+
+impl Terminal {
+    /// From now on signals wait until [`Started::wait`] looks at them. An interactive command first waits, stopped,
+    /// until the caller's shell puts it into the foreground.
+    pub(super) fn claim(interactive: bool) -> Self {
+        // Bounded: a group that nobody can bring back to the front is never stopped.
+        for _ in 0..ASKED {
+            if !interactive || !in_background() || killpg(getpgrp(), Signal::SIGTTIN).is_err() {
+                break;
+            }
+        }
+        let mut before = SigSet::empty();
+        let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&taken()), Some(&mut before));
+        let foreground = terminal().is_some_and(|fd| tcgetpgrp(fd) == Ok(getpgrp()));
+        let modes = terminal().filter(|_| foreground).and_then(|fd| tcgetattr(fd).ok());
+        Self { before, modes, foreground }
+    }
+
+    /// Takes the terminal back: a shell inside cannot return it to a group that it does not see.
+    fn take_back(&self, exit: Option<Exit>) {
+        let Some(fd) = terminal().filter(|_| self.foreground) else { return };
+        let mut stop = SigSet::empty();
+        stop.add(Signal::SIGTTOU);
+        let mut before = SigSet::empty();
+        let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&stop), Some(&mut before));
+        let _ = tcsetpgrp(fd, getpgrp());
+        if let (Some(Exit::Signal(_)), Some(modes)) = (exit, &self.modes) {
+            let _ = tcsetattr(fd, SetArg::TCSADRAIN, modes);
+        }
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None);
+    }
+}
+
+/// A command that runs in a node.
+#[derive(Debug)]
+pub struct Started {
+    child: Child,
+    terminal: Terminal,
+}
+
+impl Started {
+    pub(super) fn new(child: Child, terminal: Terminal) -> Self {
+        Self { child, terminal }
+    }
+
+    /// Waits for the command's end, and passes on to it the signals that nslab gets meanwhile.
+    ///
+    /// Keys of the terminal (Ctrl-C, Ctrl-Z) reach the command by themselves.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn wait(mut self) -> Result<Exit> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX));
+        loop {
+            if let Some(exit) = self.look(pid).map_err(|errno| error("", ("waitpid".to_owned(), errno)))? {
+                self.terminal.take_back(Some(exit));
+                return Ok(exit);
+            }
+            match process::wait_signal(&taken()) {
+                Ok((number, by_process)) if number != libc::SIGCHLD => {
+                    if by_process && let Ok(signal) = Signal::try_from(number) {
+                        let _ = kill(pid, signal);
+                    }
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(error("", ("sigwaitinfo".to_owned(), errno))),
+            }
+        }
+    }
+
+    fn look(&mut self, pid: Pid) -> std::result::Result<Option<Exit>, Errno> {
+        match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+            Ok(WaitStatus::Exited(_, code)) => Ok(Some(Exit::Code(code))),
+            Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Exit::Signal(signal as i32))),
+            Ok(WaitStatus::Stopped(..)) => {
+                // The caller's shell must see a stopped job, and get its terminal back.
+                self.terminal.take_back(None);
+                let _ = kill(Pid::this(), Signal::SIGSTOP);
+                let _ = kill(pid, Signal::SIGCONT);
+                Ok(None)
+            }
+            Ok(_) | Err(Errno::EINTR) => Ok(None),
+            Err(Errno::ECHILD) => Ok(self
+                .child
+                .try_wait()
+                .ok()
+                .flatten()
+                .map(|status| status.signal().map_or_else(|| Exit::Code(status.code().unwrap_or_default()), Exit::Signal))),
+            Err(errno) => Err(errno),
+        }
+    }
+}
