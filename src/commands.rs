@@ -3,17 +3,21 @@
 pub mod completions;
 pub mod doctor;
 pub mod down;
+pub mod exec;
 pub mod home;
 pub mod list;
 pub mod man;
 pub mod plan;
+pub mod ps;
 pub mod reset;
+pub mod shell;
 pub mod show;
 pub mod status;
 pub mod topology;
 pub mod up;
 
 mod complete;
+mod inside;
 mod rights;
 mod source;
 mod target;

@@ -67,7 +67,7 @@ pub(super) fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     starting(current, words)
 }
 
-#[allow(dead_code, reason = "for ps, which comes with the sandboxes")]
+/// Labs and nodes.
 pub(super) fn labs_and_nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = labs(current);
     found.extend(nodes(current));

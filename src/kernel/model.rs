@@ -125,7 +125,9 @@ impl Model {
             }
             Key::Link(_) => self.without_links(),
             Key::Up(port) => self.state.retain(|key, value| match (key, value) {
-                (Key::Route(ns, ..), Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev))) => *ns != port.ns || *dev != port.dev,
+                (Key::Route(ns, ..), Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev))) => {
+                    *ns != port.ns || *dev != port.dev
+                }
                 (Key::Addr(at, net), _) => at != port || net.addr().is_ipv4(),
                 _ => true,
             }),
@@ -153,7 +155,8 @@ impl Model {
                 _ => true,
             }
         });
-        let up: Vec<Port> = self.state.keys().filter_map(|key| if let Key::Up(port) = key { Some(port.clone()) } else { None }).collect();
+        let up: Vec<Port> =
+            self.state.keys().filter_map(|key| if let Key::Up(port) = key { Some(port.clone()) } else { None }).collect();
         self.state.retain(|key, value| match value {
             Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) => {
                 up.contains(&Port { ns: key.ns().clone(), dev: dev.clone() })

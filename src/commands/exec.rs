@@ -1,0 +1,39 @@
+//! `nslab exec`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, inside, target};
+use crate::error::Result;
+use crate::kernel::sandbox::Run;
+use crate::report::Report;
+
+/// Run a command in a node: its network, its processes, its hostname, its own writable layer
+///
+/// Ends with the command's own exit code; 125 when nslab failed, 126 not executable, 127 not found.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab exec a1 ip addr\n  sudo nslab exec host-b/c1 ping -c 1 10.0.0.2\n  sudo nslab exec a1 sh -c 'ip route; ip neigh'"
+)]
+pub struct Exec {
+    /// Use the machine's own files, without the private writable layer
+    #[arg(long)]
+    real_root: bool,
+    /// The node: [LAB/][HOST/]NODE
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    node: String,
+    /// The command and its arguments; everything after NODE belongs to it
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+impl Exec {
+    /// Runs the command and waits for it.
+    ///
+    /// # Errors
+    /// When there is no such node, or the command cannot be run.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        inside::begin(context)?;
+        let target = target::node(&self.node, context)?;
+        inside::run(&target, &Run { argv: self.command, ..Run::default() }, self.real_root)
+    }
+}

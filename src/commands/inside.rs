@@ -1,0 +1,39 @@
+//! Processes in nodes: what `exec`, `shell` and `ps` share.
+
+use super::{Context, rights};
+use crate::error::Result;
+use crate::kernel::sandbox::{self, Paths, Run, Spec};
+use crate::lab::resolve::Target;
+use crate::lab::{self, home, hosts};
+use crate::name::LabName;
+use crate::plan::NodeId;
+use crate::report::Report;
+
+/// The exit code for nslab's own failures; every other one is the command's.
+const FAILED: u8 = 125;
+
+/// Begins a command that runs something in a node: from here on nslab's own failures have an exit code of their own.
+pub(super) fn begin(context: &mut Context) -> Result<()> {
+    context.failure = Some(FAILED);
+    rights::need(context)
+}
+
+/// Where the sandboxes of a lab are.
+pub(super) fn paths(lab: &LabName) -> Paths {
+    Paths { lab: home::lab(lab) }
+}
+
+/// Runs a command in a node and waits for it; the report is its exit code.
+pub(super) fn run(target: &Target, run: &Run, real_root: bool) -> Result<Report> {
+    let topology = lab::load(&target.lab)?.topology;
+    let spec = Spec {
+        lab: target.lab.to_string(),
+        node: target.node.to_string(),
+        hostname: target.node.name().to_string(),
+        hosts: hosts::file(&topology),
+        is_host: matches!(target.node, NodeId::Host(_)),
+        real_root,
+    };
+    let exit = sandbox::run(&paths(&target.lab), &spec, run)?;
+    Ok(Report::Exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))
+}

@@ -1,0 +1,61 @@
+//! `nslab ps`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, inside, rights, target};
+use crate::error::Result;
+use crate::kernel::sandbox;
+use crate::lab::{self, resolve};
+use crate::name::LabName;
+use crate::plan::NodeId;
+use crate::report::Report;
+use crate::report::node::{Process, Processes};
+
+/// List the processes that run in a lab or node
+#[derive(Debug, clap::Args)]
+pub struct Ps {
+    /// The lab or node; all labs when left out
+    #[arg(value_name = "LAB|NODE", add = ArgValueCompleter::new(complete::labs_and_nodes))]
+    place: Option<String>,
+}
+
+impl Ps {
+    /// Looks through the machine's processes for those of the nodes.
+    ///
+    /// # Errors
+    /// When there is no such lab or node.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        let mut processes = Vec::new();
+        for (lab, nodes) in self.places(context)? {
+            let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            let found = sandbox::processes(&inside::paths(&lab), &names)?.into_iter().map(|process| Process {
+                lab: lab.to_string(),
+                node: process.node,
+                pid: process.pid,
+                inside: process.inside,
+                user: process.user,
+                command: process.command,
+            });
+            processes.extend(found);
+        }
+        processes.sort_by(|a, b| (&a.lab, &a.node, a.pid).cmp(&(&b.lab, &b.node, b.pid)));
+        Ok(Report::Processes(Processes { processes }))
+    }
+
+    /// The nodes to look into, by their labs. A word that is a lab and a node is the lab.
+    fn places(&self, context: &mut Context) -> Result<Vec<(LabName, Vec<NodeId>)>> {
+        let labs = lab::names();
+        let is_lab = |word: &str| labs.iter().any(|entry| entry.lab == word);
+        match self.place.as_deref() {
+            Some(word) if !is_lab(word) => {
+                let target = target::node(word, context)?;
+                Ok(vec![(target.lab, vec![target.node])])
+            }
+            word => target::labs(word)?
+                .into_iter()
+                .map(|lab| Ok((lab.clone(), resolve::nodes(resolve::find(lab.as_str(), &labs)?))))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `nslab shell`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, inside, target};
+use crate::error::{Error, Result, Thing};
+use crate::kernel::sandbox;
+use crate::lab::resolve;
+use crate::report::Report;
+
+/// Open a shell in a node; its prompt shows which
+///
+/// In a host's shell its containers are namespaces under their bare names: `ip link add v1 type veth peer name eth0 netns a1`.
+#[derive(Debug, clap::Args)]
+pub struct Shell {
+    /// Use the machine's own files, without the private writable layer
+    #[arg(long)]
+    real_root: bool,
+    /// The node: [LAB/][HOST/]NODE; may be left out in a lab with one node
+    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    node: Option<String>,
+}
+
+impl Shell {
+    /// Runs the caller's shell and waits for it.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        inside::begin(context)?;
+        let typed = self.node.map_or_else(only_node, Ok)?;
+        let target = target::node(&typed, context)?;
+        inside::run(&target, &sandbox::shell(&inside::paths(&target.lab)), self.real_root)
+    }
+}
+
+/// The node of a lab that has but one.
+fn only_node() -> Result<String> {
+    let entry = target::lab(None)?.ok_or_else(target::none_up)?;
+    match resolve::nodes(&entry).as_slice() {
+        [node] => Ok(resolve::word(node)),
+        many => {
+            let candidates = many.iter().map(|node| resolve::short(node, &entry)).collect();
+            Err(Error::Ambiguous { what: Thing::Node, word: String::new(), candidates })
+        }
+    }
+}
