@@ -25,6 +25,7 @@ pub(super) fn of(spec: &Spec, run: &Run) -> Vec<(OsString, OsString)> {
         pair("USER", OsStr::new("root")),
         pair("LOGNAME", OsStr::new("root")),
         pair("SHELL", OsStr::new(&shell)),
+        pair("HOSTNAME", OsStr::new(&spec.hostname)),
         pair("NSLAB_LAB", OsStr::new(&spec.lab)),
         pair("NSLAB_NODE", OsStr::new(&spec.node)),
         // The X server does not see the shared memory of another IPC namespace; Qt asks this before it tries.
@@ -61,7 +62,7 @@ pub fn shell(paths: &Paths) -> Run {
     match shell.file_name().and_then(OsStr::to_str) {
         Some("bash") => argv.extend([OsString::from("--rcfile"), rcfile(paths).into_os_string(), OsString::from("-i")]),
         Some("zsh") => env.push(("PROMPT".to_owned(), "%n@%m:%~%# ".to_owned())),
-        _ => env.push(("PS1".to_owned(), "${USER}@${NSLAB_NODE}:${PWD}# ".to_owned())),
+        _ => env.push(("PS1".to_owned(), "${USER}@${HOSTNAME}:${PWD}# ".to_owned())),
     }
     Run { argv, env, cwd: None, interactive: true }
 }

@@ -25,6 +25,8 @@ pub(super) fn stay(mut lock: File, record: &File) -> i32 {
         };
         if another().is_none() {
             record::note_end(record);
+            // Given back by the kernel, as late as can be.
+            std::mem::forget(held);
             return 0;
         }
         match held.unlock() {

@@ -59,7 +59,7 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     for _ in 0..TRIES {
         let lock = record::lock(&files.lock, spec)?;
         let init = init(paths, spec, &files, &network).map_err(told)?;
-        match enter(&init, paths, spec, run) {
+        match enter(&init, paths, spec, run, &terminal) {
             Ok(child) => return Ok(Started::new(child, terminal)),
             Err(Refusal::Gone) => drop(lock),
             Err(Refusal::Exec(errno)) => {
@@ -113,10 +113,12 @@ impl From<Failure> for Refusal {
     }
 }
 
-fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run) -> std::result::Result<Child, Refusal> {
+fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run, terminal: &Terminal) -> std::result::Result<Child, Refusal> {
     let directory = Directory::of(run);
     let _ = environment::write_rcfile(&environment::rcfile(paths));
     let mut command = command(spec, run);
+    // A shell then knows the group that it is in: that of nslab has no number inside.
+    process::start_clean(&mut command, run.interactive && terminal.foreground);
     let joined = thread::scope(|scope| {
         let thread = scope.spawn(|| {
             namespaces(init)?;
@@ -139,7 +141,6 @@ fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run) -> std::result::
 fn command(spec: &Spec, run: &Run) -> Command {
     let mut command = Command::new(run.argv.first().map_or(OsStr::new(""), |program| program));
     command.args(run.argv.iter().skip(1)).env_clear().envs(environment::of(spec, run));
-    process::start_clean(&mut command);
     command
 }
 

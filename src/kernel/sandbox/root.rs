@@ -166,10 +166,12 @@ fn proc(root: &Path) -> Tried<()> {
 fn sys(mounts: &Mounts, root: &Path, take: impl Fn(&Path) -> Tried<OwnedFd>) -> Tried<()> {
     let below: Vec<(&Path, OwnedFd)> =
         mounts.directly_in(Path::new("/sys")).into_iter().filter_map(|path| Some((path, take(path).ok()?))).collect();
-    let machine = copy(Path::new("/sys"))?;
+    if in_user_namespace() {
+        // One that shows the whole of it must stay beneath, or no other can be mounted, as `ip netns exec` does.
+        attach(&copy(Path::new("/sys"))?, &root.join("sys"))?;
+    }
     match mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), HARMLESS, None::<&str>) {
-        // A user namespace whose own /sys is not the whole one may not mount another.
-        Err(Errno::EPERM) => return attach(&machine, &root.join("sys")),
+        Err(Errno::EPERM) if in_user_namespace() => return Ok(()),
         mounted => mounted.map_err(at("mount -t sysfs /sys"))?,
     }
     for (path, mounts) in below {

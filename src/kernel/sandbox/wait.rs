@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, pthread_sigmask};
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpgrp, isatty, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp, isatty, tcgetpgrp, tcsetpgrp};
 
 use super::error;
 use crate::error::Result;
@@ -45,7 +45,8 @@ const ASKED: usize = 8;
 pub(super) struct Terminal {
     before: SigSet,
     modes: Option<Termios>,
-    foreground: bool,
+    /// The caller was in front of it.
+    pub(super) foreground: bool,
 }
 
 fn taken() -> SigSet {
@@ -81,15 +82,20 @@ impl Terminal {
 
     /// Takes the terminal back: a shell inside cannot return it to a group that it does not see.
     fn take_back(&self, exit: Option<Exit>) {
+        self.give(getpgrp());
+        if let (Some(Exit::Signal(_)), Some(modes), Some(fd)) = (exit, &self.modes, terminal()) {
+            let _ = tcsetattr(fd, SetArg::TCSADRAIN, modes);
+        }
+    }
+
+    /// Puts a process group in front of the terminal.
+    fn give(&self, group: Pid) {
         let Some(fd) = terminal().filter(|_| self.foreground) else { return };
         let mut stop = SigSet::empty();
         stop.add(Signal::SIGTTOU);
         let mut before = SigSet::empty();
         let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&stop), Some(&mut before));
-        let _ = tcsetpgrp(fd, getpgrp());
-        if let (Some(Exit::Signal(_)), Some(modes)) = (exit, &self.modes) {
-            let _ = tcsetattr(fd, SetArg::TCSADRAIN, modes);
-        }
+        let _ = tcsetpgrp(fd, group);
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     }
 }
@@ -143,8 +149,12 @@ impl Started {
             Ok(WaitStatus::Signaled(_, signal, _)) => Ok(Some(Exit::Signal(signal as i32))),
             Ok(WaitStatus::Stopped(..)) => {
                 // The caller's shell must see a stopped job, and get its terminal back.
+                let group = getpgid(Some(pid)).unwrap_or_else(|_| getpgrp());
                 self.terminal.take_back(None);
                 let _ = kill(Pid::this(), Signal::SIGSTOP);
+                if group != getpgrp() && !in_background() {
+                    self.terminal.give(group);
+                }
                 let _ = kill(pid, Signal::SIGCONT);
                 Ok(None)
             }

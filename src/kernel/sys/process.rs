@@ -160,16 +160,30 @@ pub fn init_signals() -> Result<()> {
     SigSet::empty().thread_set_mask()
 }
 
-/// Makes the command start with default signals and no descriptor but 0, 1 and 2.
-pub fn start_clean(command: &mut Command) {
-    let clean = || {
+/// Makes the command start with default signals, none blocked, and no descriptor but 0, 1 and 2; in front of its
+/// terminal, in a process group of its own, where asked.
+pub fn start_clean(command: &mut Command, in_front: bool) {
+    let clean = move || {
+        if in_front {
+            take_terminal();
+        }
         default_signals();
+        SigSet::empty().thread_set_mask()?;
         // Marked rather than closed: std still tells through a descriptor of its own that exec failed.
         close_range(3, i32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         Ok(())
     };
     // SAFETY: the closure makes only async-signal-safe calls and allocates nothing.
     unsafe { command.pre_exec(clean) };
+}
+
+fn take_terminal() {
+    // SAFETY: plain numbers. SIGTTOU is ignored, or the group would stop for asking.
+    unsafe {
+        libc::signal(libc::SIGTTOU, libc::SIG_IGN);
+        libc::setpgid(0, 0);
+        let _ = (0..=2).any(|terminal| libc::tcsetpgrp(terminal, libc::getpid()) == 0);
+    }
 }
 
 /// Waits for one of the signals, which must be blocked. Tells whether a process sent it, not the kernel.
