@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::lab::{self, resolve};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
-use crate::report::plan::{Plan as Commands, Purpose, by_host, in_order};
+use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host};
 use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host
@@ -49,7 +49,7 @@ impl Plan {
         let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
         let made = lab::status(&resolve::lab_name(&entry.lab)?)?.by_hand;
         let made: Vec<Op> = made.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
-        let steps = in_order(&made, &entry.lab);
+        let steps = by_hand(&made, &entry.lab);
         Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps }))
     }
 }

@@ -46,7 +46,7 @@ fn status(name: &LabName) -> Result<Lab> {
         hosts: topology.hosts.len(),
         containers: topology.containers(),
         missing: plan::in_order(&status.missing, name.as_str()),
-        by_hand: plan::in_order(&by_hand, name.as_str()),
+        by_hand: plan::by_hand(&by_hand, name.as_str()),
         namespaces: namespaces.collect(),
         tables: tables.collect(),
         processes: status.processes,

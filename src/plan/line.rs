@@ -67,8 +67,13 @@ impl Line<'_> {
                 format!("{} fdb {verb} {mac} dev {} master static", self.bridge(&port.ns), port.dev)
             }
             (Key::Addr(port, net), _) => {
-                let nodad = if net.addr().is_ipv6() { " nodad" } else { "" };
-                format!("{} address {verb} {net} dev {}{nodad}", self.ip(&port.ns), port.dev)
+                let how = match net {
+                    // A subnet of two addresses has no broadcast.
+                    ipnet::IpNet::V4(net) if net.prefix_len() < 31 => " brd +",
+                    ipnet::IpNet::V4(_) => "",
+                    ipnet::IpNet::V6(_) => " nodad",
+                };
+                format!("{} address {verb} {net}{how} dev {}", self.ip(&port.ns), port.dev)
             }
             (Key::Up(port), _) => self.set(port, "up"),
             (Key::Route(ns, table, to, metric), Value::Route(route)) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::name::NodeName;
-use crate::plan::{Key, Link, NodeId, Ns, Op, Value, line};
+use crate::plan::{Key, Link, NodeId, Ns, Op, Port, Value, line};
 
 /// `plan`, and `up --dry-run`.
 #[derive(Debug, Serialize)]
@@ -63,6 +63,7 @@ pub enum What {
     Bridges,
     VethPairs,
     Links,
+    LinkLocal,
     Macs,
     Mtus,
     Stp,
@@ -75,18 +76,14 @@ pub enum What {
     Remove,
 }
 
-/// The plan's steps in its own order; neighbours of one place and kind stand together.
+/// The steps of what somebody made by hand, in the plan's own order.
+pub fn by_hand(plan: &[Op], lab: &str) -> Vec<Step> {
+    Steps { lab, described: false, done: Vec::new(), pending: Vec::new() }.all(plan)
+}
+
+/// The steps of a plan of described facts in its own order; neighbours of one place and kind stand together.
 pub fn in_order(plan: &[Op], lab: &str) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
-    for op in plan {
-        let (place, what) = (place(op), what(op));
-        let command = line::line(op, &|node| format!("{lab}.{node}"));
-        match steps.last_mut() {
-            Some(last) if last.place == place && last.what == what => last.commands.push(command),
-            _ => steps.push(Step { place, what, commands: vec![command] }),
-        }
-    }
-    steps
+    Steps { lab, described: true, done: Vec::new(), pending: Vec::new() }.all(plan)
 }
 
 /// The steps of a plan that only adds: namespaces first, then the networks between the hosts, then host after host.
@@ -98,6 +95,77 @@ pub fn by_host(plan: &[Op], lab: &str) -> Vec<Step> {
         places.entry(place(op)).or_default().push(op.clone());
     }
     places.values().flat_map(|ops| in_order(ops, lab)).collect()
+}
+
+/// Operations on their way to be steps.
+struct Steps<'a> {
+    lab: &'a str,
+    /// The links are nslab's own, which get no IPv6 link-local address by themselves.
+    described: bool,
+    done: Vec<Step>,
+    /// Commands that come after the step under construction.
+    pending: Vec<String>,
+}
+
+impl Steps<'_> {
+    fn all(mut self, plan: &[Op]) -> Vec<Step> {
+        for op in plan {
+            self.one(op);
+        }
+        self.flush();
+        self.done
+    }
+
+    fn one(&mut self, op: &Op) {
+        let (place, what) = (place(op), what(op));
+        let command = line::line(op, &|node| self.name(node));
+        match self.done.last_mut() {
+            Some(last) if last.place == place && last.what == what => last.commands.push(command),
+            _ => {
+                self.flush();
+                self.done.push(Step { place, what, commands: vec![command] });
+            }
+        }
+        if self.described {
+            let quiet = self.no_link_local(op);
+            self.pending.extend(quiet);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(last) = self.done.last().filter(|_| !self.pending.is_empty()) {
+            let (place, commands) = (last.place.clone(), std::mem::take(&mut self.pending));
+            self.done.push(Step { place, what: What::LinkLocal, commands });
+        }
+    }
+
+    /// What `ip netns` calls the node.
+    fn name(&self, node: &NodeId) -> String {
+        format!("{}.{node}", self.lab)
+    }
+
+    /// Keeps the kernel from giving out addresses that nobody described: hosts and switches as a whole, containers by link.
+    fn no_link_local(&self, op: &Op) -> Vec<String> {
+        match op {
+            Op::Add(Key::Netns(Ns::Node(node @ (NodeId::Host(_) | NodeId::Switch(_)))), _) => {
+                vec![format!("ip netns exec {} sysctl -qw net.ipv6.conf.default.addr_gen_mode=1", self.name(node))]
+            }
+            Op::Add(Key::Link(port), Value::Link(link)) => {
+                let ends = std::iter::once(port).chain(link.peer());
+                ends.filter_map(|end| self.silent(end)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn silent(&self, port: &Port) -> Option<String> {
+        match &port.ns {
+            Ns::Node(node @ NodeId::Container(..)) => {
+                Some(format!("ip -n {} link set {} addrgenmode none", self.name(node), port.dev))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The host that a namespace belongs to; a switch belongs to none.

@@ -29,6 +29,7 @@ pub(super) fn step(what: What) -> &'static str {
         What::Bridges => "Bridges: a switch inside the kernel.",
         What::VethPairs => "Veth pairs: a cable with two ends, each in its machine.",
         What::Links => "Other interfaces.",
+        What::LinkLocal => "No IPv6 link-local addresses by themselves: all that is there was described.",
         What::Macs => "MAC addresses that can be read: 02:HOST:CONTAINER:INTERFACE, in two bytes, two bytes and one.",
         What::Mtus => "How many bytes a frame may carry.",
         What::Stp => "The spanning tree protocol, where bridges form a loop.",
