@@ -1,5 +1,7 @@
 //! The kernel in memory: only the rules that the laws of the planner need.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::{Backend, Scope};
 use crate::plan::{Key, Link, Op, Plan, Port, RouteTo, State, Value};
@@ -11,6 +13,8 @@ pub struct Model {
     pub state: State,
     /// Operations until the power is cut; none: never.
     pub cut_after: Option<usize>,
+    /// Every interface that there is: both ends of a pair count.
+    links: BTreeSet<Port>,
 }
 
 impl Backend for Model {
@@ -42,6 +46,7 @@ impl Model {
                     return Err(refused(op, libc::EEXIST));
                 }
                 self.fits(op, key, value)?;
+                self.links.extend(ends(key, value));
                 self.state.insert(key.clone(), value.clone());
             }
             Op::Set(key, value) => {
@@ -52,10 +57,9 @@ impl Model {
                 self.state.insert(key.clone(), value.clone());
             }
             Op::Del(key, _) => {
-                if self.state.remove(key).is_none() {
+                if !self.remove(key) {
                     return Err(refused(op, libc::ENOENT));
                 }
-                self.follow(key);
             }
         }
         Ok(())
@@ -102,7 +106,7 @@ impl Model {
     }
 
     fn is_link(&self, port: &Port) -> bool {
-        self.state.contains_key(&Key::Link(port.clone())) || self.state.values().any(|value| is_peer(value, port))
+        self.links.contains(port)
     }
 
     /// What the kernel takes along.
@@ -136,16 +140,20 @@ impl Model {
         }
     }
 
-    fn remove(&mut self, key: &Key) {
-        if self.state.remove(key).is_some() {
-            self.follow(key);
+    /// Removes a fact and what hangs on it; whether it was there.
+    fn remove(&mut self, key: &Key) -> bool {
+        let Some(value) = self.state.remove(key) else { return false };
+        for port in ends(key, &value) {
+            self.links.remove(&port);
         }
+        self.follow(key);
+        true
     }
 
     /// Facts about links that are no more end with them.
     fn without_links(&mut self) {
-        let model = self.clone();
-        let alive = |port: &Port| port.dev.as_str() == "lo" || model.is_link(port);
+        let links = &self.links;
+        let alive = |port: &Port| port.dev.as_str() == "lo" || links.contains(port);
         self.state.retain(|key, value| {
             let at = |dev: &crate::name::IfName| Port { ns: key.ns().clone(), dev: dev.clone() };
             let on = key.port().is_none_or(alive);
@@ -155,19 +163,15 @@ impl Model {
                 _ => true,
             }
         });
-        let up: Vec<Port> =
-            self.state.keys().filter_map(|key| if let Key::Up(port) = key { Some(port.clone()) } else { None }).collect();
-        self.state.retain(|key, value| match value {
-            Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) => {
-                up.contains(&Port { ns: key.ns().clone(), dev: dev.clone() })
-            }
-            _ => true,
-        });
     }
 }
 
-fn is_peer(value: &Value, port: &Port) -> bool {
-    matches!(value, Value::Link(Link::Veth { peer }) if peer == port)
+/// The interfaces that a fact makes.
+fn ends(key: &Key, value: &Value) -> Vec<Port> {
+    match (key, value) {
+        (Key::Link(port), Value::Link(link)) => std::iter::once(port).chain(link.peer()).cloned().collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn refused(op: &Op, errno: i32) -> Error {
