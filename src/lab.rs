@@ -51,6 +51,16 @@ pub fn load(name: &LabName) -> Result<Journal> {
     })
 }
 
+/// The journal of a lab that must be there, and a lock that keeps it up while somebody enters it.
+///
+/// # Errors
+/// [`Error::Unknown`] with the labs that are; [`Error::Busy`] while it is brought up, changed or taken down.
+pub fn enter(name: &LabName) -> Result<(lock::Lock, Journal)> {
+    let lock = lock::shared(&home::lab(name), Some(name.as_str()))?;
+    let journal = load(name)?;
+    lock.map(|lock| (lock, journal)).ok_or_else(|| Error::Usage(crate::error::Usage::NotUp(name.to_string())))
+}
+
 /// The pin of a node.
 pub fn netns_path(name: &LabName, node: &NodeId) -> std::path::PathBuf {
     home::pins(name).pin(node)

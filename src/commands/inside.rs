@@ -25,15 +25,17 @@ pub(super) fn paths(lab: &LabName) -> Paths {
 
 /// Runs a command in a node and waits for it; the report is its exit code.
 pub(super) fn run(target: &Target, run: &Run, real_root: bool) -> Result<Report> {
-    let topology = lab::load(&target.lab)?.topology;
+    let (lock, journal) = lab::enter(&target.lab)?;
     let spec = Spec {
         lab: target.lab.to_string(),
         node: target.node.to_string(),
         hostname: target.node.name().to_string(),
-        hosts: hosts::file(&topology),
+        hosts: hosts::file(&journal.topology),
         is_host: matches!(target.node, NodeId::Host(_)),
         real_root,
     };
-    let exit = sandbox::run(&paths(&target.lab), &spec, run)?;
+    let started = sandbox::start(&paths(&target.lab), &spec, run)?;
+    drop(lock);
+    let exit = started.wait()?;
     Ok(Report::Exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))
 }

@@ -129,7 +129,7 @@ pub(super) fn end_nodes(name: &LabName, nodes: &[NodeId]) -> Result<()> {
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     let (_, left) = sandbox::end(&sandbox::Paths { lab: home::lab(name) }, &names, GRACE)?;
     if left.is_empty() {
-        return Ok(());
+        return names.iter().try_for_each(|node| sandbox::forget(&sandbox::Paths { lab: home::lab(name) }, node));
     }
     Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()))
 }

@@ -27,11 +27,20 @@ pub struct Lock {
 /// # Errors
 /// [`Error::Busy`] after five seconds, naming the holder; [`Error::Tampered`] if it is a link or somebody else's.
 pub fn directory(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
+    take(path, lab, FlockArg::LockExclusiveNonblock)
+}
+
+/// Like [`directory`], but others may share the lock.
+pub fn shared(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
+    take(path, lab, FlockArg::LockSharedNonblock)
+}
+
+fn take(path: &Path, lab: Option<&str>, kind: FlockArg) -> Result<Option<Lock>> {
     let until = Instant::now() + PATIENCE;
     loop {
         let Some(mut file) = open(path)? else { return Ok(None) };
         loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            match Flock::lock(file, kind) {
                 Ok(held) if same(&held, path) => return Ok(Some(Lock { _held: held })),
                 Ok(_) => break,
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => {

@@ -5,13 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
 
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::{Step, down, home, index, system};
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sys};
+use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, sys};
 use crate::name::LabName;
 use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
 use crate::topology::Topology;
@@ -191,6 +190,8 @@ fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
     let mut kernel = Kernel::new(home::pins(name));
     kernel.apply(&prospect.plan, &mut count)?;
     super::status::forwarding(&prospect.topology)?;
+    let paths = sandbox::Paths { lab: home::lab(name) };
+    prospect.topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
     journal.phase = Phase::Up;
     journal.previous = None;
     journal.write()?;
@@ -225,8 +226,8 @@ fn make_pins(name: &LabName) -> Result<()> {
         errno => system("mount --bind", &pins.directory, errno),
     };
     fault::point().map_err(fail)?;
-    let at = Some(pins.directory.as_path());
-    mount(at, &pins.directory, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(fail)
+    // Not a peer of `/run/nslab`, or every pin would be mounted there once more.
+    sys::process::mount_alone(&pins.directory).map_err(fail)
 }
 
 /// Takes back what was done: a new lab goes, a changed one becomes what it was.

@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{Paths, Spec, Tried, at, error, record};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::sys::process::{self, Change};
+use crate::kernel::sys::process;
 
 /// A quarter of the memory: a full layer must not take the machine along.
 const LAYERS: &str = "size=25%,mode=0700";
@@ -87,11 +87,7 @@ fn mount_run(path: &Path) -> Tried<()> {
     if is_mount(path) {
         return Ok(());
     }
-    let tried = |what: &str| format!("{what} {}", path.display());
-    let copy = process::copy_of_mounts(path).map_err(at(tried("copy mounts of")))?;
-    process::change(&copy, Change::Private).map_err(at(tried("make private")))?;
-    process::change(&copy, Change::Shared).map_err(at(tried("make shared")))?;
-    process::attach(&copy, path).map_err(at(tried("attach")))
+    process::mount_alone(path).map_err(at(format!("mount {}", path.display())))
 }
 
 fn node(paths: &Paths, spec: &Spec) -> Tried<()> {
@@ -144,13 +140,18 @@ fn names(directory: &Path) -> Tried<Vec<String>> {
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
-/// Removes the private layer of a node that goes; its processes must have ended.
+/// Removes the private layer of a node that goes, and the namespaces that were made in its `/run/netns`; its processes
+/// must have ended.
 ///
 /// # Errors
 /// When a file cannot be removed.
 pub fn forget(paths: &Paths, node: &str) -> Result<()> {
-    let layer = Layer::of(paths, node).directory;
-    for directory in [layer, paths.lab.join("run").join(node)] {
+    let made = netns(paths, node);
+    for name in names(&made).unwrap_or_default() {
+        // One on top of the other, as often as it was mounted.
+        while umount2(&made.join(&name), MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    }
+    for directory in [Layer::of(paths, node).directory, paths.lab.join("run").join(node)] {
         match fs::remove_dir_all(&directory) {
             Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
                 return Err(error(node, at(format!("rm -r {}", directory.display()))(fault)));

@@ -76,6 +76,16 @@ pub fn change(mounts: &impl AsFd, change: Change) -> Result<()> {
     .map(drop)
 }
 
+/// Mounts a directory on itself, shared with later copies of it, but with nothing that is there now.
+///
+/// Nobody ever sees it half done.
+pub fn mount_alone(path: &Path) -> Result<()> {
+    let mounts = copy_of_mounts(path)?;
+    change(&mounts, Change::Private)?;
+    change(&mounts, Change::Shared)?;
+    attach(&mounts, path)
+}
+
 /// A handle of a process: it never names another one that got its number later.
 pub fn handle(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers.
