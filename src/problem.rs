@@ -27,6 +27,8 @@ pub enum Problem {
     NoHosts,
     /// Nested deeper than this.
     TooDeep(usize),
+    /// More keys and values than this.
+    TooMuch(usize),
     /// A second `---`.
     SeveralDocuments,
     /// YAML's anchors and aliases are not taken.

@@ -1,6 +1,7 @@
 //! Reports, errors and notices as text or JSON; the only place that knows how they look.
 
 pub mod escape;
+mod findings;
 pub mod json;
 pub mod lang;
 pub mod script;
@@ -59,10 +60,14 @@ pub fn report(report: &Report, format: Format, style: Style) -> String {
 /// An error: what happened, why, and what to type, each on lines of its own.
 pub fn error(error: &Error, style: Style) -> String {
     let message = style.lang.tongue().error(error);
+    let shown = match error {
+        Error::Topology { file, text, findings } => findings::findings(file, text, findings, style),
+        _ => String::new(),
+    };
     let mut lines = vec![format!("{} {}", style.red("nslab:"), message.what)];
     lines.extend(message.why.iter().map(|why| format!("  {why}")));
     lines.extend(message.hints.iter().map(|hint| format!("  {}: {hint}", style.lang.tongue().word(lang::Word::Try))));
-    lines.join("\n") + "\n"
+    shown + &lines.join("\n") + "\n"
 }
 
 /// A notice for stderr.

@@ -94,6 +94,14 @@ pub enum Word {
 pub trait Tongue: Sync {
     /// An error: what happened, why, what to type.
     fn error(&self, error: &Error) -> Message;
+    /// What is wrong with a topology file.
+    fn problem(&self, problem: &crate::problem::Problem) -> String;
+    /// What to write instead, where there is more to say.
+    fn advice(&self, problem: &crate::problem::Problem) -> Option<String>;
+    /// In which line the other of two places is.
+    fn elsewhere(&self, line: usize) -> String;
+    /// How many findings are not shown.
+    fn unshown(&self, number: usize) -> String;
     /// That nslab itself is wrong: the panic's message and place.
     fn bug(&self, message: &str, place: &str) -> String;
     /// A notice.

@@ -44,8 +44,10 @@ pub(super) enum Item {
     Port(usize, usize),
     /// A gateway.
     Gateway(usize),
-    /// A route.
+    /// A route, by its destination.
     Route(usize),
+    /// The router or interface of a route.
+    Hop(usize),
 }
 
 /// The places of a topology's parts; empty for one that no file describes.

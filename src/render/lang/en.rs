@@ -2,11 +2,13 @@
 
 mod doctor;
 mod errors;
+mod findings;
 mod labs;
 mod plans;
 
 use super::{Message, Tongue, Word};
 use crate::error::{Error, Left};
+use crate::problem::Problem;
 use crate::render::escape::escape;
 use crate::report::notice::{Notice, Question};
 use crate::report::{doctor as health, lab, node, plan, topology};
@@ -17,6 +19,22 @@ pub(super) struct English;
 impl Tongue for English {
     fn error(&self, error: &Error) -> Message {
         errors::error(error)
+    }
+
+    fn problem(&self, problem: &Problem) -> String {
+        findings::problem(problem)
+    }
+
+    fn advice(&self, problem: &Problem) -> Option<String> {
+        findings::advice(problem)
+    }
+
+    fn elsewhere(&self, line: usize) -> String {
+        findings::elsewhere(line)
+    }
+
+    fn unshown(&self, number: usize) -> String {
+        findings::unshown(number)
     }
 
     fn bug(&self, message: &str, place: &str) -> String {

@@ -35,6 +35,12 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
     let expand = nodes_fit(file, findings);
     let mut topology =
         Topology { name: lab?, summary: file.summary.as_ref().map(summary), networks, hosts: Vec::new(), next_host: 1 };
+    // Without any count there are too many already: nothing is worth saying but that.
+    let written: usize =
+        hosts.iter().map(|(_, host)| 1 + host.containers.as_ref().map_or(0, |containers| containers.0.len())).sum();
+    if written > MAX_NODES {
+        return None;
+    }
     for (name, raw) in hosts {
         let index = topology.hosts.len();
         let builder = host::Builder { index, networks: &known, expand, places: &mut places, findings };
@@ -53,7 +59,7 @@ fn summary(text: &At<String>) -> String {
 
 fn lab_name(file: &RawFile, places: &mut Places, findings: &mut Findings) -> Option<LabName> {
     let Some(word) = &file.name else {
-        findings.add(&(0..0), Problem::Missing("name"));
+        file.missing("name", &(0..0), findings);
         // What else is wrong is found under any name.
         return "unnamed".parse().ok();
     };

@@ -170,10 +170,26 @@ macro_rules! record {
         #[schemars(deny_unknown_fields)]
         pub(super) struct $name {
             $($(#[$about])* pub(super) $field: Option<$type>,)*
+            /// A value could not be read, so that what is absent may only be unread.
+            #[schemars(skip)]
+            pub(super) spoiled: bool,
         }
 
         impl $name {
             const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// Notes that a key is not given.
+            #[allow(dead_code, reason = "not every mapping has a key that must be there")]
+            pub(super) fn missing(
+                &self,
+                key: &'static str,
+                at: &$crate::topology::findings::Span,
+                findings: &mut $crate::topology::findings::Findings,
+            ) {
+                if !self.spoiled {
+                    findings.add(at, $crate::problem::Problem::Missing(key));
+                }
+            }
         }
 
         impl $crate::topology::parse::decode::Decode for $name {
@@ -186,6 +202,7 @@ macro_rules! record {
                     match key.value.as_str() {
                         $(stringify!($field) => {
                             record.$field = $crate::topology::parse::decode::Decode::decode(value, findings);
+                            record.spoiled |= record.$field.is_none();
                         })*
                         _ => $crate::topology::parse::decode::unknown_key(&key, Self::KEYS, findings),
                     }

@@ -16,6 +16,9 @@ use crate::topology::findings::{Findings, Span};
 /// Deepest nesting that a file may have.
 const DEPTH: usize = 32;
 
+/// Most keys, values and list items of a file: twice what the largest lab takes when every container is written out.
+const NODES: usize = 100_000;
+
 /// A node of the file.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
@@ -73,7 +76,7 @@ impl Tree {
 
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
-        budget: serde_saphyr::budget! { max_depth: DEPTH, flow_nesting_limit: DEPTH + 1, max_aliases: 0, max_anchors: 0 },
+        budget: serde_saphyr::budget! { max_depth: DEPTH, flow_nesting_limit: DEPTH + 1, max_nodes: NODES, max_aliases: 0, max_anchors: 0 },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         strict_booleans: true,
@@ -97,6 +100,7 @@ fn fault(error: &Error) -> Problem {
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Problem::TooDeep(DEPTH),
         Error::Budget { breach: BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. }, .. }
         | Error::UnknownAnchor { .. } => Problem::Alias,
+        Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => Problem::TooMuch(NODES),
         Error::MultipleDocuments { .. } => Problem::SeveralDocuments,
         other => {
             let said = DefaultMessageFormatter.format_message(other).into_owned();

@@ -36,6 +36,7 @@ pub(super) fn check(node: &Node<'_>, places: &Places, findings: &mut Findings) {
     }
     for (index, route) in node.routes.iter().enumerate() {
         let at = places.at(node.place(Item::Route(index)));
+        let hop = places.at(node.place(Item::Hop(index)));
         match taken.get(&route.to) {
             Some(first) => findings.clash(&at, first, Problem::DuplicateRoute(route.to)),
             None => drop(taken.insert(route.to, at.clone())),
@@ -43,13 +44,13 @@ pub(super) fn check(node: &Node<'_>, places: &Places, findings: &mut Findings) {
         destination(&reach, route.to, &at, findings);
         match &route.hop {
             Hop::Via(via) if via.is_ipv4() != route.to.addr().is_ipv4() => {
-                findings.add(&at, Problem::MixedFamilies(route.to, *via));
+                findings.add(&hop, Problem::MixedFamilies(route.to, *via));
             }
-            Hop::Via(via) => router(node, &reach, *via, &at, places, findings),
+            Hop::Via(via) => router(node, &reach, *via, &hop, places, findings),
             Hop::Dev(dev) => {
                 let down = node.interfaces.iter().any(|interface| interface.name == dev && !interface.up);
                 if down {
-                    findings.add(&at, Problem::BehindDown { gateway: None, interface: dev.to_string() });
+                    findings.add(&hop, Problem::BehindDown { gateway: None, interface: dev.to_string() });
                 }
             }
             Hop::Blackhole => {}

@@ -1,6 +1,6 @@
 //! What is connected in layer 2: bridges and the networks that their ports reach.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::MAX_PORTS;
 use crate::problem::Problem;
@@ -47,9 +47,12 @@ struct Edge {
 fn edges(topology: &Topology) -> Vec<Edge> {
     let mut edges = Vec::new();
     for (index, host) in topology.hosts.iter().enumerate() {
+        let mut taken = HashSet::new();
         for (number, bridge) in host.bridges.iter().enumerate() {
             for (port, name) in bridge.ports.iter().enumerate() {
-                let Some(nic) = host.nics.iter().find(|nic| nic.name == *name) else { continue };
+                // A port of two bridges is a finding of its own.
+                let free = taken.insert(name);
+                let Some(nic) = host.nics.iter().find(|nic| nic.name == *name && free) else { continue };
                 edges.push(Edge {
                     bridge: Spot::Bridge(index, number),
                     network: Spot::of_host_nic(topology, index, nic),

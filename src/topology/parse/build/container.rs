@@ -30,14 +30,10 @@ impl Builder<'_> {
             let of = self.count(container);
             for index in 0..of.unwrap_or(1) {
                 let copy = Copy { index, of };
-                let met = self.findings.met();
                 let called = At { value: copy.name(&word.value), at: word.at.clone() };
                 let Some(name) = name::<NodeName>(&called, self.findings) else { break };
                 let site = Site { word, copy, name, index: host.containers.len(), bridges: &bridges };
                 let built = self.container(&site, container, host.next_container);
-                if self.findings.met() > met {
-                    self.places.mark_broken(self.index, Some(site.index));
-                }
                 host.containers.push(built);
                 host.next_container = host.next_container.saturating_add(1);
             }
@@ -56,12 +52,17 @@ impl Builder<'_> {
 
     fn container(&mut self, site: &Site<'_>, raw: &RawContainer, number: u16) -> Container {
         self.put(Some(site.index), Item::Name, site.word);
+        let met = self.findings.met();
         let mut nics: Vec<Nic> = Vec::new();
         let mut subnets = Vec::new();
         for (word, nic) in raw.nics.iter().flat_map(|nics| &nics.0) {
             let given = prefixes(nic.address.as_ref(), self.findings);
             nics.extend(self.container_nic(site, word, nic, &given, nics.len()));
             subnets.extend(given);
+        }
+        if self.findings.met() > met {
+            self.places.mark_broken(self.index, Some(site.index));
+            self.places.mark_broken(self.index, None);
         }
         let known: Vec<&str> = raw.nics.iter().flat_map(Named::names).collect();
         let gateways = self.gateways(Some(site.index), raw.gateway.as_ref());
@@ -106,10 +107,11 @@ impl Builder<'_> {
         let host = raw.host.as_ref().unwrap_or(&nothing);
         let name = self.end_name(site, host, index);
         let bridge = self.bridge_of(site, raw);
-        let given = prefixes(host.address.as_ref(), self.findings);
+        let mut given = prefixes(host.address.as_ref(), self.findings);
         if let (Some(bridge), Some(first)) = (&raw.bridge, given.first()) {
             let port = name.as_ref().map_or_else(String::new, ToString::to_string);
             self.findings.add(&first.at, Problem::AddressOnPort { port, bridge: bridge.value.clone() });
+            given.clear();
         }
         let addresses = self.stepped(site, &given, |address| Item::EndAddress(index, address));
         let mac = self.only_mac(site, host.mac.as_ref(), Item::EndMac(index));

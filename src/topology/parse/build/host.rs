@@ -25,15 +25,19 @@ pub(super) struct Builder<'a> {
 impl Builder<'_> {
     /// The host, unless its name is none.
     pub(super) fn build(mut self, word: &At<String>, raw: &RawHost, number: u16) -> Option<Host> {
-        let met = self.findings.met();
         let name: NodeName = name(word, self.findings)?;
         self.put(None, Item::Name, word);
+        let met = self.findings.met();
+        let (nics, bridges) = (self.nics(word, raw), self.bridges(word, raw));
+        if self.findings.met() > met {
+            self.places.mark_broken(self.index, None);
+        }
         let mut host = Host {
             name,
             number,
             forwarding: raw.forwarding.unwrap_or(false),
-            nics: self.nics(word, raw),
-            bridges: self.bridges(word, raw),
+            nics,
+            bridges,
             gateways: self.gateways(None, raw.gateway.as_ref()),
             routes: Vec::new(),
             containers: Vec::new(),
@@ -41,9 +45,6 @@ impl Builder<'_> {
         };
         self.containers(&mut host, raw);
         host.routes = self.routes(None, raw.routes.as_ref(), &interfaces(&host, raw));
-        if self.findings.met() > met {
-            self.places.mark_broken(self.index, None);
-        }
         Some(host)
     }
 
@@ -95,7 +96,7 @@ impl Builder<'_> {
 
     fn network(&mut self, nic: &At<String>, raw: &RawHostNic) -> Option<NodeName> {
         let Some(word) = &raw.network else {
-            self.findings.add(&nic.at, Problem::Missing("network"));
+            raw.missing("network", &nic.at, self.findings);
             return None;
         };
         if self.networks.contains(&word.value.as_str()) {
@@ -162,8 +163,11 @@ impl Builder<'_> {
         let mut routes = Vec::new();
         for route in raw.map_or(&[][..], |routes| &routes.0) {
             if let Some(built) = self.route(route, known) {
-                let at = route.value.to.as_ref().map_or(&route.at, |to| &to.at);
-                self.places.put(place(self.index, container, Item::Route(routes.len())), at);
+                let raw = &route.value;
+                let to = raw.to.as_ref().map_or(&route.at, |to| &to.at);
+                let hop = raw.via.as_ref().or(raw.dev.as_ref()).map_or(to, |hop| &hop.at);
+                self.places.put(place(self.index, container, Item::Route(routes.len())), to);
+                self.places.put(place(self.index, container, Item::Hop(routes.len())), hop);
                 routes.push(built);
             }
         }
@@ -175,13 +179,14 @@ impl Builder<'_> {
         let to = if let Some(word) = &raw.to {
             destination(word, self.findings)
         } else {
-            self.findings.add(&route.at, Problem::Missing("to"));
+            raw.missing("to", &route.at, self.findings);
             None
         };
         let hop = match (&raw.via, &raw.dev, raw.blackhole.unwrap_or(false)) {
             (Some(via), None, false) => router(via, self.findings).map(Hop::Via),
             (None, Some(dev), false) => self.device(dev, known).map(Hop::Dev),
             (None, None, true) => Some(Hop::Blackhole),
+            _ if raw.spoiled => None,
             _ => {
                 let at = raw.to.as_ref().map_or(&route.at, |to| &to.at);
                 self.findings.add(at, Problem::OneHop);
