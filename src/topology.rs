@@ -7,10 +7,12 @@ pub mod mac;
 mod near;
 mod parse;
 mod place;
+mod schema;
 mod types;
 mod validate;
 
 pub(crate) use near::nearest;
 pub use parse::{parse, read};
+pub use schema::schema;
 pub use types::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology};
 pub use validate::problems;

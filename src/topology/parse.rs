@@ -27,6 +27,11 @@ pub fn parse(file: &str, text: &str) -> Result<Topology> {
     understand(text).map_err(|findings| Error::Topology { file: file.to_owned(), text: text.to_owned(), findings })
 }
 
+/// The JSON schema of what may be written.
+pub(super) fn schema() -> schemars::Schema {
+    schemars::schema_for!(RawFile)
+}
+
 fn understand(text: &str) -> std::result::Result<Topology, Vec<Finding>> {
     let mut findings = Findings::default();
     let raw = Tree::read(text, &mut findings).and_then(|tree| RawFile::decode(&tree, &mut findings));

@@ -164,10 +164,10 @@ pub(super) fn unknown_key(key: &At<String>, known: &[&str], findings: &mut Findi
 
 /// A mapping with fixed keys: the struct, its schema and its reader from one list of fields.
 macro_rules! record {
-    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $name:ident($title:tt) { $($(#[$about:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Default, schemars::JsonSchema)]
-        #[schemars(deny_unknown_fields)]
+        #[schemars(rename = $title, deny_unknown_fields)]
         pub(super) struct $name {
             $($(#[$about])* pub(super) $field: Option<$type>,)*
             /// A value could not be read, so that what is absent may only be unread.
@@ -199,7 +199,10 @@ macro_rules! record {
             ) -> Option<Self> {
                 let mut record = Self::default();
                 for (key, value) in $crate::topology::parse::decode::entries(tree, findings)? {
+                    let empty = matches!(value.kind, $crate::topology::parse::tree::Kind::Null);
                     match key.value.as_str() {
+                        // A key with nothing after it says nothing.
+                        key if empty && Self::KEYS.contains(&key) => {}
                         $(stringify!($field) => {
                             record.$field = $crate::topology::parse::decode::Decode::decode(value, findings);
                             record.spoiled |= record.$field.is_none();

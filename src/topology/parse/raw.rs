@@ -5,21 +5,23 @@ use crate::topology::Promiscuous;
 
 record! {
     /// A lab: hosts with containers, and the networks between the hosts.
-    RawFile {
+    RawFile("File") {
         /// The name of the lab, unless `--name` says otherwise.
+        #[schemars(required)]
         name: At<String>,
         /// One line on what the lab teaches.
         summary: At<String>,
         /// The L2 segments between hosts, by name.
         networks: Named<RawNetwork>,
         /// The machines, by name.
+        #[schemars(required)]
         hosts: Named<RawHost>,
     }
 }
 
 record! {
     /// An L2 segment between hosts: a wire with two ends, a switch with more or fewer.
-    RawNetwork {
+    RawNetwork("Network") {
         /// A switch even where a wire would do.
         switch: bool,
         /// `deny` delivers unicast only to the NICs' own MAC addresses, as `VirtualBox` does by default.
@@ -32,7 +34,7 @@ record! {
 
 record! {
     /// A machine with its own network cards, bridges and containers.
-    RawHost {
+    RawHost("Host") {
         /// Forwards packets, IPv4 and IPv6.
         forwarding: bool,
         /// Its network cards, by interface name.
@@ -50,8 +52,9 @@ record! {
 
 record! {
     /// A network card of a host.
-    RawHostNic {
+    RawHostNic("HostNic") {
         /// The network that it is plugged into.
+        #[schemars(required)]
         network: At<String>,
         /// Its address with the prefix length, or a list of them.
         address: OneOrMany,
@@ -67,7 +70,7 @@ record! {
 
 record! {
     /// A bridge of a host.
-    RawBridge {
+    RawBridge("Bridge") {
         /// The host's NICs that are its ports; containers name their bridge themselves.
         ports: OneOrMany,
         /// The host's own address on the bridge, or a list of them.
@@ -86,7 +89,7 @@ record! {
 
 record! {
     /// A container of a host.
-    RawContainer {
+    RawContainer("Container") {
         /// Makes this many: `count: 3` on `c` makes c1, c2, c3. Addresses step by one, in a /30 or /31 by the subnet.
         #[schemars(range(min = 1, max = 4096))]
         count: At<i64>,
@@ -103,7 +106,7 @@ record! {
 
 record! {
     /// A network card of a container: one end of a veth pair whose other end is in the host.
-    RawContainerNic {
+    RawContainerNic("ContainerNic") {
         /// The host's bridge that the other end is a port of.
         bridge: At<String>,
         /// The other end.
@@ -122,7 +125,7 @@ record! {
 
 record! {
     /// The host's end of a container's NIC.
-    RawHostEnd {
+    RawHostEnd("HostEnd") {
         /// Its interface name; `veth-CONTAINER` unless given.
         name: At<String>,
         /// Its address with the prefix length, or a list of them; not on a bridge's port.
@@ -134,8 +137,9 @@ record! {
 
 record! {
     /// A route: exactly one of `via`, `dev` and `blackhole`.
-    RawRoute {
+    RawRoute("Route") {
         /// The destination, as 10.0.0.0/8.
+        #[schemars(required)]
         to: At<String>,
         /// The router's address.
         via: At<String>,
