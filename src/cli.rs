@@ -66,6 +66,7 @@ commands! {
     Ps(ps),
     Show(show),
     Plan(plan),
+    Validate(validate),
     Doctor(doctor),
     Completions(completions),
     Man(man),
@@ -98,7 +99,7 @@ fn run(err: Style) -> u8 {
     };
     let format = if cli.format == Shape::Json { Format::Json } else { Format::Text };
     let mut terminal = Terminal { style: err, quiet: cli.quiet, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: typed(), failure: None };
+    let mut context = Context { front: &mut terminal, typed: typed(), lang: err.lang, failure: None };
     let result = match cli.command {
         Some(command) => command.run(&mut context),
         None => commands::home::Home.run(&mut context),

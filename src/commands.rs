@@ -15,6 +15,7 @@ pub mod show;
 pub mod status;
 pub mod topology;
 pub mod up;
+pub mod validate;
 
 mod complete;
 mod inside;
@@ -23,6 +24,7 @@ mod source;
 mod target;
 
 use crate::lab::Step;
+use crate::render::lang::Lang;
 use crate::report::notice::{Notice, Question};
 
 /// Whoever started the command: the terminal of `cli`.
@@ -43,6 +45,8 @@ pub struct Context<'a> {
     pub front: &'a mut dyn Front,
     /// The command line as it was typed.
     pub typed: String,
+    /// The language of what programs read beside the data.
+    pub lang: Lang,
     /// The exit code for nslab's own failures, where the command's codes mean something else.
     pub failure: Option<u8>,
 }

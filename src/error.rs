@@ -198,6 +198,8 @@ pub enum Left {
 pub enum Usage {
     /// A question must be answered but nobody is there to ask: the flag that answers it.
     NeedsAnswer(&'static str),
+    /// `--name` is the name of one of the lab's hosts.
+    LabNamedLikeHost(String),
     /// No lab is up.
     NothingUp,
     /// The lab is not up.

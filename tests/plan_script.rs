@@ -1,5 +1,7 @@
 //! The script that `nslab plan` prints, typed into a shell, makes exactly the lab that `nslab up` makes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod support;
 
 use std::fs;

@@ -3,12 +3,12 @@
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, source, target};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lab::{self, resolve};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
 use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host};
-use crate::topology::{Topology, catalog};
+use crate::topology::catalog;
 
 /// Print the commands that make a lab by hand: a script, grouped by host
 #[derive(Debug, clap::Args)]
@@ -35,9 +35,16 @@ impl Plan {
 
     fn whole(&self, context: &Context) -> Result<Report> {
         let topology = match &self.topology {
-            Some(word) if source::is_file(word) || catalog::find(word).is_some() => source::topology(word)?,
-            Some(word) if !is_up(word) => return Err(source::built_in(word).err().unwrap_or_else(target::none_up)),
-            word => described(word.as_deref(), context)?,
+            Some(word) if source::is_file(word) => source::topology(word)?,
+            Some(word) => match source::described(word) {
+                Some(topology) => topology,
+                None if catalog::find(word).is_none() && is_up(word) => return Err(rights::refusal(context)),
+                None => source::topology(word)?,
+            },
+            None => {
+                let entry = target::lab(None)?.ok_or_else(target::none_up)?;
+                source::described(&entry.lab).ok_or_else(|| rights::refusal(context))?
+            }
         };
         let lab = topology.name.to_string();
         let steps = by_host(&diff(&State::new(), &compile(&topology)), &lab);
@@ -56,14 +63,4 @@ impl Plan {
 
 fn is_up(word: &str) -> bool {
     lab::names().iter().any(|entry| entry.lab == word)
-}
-
-/// The topology of a lab that is up, from its journal.
-fn described(word: Option<&str>, context: &Context) -> Result<Topology> {
-    let entry = target::lab(word)?.ok_or_else(target::none_up)?;
-    rights::need(context)?;
-    let name = resolve::lab_name(&entry.lab)?;
-    let mut topology = lab::load(&name)?.topology;
-    topology.name = name;
-    Ok::<_, Error>(topology)
 }

@@ -20,9 +20,13 @@ pub(super) fn lacking() -> Option<&'static str> {
 /// # Errors
 /// `NotRoot` for a user, `Machine` for a root without capabilities.
 pub(super) fn need(context: &Context) -> Result<()> {
+    if lacking().is_none() { Ok(()) } else { Err(refusal(context)) }
+}
+
+/// Why the caller may not do it, and what would work.
+pub(super) fn refusal(context: &Context) -> Error {
     match lacking() {
-        None => Ok(()),
-        Some(name) if nix::unistd::geteuid().is_root() => Err(Error::Machine(Limit::Capability(name))),
-        Some(_) => Err(Error::NotRoot { command: context.typed.clone() }),
+        Some(name) if nix::unistd::geteuid().is_root() => Error::Machine(Limit::Capability(name)),
+        _ => Error::NotRoot { command: context.typed.clone() },
     }
 }

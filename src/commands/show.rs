@@ -3,18 +3,18 @@
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, target};
-use crate::error::Result;
+use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::lab::{self, resolve};
 use crate::name::LabName;
 use crate::plan::NodeId;
 use crate::report::Report;
-use crate::report::node::Kind;
+use crate::report::node::{Kind, Node};
 
 /// Show what is in a node: interfaces, addresses, routes, forwarding tables, neighbours
 #[derive(Debug, clap::Args)]
 pub struct Show {
-    /// The node: [LAB/][HOST/]NODE
+    /// The node, [LAB/][HOST/]NODE, or one of its interfaces, NODE.INTERFACE
     #[arg(add = ArgValueCompleter::new(complete::nodes))]
     node: String,
 }
@@ -26,7 +26,8 @@ impl Show {
     /// When there is no such node or its namespace is gone.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         rights::need(context)?;
-        let target = target::node(&self.node, context)?;
+        let (word, interface) = resolve::parts(&self.node);
+        let target = target::node(word, context)?;
         let labs = lab::names();
         let entry = resolve::find(target.lab.as_str(), &labs)?;
         let pins: Vec<Pin> = resolve::nodes(entry).iter().map(|node| pin(&target.lab, node)).collect();
@@ -34,8 +35,25 @@ impl Show {
         node.lab = target.lab.to_string();
         node.node = target.node.to_string();
         node.kind = kind(&target.node);
-        Ok(Report::Node(node))
+        match interface {
+            None => Ok(Report::Node(node)),
+            Some(interface) => only(interface, node).map(Report::Node),
+        }
     }
+}
+
+/// What of a node is about one interface.
+fn only(interface: &str, mut node: Node) -> Result<Node> {
+    if !node.links.iter().any(|link| link.name == interface) {
+        let names = node.links.into_iter().map(|link| link.name).collect();
+        let candidates = resolve::near(interface, names);
+        return Err(Error::Unknown { what: Thing::Interface, word: interface.to_owned(), candidates });
+    }
+    node.links.retain(|link| link.name == interface);
+    node.routes.retain(|route| route.dev.as_deref() == Some(interface));
+    node.fdb.retain(|entry| entry.port == interface || entry.bridge == interface);
+    node.neighbours.retain(|neighbour| neighbour.dev == interface);
+    Ok(node)
 }
 
 fn pin(lab: &LabName, node: &NodeId) -> Pin {

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::{Context, rights};
 use crate::error::{Error, Result, Thing};
-use crate::lab::resolve;
+use crate::lab::{self, resolve};
+use crate::report::notice::Notice;
 use crate::topology::{self, Topology, catalog};
 
 /// Whether a word means a file: it has a `/` or ends in `.yaml` or `.yml`.
@@ -15,6 +17,26 @@ pub(super) fn is_file(word: &str) -> bool {
 /// The topology of a file or of the catalogue.
 pub(super) fn topology(word: &str) -> Result<Topology> {
     if is_file(word) { topology::read(Path::new(word)) } else { built_in(word) }
+}
+
+/// The topology of a lab that is up, as its journal has it; none when no such lab is, or the caller may not read that.
+pub(super) fn described(word: &str) -> Option<Topology> {
+    let up = lab::names().iter().any(|entry| entry.lab == word);
+    if !up || rights::lacking().is_some() {
+        return None;
+    }
+    // With a damaged journal `up` and `down` go on without it.
+    lab::load(&word.parse().ok()?).ok().map(|journal| journal.topology)
+}
+
+/// The topology that `up` is to make: a lab that is up stays what it is, even where a built-in one has its name.
+pub(super) fn wanted(word: &str, context: &mut Context) -> Result<Topology> {
+    let described = if is_file(word) { None } else { described(word) };
+    let Some(described) = described else { return topology(word) };
+    if catalog::find(word).is_some() && built_in(word)? != described {
+        context.front.notice(&Notice::OwnDescription { lab: word.to_owned() });
+    }
+    Ok(described)
 }
 
 /// The topology of the catalogue.

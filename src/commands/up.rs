@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, source};
-use crate::error::Result;
+use crate::error::{Error, Result, Usage};
 use crate::lab::{self, resolve};
 use crate::report::lab::{Outcome, Ping};
 use crate::report::plan::{self, Purpose};
@@ -36,9 +36,12 @@ impl Up {
     /// When the file is wrong, the machine cannot, or an operation fails; what was done is undone.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         rights::need(context)?;
-        let mut topology = source::topology(&self.topology)?;
+        let mut topology = source::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
             topology.name = resolve::lab_name(name)?;
+            if topology.host(name).is_some() {
+                return Err(Error::Usage(Usage::LabNamedLikeHost(name.clone())));
+            }
         }
         if self.dry_run { preview(&topology) } else { up(&topology, context) }
     }

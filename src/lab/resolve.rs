@@ -47,6 +47,11 @@ pub fn short(node: &NodeId, entry: &Entry) -> String {
     if alone { node.name().to_string() } else { word(node) }
 }
 
+/// `NODE.INTERFACE` in its two parts; names of nodes have no dot.
+pub fn parts(typed: &str) -> (&str, Option<&str>) {
+    typed.split_once('.').map_or((typed, None), |(node, interface)| (node, Some(interface)))
+}
+
 /// The node that `typed` names. `wish` is the lab of `NSLAB_LAB`.
 ///
 /// # Errors

@@ -10,6 +10,11 @@ pub enum Notice {
         /// How to name the thing without doubt.
         exact: String,
     },
+    /// A lab that is up bears the name of a built-in topology and is made from another description.
+    OwnDescription {
+        /// The lab.
+        lab: String,
+    },
 }
 
 /// A question to answer with yes or no.

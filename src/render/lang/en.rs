@@ -46,6 +46,9 @@ impl Tongue for English {
 
     fn notice(&self, notice: &Notice) -> String {
         match notice {
+            Notice::OwnDescription { lab } => format!(
+                "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first."
+            ),
             Notice::Assumed { lab, exact } => format!(
                 "several labs are up; taking {lab}. Name it exactly with {exact}, or choose the lab with NSLAB_LAB={lab}."
             ),

@@ -5,6 +5,9 @@ use crate::render::Style;
 use crate::render::lang::{Message, Word};
 use crate::report::doctor::{Doctor, Feature, Limit};
 
+/// More containers than anybody wants; a limit that allows them is none.
+const PLENTY: u64 = 1_000_000;
+
 pub(super) fn doctor(doctor: &Doctor, style: Style) -> String {
     let tongue = style.lang.tongue();
     let mut text = format!("Linux {}, {}\n\n", crate::render::escape::escape(&doctor.kernel), tongue.rights(doctor.rights));
@@ -39,8 +42,8 @@ fn limits(limits: &[Limit], style: Style) -> Table {
             Some(u64::MAX) => tongue.word(Word::Unlimited).to_owned(),
             Some(value) => value.to_string(),
         };
-        let allows = limit.containers.map(|number| tongue.allows(number)).unwrap_or_default();
-        table.row([tongue.limit(limit.name), &value, &allows]);
+        let allows = limit.containers.filter(|&number| number < PLENTY).map(|number| tongue.allows(number));
+        table.row([tongue.limit(limit.name), &value, &allows.unwrap_or_default()]);
     }
     table
 }

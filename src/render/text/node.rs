@@ -129,7 +129,7 @@ pub(super) fn processes(processes: &Processes, style: Style) -> String {
         Table::new(style, &[Word::Lab, Word::Node, Word::Pid, Word::Inside, Word::User, Word::Command]).right(&[2, 3]);
     for process in &processes.processes {
         let (pid, inside) = (process.pid.to_string(), process.inside.to_string());
-        table.row([process.lab.as_str(), &process.node, &pid, &inside, &process.user, &process.command]);
+        table.row([process.lab.as_str(), &process.node.replacen('.', "/", 1), &pid, &inside, &process.user, &process.command]);
     }
     table.print(0)
 }

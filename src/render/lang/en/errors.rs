@@ -234,6 +234,9 @@ fn wrong_use(usage: &Usage) -> Message {
         Usage::NeedsAnswer(flag) => {
             say("a question must be answered, but there is no terminal to ask on").hint(format!("add {flag} if you mean it"))
         }
+        Usage::LabNamedLikeHost(name) => say(format!("{} is the name of a host of this lab", quoted(name)))
+            .why("A lab and its hosts have different names, so that every word means one thing.")
+            .hint("choose another --name"),
         Usage::NothingUp => say("no lab is up").hint("sudo nslab up bridged"),
         Usage::NotUp(lab) => say(format!("the lab {} is not up", quoted(lab))).hint("nslab list shows what is up"),
         Usage::OtherTopology(lab, topology) => say(format!("a lab {} is up, made from {}", quoted(lab), escape(topology)))

@@ -124,5 +124,5 @@ pub(super) fn node(node: &Node) -> String {
         (Some(false), Some(false)) => "; it does not forward packets",
         _ => "",
     };
-    format!("{} is {kind} of {}{forwards}.", node.node, node.lab)
+    format!("{} is {kind} of {}{forwards}.", node.node.replacen('.', "/", 1), node.lab)
 }

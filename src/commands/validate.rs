@@ -1,0 +1,66 @@
+//! `nslab validate`
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueHint;
+
+use super::Context;
+use crate::error::{Error, Result};
+use crate::render::lang::Lang;
+use crate::report::Report;
+use crate::report::topology::{File, Finding, Validation};
+use crate::topology::read;
+
+/// Check topology files without touching anything
+///
+/// Ends with 2 when a file is wrong; every mistake is told at once.
+#[derive(Debug, clap::Args)]
+pub struct Validate {
+    /// The files
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    files: Vec<PathBuf>,
+}
+
+impl Validate {
+    /// Reads each file as `up` would.
+    ///
+    /// # Errors
+    /// None; what is wrong with a file is part of the report.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        let files = self.files.iter().map(|file| check(file, context.lang)).collect();
+        Ok(Report::Validation(Validation { files }))
+    }
+}
+
+fn check(path: &Path, lang: Lang) -> File {
+    let file = path.display().to_string();
+    match read(path) {
+        Ok(topology) => File {
+            file,
+            valid: true,
+            hosts: topology.hosts.len(),
+            containers: topology.containers(),
+            findings: Vec::new(),
+            error: None,
+        },
+        Err(error) => File { file, valid: false, hosts: 0, containers: 0, findings: said(&error, lang), error: Some(error) },
+    }
+}
+
+/// What is wrong, for programs: the same words with their places.
+fn said(error: &Error, lang: Lang) -> Vec<Finding> {
+    let tongue = lang.tongue();
+    let Error::Topology { text, findings, .. } = error else {
+        return vec![Finding { line: 0, column: 0, message: tongue.error(error).what }];
+    };
+    let place = |at: usize| {
+        let before = text.get(..at).unwrap_or(text);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    };
+    let said = findings.iter().map(|finding| {
+        let (line, column) = if finding.at == (0..0) { (0, 0) } else { place(finding.at.start) };
+        Finding { line, column, message: tongue.problem(&finding.problem) }
+    });
+    said.collect()
+}
