@@ -68,6 +68,7 @@ commands! {
     Plan(plan),
     Validate(validate),
     Doctor(doctor),
+    Schema(schema),
     Completions(completions),
     Man(man),
 }

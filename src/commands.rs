@@ -10,6 +10,7 @@ pub mod man;
 pub mod plan;
 pub mod ps;
 pub mod reset;
+pub mod schema;
 pub mod shell;
 pub mod show;
 pub mod status;
