@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::scan::{self, Process, Spaces};
-use super::{Paths, Tried, error};
+use super::{Paths, Tried, error, record};
 use crate::error::Result;
 use crate::kernel::sys::process;
 
@@ -15,6 +15,7 @@ const KILLED: Duration = Duration::from_secs(2);
 
 /// A process to end, by a handle that never names another one.
 struct Target {
+    pid: i32,
     handle: OwnedFd,
     is_init: bool,
     told: Option<Process>,
@@ -60,8 +61,13 @@ impl Ending {
         }
         let (mut ended, mut left) = (Vec::new(), Vec::new());
         for (_, target) in self.targets {
-            let list = if alive(&target) { &mut left } else { &mut ended };
-            list.extend(target.told.filter(|_| !target.is_init || alive_handle(&target.handle)));
+            let list = match (alive(&target), target.is_init) {
+                (true, _) => &mut left,
+                (false, false) => &mut ended,
+                // Nobody started it.
+                (false, true) => continue,
+            };
+            list.extend(target.told);
         }
         Ok((ended, left))
     }
@@ -75,10 +81,10 @@ impl Ending {
             }
             let Ok(handle) = process::handle(seen.pid) else { continue };
             // The number may have been given to a stranger since.
-            if self.spaces.node(&self.proc, seen.pid) != Some(seen.node.as_str()) || !alive_handle(&handle) {
+            if self.spaces.node(&self.proc, seen.pid) != Some(seen.node.as_str()) || process::wait_end(&handle, 0) {
                 continue;
             }
-            let target = Target { handle, is_init: seen.is_init, told: scan::describe(&seen) };
+            let target = Target { pid: seen.pid, handle, is_init: seen.is_init, told: scan::describe(&seen) };
             self.targets.insert(seen.pid, target);
             new += 1;
         }
@@ -97,7 +103,7 @@ impl Ending {
         let began = Instant::now();
         self.targets.values().all(|target| {
             let rest = limit.saturating_sub(began.elapsed());
-            process::wait_end(&target.handle, i32::try_from(rest.as_millis()).unwrap_or(i32::MAX))
+            record::wait_gone(target.pid, &target.handle, rest)
         })
     }
 
@@ -128,10 +134,7 @@ impl Ending {
     }
 }
 
+/// It has neither ended nor let go of its namespaces.
 fn alive(target: &Target) -> bool {
-    alive_handle(&target.handle)
-}
-
-fn alive_handle(handle: &OwnedFd) -> bool {
-    !process::wait_end(handle, 0)
+    !process::wait_end(&target.handle, 0) && record::holds(target.pid)
 }

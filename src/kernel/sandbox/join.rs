@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -25,8 +26,8 @@ use crate::kernel::sys::process::{self, Change};
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// How often a sandbox that ends at this very moment is made again.
 const TRIES: usize = 5;
-/// How long an init may take to be gone, in milliseconds.
-const ENDING: i32 = 2000;
+/// How long an init may take to be gone.
+const ENDING: Duration = Duration::from_secs(2);
 /// Directories of the system, with everything in them: as the working directory they are seen, but not written to.
 const SYSTEM: [&str; 14] = [
     "/bin",
@@ -89,8 +90,8 @@ fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<Owne
     match record::living(&files.record) {
         Recorded::Living(_, handle) => return Ok(handle),
         // Its layer is free when it is gone.
-        Recorded::Ending(handle) => {
-            process::wait_end(&handle, ENDING);
+        Recorded::Ending(identity, handle) => {
+            record::wait_gone(identity.pid, &handle, ENDING);
         }
         Recorded::Nothing => {}
     }

@@ -115,12 +115,33 @@ pub(super) fn note_end(mut record: &File) {
     let _ = record.write_all(b" ending");
 }
 
+/// Whether a process still holds its namespaces. An init without any may linger for a parent outside its sandbox that
+/// is stopped and so does not reap.
+pub(super) fn holds(pid: i32) -> bool {
+    std::fs::metadata(format!("/proc/{pid}/ns/net")).is_ok()
+}
+
+/// Waits until a process has ended or let go of its namespaces, at most so long.
+pub(super) fn wait_gone(pid: i32, handle: &OwnedFd, limit: Duration) -> bool {
+    let began = Instant::now();
+    loop {
+        let rest = limit.saturating_sub(began.elapsed());
+        let slice = rest.min(Duration::from_millis(5));
+        if process::wait_end(handle, i32::try_from(slice.as_millis()).unwrap_or_default()) || !holds(pid) {
+            return true;
+        }
+        if rest.is_zero() {
+            return false;
+        }
+    }
+}
+
 /// What a record says of its sandbox.
 pub(super) enum Recorded {
     /// Its init lives.
     Living(Identity, OwnedFd),
     /// Its init will be gone in a moment.
-    Ending(OwnedFd),
+    Ending(Identity, OwnedFd),
     /// There is none.
     Nothing,
 }
@@ -137,10 +158,10 @@ fn read(record: &Path) -> Option<Recorded> {
     let (pid, start, space) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let identity = Identity { pid, start, space };
     let handle = process::handle(pid).ok()?;
-    if Identity::of(pid, own_space()) != Some(identity) {
+    if Identity::of(pid, own_space()) != Some(identity) || !holds(pid) {
         return None;
     }
-    Some(if words.next().is_some() { Recorded::Ending(handle) } else { Recorded::Living(identity, handle) })
+    Some(if words.next().is_some() { Recorded::Ending(identity, handle) } else { Recorded::Living(identity, handle) })
 }
 
 /// The inits of every sandbox of a lab.

@@ -117,7 +117,8 @@ fn pieces(layer: &Layer, root: &Path) -> Tried<()> {
             attach(&read_only(&from)?, &to)?;
         } else if meta.is_dir() {
             directory(&to, meta.mode() & 0o7777)?;
-            if !OWN.iter().any(|own| from == Path::new(own)) {
+            // What its user may not look into, the home of root among it, is an empty directory of the node's own.
+            if !OWN.iter().any(|own| from == Path::new(own)) && fs::read_dir(&from).is_ok() {
                 piece(&from, &layer.join("pieces").join(name), meta.mode(), &to)?;
             }
         }
