@@ -35,6 +35,7 @@ impl Up {
     /// # Errors
     /// When the file is wrong, the machine cannot, or an operation fails; what was done is undone.
     pub fn run(self, context: &mut Context) -> Result<Report> {
+        crate::kernel::sys::note_signals();
         rights::need(context)?;
         let mut topology = source::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {

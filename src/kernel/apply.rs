@@ -170,6 +170,7 @@ impl<'a> Run<'a> {
                 | Op::Set(Key::Sysctl(_, setting), Value::Number(value)) => self.write(&node, *setting, *value)?,
                 _ if self.births.is_fused(place) => {}
                 _ => {
+                    self.settings_again(place, &node, op)?;
                     if let Some((payload, flags)) = requests::request(op, self.space(&node)?) {
                         let refusals = self.space_mut(&node)?.socket.push(payload, flags, place);
                         self.check(&node, refusals)?;
@@ -179,6 +180,16 @@ impl<'a> Run<'a> {
             tell(op);
         }
         self.flush(current.as_ref())
+    }
+
+    /// A kill may fall between the birth of a container's link and its settings; none falls between these and the link's going up.
+    fn settings_again(&mut self, place: usize, node: &NodeId, op: &Op) -> Result<()> {
+        let Op::Add(Key::Up(port), _) = op else { return Ok(()) };
+        let index = self.space(node)?.index(&port.dev);
+        if index > 1 && matches!(node, NodeId::Container(..)) {
+            self.push(node, Some(verbs::set_settings(index)), place)?;
+        }
+        Ok(())
     }
 
     fn make_link(&mut self, place: usize, node: &NodeId, port: &Port, link: &Link) -> Result<()> {

@@ -59,6 +59,7 @@ mod injected {
             ("signal", "INT") => Fault::Signal(Signal::SIGINT),
             ("signal", "TERM") => Fault::Signal(Signal::SIGTERM),
             ("signal", "HUP") => Fault::Signal(Signal::SIGHUP),
+            ("signal", "STOP") => Fault::Signal(Signal::SIGSTOP),
             _ => return None,
         };
         Some((fault, at.parse().ok()?))

@@ -62,7 +62,21 @@ impl Pins {
         let bind = |errno| (told("mount --bind", &pin), errno);
         fault::point().map_err(bind)?;
         mount(Some(OWN), &pin, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(bind)?;
-        let link = self.link(node);
+        self.list(node)
+    }
+
+    /// Whether there is anything at the node's entry in `/run/netns`.
+    pub fn is_listed(&self, node: &NodeId) -> bool {
+        std::fs::symlink_metadata(self.link(node)).is_ok()
+    }
+
+    /// Enters the node into `/run/netns`.
+    ///
+    /// # Errors
+    /// The step that failed and its error number.
+    pub fn list(&self, node: &NodeId) -> std::result::Result<(), (String, Errno)> {
+        let (pin, link) = (self.pin(node), self.link(node));
+        let told = |what: &str, path: &Path| format!("{what} {}", path.display());
         fault::point().map_err(|errno| (told("ln -s", &link), errno))?;
         match std::os::unix::fs::symlink(&pin, &link) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
@@ -124,7 +138,7 @@ impl Space {
         Ok(Self { file, socket, indices, next: std::sync::Arc::new(AtomicU32::new(2)), fresh })
     }
 
-    /// Makes a namespace, moves the calling thread into it, pins it and writes its settings.
+    /// Makes a namespace, moves the calling thread into it, writes its settings and pins it.
     ///
     /// The thread must end soon after: there is no way back that cannot fail.
     pub fn make(pins: &Pins, node: &NodeId, settings: &[(Sysctl, u32)], host: bool) -> Result<Self> {
@@ -132,7 +146,6 @@ impl Space {
         unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "unshare(CLONE_NEWNET)", errno))?;
         let file = File::open(OWN)
             .map_err(|e| error(node, &format!("open {OWN}"), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
-        pins.keep(node).map_err(|(tried, errno)| error(node, &tried, errno))?;
         if host {
             // No link in a host or switch makes itself an address; containers get this by netlink, which costs less.
             write("net/ipv6/conf/default/addr_gen_mode", "1").or_else(absent).map_err(|(p, e)| error(node, &p, e))?;
@@ -140,7 +153,10 @@ impl Space {
         for (setting, value) in settings {
             write_setting(*setting, *value).map_err(|(tried, errno)| error(node, &tried, errno))?;
         }
-        Self::here(file, true).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))
+        let space = Self::here(file, true).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))?;
+        // Last, so that what is pinned has its settings: no later `up` would see that they are missing.
+        pins.keep(node).map_err(|(tried, errno)| error(node, &tried, errno))?;
+        Ok(space)
     }
 
     /// Opens the namespace behind a pin, with the indices of its links.

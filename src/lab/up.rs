@@ -10,7 +10,7 @@ use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::{Step, down, home, index, system};
 use crate::error::{Error, Result};
-use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, sys};
+use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::LabName;
 use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
 use crate::topology::Topology;
@@ -44,6 +44,8 @@ struct Prospect {
     before: Option<Journal>,
     topology: Topology,
     plan: Plan,
+    /// Nodes whose entry in `/run/netns` is gone.
+    unlisted: Vec<NodeId>,
 }
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
@@ -101,7 +103,15 @@ fn prospect(topology: &Topology) -> Result<Prospect> {
     clash(&seen, &owned, &wanted)?;
     let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
     let plan = diff(&from, &wanted);
-    Ok(Prospect { before, topology, plan })
+    let unlisted = unlisted(&home::pins(name), &from, &wanted);
+    Ok(Prospect { before, topology, plan, unlisted })
+}
+
+/// Nodes that are there and stay, but without their entry in `/run/netns`: a kill may fall between the two.
+fn unlisted(pins: &Pins, from: &State, wanted: &State) -> Vec<NodeId> {
+    let stays = from.keys().filter(|key| matches!(key, Key::Netns(_)) && wanted.contains_key(*key));
+    let nodes = stays.filter_map(|key| if let Ns::Node(node) = key.ns() { Some(node.clone()) } else { None });
+    nodes.filter(|node| !pins.is_listed(node)).collect()
 }
 
 /// The namespaces that a state speaks of.
@@ -154,7 +164,7 @@ impl Prospect {
             None => Outcome::Created,
             Some(before) if before.phase != Phase::Up => Outcome::Completed,
             Some(before) if before.topology != self.topology => Outcome::Changed,
-            Some(_) if self.plan.is_empty() => Outcome::Already,
+            Some(_) if self.plan.is_empty() && self.unlisted.is_empty() => Outcome::Already,
             Some(_) => Outcome::Repaired,
         }
     }
@@ -181,6 +191,10 @@ fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
     make_pins(name)?;
     if prospect.before.is_some() {
         down::end_nodes(name, &gone(&prospect.plan))?;
+    }
+    let pins = home::pins(name);
+    for node in &prospect.unlisted {
+        pins.list(node).map_err(|(tried, errno)| space::error(node, &tried, errno))?;
     }
     let (mut done, of) = (0, prospect.plan.len());
     let mut count = |_: &Op| {

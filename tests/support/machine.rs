@@ -126,6 +126,11 @@ fn processes() -> Vec<String> {
     lines
 }
 
+/// How many processes there are whose command line contains this, sandboxes included.
+pub fn running(words: &str) -> usize {
+    processes().iter().filter(|line| line.contains(words)).count()
+}
+
 /// Puts things of other people into the box whose names look like nslab's; take the picture afterwards.
 pub fn canaries() {
     sh("ip link add br0 type bridge forward_delay 0
@@ -141,7 +146,7 @@ pub fn canaries() {
         ip netns add nslab-bridged
         mkdir -p /run/nslab-other /run/lock
         echo mine > /run/nslab-other/lab.json
-        ln -s /nowhere /run/netns/routed.host-a");
+        ln -s /nowhere /run/netns/routed.host-z");
     // The state of carriers settles a moment later.
     assert!(wait_for(10, || sh("ip -o link show up").matches("state UP").count() >= 3), "{}", sh("ip link"));
     let (mut before, mut same) = (Machine::look(), 0);

@@ -9,7 +9,7 @@ mod run;
 mod wiring;
 
 pub use boxed::in_box;
-pub use machine::{Machine, canaries};
+pub use machine::{Machine, canaries, running};
 pub use run::{Ran, count_faults, fails, nslab, nslab_at, ok, run, sh, spawn, wait_for};
 pub use wiring::{Wiring, inside, nodes, pings};
 

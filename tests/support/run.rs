@@ -22,7 +22,9 @@ pub struct Ran {
 
 impl fmt::Display for Ran {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  exit code {}, {:?}\n--- stdout\n{}--- stderr\n{}", self.line, self.code, self.took, self.out, self.err)
+        let cut = |text: &str| text.chars().take(3000).collect::<String>();
+        let (out, err) = (cut(&self.out), cut(&self.err));
+        write!(f, "{}\n  exit code {}, {:?}\n--- stdout\n{out}--- stderr\n{err}", self.line, self.code, self.took)
     }
 }
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::run::{Ran, run};
 
-/// Numbers that the kernel gives or counts, different in two labs that are the same; queues, which carry the same frames;
-/// and `link`, an index of another namespace that `bridge` takes for one of this.
-const NOT_COMPARED: [&str; 14] = [
+/// Numbers that the kernel gives or counts, different in two labs that are the same: a bridge numbers its ports as they come;
+/// queues, which carry the same frames; and `link`, an index of another namespace that `bridge` takes for one of this.
+const NOT_COMPARED: [&str; 13] = [
     "num_tx_queues",
     "num_rx_queues",
     "no",
@@ -24,7 +24,6 @@ const NOT_COMPARED: [&str; 14] = [
     "preferred_life_time",
     "stats64",
     "expires",
-    "group_fwd_mask_str",
 ];
 
 /// Every namespace of a lab: links, addresses, routes, bridge ports and forwarding.
@@ -79,21 +78,26 @@ fn namespace(lab: &str, node: &str) -> Vec<String> {
     for json in ran.out.lines().filter(|line| !line.trim().is_empty()) {
         let value: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
         for item in value.as_array().unwrap() {
-            lines.push(compared(item.clone()).to_string());
+            let name = ["ifname", "dst"].iter().find_map(|key| item[key].as_str()).unwrap_or("forwarding");
+            flatten(&format!("{name} {}", item["table"].as_str().unwrap_or_default()), item, &mut lines);
         }
     }
+    let entry = fs::read_link(format!("/run/netns/{lab}.{node}"));
+    lines.push(format!("in /run/netns: {}", entry.is_ok_and(|target| target.ends_with(format!("netns/{node}")))));
     lines.sort();
     lines
 }
 
-fn compared(value: Value) -> Value {
+/// One line per value, so that a difference is short to read.
+fn flatten(path: &str, value: &Value, lines: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
-            let kept = map.into_iter().filter(|(key, _)| !NOT_COMPARED.contains(&key.as_str()) && !key.ends_with("_timer"));
-            Value::Object(kept.map(|(key, value)| (key, compared(value))).collect())
+            for (key, value) in map.iter().filter(|(key, _)| !NOT_COMPARED.contains(&key.as_str()) && !key.ends_with("_timer")) {
+                flatten(&format!("{path} {key}"), value, lines);
+            }
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(compared).collect()),
-        other => other,
+        Value::Array(items) => items.iter().for_each(|item| flatten(path, item, lines)),
+        other => lines.push(format!("{path} {other}")),
     }
 }
 
