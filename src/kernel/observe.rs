@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
@@ -319,6 +320,11 @@ fn join(mut seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
     for seen in seen.values_mut() {
         state.append(&mut seen.state);
     }
+    // The kernel gives an interface a link-local address by itself; one that was described counts.
+    state.retain(|key, _| match key {
+        Key::Addr(_, IpNet::V6(net)) => !net.addr().is_unicast_link_local() || expected.contains_key(key),
+        _ => true,
+    });
     state
 }
 

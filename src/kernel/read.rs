@@ -48,7 +48,7 @@ pub fn address(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfNa
     let address = pick(true).or_else(|| pick(false))?;
     let own = match address {
         IpAddr::V4(v4) => v4.is_loopback(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback(),
     };
     if own {
         return None;

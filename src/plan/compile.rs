@@ -164,7 +164,7 @@ impl Facts<'_> {
     fn end(&mut self, port: &Port, own: Mac, mtu: u32, addresses: &[IpNet], up: bool) {
         self.say(Key::Mac(port.clone()), Value::Mac(own));
         self.say(Key::Mtu(port.clone()), Value::Number(mtu));
-        for &address in addresses {
+        for address in addresses.iter().copied().chain(link_local(own, addresses)) {
             self.so(Key::Addr(port.clone(), address));
         }
         if up {
@@ -191,6 +191,19 @@ impl Facts<'_> {
             self.say(Key::Route(ns.clone(), MAIN_TABLE, route.to, 0), Value::Route(to));
         }
     }
+}
+
+/// An interface with an IPv6 address has a link-local one (RFC 4291 section 2.1), made of its MAC address (appendix A):
+/// without one a router sends no neighbour solicitation for what it forwards.
+fn link_local(own: Mac, addresses: &[IpNet]) -> Option<IpNet> {
+    let v6 = |net: &IpNet| matches!(net, IpNet::V6(_));
+    let given = |net: &IpNet| matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
+    if !addresses.iter().any(v6) || addresses.iter().any(given) {
+        return None;
+    }
+    let Mac([a, b, c, d, e, f]) = own;
+    let address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    IpNet::new(IpAddr::from(address), 64).ok()
 }
 
 fn host_port(host: &NodeName, dev: &IfName) -> Port {

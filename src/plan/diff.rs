@@ -15,6 +15,7 @@ pub fn diff(from: &State, to: &State) -> Plan {
             doomed.condemn(key, value);
         }
     }
+    doomed.cut_loose();
     let mut plan: Plan = doomed.roots.into_iter().map(|(key, value)| Op::Del(key, value)).collect();
     plan.sort_by(|a, b| order(b).cmp(&order(a)));
     let dead = doomed.dead;
@@ -154,6 +155,21 @@ impl<'a> Doomed<'a> {
         }
     }
 
+    /// A namespace ends when the kernel gets round to it; a pair with one end in one that stays is deleted at once, so that
+    /// its name there is free.
+    fn cut_loose(&mut self) {
+        let ends = |ns: &Ns| self.roots.contains_key(&Key::Netns(ns.clone()));
+        let loose = self.dead.iter().filter_map(|key| match (key, self.from.get(key)?) {
+            (Key::Link(port), value @ Value::Link(link)) => {
+                let peer = link.peer()?;
+                (ends(&port.ns) != ends(&peer.ns)).then(|| (key.clone(), value.clone()))
+            }
+            _ => None,
+        });
+        let loose: Vec<(Key, Value)> = loose.collect();
+        self.roots.extend(loose);
+    }
+
     /// This fact ends without a deletion of its own.
     fn fall(&mut self, key: &Key) {
         self.roots.remove(key);
@@ -213,11 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_takes_everything_in_it_and_the_pair_along() {
+    fn a_namespace_takes_everything_in_it_along_and_the_pair_is_cut_loose() {
         let from = two_hosts();
         let mut to = from.clone();
         to.retain(|key, _| *key.ns() == ns("b") && key.port().is_none());
-        assert_eq!(diff(&from, &to), vec![Op::Del(Key::Netns(ns("a")), Value::Present)]);
+        let pair = Op::Del(Key::Link(port("a", "eth0")), Value::Link(Link::Veth { peer: port("b", "eth0") }));
+        assert_eq!(diff(&from, &to), vec![pair, Op::Del(Key::Netns(ns("a")), Value::Present)]);
+        assert_eq!(diff(&from, &State::new()).len(), 2, "where both namespaces end, the pair needs no operation");
     }
 
     #[test]
