@@ -69,11 +69,7 @@ fn a_changed_file_applies_the_difference_and_pings_are_answered() {
             assert!(lost.is_empty(), "seed {seed}, changed:\n{lost}\n{}", lab.yaml);
             let status = ok("status random --format json").json();
             assert_eq!(status["labs"][0]["condition"], "up", "seed {seed}: {status}");
-            assert_eq!(
-                ok("up /run/random.yaml --dry-run --format json").json()["operations"],
-                serde_json::json!([]),
-                "seed {seed}"
-            );
+            assert_eq!(ok("up /run/random.yaml --dry-run --format json").json()["steps"], serde_json::json!([]), "seed {seed}");
             ok("down random");
         }
     });

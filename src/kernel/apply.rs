@@ -197,8 +197,11 @@ impl<'a> Run<'a> {
         let Some(peer) = elsewhere else {
             let births = std::mem::take(&mut self.births);
             let request = requests::birth(port, link, &births, self.space_mut(node)?, None);
+            let mtu = births.settings(port).mtu;
             self.births = births;
-            return self.push(node, request, place);
+            self.push(node, request, place)?;
+            let index = self.space(node)?.index(&port.dev);
+            return self.push(node, mtu.map(|mtu| verbs::set_mtu(index, mtu)), place);
         };
         let far = node_of(&peer.ns)?.clone();
         let mut far_space = self.spaces.remove(&far).ok_or_else(|| lost(&far))?;

@@ -13,6 +13,8 @@ pub struct Settings {
     pub birth: Birth,
     /// The bridge that it is a port of.
     pub master: Option<IfName>,
+    /// The MTU that a bridge is given in a second request, before it has a port.
+    pub mtu: Option<u32>,
     /// The operations that the request carries out as well, by their place in the plan.
     pub fused: Vec<usize>,
 }
@@ -46,12 +48,23 @@ impl Births {
         for (place, op) in plan.iter().enumerate() {
             let Some(port) = op.key().port().filter(|_| matches!(op, Op::Add(..))) else { continue };
             let (near, far) = (near.contains(port), far.contains(port));
-            // A bridge keeps an MTU only when it is set by itself: until then it follows its ports.
-            if (near || far) && !(bridges.contains(port) && matches!(op.key(), Key::Mtu(_))) {
+            if near && bridges.contains(port) && matches!(op.key(), Key::Mtu(_)) {
+                births.unsettle(place, op, port);
+            } else if near || far {
                 births.fuse(place, op, port, near);
             }
         }
         births
+    }
+
+    /// A bridge follows the MTU of its ports until its own is changed: so it is born with another one.
+    fn unsettle(&mut self, place: usize, op: &Op, port: &Port) {
+        let Value::Number(mtu) = op.value() else { return };
+        let settings = self.by_port.entry(port.clone()).or_default();
+        settings.birth.mtu = Some(mtu - 1);
+        settings.mtu = Some(*mtu);
+        settings.fused.push(place);
+        self.fused.insert(place);
     }
 
     fn fuse(&mut self, place: usize, op: &Op, port: &Port, near: bool) {
