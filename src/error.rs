@@ -132,7 +132,7 @@ pub enum FileFault {
     },
     /// No regular file.
     NotAFile,
-    /// Longer than the limit, in bytes.
+    /// Longer than the limit: how many bytes it has.
     TooLong(u64),
     /// Not UTF-8 text, or with NUL bytes.
     NotText,
@@ -204,6 +204,8 @@ pub enum Usage {
     NothingUp,
     /// The lab is not up.
     NotUp(String),
+    /// The name for a lab is that of one of its hosts.
+    NamedLikeHost(String),
     /// A lab of that name is up from another topology: the name, and the topology it came from.
     OtherTopology(String, String),
     /// Anything else: the option, and what it takes.

@@ -1,5 +1,5 @@
 //! Bad topology files: what is said about each. The cases are the files of `tests/bad`, the sentences stand beside them;
-//! `UPDATE_GOLDENS=1 cargo test --test bad_input` writes them anew.
+//! `NSLAB_BLESS=1 cargo test --test bad_input` writes them anew.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
@@ -37,7 +37,7 @@ fn every_bad_file_is_refused_with_the_words_beside_it() {
         assert_eq!(error.exit_code(), 2, "{name}");
         let golden = file.with_extension("txt");
         let said = said(&error);
-        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+        if std::env::var_os("NSLAB_BLESS").is_some() {
             fs::write(&golden, &said).unwrap();
         } else if fs::read_to_string(&golden).unwrap_or_default() != said {
             wrong.push(format!("{name}: now says\n{said}"));
@@ -102,8 +102,8 @@ fn what_is_no_text_file_is_not_read() {
         (fault(&folder), FileFault::NotAFile),
         (fault(&fifo), FileFault::NotAFile),
         (fault(Path::new("/dev/zero")), FileFault::NotAFile),
-        (fault(&huge), FileFault::TooLong(1 << 20)),
-        (fault(&file("long", &just_too_long)), FileFault::TooLong(1 << 20)),
+        (fault(&huge), FileFault::TooLong(2 << 30)),
+        (fault(&file("long", &just_too_long)), FileFault::TooLong((1 << 20) + 1)),
         (fault(&file("utf16", &utf16)), FileFault::NotText),
         (fault(&file("nul", b"name: lab\0")), FileFault::NotText),
         (fault(&file("elf", b"\x7fELF\xff\xfe")), FileFault::NotText),

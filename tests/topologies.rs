@@ -37,3 +37,12 @@ fn every_shipped_topology_opens_with_its_lesson_and_has_a_summary() {
         assert!((20..=100).contains(&summary.len()), "{name}: {summary}");
     }
 }
+
+#[test]
+fn a_lab_cannot_be_called_like_one_of_its_hosts() {
+    let mut lab = topology::parse("routed", catalog::find("routed").unwrap()).unwrap();
+    assert!(lab.rename("host-a".parse().unwrap()).is_err());
+    assert_eq!(lab.name.as_str(), "routed");
+    lab.rename("monday".parse().unwrap()).unwrap();
+    assert_eq!(lab.name.as_str(), "monday");
+}

@@ -39,7 +39,7 @@ impl Up {
         rights::need(context)?;
         let mut topology = source::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
-            topology.name = resolve::lab_name(name)?;
+            topology.rename(resolve::lab_name(name)?)?;
             if topology.host(name).is_some() {
                 return Err(Error::Usage(Usage::LabNamedLikeHost(name.clone())));
             }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result, Usage};
 use crate::name::{IfName, LabName, Mac, NodeName};
 
 /// A whole lab as described: networks, hosts, their containers.
@@ -171,6 +172,18 @@ pub enum Hop {
 }
 
 impl Topology {
+    /// Calls the lab so.
+    ///
+    /// # Errors
+    /// [`Usage::NamedLikeHost`] where one of its hosts has the name.
+    pub fn rename(&mut self, name: LabName) -> Result<()> {
+        if self.host(name.as_str()).is_some() {
+            return Err(Error::Usage(Usage::NamedLikeHost(name.to_string())));
+        }
+        self.name = name;
+        Ok(())
+    }
+
     /// The host of that name.
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts.iter().find(|host| host.name.as_str() == name)

@@ -45,12 +45,12 @@ fn text_of(path: &Path) -> std::result::Result<String, FileFault> {
         return Err(fault(libc::EACCES));
     }
     if meta.len() > LONGEST {
-        return Err(FileFault::TooLong(LONGEST));
+        return Err(FileFault::TooLong(meta.len()));
     }
     let mut bytes = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| failed(&error))?;
     if bytes.len() as u64 > LONGEST {
-        return Err(FileFault::TooLong(LONGEST));
+        return Err(FileFault::TooLong(bytes.len() as u64));
     }
     match String::from_utf8(bytes) {
         Ok(text) if !text.contains('\0') => Ok(text),

@@ -239,6 +239,9 @@ fn wrong_use(usage: &Usage) -> Message {
             .hint("choose another --name"),
         Usage::NothingUp => say("no lab is up").hint("sudo nslab up bridged"),
         Usage::NotUp(lab) => say(format!("the lab {} is not up", quoted(lab))).hint("nslab list shows what is up"),
+        Usage::NamedLikeHost(name) => say(format!("{} is the name of a host of this lab", quoted(name)))
+            .why("A word on the command line must mean one thing.")
+            .hint("take another --name"),
         Usage::OtherTopology(lab, topology) => say(format!("a lab {} is up, made from {}", quoted(lab), escape(topology)))
             .hint(format!("nslab down {lab}, or give the new one another name with --name")),
         Usage::Option(option, takes) => say(option_fault(option, takes)),
