@@ -192,3 +192,27 @@ fn nothing_follows_from_a_mistake_but_the_mistake() {
     let Err(Error::Topology { findings, .. }) = topology::parse("lab.yaml", text) else { panic!() };
     assert!(matches!(&findings.as_slice(), [one] if matches!(one.problem, Problem::NotAPrefix { .. })), "{findings:?}");
 }
+
+/// As root, the caller is the user behind `sudo`; otherwise the one who runs the test.
+#[test]
+fn a_file_that_the_caller_may_not_read_is_not_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = std::env::temp_dir().join(format!("nslab-secret-{}.yaml", std::process::id()));
+    fs::write(&file, "secret: hunter2\n").unwrap();
+    let validate = |mode: u32| {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_nslab"));
+        let output = command.arg("validate").arg(&file).env("SUDO_UID", "65534").env("SUDO_GID", "65534").output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    // Owner and group are root's where root runs this: neither is the caller's right.
+    let hidden = [0o000, 0o200].map(&validate);
+    let of_root = nix::unistd::geteuid().is_root().then(|| [0o600, 0o640].map(&validate));
+    let shown = validate(0o644);
+    fs::remove_file(&file).unwrap();
+    for (code, said) in hidden.into_iter().chain(of_root.into_iter().flatten()) {
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("cannot read") && said.contains("Permission denied") && !said.contains("secret:"), "{said}");
+    }
+    assert!(shown.1.contains("unknown key \"secret\""), "{}", shown.1);
+}
