@@ -237,7 +237,7 @@ impl Front for Terminal {
         let length = u64::try_from(step.of).unwrap_or(u64::MAX);
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
-            let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {eta}");
+            let style = ProgressStyle::with_template("{bar:40} {pos}/{len}");
             style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
         });
         bar.set_length(length);

@@ -69,7 +69,16 @@ fn labs() -> Vec<Leftover> {
             Err(_) => Some(Leftover::NoJournal { lab }),
         }
     });
-    broken.collect()
+    let unknown = pinned().into_iter().filter(|lab| !known.iter().any(|entry| entry.lab == *lab));
+    let unknown: Vec<_> = unknown.map(|lab| Leftover::NoJournal { lab }).collect();
+    broken.chain(unknown).collect()
+}
+
+/// The names of the directories that labs have, whatever is in them.
+fn pinned() -> Vec<String> {
+    let entries = fs::read_dir(lab::home::RUN).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
 /// Names of namespaces that lead nowhere.

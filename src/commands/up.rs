@@ -86,5 +86,5 @@ fn ping(topology: &Topology) -> Option<Ping> {
     let to = last.nics.iter().filter(|nic| matches!(nic.attach, Attach::Host(_))).find_map(|nic| nic.addresses.first())?;
     let alone = containers().filter(|(_, other)| other.name == first.name).count() == 1;
     let from = if alone { first.name.to_string() } else { format!("{}/{}", host.name, first.name) };
-    Some(Ping { from, to: to.addr() })
+    Some(Ping { from, to: to.addr(), sudo: std::env::var_os("SUDO_UID").is_some() })
 }

@@ -96,6 +96,9 @@ pub struct Ping {
     pub from: String,
     /// The address to ping.
     pub to: std::net::IpAddr,
+    /// The caller works through `sudo`, and will type it again.
+    #[serde(skip)]
+    pub sudo: bool,
 }
 
 /// `down`

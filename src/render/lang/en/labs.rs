@@ -35,7 +35,8 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         Outcome::Repaired => format!("{lab} had drifted and is as described again ({}): {size}.", operations()),
     }];
     if let Some(ping) = up.hint.as_ref().filter(|_| up.outcome != Outcome::Already) {
-        lines.push(format!("Try: nslab exec {} ping -c 1 {}", ping.from, ping.to));
+        let sudo = if ping.sudo { "sudo " } else { "" };
+        lines.push(format!("Try: {sudo}nslab exec {} ping -c 1 {}", ping.from, ping.to));
     }
     lines
 }
