@@ -1,9 +1,11 @@
 //! An operation as the `ip` line that a student would type.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::fact::{Key, MAIN_TABLE, NodeId, Ns, Op, Port, RouteTo, Value};
 use super::link::Link;
+use crate::name::IfName;
 
 impl fmt::Display for Op {
     /// The line with nodes under their bare names: `ip -n host-a link set br0 up`.
@@ -48,7 +50,7 @@ impl Line<'_> {
     }
 
     fn set(&self, port: &Port, what: &str) -> String {
-        format!("{} link set {} {what}", self.ip(&port.ns), port.dev)
+        format!("{} link set {} {what}", self.ip(&port.ns), word(&port.dev))
     }
 
     fn make(&self, key: &Key, value: &Value, verb: &str) -> String {
@@ -59,12 +61,12 @@ impl Line<'_> {
             (Key::Mac(port), Value::Mac(mac)) => self.set(port, &format!("address {mac}")),
             (Key::Mtu(port), Value::Number(mtu)) => self.set(port, &format!("mtu {mtu}")),
             (Key::Stp(port), _) => self.set(port, "type bridge stp_state 1"),
-            (Key::Member(port), Value::Master(bridge)) => self.set(port, &format!("master {bridge}")),
+            (Key::Member(port), Value::Master(bridge)) => self.set(port, &format!("master {}", word(bridge))),
             (Key::Isolated(port), _) => {
-                format!("{} link set dev {} learning off flood off", self.bridge(&port.ns), port.dev)
+                format!("{} link set dev {} learning off flood off", self.bridge(&port.ns), word(&port.dev))
             }
             (Key::Fdb(port, mac), _) => {
-                format!("{} fdb {verb} {mac} dev {} master static", self.bridge(&port.ns), port.dev)
+                format!("{} fdb {verb} {mac} dev {} master static", self.bridge(&port.ns), word(&port.dev))
             }
             (Key::Addr(port, net), _) => {
                 let how = match net {
@@ -73,7 +75,7 @@ impl Line<'_> {
                     ipnet::IpNet::V4(_) => "",
                     ipnet::IpNet::V6(_) => " nodad",
                 };
-                format!("{} address {verb} {net}{how} dev {}", self.ip(&port.ns), port.dev)
+                format!("{} address {verb} {net}{how} dev {}", self.ip(&port.ns), word(&port.dev))
             }
             (Key::Up(port), _) => self.set(port, "up"),
             (Key::Route(ns, table, to, metric), Value::Route(route)) => {
@@ -86,15 +88,15 @@ impl Line<'_> {
     fn unmake(&self, key: &Key, value: &Value) -> String {
         match (key, value) {
             (Key::Netns(ns), _) => format!("ip netns del {}", self.ns(ns)),
-            (Key::Link(port), _) => format!("{} link del {}", self.ip(&port.ns), port.dev),
+            (Key::Link(port), _) => format!("{} link del {}", self.ip(&port.ns), word(&port.dev)),
             (Key::Mtu(port), _) => self.set(port, "mtu 1500"),
             (Key::Stp(port), _) => self.set(port, "type bridge stp_state 0"),
             (Key::Member(port), _) => self.set(port, "nomaster"),
             (Key::Isolated(port), _) => {
-                format!("{} link set dev {} learning on flood on", self.bridge(&port.ns), port.dev)
+                format!("{} link set dev {} learning on flood on", self.bridge(&port.ns), word(&port.dev))
             }
-            (Key::Fdb(port, mac), _) => format!("{} fdb del {mac} dev {} master", self.bridge(&port.ns), port.dev),
-            (Key::Addr(port, net), _) => format!("{} address del {net} dev {}", self.ip(&port.ns), port.dev),
+            (Key::Fdb(port, mac), _) => format!("{} fdb del {mac} dev {} master", self.bridge(&port.ns), word(&port.dev)),
+            (Key::Addr(port, net), _) => format!("{} address del {net} dev {}", self.ip(&port.ns), word(&port.dev)),
             (Key::Up(port), _) => self.set(port, "down"),
             (Key::Route(ns, table, to, metric), Value::Route(route)) => {
                 format!("{} route del {}", self.ip(ns), destination(*table, to, *metric, route))
@@ -111,14 +113,21 @@ impl Line<'_> {
     }
 
     fn link(&self, port: &Port, link: &Link) -> String {
-        let add = format!("{} link add {}", self.ip(&port.ns), port.dev);
+        let add = format!("{} link add {}", self.ip(&port.ns), word(&port.dev));
         match link {
             Link::Bridge => format!("{add} type bridge forward_delay 0 mcast_snooping 0"),
-            Link::Veth { peer } if peer.ns == port.ns => format!("{add} type veth peer name {}", peer.dev),
-            Link::Veth { peer } => format!("{add} type veth peer name {} netns {}", peer.dev, self.ns(&peer.ns)),
+            Link::Veth { peer } if peer.ns == port.ns => format!("{add} type veth peer name {}", word(&peer.dev)),
+            Link::Veth { peer } => format!("{add} type veth peer name {} netns {}", word(&peer.dev), self.ns(&peer.ns)),
             Link::Other(kind) => format!("{add} type {kind}"),
         }
     }
+}
+
+/// A name as one word of a shell: code inside a lab may give an interface any name, and the line may be run.
+fn word(name: &IfName) -> Cow<'_, str> {
+    let name = name.as_str();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:@+".contains(c);
+    if name.chars().all(plain) { name.into() } else { format!("'{}'", name.replace('\'', r"'\''")).into() }
 }
 
 fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> String {
@@ -128,10 +137,10 @@ fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> S
         _ => to.to_string(),
     };
     let mut text = match route {
-        RouteTo::Via(via, dev) => format!("{to} via {via} dev {dev}"),
-        RouteTo::Dev(dev) => format!("{to} dev {dev}"),
+        RouteTo::Via(via, dev) => format!("{to} via {via} dev {}", word(dev)),
+        RouteTo::Dev(dev) => format!("{to} dev {}", word(dev)),
         RouteTo::Many(hops) => {
-            let hops: Vec<String> = hops.iter().map(|(via, dev)| format!("nexthop via {via} dev {dev}")).collect();
+            let hops: Vec<String> = hops.iter().map(|(via, dev)| format!("nexthop via {via} dev {}", word(dev))).collect();
             format!("{to} {}", hops.join(" "))
         }
         RouteTo::Blackhole => format!("blackhole {to}"),
@@ -145,4 +154,16 @@ fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> S
         text.push_str(&format!(" table {table}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_shell_would_read_otherwise_is_quoted() {
+        assert_eq!(word(&IfName::observed("eth0.10")), "eth0.10");
+        assert_eq!(word(&IfName::observed("a;reboot")), "'a;reboot'");
+        assert_eq!(word(&IfName::observed("it's$(x)")), r"'it'\''s$(x)'");
+    }
 }

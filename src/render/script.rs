@@ -1,6 +1,7 @@
 //! A plan as a shell script that a student can read and run.
 
 use super::Style;
+use super::escape::escape;
 use crate::report::plan::{Place, Plan, Purpose};
 
 /// The commands of a plan, grouped by place, with a comment per step.
@@ -25,7 +26,7 @@ pub fn script(plan: &Plan, style: Style) -> String {
             here = Some(&step.place);
         }
         lines.push(format!("# {}", tongue.step(step.what)));
-        lines.extend(step.commands.iter().cloned());
+        lines.extend(step.commands.iter().map(|command| escape(command).into_owned()));
     }
     lines.join("\n") + "\n"
 }

@@ -52,12 +52,31 @@ fn messages(title: Word, messages: impl Iterator<Item = Message>, style: Style) 
     let tongue = style.lang.tongue();
     let mut lines = Vec::new();
     for message in messages {
-        lines.push(format!("  {}", message.what));
-        lines.extend(message.why.map(|why| format!("    {why}")));
+        lines.extend(wrapped(&message.what, 2));
+        lines.extend(message.why.iter().flat_map(|why| wrapped(why, 4)));
+        // What to type stays on one line, as it can be copied.
         lines.extend(message.hints.iter().map(|hint| format!("    {}: {hint}", tongue.word(Word::Try))));
     }
     if lines.is_empty() {
         return String::new();
     }
     format!("{}\n{}\n\n", style.bold(tongue.word(title)), lines.join("\n"))
+}
+
+/// The columns of a terminal that nobody made wider.
+const WIDTH: usize = 80;
+
+/// The text in lines of at most 80 columns, each indented; a longer word has a line of its own.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{:indent$}{word}", "")),
+        }
+    }
+    lines
 }

@@ -168,8 +168,8 @@ fn machine(limit: &Limit) -> Message {
         }
         Limit::OpenFiles => say("too few open files are allowed (RLIMIT_NOFILE)").hint("ulimit -n 4096, then again"),
         Limit::Capability(name) => say(format!("root lacks {name} here"))
-            .why("A container or a service manager took it away.")
-            .hint("run nslab outside, or give the container --privileged"),
+            .why("A container, a service manager or AppArmor took it away.")
+            .hint("nslab doctor tells more; else run nslab outside, or give the container --privileged"),
         Limit::MountNamespace => say("this user namespace has no mount namespace of its own")
             .why("nslab needs a place to keep its namespaces.")
             .hint("unshare -Urnm, then again"),
