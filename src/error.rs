@@ -206,6 +206,8 @@ pub enum Usage {
     NotUp(String),
     /// The name for a lab is that of one of its hosts.
     NamedLikeHost(String),
+    /// A lab cannot change from inside of one of its nodes: the lab and node.
+    InsideNode(String),
     /// A lab of that name is up from another topology: the name, and the topology it came from.
     OtherTopology(String, String),
     /// Anything else: the option, and what it takes.

@@ -258,6 +258,18 @@ fn root_of_a_user_namespace_has_sandboxes_too() {
 }
 
 #[test]
+fn inside_of_a_node_a_lab_is_looked_at_but_not_taken_down() {
+    in_box(|| {
+        ok("up bridged");
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        let ran = inside("host-a", &format!("{nslab} list; {nslab} exec a1 hostname; {nslab} down")).expect(2);
+        assert!(ran.out.contains("bridged") && ran.out.ends_with("a1\n"), "{ran}");
+        assert!(ran.err.contains("inside of bridged/host-a"), "{ran}");
+        ok("exec a1 ping -c 1 -W 2 b1");
+    });
+}
+
+#[test]
 fn nothing_is_said_where_nothing_runs() {
     in_box(|| {
         ok("up bridged");

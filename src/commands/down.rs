@@ -30,7 +30,7 @@ impl Down {
     /// When several labs are up and none is named, or not everything could be removed.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         crate::kernel::sys::note_signals();
-        rights::need(context)?;
+        rights::need_outside(context)?;
         let names: Vec<LabName> = match (&self.lab, self.all) {
             // The name need not be in the index: what is pinned under it goes, even with a damaged journal.
             (Some(name), _) => vec![resolve::lab_name(name)?],

@@ -26,7 +26,7 @@ impl Reset {
     /// When nobody is there to answer the question.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         crate::kernel::sys::note_signals();
-        rights::need(context)?;
+        rights::need_outside(context)?;
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         let name = resolve::lab_name(&entry.lab)?;
         let status = lab::status(&name)?;

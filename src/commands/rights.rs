@@ -3,7 +3,8 @@
 use caps::{CapSet, Capability};
 
 use super::Context;
-use crate::error::{Error, Limit, Result};
+use crate::error::{Error, Limit, Result, Usage};
+use crate::kernel::sandbox;
 
 /// What labs are made with: namespaces and mounts, network configuration.
 pub(super) const NEEDED: [(Capability, &str); 2] =
@@ -21,6 +22,15 @@ pub(super) fn lacking() -> Option<&'static str> {
 /// `NotRoot` for a user, `Machine` for a root without capabilities.
 pub(super) fn need(context: &Context) -> Result<()> {
     if lacking().is_none() { Ok(()) } else { Err(refusal(context)) }
+}
+
+/// Like [`need`], for what cannot be done from inside of a node: the machine's mounts are out of reach there.
+///
+/// # Errors
+/// As [`need`]; `InsideNode` in a shell of a node.
+pub(super) fn need_outside(context: &Context) -> Result<()> {
+    need(context)?;
+    sandbox::around().map_or(Ok(()), |node| Err(Error::Usage(Usage::InsideNode(node))))
 }
 
 /// Why the caller may not do it, and what would work.

@@ -36,7 +36,7 @@ impl Up {
     /// When the file is wrong, the machine cannot, or an operation fails; what was done is undone.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         crate::kernel::sys::note_signals();
-        rights::need(context)?;
+        rights::need_outside(context)?;
         let mut topology = source::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
             topology.rename(resolve::lab_name(name)?)?;

@@ -26,7 +26,7 @@ use nix::errno::Errno;
 pub use end::{end, end_all};
 pub use environment::shell;
 pub use lab::{forget, links};
-pub use scan::{Process, processes};
+pub use scan::{Process, around, processes};
 pub use wait::{Exit, Started};
 
 use crate::error::{Error, KernelError, Limit, Result};

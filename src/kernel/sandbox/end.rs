@@ -1,6 +1,6 @@
 //! The end of every process of a lab: asked first, killed after a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -43,12 +43,13 @@ pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Proc
 struct Ending {
     spaces: Spaces,
     proc: File,
+    spared: HashSet<i32>,
     targets: BTreeMap<i32, Target>,
 }
 
 impl Ending {
     fn of(paths: &Paths, nodes: &[String]) -> Tried<Self> {
-        Ok(Self { spaces: Spaces::of(paths, nodes), proc: scan::proc()?, targets: BTreeMap::new() })
+        Ok(Self { spaces: Spaces::of(paths, nodes), proc: scan::proc()?, spared: scan::ancestors(), targets: BTreeMap::new() })
     }
 
     fn all(mut self, grace: Duration) -> Tried<(Vec<Process>, Vec<Process>)> {
@@ -75,7 +76,7 @@ impl Ending {
     /// Takes a handle of every process that is new; tells how many are.
     fn find(&mut self) -> Tried<usize> {
         let mut new = 0;
-        for seen in self.spaces.look()? {
+        for seen in self.spaces.look(&self.spared)? {
             if self.targets.get(&seen.pid).is_some_and(alive) {
                 continue;
             }

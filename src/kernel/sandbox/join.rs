@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -87,8 +87,9 @@ fn network(paths: &Paths, spec: &Spec) -> Result<File> {
 }
 
 fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<OwnedFd> {
-    match record::living(&files.record) {
+    match settled(&files.record) {
         Recorded::Living(_, handle) => return Ok(handle),
+        Recorded::Elsewhere => return Err(("join the sandbox from inside of another one".to_owned(), Errno::EBUSY)),
         // Its layer is free when it is gone.
         Recorded::Ending(identity, handle) => {
             record::wait_gone(identity.pid, &handle, ENDING);
@@ -96,6 +97,17 @@ fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<Owne
         Recorded::Nothing => {}
     }
     make::make(paths, spec, files, network)
+}
+
+/// A sandbox that was made inside of another node ends with the command there: most are gone in a moment.
+fn settled(record: &Path) -> Recorded {
+    let began = Instant::now();
+    loop {
+        match record::living(record) {
+            Recorded::Elsewhere if began.elapsed() < ENDING => thread::sleep(Duration::from_millis(5)),
+            recorded => return recorded,
+        }
+    }
 }
 
 /// Why a command did not start.

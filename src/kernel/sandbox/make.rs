@@ -77,7 +77,7 @@ impl Parts<'_> {
             Err((step, errno)) => return answer(tell, errno as i32, &step),
         };
         process::close_all_but(&mut [0, 1, 2, tell.as_raw_fd(), lock.as_raw_fd(), self.record.as_raw_fd()]);
-        let _ = process::set_title(&format!("nslab: init of {}/{}", self.spec.lab, self.spec.node));
+        let _ = process::set_title(&format!("{}{}/{}", init::TITLE, self.spec.lab, self.spec.node));
         process::trim_memory();
         answer(tell, 0, "");
         process::close_all_but(&mut [0, 1, 2, lock.as_raw_fd(), self.record.as_raw_fd()]);
@@ -95,6 +95,7 @@ impl Parts<'_> {
         sethostname(&self.spec.hostname).map_err(at("sethostname"))?;
         root::build(self.paths, self.spec)?;
         process::silence().map_err(at("open /dev/null"))?;
+        record::claim(self.record).map_err(at("flock the record"))?;
         identity.write(self.record).map_err(at("write the record"))?;
         Ok(lock)
     }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{Paths, Spec, Tried, at, error};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::kernel::sys::process;
 
 /// How long who comes second waits.
@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, truncate: bool) -> Tried<File> {
 ///
 /// # Errors
 /// `Error::Busy` after five seconds, with the holder.
-pub(super) fn lock(path: &Path, spec: &Spec) -> Result<Flock<File>> {
+pub(super) fn lock(path: &Path, spec: &Spec) -> crate::error::Result<Flock<File>> {
     let mut file = open(path, false).map_err(|failure| error(&spec.node, failure))?;
     let began = Instant::now();
     let mut pause = Duration::from_micros(200);
@@ -110,6 +110,13 @@ impl Identity {
     }
 }
 
+/// Holds a record as long as this process lives, for those who cannot see it: other PID namespaces.
+pub(super) fn claim(record: &File) -> Result<(), Errno> {
+    let copy = record.try_clone().map_err(|fault| process::errno(&fault))?;
+    // Never given back: the kernel does that at the end.
+    Flock::lock(copy, FlockArg::LockSharedNonblock).map(std::mem::forget).map_err(|(_, errno)| errno)
+}
+
 /// Notes in a record that its init is about to end: nobody joins it any more.
 pub(super) fn note_end(mut record: &File) {
     let _ = record.write_all(b" ending");
@@ -140,6 +147,8 @@ pub(super) fn wait_gone(pid: i32, handle: &OwnedFd, limit: Duration) -> bool {
 pub(super) enum Recorded {
     /// Its init lives.
     Living(Identity, OwnedFd),
+    /// Its init lives, but not in this PID namespace: nobody here can join it.
+    Elsewhere,
     /// Its init will be gone in a moment.
     Ending(Identity, OwnedFd),
     /// There is none.
@@ -153,10 +162,15 @@ pub(super) fn living(record: &Path) -> Recorded {
 
 fn read(record: &Path) -> Option<Recorded> {
     let mut text = String::new();
-    File::open(record).ok()?.read_to_string(&mut text).ok()?;
+    let mut file = File::open(record).ok()?;
+    file.read_to_string(&mut text).ok()?;
     let mut words = text.split(' ');
     let (pid, start, space) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
     let identity = Identity { pid, start, space };
+    if space != own_space() {
+        let held = Flock::lock(file, FlockArg::LockExclusiveNonblock).is_err();
+        return held.then_some(Recorded::Elsewhere);
+    }
     let handle = process::handle(pid).ok()?;
     if Identity::of(pid, own_space()) != Some(identity) || !holds(pid) {
         return None;
@@ -173,7 +187,7 @@ pub(super) fn inits(paths: &Paths) -> Vec<(String, Identity, OwnedFd)> {
         if entry.path().extension().is_some_and(|end| end == "lock") {
             continue;
         }
-        if let Recorded::Living(identity, handle) = living(&entry.path()) {
+        if let Recorded::Living(identity, handle) | Recorded::Ending(identity, handle) = living(&entry.path()) {
             let node = name.trim_end_matches(".new").trim_end_matches("+real").to_owned();
             found.push((node, identity, handle));
         }

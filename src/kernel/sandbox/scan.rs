@@ -10,7 +10,7 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{FsType, statfs};
 
-use super::{Paths, Tried, at, error, record};
+use super::{Paths, Tried, at, error, init, record};
 use crate::error::Result;
 
 /// `linux/magic.h`
@@ -79,24 +79,28 @@ impl Spaces {
         self.networks.is_empty() && self.sandboxes.is_empty()
     }
 
-    /// Every process in one of the namespaces, but this one and those that it descends from.
-    pub(super) fn look(&self) -> Tried<Vec<Seen>> {
+    /// Every process in one of the namespaces, but these.
+    pub(super) fn look(&self, but: &HashSet<i32>) -> Tried<Vec<Seen>> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
         let directory = open("/proc", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).map_err(at("open /proc"))?;
-        let own = ancestors();
         let mut seen = Vec::new();
         for entry in fs::read_dir("/proc").map_err(at("ls /proc"))?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             if let Some(node) = self.node(&directory, pid)
-                && !own.contains(&pid)
+                && !but.contains(&pid)
             {
-                seen.push(Seen { pid, node: node.to_owned(), is_init: self.inits.contains(&pid) });
+                seen.push(Seen { pid, node: node.to_owned(), is_init: self.is_init(pid) });
             }
         }
         seen.sort_by_key(|seen| seen.pid);
         Ok(seen)
+    }
+
+    /// Seen from inside of a sandbox its own init has another number than the one recorded.
+    fn is_init(&self, pid: i32) -> bool {
+        self.inits.contains(&pid) || (pid == 1 && around().is_some())
     }
 
     /// The node that a process belongs to.
@@ -124,9 +128,9 @@ fn pinned(directory: &Path, node: Option<&str>, found: &mut HashMap<Space, Strin
     }
 }
 
-/// This process and those that it descends from.
-fn ancestors() -> HashSet<i32> {
-    let mut found = HashSet::new();
+/// This process and those that it descends from; process 1 always is among them.
+pub(super) fn ancestors() -> HashSet<i32> {
+    let mut found = HashSet::from([1]);
     let mut pid = i32::try_from(std::process::id()).unwrap_or_default();
     while pid > 0 && found.insert(pid) {
         let parent = status(pid, "PPid:").and_then(|text| text.parse().ok());
@@ -152,6 +156,11 @@ pub(super) fn command_line(pid: i32) -> String {
     if name.is_empty() { name } else { format!("[{}]", name.trim_end()) }
 }
 
+/// The sandbox that this process is in: `LAB/NODE`, where there is one.
+pub fn around() -> Option<String> {
+    command_line(1).strip_prefix(init::TITLE).map(str::to_owned)
+}
+
 /// What there is to tell of a process; nothing where it is gone.
 pub(super) fn describe(seen: &Seen) -> Option<Process> {
     let owner = fs::metadata(format!("/proc/{}", seen.pid)).ok()?.uid();
@@ -175,7 +184,8 @@ fn user(number: u32) -> String {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn processes(paths: &Paths, nodes: &[String]) -> Result<Vec<Process>> {
-    let seen = Spaces::of(paths, nodes).look().map_err(|failure| error("", failure))?;
+    let own = HashSet::from([i32::try_from(std::process::id()).unwrap_or_default()]);
+    let seen = Spaces::of(paths, nodes).look(&own).map_err(|failure| error("", failure))?;
     Ok(seen.iter().filter(|seen| !seen.is_init).filter_map(describe).collect())
 }
 

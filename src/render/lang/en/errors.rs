@@ -160,6 +160,9 @@ fn not_root(command: &str) -> Message {
 
 fn machine(limit: &Limit) -> Message {
     match limit {
+        Limit::Feature(what @ "overlay file systems", symbol) => {
+            say(format!("this kernel has no {what} ({symbol})")).hint("nslab exec --real-root uses the machine's own files")
+        }
         Limit::Feature(what, symbol) => {
             say(format!("this kernel has no {what} support ({symbol})")).hint("nslab doctor tells what this machine can do")
         }
@@ -242,6 +245,9 @@ fn wrong_use(usage: &Usage) -> Message {
         Usage::NamedLikeHost(name) => say(format!("{} is the name of a host of this lab", quoted(name)))
             .why("A word on the command line must mean one thing.")
             .hint("take another --name"),
+        Usage::InsideNode(node) => say(format!("this shell is inside of {}", escape(node)))
+            .why("From in there a lab can be looked at, not brought up or taken down.")
+            .hint("type exit, then the command again"),
         Usage::OtherTopology(lab, topology) => say(format!("a lab {} is up, made from {}", quoted(lab), escape(topology)))
             .hint(format!("nslab down {lab}, or give the new one another name with --name")),
         Usage::Option(option, takes) => say(option_fault(option, takes)),
