@@ -136,7 +136,7 @@ fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> S
         (0, true) => "::/0".to_owned(),
         _ => to.to_string(),
     };
-    let mut text = match route {
+    let text = match route {
         RouteTo::Via(via, dev) => format!("{to} via {via} dev {}", word(dev)),
         RouteTo::Dev(dev) => format!("{to} dev {}", word(dev)),
         RouteTo::Many(hops) => {
@@ -147,13 +147,9 @@ fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> S
         RouteTo::Unreachable => format!("unreachable {to}"),
         RouteTo::Prohibit => format!("prohibit {to}"),
     };
-    if metric != 0 {
-        text.push_str(&format!(" metric {metric}"));
-    }
-    if table != MAIN_TABLE {
-        text.push_str(&format!(" table {table}"));
-    }
-    text
+    let metric = if metric == 0 { String::new() } else { format!(" metric {metric}") };
+    let table = if table == MAIN_TABLE { String::new() } else { format!(" table {table}") };
+    text + &metric + &table
 }
 
 #[cfg(test)]
