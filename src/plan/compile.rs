@@ -128,22 +128,10 @@ impl Facts<'_> {
             self.so(Key::Stp(port.clone()));
         }
         let own = mac::of_bridge(host.number, bridge);
-        self.end(&port, own, self.bridge_mtu(host, bridge), &bridge.addresses, bridge.up);
+        self.end(&port, own, self.topology.mtu_of_bridge(host, bridge), &bridge.addresses, bridge.up);
         for member in &bridge.ports {
             self.say(Key::Member(host_port(&host.name, member)), Value::Master(bridge.name.clone()));
         }
-    }
-
-    /// A bridge takes the smallest MTU of its ports, unless told otherwise.
-    fn bridge_mtu(&self, host: &Host, bridge: &Bridge) -> u32 {
-        let own = host.nics.iter().filter(|nic| bridge.ports.contains(&nic.name));
-        let plugged = host
-            .containers
-            .iter()
-            .flat_map(|container| &container.nics)
-            .filter(|nic| matches!(&nic.attach, Attach::Host(end) if end.bridge.as_ref() == Some(&bridge.name)));
-        let least = own.chain(plugged).map(|nic| self.topology.mtu_of(host, nic)).min();
-        bridge.mtu.or(least).unwrap_or(1500)
     }
 
     fn container(&mut self, host: &Host, container: &Container) {

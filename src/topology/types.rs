@@ -214,6 +214,18 @@ impl Topology {
         nic.mtu.or(inherited).unwrap_or(1500)
     }
 
+    /// The MTU of a bridge: its own, else the smallest of its ports, else Ethernet's 1500 bytes.
+    pub fn mtu_of_bridge(&self, host: &Host, bridge: &Bridge) -> u32 {
+        let own = host.nics.iter().filter(|nic| bridge.ports.contains(&nic.name));
+        let plugged = host
+            .containers
+            .iter()
+            .flat_map(|container| &container.nics)
+            .filter(|nic| matches!(&nic.attach, Attach::Host(end) if end.bridge.as_ref() == Some(&bridge.name)));
+        let least = own.chain(plugged).map(|nic| self.mtu_of(host, nic)).min();
+        bridge.mtu.or(least).unwrap_or(1500)
+    }
+
     /// How many containers all hosts have together.
     pub fn containers(&self) -> usize {
         self.hosts.iter().map(|host| host.containers.len()).sum()

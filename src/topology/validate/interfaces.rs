@@ -97,7 +97,7 @@ pub(super) fn nodes(topology: &Topology) -> Vec<Node<'_>> {
 
 fn of_host<'a>(topology: &'a Topology, index: usize, host: &'a Host) -> Vec<Interface<'a>> {
     let nics = host.nics.iter().enumerate().map(|(nic, of)| host_nic(topology, index, host, nic, of));
-    let bridges = host.bridges.iter().enumerate().map(|(bridge, of)| bridge_interface(index, bridge, of));
+    let bridges = host.bridges.iter().enumerate().map(|(bridge, of)| bridge_interface(topology, (index, bridge), host, of));
     let containers = host.containers.iter().enumerate();
     let ends = containers.flat_map(|(number, container)| {
         container.nics.iter().enumerate().filter_map(move |(nic, of)| match &of.attach {
@@ -119,11 +119,16 @@ fn host_nic<'a>(topology: &'a Topology, index: usize, host: &'a Host, nic: usize
     }
 }
 
-fn bridge_interface(index: usize, bridge: usize, of: &Bridge) -> Interface<'_> {
+fn bridge_interface<'a>(
+    topology: &'a Topology,
+    (index, bridge): (usize, usize),
+    host: &'a Host,
+    of: &'a Bridge,
+) -> Interface<'a> {
     Interface {
         name: &of.name,
         addresses: &of.addresses,
-        mtu: of.mtu.unwrap_or(1500),
+        mtu: topology.mtu_of_bridge(host, of),
         up: of.up,
         spot: Spot::Bridge(index, bridge),
         item: What::Bridge(bridge),
