@@ -270,6 +270,20 @@ fn inside_of_a_node_a_lab_is_looked_at_but_not_taken_down() {
 }
 
 #[test]
+fn a_caller_that_ignores_its_children_or_hangups_is_no_hindrance() {
+    in_box(|| {
+        ok("up bridged");
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        let script = format!("trap '' CHLD; exec {nslab} exec a1 sh -c 'exit 9'");
+        assert_eq!(run(Command::new("bash").args(["-c", &script])).code, 9);
+        let script = format!("trap '' HUP; exec {nslab} exec a1 sh -c 'kill -HUP $$; echo alive'");
+        assert_eq!(run(Command::new("sh").args(["-c", &script])).expect(0).out, "alive\n");
+        let script = format!("exec {nslab} exec a1 sleep 60 & sleep 1; kill -TERM $!; wait $!");
+        assert_eq!(run(Command::new("sh").args(["-c", &script])).code, 143, "SIGTERM is not passed on");
+    });
+}
+
+#[test]
 fn nothing_is_said_where_nothing_runs() {
     in_box(|| {
         ok("up bridged");

@@ -54,6 +54,7 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     };
     let network = network(paths, spec)?;
     lab::prepare(paths, spec)?;
+    process::keep_children();
     let terminal = Terminal::claim(run.interactive);
     let files = Files::of(paths, spec);
     let told = |failure| error(&spec.node, failure);
@@ -132,9 +133,14 @@ fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run, terminal: &Termi
     let mut command = command(spec, run);
     // A shell then knows the group that it is in: that of nslab has no number inside.
     process::start_clean(&mut command, run.interactive && terminal.foreground);
+    let lab = identity(&paths.lab);
     let joined = thread::scope(|scope| {
         let thread = scope.spawn(|| {
             namespaces(init)?;
+            if identity(&paths.lab) != lab {
+                // Entering a mount namespace leads to its root, which is not that of a chroot.
+                return Err(Refusal::Failed(("join the sandbox from a chroot".to_owned(), Errno::EXDEV)));
+            }
             if !spec.real_root {
                 root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
             }

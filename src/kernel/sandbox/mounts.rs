@@ -35,6 +35,11 @@ impl Mounts {
         Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
     }
 
+    /// Whether something is mounted there, as far as this process can see.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.0.iter().any(|mount| mount.path == path)
+    }
+
     /// What is mounted directly in the file system at a path, where that is a mount; each path once.
     pub(super) fn directly_in(&self, path: &Path) -> Vec<&Path> {
         let Some(top) = self.0.iter().rev().find(|mount| mount.path == path) else { return Vec::new() };

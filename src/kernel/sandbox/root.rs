@@ -240,8 +240,8 @@ fn switch(root: &Path) -> Tried<()> {
     chdir(root).map_err(at(format!("chdir {}", root.display())))?;
     match pivot_root(".", ".") {
         Ok(()) => umount2(".", MntFlags::MNT_DETACH).map_err(at("umount the old root"))?,
-        // The root of an initramfs cannot be put aside, but covered.
-        Err(Errno::EINVAL) => {
+        // The root of an initramfs cannot be put aside, but covered. In a chroot that would cover nothing.
+        Err(Errno::EINVAL) if Mounts::read()?.has(Path::new("/")) => {
             mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>).map_err(at("mount --move /"))?;
             chroot(".").map_err(at("chroot"))?;
         }

@@ -170,6 +170,13 @@ pub fn init_signals() -> Result<()> {
     SigSet::empty().thread_set_mask()
 }
 
+/// Makes sure that this process can wait for its children, whatever its caller ignores.
+pub fn keep_children() {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed.
+    let _ = unsafe { sigaction(Signal::SIGCHLD, &default) };
+}
+
 /// Makes the command start with default signals, none blocked, and no descriptor but 0, 1 and 2; in front of its
 /// terminal, in a process group of its own, where asked.
 pub fn start_clean(command: &mut Command, in_front: bool) {
