@@ -76,7 +76,6 @@ pub enum Word {
     Table,
     To,
     Topologies,
-    Topology,
     Try,
     Unknown,
     User,

@@ -110,7 +110,6 @@ impl Tongue for English {
             Word::Table => "TABLE",
             Word::To => "TO",
             Word::Topologies => "Topologies",
-            Word::Topology => "TOPOLOGY",
             Word::Try => "try",
             Word::Unknown => "?",
             Word::Unlimited => "no limit",

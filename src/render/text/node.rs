@@ -75,6 +75,8 @@ fn addresses(node: &Node, style: Style) -> Table {
 fn routes(node: &Node, style: Style) -> Table {
     let mut headings = vec![Word::To, Word::Via, Word::Dev, Word::From];
     let tables = node.routes.iter().any(|route| route.table != MAIN_TABLE);
+    let metrics = node.routes.iter().any(|route| route.metric.is_some());
+    headings.extend(metrics.then_some(Word::Metric));
     headings.extend(tables.then_some(Word::Table));
     let mut table = Table::new(style, &headings);
     let dash = style.lang.tongue().word(Word::None);
@@ -82,6 +84,8 @@ fn routes(node: &Node, style: Style) -> Table {
         let via = route.via.map_or_else(|| dash.to_owned(), |via| via.to_string());
         let dev = route.dev.as_deref().unwrap_or(dash).to_owned();
         let mut row = vec![destination(route), via, dev, route.protocol.clone()];
+        let metric = || route.metric.map_or_else(|| dash.to_owned(), |metric| metric.to_string());
+        row.extend(metrics.then(metric));
         row.extend(tables.then(|| route.table.to_string()));
         table.row(row);
     }
