@@ -124,7 +124,7 @@ fn a_file_of_the_longest_size_is_judged_in_time() {
         ("flow", format!("hosts: {{{}}}", "a: {},".repeat(120_000))),
         ("open", "{".repeat(1 << 20)),
         ("nested", "a: ".repeat(1 << 18)),
-        ("hosts", format!("name: lab\nhosts: {{ {} }}", numbered(45_000, "h#:,"))),
+        ("hosts", format!("name: lab\nhosts: {{ {} }}", numbered(30_000, "h#:,"))),
         ("containers", format!("name: lab\nhosts: {{ h: {{ containers: {{ {} }} }} }}", numbered(20_000, "c#:,"))),
         ("text", format!("name: \"{}\"", "x".repeat(1 << 20))),
         ("comment", "#\n".repeat(1 << 19)),
@@ -135,7 +135,8 @@ fn a_file_of_the_longest_size_is_judged_in_time() {
         let said = said(&error);
         assert!(said.len() < 20_000, "{name}");
         let took = start.elapsed();
-        assert!(took < 8 * PATIENCE, "{name}: {took:?}");
+        // Each is hundreds of times larger than any file that a person writes.
+        assert!(took < 4 * PATIENCE, "{name}: {took:?}");
     }
 }
 

@@ -22,6 +22,7 @@ const PINGS: &[(&str, &str, &str)] = &[
     ("count", "host-a.a1", "10.0.1.99"),
     ("count", "host-b.b20", "10.3.0.9"),
     ("count", "host-b.p1", "10.2.0.78"),
+    ("loop", "host-a.a1", "10.0.0.2"),
     ("everything", "host-a.c1", "10.1.0.1"),
     ("everything", "host-a", "10.0.0.11"),
 ];

@@ -46,3 +46,18 @@ fn a_lab_cannot_be_called_like_one_of_its_hosts() {
     lab.rename("monday".parse().unwrap()).unwrap();
     assert_eq!(lab.name.as_str(), "monday");
 }
+
+/// No built-in is near the limits, but a file may be.
+#[test]
+fn the_largest_lab_may_be_written_out_container_by_container() {
+    use std::fmt::Write;
+    let mut text = String::from("name: lab\nhosts:\n");
+    for host in 1..=4 {
+        writeln!(text, "  h{host}:\n    bridges: {{ br0: {{ address: 10.{host}.0.1/16 }} }}\n    containers:").unwrap();
+        for (number, at) in (0..1020).map(|number| (number, format!("10.{host}.{}.{}/16", number / 200 + 1, number % 200 + 1))) {
+            writeln!(text, "      c{number}: {{ nics: {{ eth0: {{ bridge: br0, address: {at} }} }}, gateway: 10.{host}.0.1 }}")
+                .unwrap();
+        }
+    }
+    assert_eq!(topology::parse("lab.yaml", &text).map(|lab| lab.containers()), Ok(4080));
+}

@@ -16,8 +16,8 @@ use crate::topology::findings::{Findings, Span};
 /// Deepest nesting that a file may have.
 const DEPTH: usize = 32;
 
-/// Most keys, values and list items of a file: twice what the largest lab takes when every container is written out.
-const NODES: usize = 100_000;
+/// Most keys, values and list items of a file: more than 4096 containers take that are written out one by one.
+const NODES: usize = 65_536;
 
 /// A node of the file.
 #[derive(Debug, Clone)]
