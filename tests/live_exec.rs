@@ -232,6 +232,22 @@ fn twenty_commands_at_once_share_one_sandbox() {
 }
 
 #[test]
+fn the_first_commands_of_all_nodes_come_at_once() {
+    in_box(|| {
+        for _ in 0..5 {
+            ok("up bridged");
+            std::thread::scope(|scope| {
+                for node in ["a1", "a2", "b1", "b2", "host-a", "host-b"] {
+                    scope.spawn(move || assert_eq!(says(node, "hostname"), node));
+                }
+            });
+            assert_eq!(sh("grep -cE ' /run/nslab/bridged/(layers|run) ' /proc/self/mountinfo").trim(), "2");
+            ok("down");
+        }
+    });
+}
+
+#[test]
 fn a_sandbox_that_ends_is_made_again() {
     in_box(|| {
         ok("up bridged");

@@ -116,7 +116,9 @@ fn a_private_copy_of_the_mounts_keeps_nothing_alive() {
         sleep(Duration::from_millis(100));
         ok("down");
         let gone = wait_for(30, || !sh("ip -br link").contains("canary"));
-        services.iter_mut().for_each(|service| drop((service.kill(), service.wait())));
+        for service in &mut services {
+            let _ = (service.kill(), service.wait());
+        }
         assert!(gone, "something still holds the namespace");
     });
 }
