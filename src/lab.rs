@@ -21,7 +21,7 @@ pub use journal::{Journal, Phase, boot_id};
 pub use status::{Condition, Reset, Status, reset, status};
 pub use up::{Outcome, Up, preview, up};
 
-use crate::error::{Error, KernelError, Result, Thing};
+use crate::error::{Error, KernelError, Limit, Result, Thing};
 use crate::name::LabName;
 use crate::plan::NodeId;
 
@@ -68,7 +68,17 @@ pub fn netns_path(name: &LabName, node: &NodeId) -> std::path::PathBuf {
 
 /// The error of a system call on a path.
 fn system(tried: &str, path: &Path, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: None, tried: format!("{tried} {}", path.display()), errno: errno as i32, said: None })
+    match errno {
+        Errno::EMFILE => Error::Machine(Limit::OpenFiles),
+        Errno::ENFILE => Error::Machine(Limit::Sysctl("fs.file-max")),
+        Errno::ENOMEM => Error::Machine(Limit::Memory),
+        errno => Error::Kernel(KernelError {
+            node: None,
+            tried: format!("{tried} {}", path.display()),
+            errno: errno as i32,
+            said: None,
+        }),
+    }
 }
 
 fn errno(error: &std::io::Error) -> Errno {

@@ -309,7 +309,7 @@ impl<'a> Run<'a> {
             for worker in workers {
                 let worker = worker.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")));
                 let end = worker.and_then(|handle| handle.join().unwrap_or_else(|_| Err(panicked())));
-                result = result.and(end);
+                result = super::worker::reason(result, end);
             }
             result
         })

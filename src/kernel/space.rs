@@ -103,7 +103,7 @@ pub struct Space {
 }
 
 fn failed(node: &str, tried: &str, errno: Errno) -> Error {
-    let limit = match (errno, tried.split(' ').next()) {
+    let limit = match (errno, tried.split([' ', '(']).next()) {
         (Errno::ENOSPC, Some("unshare")) => Some(Limit::Sysctl("user.max_net_namespaces")),
         (Errno::ENOSPC, Some("mount")) => Some(Limit::Sysctl("fs.mount-max")),
         (Errno::EMFILE, _) => Some(Limit::OpenFiles),

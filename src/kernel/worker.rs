@@ -15,6 +15,18 @@ use super::verbs;
 use crate::error::{Error, Result};
 use crate::plan::{Key, NodeId, Ns, Op, Sysctl, Value};
 
+/// What a thread says that stopped because another one failed: never the reason to tell.
+const STOPPED: &str = "another thread failed";
+
+/// The reason why a set of threads failed: that of the one that others stopped for.
+pub fn reason(so_far: Result<()>, next: Result<()>) -> Result<()> {
+    match so_far {
+        Err(Error::Internal(why)) if why == STOPPED && next.is_err() => next,
+        Ok(()) => next,
+        error => error,
+    }
+}
+
 /// What a worker needs to know.
 pub struct Worker<'a> {
     /// The plan under way, with the namespaces of the hosts.
@@ -69,7 +81,7 @@ impl Worker<'_> {
 
     fn go_on(&self) -> Result<()> {
         interrupted()?;
-        if self.stop.load(Ordering::Relaxed) { Err(Error::Internal("another thread failed".to_owned())) } else { Ok(()) }
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Internal(STOPPED.to_owned())) } else { Ok(()) }
     }
 
     /// What happens in the host: the pair, and the settings of its end there.

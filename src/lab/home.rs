@@ -45,8 +45,28 @@ pub fn open() -> Result<Lock> {
             make_netns()?;
             return Ok(lock);
         }
+        clear()?;
         mount_run()?;
     }
+}
+
+/// Where `/run` is on a disk, files of labs from before the machine's last restart are still in the directory that nothing
+/// is mounted on; nothing of the kernel's can be left of them.
+fn clear() -> Result<()> {
+    let at = Path::new(RUN);
+    for entry in fs::read_dir(at).map_err(|error| system("read", at, errno(&error)))?.flatten() {
+        let path = entry.path();
+        fault::point().map_err(|errno| system("rm -r", &path, errno))?;
+        let gone =
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        gone.map_err(|error| system("rm -r", &path, errno(&error)))?;
+    }
+    for entry in fs::read_dir(NETNS).into_iter().flatten().flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(RUN)) {
+            fs::remove_file(entry.path()).map_err(|error| system("unlink", &entry.path(), errno(&error)))?;
+        }
+    }
+    Ok(())
 }
 
 /// The lock on what all labs share, if there is anything.
@@ -123,15 +143,17 @@ pub fn labs() -> Vec<LabName> {
 
 /// Removes what all labs shared, if no lab is left; the lock is held.
 pub fn close(lock: Lock) -> Result<()> {
-    if !labs().is_empty() {
-        return Ok(());
-    }
     let at = Path::new(RUN);
-    if Path::new(MADE_NETNS).exists() {
-        let gone = remove(|| unlinkat(AT_FDCWD, NETNS, UnlinkatFlags::RemoveDir));
-        gone.map_err(|errno| system("rmdir", Path::new(NETNS), errno))?;
-    }
     if is_mounted() {
+        // A directory that cannot be read is not one without labs.
+        fs::read_dir(at).map_err(|error| system("read", at, errno(&error)))?;
+        if !labs().is_empty() {
+            return Ok(());
+        }
+        if Path::new(MADE_NETNS).exists() {
+            let gone = remove(|| unlinkat(AT_FDCWD, NETNS, UnlinkatFlags::RemoveDir));
+            gone.map_err(|errno| system("rmdir", Path::new(NETNS), errno))?;
+        }
         let gone = remove(|| umount2(at, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW));
         gone.map_err(|errno| system("umount", at, errno))?;
     }
@@ -145,9 +167,23 @@ pub fn close(lock: Lock) -> Result<()> {
     rootless::restore()
 }
 
-/// Removes what a killed or failed start left, if no lab is there.
+/// Removes what a killed or failed start left, or a restart of the machine, if no lab is there.
 pub fn tidy() -> Result<()> {
-    lock::directory(Path::new(RUN), None)?.map_or(Ok(()), close)
+    match lock::directory(Path::new(RUN), None) {
+        Ok(Some(lock)) => {
+            let cleared = if is_mounted() { Ok(()) } else { clear() };
+            close(lock).and(cleared)
+        }
+        Ok(None) => Ok(()),
+        Err(error @ Error::Machine(_)) => {
+            // Without a file descriptor for the lock at least an empty directory goes.
+            if !is_mounted() {
+                let _ = fs::remove_dir(RUN);
+            }
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A removal that may find its work done, or somebody else's things in the way.
