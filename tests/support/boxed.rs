@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-/// Set inside a box to the name of the test that it was made for.
+/// Set inside a box, to the name of the test that it was made for.
 const INSIDE: &str = "NSLAB_TEST_BOX";
 /// Longer than any test takes on two slow cores; a hanging test ends with a message.
 const SECONDS: &str = "1200";
@@ -13,12 +13,11 @@ const SETUP: &str = "mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up 
 ///
 /// # Panics
 /// When not root, and when the test fails inside.
-pub fn in_box<F: FnOnce()>(body: F) {
-    let name = std::any::type_name::<F>().trim_end_matches("::{{closure}}");
-    let name = name.split_once("::").map_or(name, |(_crate, test)| test);
-    if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
+pub fn in_box(body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
         return body();
     }
+    let name = &test_name();
     assert!(nix::unistd::geteuid().is_root(), "`{name}` needs root, for namespaces of its own; try: make test");
     let unshare = ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "--propagation", "private"];
     let out = Command::new("timeout")
@@ -35,4 +34,15 @@ pub fn in_box<F: FnOnce()>(body: F) {
     assert!(out.status.success(), "in the box ({}):\n{said}", out.status);
     assert!(said.contains("1 passed"), "the box did not run `{name}`:\n{said}");
     eprint!("{said}");
+}
+
+/// The test's name is that of its thread; where tests run on the main thread, the one that the runner asked for exactly.
+fn test_name() -> String {
+    let thread = std::thread::current().name().unwrap_or("main").to_owned();
+    if thread != "main" {
+        return thread;
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let asked = words.iter().find(|word| !word.starts_with('-')).filter(|_| words.iter().any(|word| word == "--exact"));
+    asked.cloned().expect("a test's thread bears its name: run without --test-threads=1")
 }

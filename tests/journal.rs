@@ -1,0 +1,135 @@
+//! A journal from before a restart, damaged or planted: never followed blindly, and the lab still goes.
+
+mod support;
+
+use std::fs;
+
+use support::{Machine, Wiring, canaries, fails, in_box, nslab, ok, sh};
+
+const JOURNAL: &str = "/run/nslab/bridged/lab.json";
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned()
+}
+
+#[test]
+fn what_is_left_from_before_a_restart_is_told_and_cleared_by_up() {
+    in_box(|| {
+        canaries();
+        let machine = Machine::look();
+        ok("up bridged");
+        let lab = Wiring::look("bridged");
+        let journal = fs::read_to_string(JOURNAL).unwrap();
+        assert!(journal.contains(&boot_id()), "the journal does not say which boot it is of");
+        let old = journal.replace(&boot_id(), "00000000-1111-2222-3333-444444444444");
+        // On a machine whose /run is on disk: the files survive, the mounts and namespaces do not.
+        sh("cp -a /run/nslab /run/kept 2>/dev/null || true
+            find /run/kept -name netns -exec sh -c 'for pin in \"$1\"/*; do rm -f \"$pin\"; : > \"$pin\"; done' _ {} \\;
+            umount -n -l /run/nslab; rmdir /run/nslab 2>/dev/null || true; mkdir -p -m 700 /run/nslab; cp -a /run/kept/. /run/nslab; rm -rf /run/kept");
+        fs::write(JOURNAL, old).unwrap();
+        let status = nslab("status bridged");
+        assert_ne!(status.code, 0, "{status}");
+        assert!(format!("{}{}", status.out, status.err).contains("restart"), "{status}");
+        ok("up bridged");
+        lab.assert_same(&Wiring::look("bridged"), "up after a restart");
+        ok("status bridged");
+        ok("down bridged");
+        machine.assert_unchanged("a lab from before a restart");
+    });
+}
+
+/// Brings the lab up, damages the journal, and takes it down: everything pinned goes, whatever the journal says.
+fn damaged(machine: &Machine, what: &str, content: &[u8]) {
+    ok("up bridged");
+    fs::write(JOURNAL, content).unwrap();
+    let down = nslab("down bridged");
+    assert!([0, 5].contains(&down.code), "{what}: {down}");
+    if down.code == 5 {
+        assert!(!down.err.is_empty(), "{what}: exit code 5 in silence");
+    }
+    machine.assert_unchanged(&format!("down with a journal {what}\n{down}"));
+}
+
+#[test]
+fn with_a_damaged_journal_down_still_ends_everything_under_the_name() {
+    in_box(|| {
+        canaries();
+        let machine = Machine::look();
+        ok("up bridged");
+        let whole = fs::read(JOURNAL).unwrap();
+        ok("down bridged");
+        let step = (whole.len() / 120).max(1);
+        for length in (0..whole.len()).step_by(step) {
+            damaged(&machine, &format!("cut at byte {length}"), &whole[..length]);
+        }
+        for at in (0..whole.len()).step_by(step * 2) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 7);
+            damaged(&machine, &format!("with a bit of byte {at} flipped"), &flipped);
+        }
+        for foreign in ["{}", "[]", "null", "42", r#"{"format":1}"#, r#"{"format":"x","topology":[]}"#, "\u{0}\u{0}"] {
+            damaged(&machine, &format!("of foreign content {foreign}"), foreign.as_bytes());
+        }
+        damaged(&machine, "nested deeply", "[".repeat(100_000).as_bytes());
+    });
+}
+
+#[test]
+fn up_over_a_damaged_journal_touches_nothing_it_cannot_explain() {
+    in_box(|| {
+        canaries();
+        let machine = Machine::look();
+        ok("up bridged");
+        fs::write(JOURNAL, "{").unwrap();
+        let lab = Wiring::look("bridged");
+        let up = nslab("up bridged");
+        assert!(up.code != 0 && up.err.contains("nslab down bridged"), "{up}");
+        lab.assert_same(&Wiring::look("bridged"), "a refused up");
+        nslab("down bridged");
+        machine.assert_unchanged("down with a damaged journal");
+    });
+}
+
+#[test]
+fn a_journal_that_is_a_link_or_belongs_to_somebody_else_is_refused() {
+    in_box(|| {
+        ok("up bridged");
+        let lab = Wiring::look("bridged");
+        sh(&format!("cp {JOURNAL} /run/elsewhere; ln -sf /run/elsewhere {JOURNAL}"));
+        fails(3, "down bridged");
+        fails(3, "up bridged");
+        lab.assert_same(&Wiring::look("bridged"), "a refused link");
+        sh(&format!("rm {JOURNAL}; cp /run/elsewhere {JOURNAL}; chown 65534 {JOURNAL}"));
+        fails(3, "down bridged");
+        lab.assert_same(&Wiring::look("bridged"), "a refused owner");
+        sh(&format!("chown 0 {JOURNAL}; rm /run/elsewhere"));
+        ok("down bridged");
+    });
+}
+
+#[test]
+fn the_place_of_all_labs_is_refused_when_somebody_else_made_it() {
+    in_box(|| {
+        sh("mkdir /run/nslab; chown 65534 /run/nslab");
+        let machine = Machine::look();
+        fails(3, "up bridged");
+        machine.assert_unchanged("up with a foreign /run/nslab");
+        sh("rmdir /run/nslab; mkdir /run/x; ln -s /run/x /run/nslab");
+        let machine = Machine::look();
+        fails(3, "up bridged");
+        machine.assert_unchanged("up with /run/nslab a link");
+    });
+}
+
+#[test]
+fn without_its_journal_a_lab_still_goes_down() {
+    in_box(|| {
+        canaries();
+        let machine = Machine::look();
+        ok("up routed");
+        fs::remove_file("/run/nslab/routed/lab.json").unwrap();
+        let down = nslab("down routed");
+        assert!([0, 5].contains(&down.code), "{down}");
+        machine.assert_unchanged("down without a journal");
+    });
+}
