@@ -216,10 +216,10 @@ pub fn wait_signal(signals: &SigSet) -> Result<(i32, bool)> {
 /// Shows `text` as this process's command line. Its arguments and environment are lost; only for a process that
 /// needs neither any more.
 pub fn set_title(text: &str) -> Result<()> {
-    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|error| errno(&error))?;
+    let line = std::fs::read_to_string("/proc/self/stat").map_err(|error| errno(&error))?;
     // proc_pid_stat(5): arg_start, arg_end, env_start, env_end are fields 48 to 51.
     let fields: Vec<usize> =
-        stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(45).take(4).filter_map(|field| field.parse().ok()).collect();
+        line.rsplit(") ").next().unwrap_or_default().split(' ').skip(45).take(4).filter_map(|field| field.parse().ok()).collect();
     let &[start, arguments_end, variables, end] = fields.as_slice() else { return Err(Errno::EINVAL) };
     let end = if variables == arguments_end { end } else { arguments_end };
     let room = end.saturating_sub(start);
