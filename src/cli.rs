@@ -157,9 +157,7 @@ fn print(report: &Report, format: Format, quiet: bool, err: Style) -> Result<u8>
     if !(quiet && format == Format::Text && report.is_talk()) {
         write(&render::report(report, format, out))?;
     }
-    if format == Format::Text {
-        report.errors().for_each(|error| tell(&render::error(error, err)));
-    }
+    report.errors().into_iter().for_each(|error| tell(&render::error(error, err)));
     Ok(report.exit_code())
 }
 

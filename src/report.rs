@@ -57,13 +57,7 @@ impl Report {
                     2
                 }
             }
-            Self::Down(downs) => {
-                if downs.labs.iter().all(|down| down.left.is_empty()) {
-                    0
-                } else {
-                    5
-                }
-            }
+            Self::Down(downs) => downs.errors.first().map_or(0, crate::error::Error::exit_code),
             Self::Doctor(doctor) => {
                 if doctor.works() {
                     0
@@ -81,9 +75,12 @@ impl Report {
         matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_))
     }
 
-    /// The errors that it carries, which text tells on stderr.
-    pub fn errors(&self) -> impl Iterator<Item = &crate::error::Error> {
-        let files = if let Self::Validation(validation) = self { validation.files.as_slice() } else { &[] };
-        files.iter().filter_map(|file| file.error.as_ref())
+    /// The errors that it carries, to be told on stderr.
+    pub fn errors(&self) -> Vec<&crate::error::Error> {
+        match self {
+            Self::Validation(validation) => validation.files.iter().filter_map(|file| file.error.as_ref()).collect(),
+            Self::Down(downs) => downs.errors.iter().collect(),
+            _ => Vec::new(),
+        }
     }
 }

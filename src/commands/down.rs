@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, target};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lab::{self, resolve};
 use crate::name::LabName;
 use crate::report::{Report, lab as reports};
@@ -37,16 +37,15 @@ impl Down {
             (None, true) => target::every()?,
             (None, false) => target::lab(None)?.map(|entry| resolve::lab_name(&entry.lab)).transpose()?.into_iter().collect(),
         };
-        let mut labs = Vec::new();
-        let mut failed = None;
+        let mut downs = reports::Downs { labs: Vec::new(), errors: Vec::new() };
         for name in names {
             match down(&name, context) {
-                Ok(report) => labs.push(report),
-                // The other labs go all the same; the first error is the one to tell.
-                Err(error) => failed = failed.or(Some(error)),
+                Ok(report) => downs.labs.push(report),
+                // The other labs go all the same.
+                Err(error) => downs.errors.push(error),
             }
         }
-        failed.map_or_else(|| Ok(Report::Down(reports::Downs { labs })), Err::<Report, Error>)
+        Ok(Report::Down(downs))
     }
 }
 
@@ -58,7 +57,6 @@ fn down(name: &LabName, context: &mut Context) -> Result<reports::Down> {
         lab: name.to_string(),
         was_up: down.was_up,
         ended: ended.collect(),
-        left: Vec::new(),
         milliseconds: start.elapsed().as_secs_f64() * 1000.0,
     })
 }

@@ -37,7 +37,13 @@ impl Show {
         node.kind = kind(&target.node);
         match interface {
             None => Ok(Report::Node(node)),
-            Some(interface) => only(interface, node).map(Report::Node),
+            Some(interface) => {
+                let known = node.links.iter().any(|link| link.name == interface);
+                if let Some(error) = resolve::dotted(&self.node, &labs).filter(|_| !known) {
+                    return Err(error);
+                }
+                only(interface, node).map(Report::Node)
+            }
         }
     }
 }

@@ -110,7 +110,18 @@ fn full(entry: &Entry, node: &NodeId, labs: &[Entry]) -> String {
     if labs.len() > 1 { format!("{}/{}", entry.lab, word(node)) } else { word(node) }
 }
 
+/// `host-a.a1` is how files and `ip netns` name a container; the command line says `host-a/a1`.
+pub fn dotted(typed: &str, labs: &[Entry]) -> Option<Error> {
+    let meant = typed.replacen('.', "/", 1);
+    let there = labs.iter().any(|entry| nodes(entry).iter().any(|node| names(&meant, entry, node)));
+    let error = || Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: vec![meant] };
+    (typed.contains('.') && there).then(error)
+}
+
 fn unknown(typed: &str, labs: &[Entry], preferred: Option<&Entry>) -> Error {
+    if let Some(error) = dotted(typed, labs) {
+        return error;
+    }
     let within: Vec<&Entry> = preferred.map_or_else(|| labs.iter().collect(), |entry| vec![entry]);
     let words: Vec<String> = within.iter().flat_map(|entry| nodes(entry).into_iter().map(|node| short(&node, entry))).collect();
     Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: near(typed, words) }
@@ -216,6 +227,7 @@ mod tests {
         assert_eq!(shown("hots-a", one, None), "no Node: host-a");
         assert_eq!(shown("zebra", one, None), "no Node: host-a a1 host-a/c1 host-b b1 host-b/c1");
         assert_eq!(shown("a1", one, Some("ome")), "no Lab: one");
+        assert_eq!(shown("host-a.a1", one, None), "no Node: host-a/a1");
         assert_eq!(shown("a1", &[], None), "no Node: ");
     }
 }

@@ -131,8 +131,6 @@ pub trait Tongue: Sync {
     fn foreign(&self, status: &lab::Status) -> Vec<String>;
     /// The title over what was made by hand in a lab.
     fn by_hand(&self) -> &'static str;
-    /// One thing that could not be removed.
-    fn left(&self, left: &crate::error::Left) -> String;
     /// The head of a script that makes a lab by hand.
     fn script(&self, plan: &plan::Plan) -> Vec<String>;
     /// Where commands work.

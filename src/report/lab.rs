@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::plan::Step;
-use crate::error::Left;
 
 /// `nslab` alone: what there is, and what to type next.
 #[derive(Debug, Serialize)]
@@ -106,6 +105,9 @@ pub struct Ping {
 pub struct Downs {
     /// Each lab that was taken down.
     pub labs: Vec<Down>,
+    /// Why others were not.
+    #[serde(skip)]
+    pub errors: Vec<crate::error::Error>,
 }
 
 /// One lab that was taken down.
@@ -117,8 +119,6 @@ pub struct Down {
     pub was_up: bool,
     /// The processes that had to be ended.
     pub ended: Vec<Process>,
-    /// What could not be removed.
-    pub left: Vec<Left>,
     /// How long it took, in milliseconds.
     pub milliseconds: f64,
 }

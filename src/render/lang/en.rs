@@ -7,7 +7,7 @@ mod labs;
 mod plans;
 
 use super::{Message, Tongue, Word};
-use crate::error::{Error, Left};
+use crate::error::Error;
 use crate::problem::Problem;
 use crate::render::escape::escape;
 use crate::report::notice::{Notice, Question};
@@ -159,10 +159,6 @@ impl Tongue for English {
 
     fn by_hand(&self) -> &'static str {
         "Made by hand:"
-    }
-
-    fn left(&self, left: &Left) -> String {
-        errors::left(left)
     }
 
     fn script(&self, plan: &plan::Plan) -> Vec<String> {

@@ -30,13 +30,12 @@ fn table(labs: &[Item], style: Style) -> Table {
 
 pub(super) fn down(downs: &Downs, style: Style) -> String {
     let tongue = style.lang.tongue();
-    if downs.labs.is_empty() {
+    if downs.labs.is_empty() && downs.errors.is_empty() {
         return lines(&[tongue.nothing_up()]);
     }
     let mut text = String::new();
     for down in &downs.labs {
         text += &lines(&tongue.down(down));
-        text += &indented(down.left.iter().map(|left| tongue.left(left)));
     }
     text
 }

@@ -214,7 +214,7 @@ fn remains(all: &[Left]) -> Message {
     say("not everything could be removed").why(lines.join("\n  ")).hint("end or remove that by hand, then nslab down again")
 }
 
-pub(super) fn left(left: &Left) -> String {
+fn left(left: &Left) -> String {
     match left {
         Left::Process(pid, command) => format!("process {pid} does not end: {}", escape(command)),
         Left::Path(path, errno) => format!("{}: {}", shown(path), reason(*errno)),
