@@ -18,8 +18,8 @@ pub struct Exec {
     /// Use the machine's own files, without the private writable layer
     #[arg(long)]
     real_root: bool,
-    /// The node: [LAB/][HOST/]NODE
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    /// The node.
+    #[arg(help = "The node: [LAB/][HOST/]NODE", add = ArgValueCompleter::new(complete::nodes))]
     node: String,
     /// The command and its arguments; everything after NODE belongs to it
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]

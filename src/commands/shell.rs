@@ -16,8 +16,8 @@ pub struct Shell {
     /// Use the machine's own files, without the private writable layer
     #[arg(long)]
     real_root: bool,
-    /// The node: [LAB/][HOST/]NODE; may be left out in a lab with one node
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    /// The node.
+    #[arg(help = "The node: [LAB/][HOST/]NODE; may be left out in a lab with one node", add = ArgValueCompleter::new(complete::nodes))]
     node: Option<String>,
 }
 

@@ -14,8 +14,8 @@ use crate::report::node::{Kind, Node};
 /// Show what is in a node: interfaces, addresses, routes, forwarding tables, neighbours
 #[derive(Debug, clap::Args)]
 pub struct Show {
-    /// The node, [LAB/][HOST/]NODE, or one of its interfaces, NODE.INTERFACE
-    #[arg(add = ArgValueCompleter::new(complete::nodes))]
+    /// The node or interface.
+    #[arg(help = "The node, [LAB/][HOST/]NODE, or one of its interfaces, NODE.INTERFACE", add = ArgValueCompleter::new(complete::nodes))]
     node: String,
 }
 
