@@ -7,7 +7,7 @@ mod support;
 
 use nslab::topology;
 
-use support::{Machine, in_box, ok, pings};
+use support::{Machine, in_box, nslab, ok, pings};
 
 /// Damaged files that are still accepted and are brought up.
 const ACCEPTED: usize = 40;
@@ -57,9 +57,8 @@ fn damaged_files_that_are_accepted_come_up_as_they_describe() {
         let accepted = accepted.filter(|(_, text)| topology::parse("mutant.yaml", text).is_ok()).take(ACCEPTED);
         for (seed, text) in accepted {
             std::fs::write("/run/mutant.yaml", &text).unwrap();
-            eprintln!("seed {seed}");
-            ok("up /run/mutant.yaml --name mutant");
-            ok("status mutant");
+            assert_eq!(nslab("up /run/mutant.yaml --name mutant").code, 0, "seed {seed}:\n{text}");
+            assert_eq!(nslab("status mutant").code, 0, "seed {seed}:\n{text}");
             ok("down mutant");
         }
         std::fs::remove_file("/run/mutant.yaml").unwrap();

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn numbers_never_collide_even_when_all_were_given() {
         let nics = |range: std::ops::Range<u16>| {
-            let nics: String = range.map(|each| format!("e{each}: {{ network: n }}, ")).collect();
+            let nics = range.map(|each| format!("e{each}: {{ network: n }}, ")).collect::<Vec<_>>().concat();
             lab(&format!("  a: {{ nics: {{ {nics} }} }}\n"))
         };
         let first = nics(0..200);
