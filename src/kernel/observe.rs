@@ -266,7 +266,7 @@ impl Seen {
 }
 
 /// All namespaces together: the ends of pairs find each other.
-fn join(mut seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
+fn join(seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
     let mut state = State::new();
     let mut paired: BTreeSet<Port> = BTreeSet::new();
     for (key, value) in expected {
@@ -317,9 +317,7 @@ fn join(mut seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
             }
         }
     }
-    for seen in seen.values_mut() {
-        state.append(&mut seen.state);
-    }
+    state.extend(seen.into_values().flat_map(|seen| seen.state));
     // The kernel gives an interface a link-local address by itself; one that was described counts.
     state.retain(|key, _| match key {
         Key::Addr(_, IpNet::V6(net)) => !net.addr().is_unicast_link_local() || expected.contains_key(key),

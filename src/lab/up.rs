@@ -94,13 +94,15 @@ fn prospect(topology: &Topology) -> Result<Prospect> {
         topology.inherit(&before.topology);
     }
     let wanted = compile(&topology);
-    let owned = before.as_ref().map(Journal::owned).unwrap_or_default();
+    let same = before.as_ref().is_some_and(|before| before.previous.is_none() && before.topology == topology);
+    let owned = before.as_ref().filter(|_| !same).map(Journal::owned).unwrap_or_default();
     let mut expected = owned.clone();
     expected.extend(wanted.clone());
-    let spaces = spaces(&expected);
-    let scope = Scope { pins_only: false, spaces, expected };
+    let scope = Scope { pins_only: false, spaces: spaces(&expected), expected };
     let seen = Kernel::new(home::pins(name)).observe(&scope)?;
-    clash(&seen, &owned, &wanted)?;
+    if !same {
+        clash(&seen, &owned, &wanted)?;
+    }
     let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
     let plan = diff(&from, &wanted);
     let unlisted = unlisted(&home::pins(name), &from, &wanted);

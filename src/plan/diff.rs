@@ -9,16 +9,9 @@ use super::fact::{Key, Ns, Op, Plan, Port, RouteTo, State, Value};
 /// Children die with their parents and are not deleted by themselves; what dies and is wanted is added again; settings
 /// are overwritten.
 pub fn diff(from: &State, to: &State) -> Plan {
-    let mut doomed = Doomed::new(from);
-    for (key, value) in from {
-        if goes(key, value, to) {
-            doomed.condemn(key, value);
-        }
-    }
-    doomed.cut_loose();
-    let mut plan: Plan = doomed.roots.into_iter().map(|(key, value)| Op::Del(key, value)).collect();
+    let (roots, dead) = doom(from, to);
+    let mut plan: Plan = roots.into_iter().map(|(key, value)| Op::Del(key, value)).collect();
     plan.sort_by(|a, b| order(b).cmp(&order(a)));
-    let dead = doomed.dead;
     let mut build: Plan = to
         .iter()
         .filter_map(|(key, value)| match from.get(key).filter(|_| !dead.contains(key)) {
@@ -30,6 +23,20 @@ pub fn diff(from: &State, to: &State) -> Plan {
     build.sort_by(|a, b| order(a).cmp(&order(b)));
     plan.extend(build);
     plan
+}
+
+/// What is to be deleted, and everything that ends with it.
+fn doom(from: &State, to: &State) -> (State, BTreeSet<Key>) {
+    let mut going = from.iter().filter(|(key, value)| goes(key, value, to)).peekable();
+    if going.peek().is_none() {
+        return Default::default();
+    }
+    let mut doomed = Doomed::new(from);
+    for (key, value) in going {
+        doomed.condemn(key, value);
+    }
+    doomed.cut_loose();
+    (doomed.roots, doomed.dead)
 }
 
 /// A fact goes when it is no longer said, or when a link is to be of another kind or have another peer.
