@@ -89,6 +89,19 @@ fn down_catches_a_process_that_forks_for_ever() {
 }
 
 #[test]
+fn down_ends_more_processes_than_it_may_open_files() {
+    in_box(|| {
+        ok("up bridged");
+        let many = "for i in $(seq 150); do sleep 999 & done; trap '' TERM HUP; for i in $(seq 50); do sleep 998 & done";
+        outside("host-a", &["sh", "-c", many]).wait().unwrap();
+        assert!(wait_for(10, || named("sleep 99").len() == 200));
+        let limited = format!("ulimit -n 40; exec {} down", env!("CARGO_BIN_EXE_nslab"));
+        run(Command::new("sh").args(["-c", &limited])).expect(0);
+        assert_eq!(named("sleep 99"), [0; 0]);
+    });
+}
+
+#[test]
 fn down_does_not_end_the_shell_that_it_was_typed_in() {
     in_box(|| {
         ok("up bridged");

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use super::scan::{self, Process, Spaces};
+use nix::errno::Errno;
+
+use super::scan::{self, Process, Seen, Spaces};
 use super::{Paths, Tried, error, record};
 use crate::error::Result;
 use crate::kernel::sys::process;
@@ -13,11 +15,17 @@ use crate::kernel::sys::process;
 /// What SIGKILL may take: a process that does not die of it hangs in the kernel.
 const KILLED: Duration = Duration::from_secs(2);
 
+/// How many processes are ended at a time: each needs a descriptor.
+const BATCH: usize = 256;
+
+/// How many such groups are ended at most.
+const ROUNDS: usize = 256;
+
 /// A process to end, by a handle that never names another one.
 struct Target {
-    pid: i32,
+    seen: Seen,
     handle: OwnedFd,
-    is_init: bool,
+    /// Nothing for one of those that appear while others are killed: a chain of forks is no news.
     told: Option<Process>,
 }
 
@@ -45,48 +53,74 @@ struct Ending {
     proc: File,
     spared: HashSet<i32>,
     targets: BTreeMap<i32, Target>,
+    ended: Vec<Process>,
+    killing: bool,
 }
 
 impl Ending {
     fn of(paths: &Paths, nodes: &[String]) -> Tried<Self> {
-        Ok(Self { spaces: Spaces::of(paths, nodes), proc: scan::proc()?, spared: scan::ancestors(), targets: BTreeMap::new() })
+        let (spaces, proc, spared) = (Spaces::of(paths, nodes), scan::proc()?, scan::ancestors());
+        Ok(Self { spaces, proc, spared, targets: BTreeMap::new(), ended: Vec::new(), killing: false })
     }
 
     fn all(mut self, grace: Duration) -> Tried<(Vec<Process>, Vec<Process>)> {
-        if self.find()? == 0 {
-            return Ok((Vec::new(), Vec::new()));
+        // Once, unless there are more processes than descriptors.
+        for _ in 0..ROUNDS {
+            if self.find()? == 0 {
+                break;
+            }
+            self.ask();
+            if !self.wait(grace) || self.find()? > 0 {
+                self.kill()?;
+            }
+            if self.targets.values().any(alive) {
+                break;
+            }
         }
-        self.ask();
-        if !self.wait(grace) || self.find()? > 0 {
-            self.kill()?;
-        }
-        let (mut ended, mut left) = (Vec::new(), Vec::new());
-        for (_, target) in self.targets {
-            let list = match (alive(&target), target.is_init) {
-                (true, _) => &mut left,
-                (false, false) => &mut ended,
-                // Nobody started it.
-                (false, true) => continue,
-            };
-            list.extend(target.told);
-        }
-        Ok((ended, left))
+        self.settle();
+        let left = self.targets.into_values().filter_map(|target| target.told.or_else(|| scan::describe(&target.seen)));
+        Ok((self.ended, left.collect()))
     }
 
-    /// Takes a handle of every process that is new; tells how many are.
+    /// Gives up the handles of those that are gone.
+    fn settle(&mut self) {
+        let (left, gone) = std::mem::take(&mut self.targets).into_iter().partition(|(_, target)| alive(target));
+        self.targets = left;
+        let gone: BTreeMap<i32, Target> = gone;
+        // Nobody started an init.
+        self.ended.extend(gone.into_values().filter(|target| !target.seen.is_init).filter_map(|target| target.told));
+    }
+
+    /// Takes a handle of every process that is new, as far as descriptors go; tells how many are.
     fn find(&mut self) -> Tried<usize> {
+        self.settle();
         let mut new = 0;
         for seen in self.spaces.look(&self.spared)? {
-            if self.targets.get(&seen.pid).is_some_and(alive) {
+            if self.targets.len() >= BATCH {
+                break;
+            }
+            if self.targets.contains_key(&seen.pid) {
                 continue;
             }
-            let Ok(handle) = process::handle(seen.pid) else { continue };
+            let handle = match process::handle(seen.pid) {
+                Ok(handle) => handle,
+                Err(errno @ (Errno::EMFILE | Errno::ENFILE)) => {
+                    // The next look needs some descriptors, too.
+                    let spare = (0..4).filter_map(|_| self.targets.pop_last()).count();
+                    new -= spare.min(new);
+                    if self.targets.is_empty() {
+                        return Err(("pidfd_open".to_owned(), errno));
+                    }
+                    break;
+                }
+                Err(_) => continue,
+            };
             // The number may have been given to a stranger since.
             if self.spaces.node(&self.proc, seen.pid) != Some(seen.node.as_str()) || process::wait_end(&handle, 0) {
                 continue;
             }
-            let target = Target { pid: seen.pid, handle, is_init: seen.is_init, told: scan::describe(&seen) };
-            self.targets.insert(seen.pid, target);
+            let told = if self.killing { None } else { scan::describe(&seen) };
+            self.targets.insert(seen.pid, Target { seen, handle, told });
             new += 1;
         }
         Ok(new)
@@ -104,7 +138,7 @@ impl Ending {
         let began = Instant::now();
         self.targets.values().all(|target| {
             let rest = limit.saturating_sub(began.elapsed());
-            record::wait_gone(target.pid, &target.handle, rest)
+            record::wait_gone(target.seen.pid, &target.handle, rest)
         })
     }
 
@@ -112,7 +146,8 @@ impl Ending {
     /// faster than it is found.
     fn kill(&mut self) -> Tried<()> {
         let began = Instant::now();
-        for target in self.targets.values().filter(|target| target.is_init) {
+        self.killing = true;
+        for target in self.targets.values().filter(|target| target.seen.is_init) {
             let _ = process::send(&target.handle, libc::SIGKILL);
         }
         loop {
@@ -123,13 +158,14 @@ impl Ending {
             self.send(libc::SIGKILL);
             let gone = self.wait(Duration::from_millis(100));
             if (self.find()? == 0 && gone) || began.elapsed() >= KILLED {
+                self.killing = false;
                 return Ok(());
             }
         }
     }
 
     fn send(&self, signal: i32) {
-        for target in self.targets.values().filter(|target| !target.is_init) {
+        for target in self.targets.values().filter(|target| !target.seen.is_init) {
             let _ = process::send(&target.handle, signal);
         }
     }
@@ -137,5 +173,5 @@ impl Ending {
 
 /// It has neither ended nor let go of its namespaces.
 fn alive(target: &Target) -> bool {
-    !process::wait_end(&target.handle, 0) && record::holds(target.pid)
+    !process::wait_end(&target.handle, 0) && record::holds(target.seen.pid)
 }

@@ -109,8 +109,9 @@ impl Spaces {
             let stat = fstatat(proc, format!("{pid}/ns/{kind}").as_str(), AtFlags::empty()).ok()?;
             Some((stat.st_dev, stat.st_ino))
         };
-        let network = space("net").and_then(|space| self.networks.get(&space));
-        let found = network.or_else(|| self.sandboxes.get(&space("pid")?));
+        // Who has let go of its network is as good as gone, though its PID namespace stays to the end.
+        let network = space("net")?;
+        let found = self.networks.get(&network).or_else(|| self.sandboxes.get(&space("pid")?));
         found.map(String::as_str)
     }
 }
