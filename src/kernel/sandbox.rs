@@ -115,11 +115,11 @@ fn error(node: &str, (tried, errno): Failure) -> Error {
     let limit = match (errno, step) {
         (Errno::ENODEV, "overlay") => Limit::Feature("overlay file systems", "CONFIG_OVERLAY_FS"),
         (Errno::EINVAL, "unshare") => Limit::Feature("PID, mount, UTS and IPC namespaces", "CONFIG_PID_NS"),
-        (Errno::ENOSYS, _) => Limit::Feature("mounts by handle (Linux 5.12)", "Linux 5.12"),
+        (Errno::ENOSYS, _) => Limit::Feature("open_tree and mount_setattr", "Linux 5.12 and later"),
+        (Errno::ENOSPC, "unshare") if tried.contains("CLONE_NEWNS") => Limit::Sysctl("user.max_mnt_namespaces"),
         (Errno::ENOSPC, "unshare") => Limit::Sysctl("user.max_pid_namespaces"),
         (Errno::ENOSPC, "mount" | "attach" | "copy" | "overlay") => Limit::Sysctl("fs.mount-max"),
         (Errno::ENOSPC, _) => Limit::Space(PathBuf::from(tried.split(' ').next_back().unwrap_or_default())),
-        (Errno::EAGAIN, "fork") => Limit::Sysctl("kernel.pid_max"),
         (Errno::EPERM, "unshare" | "setns" | "mount" | "attach" | "copy" | "overlay") => Limit::Capability("CAP_SYS_ADMIN"),
         (Errno::EMFILE, _) => Limit::OpenFiles,
         (Errno::ENFILE, _) => Limit::Sysctl("fs.file-max"),

@@ -167,7 +167,9 @@ fn machine(limit: &Limit) -> Message {
             say(format!("this kernel has no {what} support ({symbol})")).hint("nslab doctor tells what this machine can do")
         }
         Limit::Sysctl(name) => {
-            say(format!("the kernel allows no more: {name} is reached")).hint(format!("sudo sysctl {name}=65536"))
+            // The kernel's own defaults: 100000 mounts, files by memory.
+            let more = if name.starts_with("fs.") { 1_000_000 } else { 65_536 };
+            say(format!("the kernel allows no more: {name} is reached")).hint(format!("sudo sysctl {name}={more}"))
         }
         Limit::OpenFiles => say("too few open files are allowed (RLIMIT_NOFILE)").hint("ulimit -n 4096, then again"),
         Limit::Capability(name) => say(format!("root lacks {name} here"))
