@@ -78,7 +78,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The program: parse, run, print, exit code.
 pub fn main() -> ExitCode {
-    let err = Style { lang: Lang::default(), colour: colours(&io::stderr()) };
+    let err = style(&io::stderr());
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
@@ -153,7 +153,7 @@ fn refuse(error: &clap::Error, err: Style) -> u8 {
 
 /// Prints a report, and the errors that it carries; its exit code.
 fn print(report: &Report, format: Format, quiet: bool, err: Style) -> Result<u8> {
-    let out = Style { lang: Lang::default(), colour: colours(&io::stdout()) };
+    let out = style(&io::stdout());
     if !(quiet && format == Format::Text && report.is_talk()) {
         write(&render::report(report, format, out))?;
     }
@@ -175,6 +175,14 @@ fn write(text: &str) -> Result<()> {
 /// Writes to stderr; where that fails nobody is left to tell.
 fn tell(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// The columns of a terminal that nobody made wider.
+const WIDTH: u16 = 80;
+
+/// How text looks on a stream.
+fn style(stream: &impl IsTerminal) -> Style {
+    Style { lang: Lang::default(), colour: colours(stream), width: stream.is_terminal().then_some(WIDTH) }
 }
 
 /// Whether a stream shows colours: a terminal, and nobody asked for none (<https://no-color.org>).

@@ -29,6 +29,8 @@ pub struct Style {
     pub lang: Lang,
     /// Whether escape codes may be used.
     pub colour: bool,
+    /// How many columns long texts in tables may take; none where no person reads.
+    pub width: Option<u16>,
 }
 
 impl Style {

@@ -41,6 +41,14 @@ impl Table {
         self.table.add_row(cells);
     }
 
+    /// The last column holds sentences: on a terminal they go on below instead of beyond its edge.
+    pub(super) fn wrapped(mut self, indent: u16) -> Self {
+        if let Some(width) = self.style.width {
+            self.table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width - indent);
+        }
+        self
+    }
+
     /// Whether no row was added.
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty()

@@ -10,7 +10,7 @@ pub(super) fn list(topologies: &[Item], style: Style) -> String {
 }
 
 pub(super) fn table(topologies: &[Item], style: Style) -> Table {
-    let mut table = Table::new(style, &[Word::Name, Word::Summary]);
+    let mut table = Table::new(style, &[Word::Name, Word::Summary]).wrapped(2);
     for topology in topologies {
         table.row([&topology.name, topology.summary.as_deref().unwrap_or_default()]);
     }
