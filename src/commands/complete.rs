@@ -52,13 +52,13 @@ pub(super) fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     let typed = current.to_str().unwrap_or_default();
     let mut words = Vec::new();
     for entry in &labs {
-        for node in resolve::nodes(entry) {
+        for (node, short) in resolve::shortest(entry) {
             if typed.contains('/') {
                 words.push(resolve::word(&node));
-                words.push(format!("{}/{}", entry.lab, resolve::short(&node, entry)));
+                words.push(format!("{}/{short}", entry.lab));
                 words.push(format!("{}/{}", entry.lab, resolve::word(&node)));
             } else {
-                words.push(resolve::short(&node, entry));
+                words.push(short);
             }
         }
     }

@@ -37,10 +37,10 @@ impl Shell {
 /// The node of a lab that has but one.
 fn only_node() -> Result<String> {
     let entry = target::lab(None)?.ok_or_else(target::none_up)?;
-    match resolve::nodes(&entry).as_slice() {
-        [node] => Ok(resolve::word(node)),
+    match resolve::shortest(&entry).as_slice() {
+        [(_, words)] => Ok(words.clone()),
         many => {
-            let candidates = many.iter().map(|node| resolve::short(node, &entry)).collect();
+            let candidates = many.iter().map(|(_, words)| words.clone()).collect();
             Err(Error::Ambiguous { what: Thing::Node, word: String::new(), candidates })
         }
     }

@@ -1,5 +1,6 @@
 //! The hosts file of a lab: every node by its name, so that `ping b1` works.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -13,8 +14,11 @@ pub fn file(topology: &Topology) -> String {
     let mut text = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned();
     let hosts = topology.hosts.iter().map(|host| host.name.as_str());
     let containers = topology.hosts.iter().flat_map(|host| &host.containers).map(|container| container.name.as_str());
-    let names: Vec<&str> = hosts.chain(containers).collect();
-    let alone = |name: &str| names.iter().filter(|other| **other == name).count() == 1;
+    let mut named: HashMap<&str, usize> = HashMap::new();
+    for name in hosts.chain(containers) {
+        *named.entry(name).or_default() += 1;
+    }
+    let alone = |name: &str| named.get(name) == Some(&1);
     for host in &topology.hosts {
         let nics = host.nics.iter().flat_map(|nic| &nic.addresses);
         let bridges = host.bridges.iter().flat_map(|bridge| &bridge.addresses);

@@ -1,5 +1,7 @@
 //! From the words of the command line to labs and nodes: `[LAB/][HOST/]NODE`.
 
+use std::collections::HashMap;
+
 use super::Entry;
 use crate::error::{Error, Result, Thing};
 use crate::name::{LabName, NodeName};
@@ -39,6 +41,20 @@ fn parsed(name: &str) -> Option<NodeName> {
 /// The node as it is typed: `host-a`, `host-a/a1`.
 pub fn word(node: &NodeId) -> String {
     node.to_string().replacen('.', "/", 1)
+}
+
+/// Every node of a lab with the shortest words that name it.
+pub fn shortest(entry: &Entry) -> Vec<(NodeId, String)> {
+    let nodes = nodes(entry);
+    let mut named: HashMap<NodeName, usize> = HashMap::new();
+    for node in &nodes {
+        *named.entry(node.name().clone()).or_default() += 1;
+    }
+    let words = |node: NodeId| {
+        let words = if named.get(node.name()) == Some(&1) { node.name().to_string() } else { word(&node) };
+        (node, words)
+    };
+    nodes.into_iter().map(words).collect()
 }
 
 /// The shortest words that name the node within its lab: a container goes without its host where no other bears its name.
@@ -123,7 +139,7 @@ fn unknown(typed: &str, labs: &[Entry], preferred: Option<&Entry>) -> Error {
         return error;
     }
     let within: Vec<&Entry> = preferred.map_or_else(|| labs.iter().collect(), |entry| vec![entry]);
-    let words: Vec<String> = within.iter().flat_map(|entry| nodes(entry).into_iter().map(|node| short(&node, entry))).collect();
+    let words: Vec<String> = within.iter().flat_map(|entry| shortest(entry)).map(|(_, words)| words).collect();
     Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: near(typed, words) }
 }
 
