@@ -200,6 +200,7 @@ fn a_daemon_keeps_its_sandbox_and_its_end_ends_it() {
         assert_eq!(inits(), 0, "a process without need");
         says("a1", "setsid sleep 1000 >/dev/null 2>&1 &");
         assert_eq!(inits(), 1);
+        assert!(wait_for(5, || ok("ps").out.contains(" sleep 1000") && !ok("ps").out.contains("setsid")));
         let listed = ok("ps --format json").json();
         let processes = listed["processes"].as_array().unwrap_or_else(|| panic!("{listed}"));
         assert_eq!(processes.len(), 1, "{listed}");
@@ -296,6 +297,19 @@ fn a_caller_that_ignores_its_children_or_hangups_is_no_hindrance() {
         assert_eq!(run(Command::new("sh").args(["-c", &script])).expect(0).out, "alive\n");
         let script = format!("exec {nslab} exec a1 sleep 60 & sleep 1; kill -TERM $!; wait $!");
         assert_eq!(run(Command::new("sh").args(["-c", &script])).code, 143, "SIGTERM is not passed on");
+    });
+}
+
+#[test]
+fn the_key_to_the_display_counts_under_a_nodes_hostname() {
+    in_box(|| {
+        ok("up bridged");
+        let key = b"\x01\x00\x00\x06laptop\x00\x010\x00\x12MIT-MAGIC-COOKIE-1\x00\x04abcd";
+        fs::write("/run/key", key).unwrap();
+        let mut command = exec("a1", "echo $DISPLAY; head -c 2 $XAUTHORITY | od -An -tx1; tail -c 4 $XAUTHORITY");
+        let ran = run(command.envs([("DISPLAY", ":7"), ("XAUTHORITY", "/run/key")])).expect(0);
+        assert_eq!(ran.out, ":7\n ff ff\nabcd");
+        ok("down");
     });
 }
 

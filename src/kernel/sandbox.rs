@@ -6,6 +6,7 @@
 //! the caller's session and process group: so a shell on the caller's terminal has its job control, Ctrl-C and Ctrl-Z
 //! reach it like any other command of a pipeline, and no pseudo-terminal needs copying.
 
+mod display;
 mod end;
 mod environment;
 mod init;

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Paths, Run, Spec};
+use super::{Paths, Run, Spec, display};
 
 /// What passes through: the terminal, the language, the display.
 const PASSED: [&str; 7] = ["TERM", "LANG", "LANGUAGE", "COLORTERM", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
@@ -16,7 +16,7 @@ PS1='\\u@\\h:\\w\\$ '
 ";
 
 /// The environment of a command: that of a login of root, with the terminal, the language and the display of the caller.
-pub(super) fn of(spec: &Spec, run: &Run) -> Vec<(OsString, OsString)> {
+pub(super) fn of(paths: &Paths, spec: &Spec, run: &Run) -> Vec<(OsString, OsString)> {
     let (home, shell) = root_user();
     let pair = |name: &str, value: &OsStr| (OsString::from(name), value.to_owned());
     let mut built = vec![
@@ -33,6 +33,7 @@ pub(super) fn of(spec: &Spec, run: &Run) -> Vec<(OsString, OsString)> {
     ];
     let passes = |name: &OsStr| name.to_str().is_some_and(|name| PASSED.contains(&name) || name.starts_with("LC_"));
     built.extend(std::env::vars_os().filter(|(name, _)| passes(name)));
+    built.extend(display::authority(paths).map(|path| (OsString::from("XAUTHORITY"), path.into_os_string())));
     built.extend(run.env.iter().map(|(name, value)| pair(name, OsStr::new(value))));
     built
 }

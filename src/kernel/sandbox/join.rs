@@ -130,7 +130,7 @@ impl From<Failure> for Refusal {
 fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run, terminal: &Terminal) -> std::result::Result<Child, Refusal> {
     let directory = Directory::of(run);
     let _ = environment::write_rcfile(&environment::rcfile(paths));
-    let mut command = command(spec, run);
+    let mut command = command(paths, spec, run);
     // A shell then knows the group that it is in: that of nslab has no number inside.
     process::start_clean(&mut command, run.interactive && terminal.foreground);
     let lab = identity(&paths.lab);
@@ -157,9 +157,9 @@ fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run, terminal: &Termi
     joined.unwrap_or_else(|_| Err(Refusal::Failed(("join the sandbox".to_owned(), Errno::EIO))))
 }
 
-fn command(spec: &Spec, run: &Run) -> Command {
+fn command(paths: &Paths, spec: &Spec, run: &Run) -> Command {
     let mut command = Command::new(run.argv.first().map_or(OsStr::new(""), |program| program));
-    command.args(run.argv.iter().skip(1)).env_clear().envs(environment::of(spec, run));
+    command.args(run.argv.iter().skip(1)).env_clear().envs(environment::of(paths, spec, run));
     command
 }
 
