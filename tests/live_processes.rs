@@ -68,7 +68,7 @@ fn down_is_quick_where_processes_end_when_asked() {
             exec(node, "sleep 999 >/dev/null 2>&1 &").expect(0);
         }
         let ran = ok("down");
-        assert!(ran.took < Duration::from_secs(1), "{ran}");
+        assert!(ran.took < Duration::from_millis(1800), "somebody waited for SIGKILL: {ran}");
         assert_eq!(named("sleep 999"), [0; 0]);
     });
 }
