@@ -192,7 +192,20 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    fn make_room(&mut self, port: &Port) -> Result<()> {
+        let node = node_of(&port.ns)?;
+        if self.space(node)?.fresh {
+            return Ok(());
+        }
+        self.flush(Some(node))?;
+        let cleared = self.space_mut(node)?.make_room(&port.dev);
+        cleared.map_err(|errno| space::error(node, "ip link del", errno))
+    }
+
     fn make_link(&mut self, place: usize, node: &NodeId, port: &Port, link: &Link) -> Result<()> {
+        for end in std::iter::once(port).chain(link.peer()) {
+            self.make_room(end)?;
+        }
         let elsewhere = link.peer().filter(|peer| peer.ns != port.ns);
         let Some(peer) = elsewhere else {
             let births = std::mem::take(&mut self.births);

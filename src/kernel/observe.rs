@@ -19,7 +19,7 @@ use super::space::{self, Pins, Space};
 use super::{read, verbs};
 use crate::error::{Error, Result};
 use crate::name::{IfName, Mac};
-use crate::plan::{Key, Link, NodeId, Ns, Port, State, Sysctl, Value};
+use crate::plan::{Key, Link, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
 
 /// One namespace as read.
 #[derive(Debug, Default)]
@@ -269,6 +269,7 @@ impl Seen {
 fn join(seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
     let mut state = State::new();
     let mut paired: BTreeSet<Port> = BTreeSet::new();
+    let mut alone: BTreeSet<Port> = BTreeSet::new();
     for (key, value) in expected {
         let (Key::Link(near), Value::Link(Link::Veth { peer: far })) = (key, value) else { continue };
         if let (Some(a), Some(b)) = (end(&seen, near), end(&seen, far))
@@ -307,6 +308,7 @@ fn join(seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
                         state.insert(Key::Link(port.clone()), Value::Link(Link::Veth { peer: far.clone() }));
                     }
                     None => {
+                        alone.insert(port.clone());
                         state.insert(Key::Link(port.clone()), Value::Link(Link::Other("veth".to_owned())));
                     }
                 }
@@ -318,12 +320,33 @@ fn join(seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
         }
     }
     state.extend(seen.into_values().flat_map(|seen| seen.state));
+    let mut halves = halves(expected, &paired);
+    halves.retain(|port| alone.contains(port));
+    state.retain(|key, value| !rests_on(key, value, &halves));
     // The kernel gives an interface a link-local address by itself; one that was described counts.
     state.retain(|key, _| match key {
         Key::Addr(_, IpNet::V6(net)) => !net.addr().is_unicast_link_local() || expected.contains_key(key),
         _ => true,
     });
     state
+}
+
+/// Ends of described pairs whose other end is gone or another one's: they go soon by themselves, and count as gone.
+fn halves(expected: &State, paired: &BTreeSet<Port>) -> BTreeSet<Port> {
+    let pairs = expected.iter().filter_map(|(key, value)| match (key, value) {
+        (Key::Link(near), Value::Link(Link::Veth { peer })) => Some([near, peer]),
+        _ => None,
+    });
+    pairs.flatten().filter(|port| !paired.contains(port)).cloned().collect()
+}
+
+fn rests_on(key: &Key, value: &Value, ports: &BTreeSet<Port>) -> bool {
+    let dev = match value {
+        Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) => Some(dev),
+        _ => None,
+    };
+    let through = dev.is_some_and(|dev| ports.contains(&Port { ns: key.ns().clone(), dev: dev.clone() }));
+    through || key.port().is_some_and(|port| ports.contains(port))
 }
 
 fn end<'a>(seen: &'a BTreeMap<NodeId, Seen>, port: &Port) -> Option<(u32, &'a SeenLink)> {

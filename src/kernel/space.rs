@@ -14,8 +14,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 
-use super::fault;
 use super::socket::Netlink;
+use super::{fault, verbs};
 use crate::error::{Error, KernelError, Limit, Result};
 use crate::name::IfName;
 use crate::plan::{NodeId, Sysctl};
@@ -202,6 +202,16 @@ impl Space {
         }
         self.next.store(most + 1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Removes a link whose name is needed: where the namespace of the other end is gone, this end goes too, but later.
+    /// What was pushed before must have been flushed.
+    pub fn make_room(&mut self, dev: &IfName) -> std::result::Result<(), Errno> {
+        let Some(index) = self.indices.remove(dev).filter(|_| !self.fresh) else { return Ok(()) };
+        let (payload, flags) = verbs::del_link(index);
+        self.socket.push(payload, flags, 0)?;
+        // A refusal says that it has gone meanwhile.
+        self.socket.flush().map(|_| ())
     }
 
     /// The index that a new link gets.

@@ -64,7 +64,7 @@ pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
         return Ok(Up { outcome, operations: 0 });
     }
     let operations = prospect.plan.len();
-    match guarded(|| carry_out(&prospect, tell)) {
+    match persist(&prospect, topology, tell) {
         Ok(()) => Ok(Up { outcome, operations }),
         Err(error) => Err(undo(&prospect, lock, error)),
     }
@@ -180,6 +180,21 @@ impl Prospect {
         }
         journal
     }
+}
+
+/// A name whose last bearer is dying with its namespace is not free for a moment, though nothing shows it any more: then
+/// what is there is looked at again, and the rest is done.
+fn persist(prospect: &Prospect, topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<()> {
+    let taken = |result: &Result<()>| matches!(result, Err(Error::Kernel(why)) if why.errno == Errno::EEXIST as i32);
+    let mut result = guarded(|| carry_out(prospect, tell));
+    for _ in 0..20 {
+        if prospect.before.is_none() || !taken(&result) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        result = guarded(|| carry_out(&begin(topology)?, tell));
+    }
+    result
 }
 
 fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
