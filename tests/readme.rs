@@ -1,0 +1,121 @@
+//! What the documents show is what nslab does.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::{Machine, in_box, ok, run};
+
+fn document(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// The insides of a document's fenced blocks of one language.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
+}
+
+/// Every `$ command` of a block with the output shown below it.
+fn commands(block: &str) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for line in block.lines() {
+        match (line.strip_prefix("$ "), found.last_mut()) {
+            (Some(command), _) => found.push((command.to_owned(), Vec::new())),
+            (None, Some((_, shown))) => shown.push(line.to_owned()),
+            (None, None) => panic!("output before the first command: {line}"),
+        }
+    }
+    found
+}
+
+/// A line without what differs each time: milliseconds, and how wide a column is.
+fn steady(line: &str) -> String {
+    let words = line.split_whitespace().collect::<Vec<_>>();
+    let timed = |at: usize| words.get(at + 1).is_some_and(|next| next.starts_with("ms"));
+    let word = |(at, word): (usize, &&str)| {
+        let value = word.split_once('=').map_or(*word, |(_, value)| value);
+        let number = value.parse::<f64>().is_ok() || value.split('/').all(|part| part.parse::<f64>().is_ok());
+        if timed(at) && number { "N".to_owned() } else { (*word).to_owned() }
+    };
+    let kept = words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ");
+    let kept = kept.trim_start_matches(['│', '|', ' ']);
+    kept.split("time ").next().unwrap().to_owned()
+}
+
+fn binary_first_in_path() -> String {
+    let here = Path::new(env!("CARGO_BIN_EXE_nslab")).parent().unwrap();
+    format!("{}:{}", here.display(), std::env::var("PATH").unwrap())
+}
+
+/// Runs every command of the document's console blocks; the lines shown must come, in their order. `...` stands for lines left out.
+fn check(name: &str) -> usize {
+    let mut checked = 0;
+    for (command, shown) in blocks(&document(name), "console").iter().flat_map(|block| commands(block)) {
+        let plain = command.trim_start_matches("sudo ");
+        let ran = run(Command::new("sh")
+            .args(["-c", plain])
+            .env("PATH", binary_first_in_path())
+            .env("COLUMNS", "100")
+            .env_remove("RUST_BACKTRACE")
+            .current_dir(env!("CARGO_MANIFEST_DIR")));
+        let said = format!("{}{}", ran.out, ran.err);
+        let came: Vec<String> = said.lines().map(steady).collect();
+        let mut rest = &came[..];
+        for line in shown.iter().map(|line| steady(line)).filter(|line| !line.is_empty() && line != "...") {
+            let at = rest.iter().position(|came| *came == line);
+            let at = at.unwrap_or_else(|| panic!("{name}: `{command}` does not print\n  {line}\nbut\n{ran}"));
+            rest = &rest[at + 1..];
+            checked += 1;
+        }
+    }
+    checked
+}
+
+#[test]
+fn the_readmes_examples_print_what_it_shows() {
+    in_box(|| {
+        let machine = Machine::look();
+        let lines = check("README.md");
+        assert!(lines >= 10, "the README shows only {lines} lines of output");
+        machine.assert_unchanged("the README's examples");
+    });
+}
+
+#[test]
+fn the_format_documents_example_is_valid_and_comes_up() {
+    in_box(|| {
+        let examples = blocks(&document("docs/topology-format.md"), "yaml");
+        assert!(!examples.is_empty());
+        for example in examples {
+            fs::write("/run/example.yaml", example).unwrap();
+            ok("validate /run/example.yaml");
+            ok("up /run/example.yaml");
+            ok("down --all");
+        }
+    });
+}
+
+#[test]
+fn the_demo_runs_through_and_leaves_nothing() {
+    in_box(|| {
+        let machine = Machine::look();
+        let ran =
+            run(Command::new("sh").args(["tests/demo.sh", env!("CARGO_BIN_EXE_nslab")]).current_dir(env!("CARGO_MANIFEST_DIR")));
+        let ran = ran.expect(0);
+        assert!(ran.out.contains(" 0% packet loss"), "{ran}");
+        machine.assert_unchanged("make demo");
+    });
+}
+
+#[test]
+fn the_readme_has_exactly_the_two_commands() {
+    let readme = document("README.md");
+    for command in ["make demo", "make test"] {
+        assert!(readme.lines().any(|line| line.trim_start().starts_with(command)), "{command} is not in the README");
+    }
+    let makefile = document("Makefile");
+    assert!(makefile.contains("\ndemo:") && makefile.contains("\ntest:"));
+}
