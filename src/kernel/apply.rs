@@ -316,7 +316,9 @@ impl<'a> Run<'a> {
                 .collect();
             drop(done);
             for places in told {
-                places.iter().for_each(|&place| tell(&self.plan[place]));
+                for &place in &places {
+                    tell(&self.plan[place]);
+                }
             }
             let mut result = Ok(());
             for worker in workers {

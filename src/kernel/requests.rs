@@ -52,15 +52,12 @@ pub fn birth(port: &Port, link: &Link, births: &Births, space: &mut Space, peer:
         Link::Bridge => verbs::add_bridge(&port.dev, &near.birth),
         Link::Veth { peer: far_port } => {
             let mut far = births.settings(far_port).birth;
-            let far_ns = match peer {
-                Some(peer) => {
-                    far.index = peer.assign(&far_port.dev);
-                    Some(peer.fd())
-                }
-                None => {
-                    far.index = space.assign(&far_port.dev);
-                    None
-                }
+            let far_ns = if let Some(peer) = peer {
+                far.index = peer.assign(&far_port.dev);
+                Some(peer.fd())
+            } else {
+                far.index = space.assign(&far_port.dev);
+                None
             };
             verbs::add_veth(&port.dev, &near.birth, &far_port.dev, &far, far_ns)
         }

@@ -1,5 +1,6 @@
 //! A thread that makes its share of the new containers: all namespaces of a chunk, then their links, then their settings.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -61,9 +62,9 @@ impl Worker<'_> {
         for unit in units {
             self.go_on()?;
             let host = NodeId::Host(unit.host.clone());
-            if !hosts.contains_key(&host) {
-                let space = self.run.space(&host)?.again(&host)?;
-                hosts.insert(host, space);
+            if let Entry::Vacant(place) = hosts.entry(host) {
+                let space = self.run.space(place.key())?.again(place.key())?;
+                place.insert(space);
             }
             let settings = self.settings.get(&unit.node).map_or(&[][..], Vec::as_slice);
             coming.push(Coming { unit, space: Space::make(self.run.pins, &unit.node, settings, false)? });

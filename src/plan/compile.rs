@@ -201,8 +201,10 @@ fn link_local(own: Mac, addresses: &[IpNet]) -> Option<IpNet> {
     if !addresses.iter().any(v6) || addresses.iter().any(given) {
         return None;
     }
-    let Mac([a, b, c, d, e, f]) = own;
-    let address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+    let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+    address[8..11].copy_from_slice(&own.0[..3]);
+    address[13..].copy_from_slice(&own.0[3..]);
+    address[8] ^= 2;
     IpNet::new(IpAddr::from(address), 64).ok()
 }
 
