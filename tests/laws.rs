@@ -85,7 +85,7 @@ fn from_any_lab_to_any_other_in_one_pass() {
 #[test]
 fn a_cut_after_any_operation_is_healed_by_down_and_by_up() {
     for seed in 0..LABS {
-        let mut dice = Dice::new(seed ^ 0xc0ffee);
+        let mut dice = Dice::new(seed ^ 0x00c0_ffee);
         let a = topology(seed);
         let mut b = topology(seed + 1);
         b.inherit(&a);

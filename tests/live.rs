@@ -1,4 +1,5 @@
 //! The shipped topologies on the real kernel, judged by ping and ip from inside their namespaces, without nslab's help.
+#![allow(clippy::unwrap_used, clippy::type_complexity)]
 
 mod support;
 
