@@ -1,4 +1,5 @@
 //! The binary itself: static, and enough by itself in an empty root directory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod support;
 

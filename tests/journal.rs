@@ -1,4 +1,5 @@
 //! A journal from before a restart, damaged or planted: never followed blindly, and the lab still goes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

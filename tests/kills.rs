@@ -1,4 +1,5 @@
 //! Killed, stopped or failing anywhere: the machine or the lab is made whole again.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Too few namespaces, file descriptors or bytes: it says so and leaves nothing, or it works.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

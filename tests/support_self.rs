@@ -1,4 +1,5 @@
 //! The tests' own tools: a box keeps to itself, and a picture of the machine sees what changes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
