@@ -1,4 +1,5 @@
 //! Again and again, and many at once: nothing leaks and nobody takes another's lab.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

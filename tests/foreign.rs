@@ -1,4 +1,5 @@
 //! Other people's things beside a lab, and their hands inside it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What the documents show is what nslab does.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The binary as strace sees it: killed before any system call that changes something, or given an error by one.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
