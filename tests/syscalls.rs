@@ -41,14 +41,12 @@ fn traced(inject: &str, words: &str) -> Ran {
 /// Kills a command before the first, second, … call of one kind until it ends by itself; returns how often it was killed.
 fn sweep(call: &str, words: &str, mut healed: impl FnMut(&str)) -> usize {
     let step = SELDOM.iter().find(|(seldom, _)| *seldom == call).map_or(1, |(_, step)| *step);
-    let mut killed = 0;
-    for when in (1..).step_by(step) {
+    for (killed, when) in (1..).step_by(step).enumerate() {
         let ran = traced(&format!("{call}:signal=KILL:when={when}"), words);
         if ran.code == 0 {
             return killed;
         }
         assert_eq!(ran.code, 137, "{ran}");
-        killed += 1;
         healed(&format!("killed at {call} number {when} of {words}"));
     }
     unreachable!()
