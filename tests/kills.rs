@@ -99,11 +99,16 @@ fn killed_in_down(name: &str) {
 
 fn signalled_in_up(name: &str) {
     let before = before(name);
+    let signals = [("INT", 130), ("TERM", 143), ("HUP", 129)];
+    // The three take one path through the code: all at every point of two topologies, by turns in the others.
+    let all = ["bridged", "routed"].contains(&name);
     for point in 1..=before.up_points {
-        for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
-            let fault = format!("signal:{signal}@{point}");
-            nslab_at(&fault, &format!("up {name}")).expect(code);
-            before.machine.assert_unchanged(&format!("{fault} of up"));
+        for (nth, (signal, code)) in signals.into_iter().enumerate() {
+            if all || nth == point as usize % signals.len() {
+                let fault = format!("signal:{signal}@{point}");
+                nslab_at(&fault, &format!("up {name}")).expect(code);
+                before.machine.assert_unchanged(&format!("{fault} of up"));
+            }
         }
     }
 }
