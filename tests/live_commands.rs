@@ -68,6 +68,29 @@ fn every_report_is_json_as_documented() {
 }
 
 #[test]
+fn all_that_was_made_by_hand_is_printed_as_commands() {
+    in_box(|| {
+        ok("up bridged");
+        ok("exec host-a ip link add mine type bridge");
+        ok("exec host-a ip address add 10.9.9.1/24 dev mine");
+        ok("exec host-a ip route add 10.8.0.0/16 dev br0");
+        ok("exec host-a ip netns add own");
+        ok("exec a1 nft add table inet t");
+        let printed = ok("plan bridged --by-hand").out;
+        for line in [
+            "ip -n bridged.host-a link add mine type bridge",
+            "ip -n bridged.host-a address add 10.9.9.1/24 brd + dev mine",
+            "ip -n bridged.host-a route add 10.8.0.0/16 dev br0",
+            "nslab exec bridged/host-a ip netns add own",
+            "ip netns exec bridged.host-a.a1 nft list table inet t",
+        ] {
+            assert!(printed.lines().any(|printed| printed.starts_with(line)), "no line {line:?} in:\n{printed}");
+        }
+        ok("down");
+    });
+}
+
+#[test]
 fn nodes_are_named_as_shortly_as_the_labs_allow() {
     in_box(|| {
         ok("up bridged");

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::lab::{self, resolve};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
-use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host};
+use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces};
 use crate::topology::catalog;
 
 /// Print the commands that make a lab by hand: a script, grouped by host
@@ -54,9 +54,14 @@ impl Plan {
     fn by_hand(&self, context: &Context) -> Result<Report> {
         rights::need(context)?;
         let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
-        let made = lab::status(&resolve::lab_name(&entry.lab)?)?.by_hand;
-        let made: Vec<Op> = made.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
-        let steps = by_hand(&made, &entry.lab);
+        let status = lab::status(&resolve::lab_name(&entry.lab)?)?;
+        let made: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
+        let mut steps = Vec::new();
+        for (host, name) in status.namespaces {
+            steps.push(host_namespaces(&host, &[name], &entry.lab));
+        }
+        steps.extend(by_hand(&made, &entry.lab));
+        steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, &entry.lab)));
         Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps }))
     }
 }

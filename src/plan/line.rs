@@ -125,9 +125,13 @@ impl Line<'_> {
 
 /// A name as one word of a shell: code inside a lab may give an interface any name, and the line may be run.
 fn word(name: &IfName) -> Cow<'_, str> {
-    let name = name.as_str();
+    quoted(name.as_str())
+}
+
+/// Text as one word of a shell.
+pub fn quoted(name: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:@+".contains(c);
-    if name.chars().all(plain) { name.into() } else { format!("'{}'", name.replace('\'', r"'\''")).into() }
+    if !name.is_empty() && name.chars().all(plain) { name.into() } else { format!("'{}'", name.replace('\'', r"'\''")).into() }
 }
 
 fn destination(table: u32, to: &ipnet::IpNet, metric: u32, route: &RouteTo) -> String {

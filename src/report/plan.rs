@@ -74,11 +74,29 @@ pub enum What {
     Up,
     Routes,
     Remove,
+    HostNamespaces,
+    Filters,
 }
 
 /// The steps of what somebody made by hand, in the plan's own order.
 pub fn by_hand(plan: &[Op], lab: &str) -> Vec<Step> {
     Steps { lab, described: false, done: Vec::new(), pending: Vec::new() }.all(plan)
+}
+
+/// The step that makes namespaces inside a host again, as `ip netns add` in its shell did.
+pub fn host_namespaces(host: &str, names: &[String], lab: &str) -> Step {
+    let commands = names.iter().map(|name| format!("nslab exec {lab}/{host} ip netns add {}", line::quoted(name))).collect();
+    Step { place: Place::Host(host.to_owned()), what: What::HostNamespaces, commands }
+}
+
+/// The step that prints a packet filter table of a node: its rules are `nft`'s to tell.
+pub fn filter(node: &NodeId, family: &str, table: &str, lab: &str) -> Step {
+    let host = match node {
+        NodeId::Switch(_) => Place::Networks,
+        NodeId::Host(host) | NodeId::Container(host, _) => Place::Host(host.to_string()),
+    };
+    let command = format!("ip netns exec {lab}.{node} nft list table {family} {}", line::quoted(table));
+    Step { place: host, what: What::Filters, commands: vec![command] }
 }
 
 /// The steps of a plan of described facts in its own order; neighbours of one place and kind stand together.

@@ -39,6 +39,8 @@ pub(super) fn step(what: What) -> &'static str {
         What::Addresses => "Addresses.",
         What::Up => "Switch the interfaces on.",
         What::Routes => "Routes: where packets for other networks go.",
+        What::HostNamespaces => "Namespaces made inside the host.",
+        What::Filters => "Packet filter tables: these lines print their rules, as `nft -f` takes them.",
         What::Remove => "Remove what is no longer wanted.",
     }
 }
