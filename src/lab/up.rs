@@ -220,6 +220,11 @@ fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
     };
     let mut kernel = Kernel::new(home::pins(name));
     kernel.apply(&prospect.plan, &mut count)?;
+    if prospect.before.is_some() {
+        // A link that was there before follows what is new at its other end or among its ports; observing settles that.
+        let expected = compile(&prospect.topology);
+        kernel.observe(&Scope { pins_only: false, spaces: spaces(&expected), expected })?;
+    }
     super::status::forwarding(&prospect.topology)?;
     let paths = sandbox::Paths { lab: home::lab(name) };
     prospect.topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
