@@ -115,7 +115,7 @@ impl Worker<'_> {
     /// What happens in the container; then a look at the host's ends, so that carrier is on at once.
     fn inside(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
         let (plan, births, node) = (self.run.plan, self.run.births(), &each.unit.node);
-        let mut ends = Vec::new();
+        let (mut ends, mut inner) = (Vec::new(), Vec::new());
         for &place in &each.unit.ops {
             let Op::Add(Key::Link(port), Value::Link(link)) = &plan[place] else { continue };
             if let Some(peer) = link.peer().filter(|peer| peer.ns == Ns::Node(node.clone())) {
@@ -123,6 +123,7 @@ impl Worker<'_> {
                 let refusals = each.space.socket.push(payload, flags, place);
                 self.check(node, refusals)?;
                 ends.push((node_of(&port.ns)?, &port.dev, place));
+                inner.push((&peer.dev, place));
             }
         }
         for &place in &each.unit.ops {
@@ -134,6 +135,12 @@ impl Worker<'_> {
                 let refusals = each.space.socket.push(payload, flags, place);
                 self.check(node, refusals)?;
             }
+        }
+        // A look at its own end, too: until its carrier has settled the kernel keeps IPv6 off it.
+        for (dev, place) in &inner {
+            let (payload, flags) = verbs::look(each.space.index(dev));
+            let refusals = each.space.socket.push(payload, flags, *place);
+            self.check(node, refusals)?;
         }
         let refusals = each.space.socket.flush();
         self.check(node, refusals)?;
