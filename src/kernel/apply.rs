@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
         let Op::Add(Key::Up(port), _) = op else { return Ok(()) };
         let index = self.space(node)?.index(&port.dev);
         if index > 1 && matches!(node, NodeId::Container(..)) {
-            self.push(node, Some(verbs::set_settings(index)), place)?;
+            self.push(node, Some(verbs::set_settings(index, true)), place)?;
         }
         Ok(())
     }
@@ -226,7 +226,7 @@ impl<'a> Run<'a> {
         if matches!(far, NodeId::Container(..)) {
             self.flush(Some(node))?;
             let index = self.space(&far)?.index(&peer.dev);
-            self.push(&far, Some(verbs::set_settings(index)), place)?;
+            self.push(&far, Some(verbs::set_settings(index, true)), place)?;
             self.flush(Some(&far))?;
         }
         Ok(())
@@ -302,6 +302,7 @@ impl<'a> Run<'a> {
         let settings = settings(self.plan, &units.iter().flat_map(|unit| unit.ops.iter().copied()).collect::<Vec<_>>());
         let chunk = open_files(units.len() * 2 + 64).saturating_sub(48) / 2 / threads;
         let chunk = chunk.clamp(1, 256);
+        self.number(units)?;
         let stop = AtomicBool::new(false);
         let run = &*self;
         let (done, told) = channel::<Vec<usize>>();
@@ -328,6 +329,16 @@ impl<'a> Run<'a> {
             }
             result
         })
+    }
+
+    /// Gives the hosts' ends their indices in the plan's order, whichever thread makes them.
+    fn number(&mut self, units: &[Unit]) -> Result<()> {
+        for &place in units.iter().flat_map(|unit| &unit.ops) {
+            if let Op::Add(Key::Link(port), _) = &self.plan[place] {
+                self.space_mut(node_of(&port.ns)?)?.assign(&port.dev);
+            }
+        }
+        Ok(())
     }
 
     /// Looks at every new link of hosts and switches: then the first ping answers.

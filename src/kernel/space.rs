@@ -214,8 +214,11 @@ impl Space {
         self.socket.flush().map(|_| ())
     }
 
-    /// The index that a new link gets.
+    /// The index that a new link gets, always the same for one name.
     pub fn assign(&mut self, dev: &IfName) -> u32 {
+        if let Some(index) = self.indices.get(dev) {
+            return *index;
+        }
         let index = self.next.fetch_add(1, Ordering::Relaxed);
         self.indices.insert(dev.clone(), index);
         index

@@ -143,7 +143,8 @@ pub fn set_isolated(index: u32, isolated: bool) -> Request {
 
 /// What a new device of a container must not take over from the machine: IPv4 forwarding and reverse path filter off
 /// (`IPV4_DEVCONF_FORWARDING` 1, `IPV4_DEVCONF_RP_FILTER` 8 of `linux/ip.h`), and no IPv6 address that nobody asked for.
-pub fn set_settings(index: u32) -> Request {
+/// Where the namespace has settings of its own, the device was born with those.
+pub fn set_settings(index: u32, own: bool) -> Request {
     let setting = |kind: u16, value: u32| {
         let mut bytes = Vec::with_capacity(8);
         bytes.extend_from_slice(&8u16.to_ne_bytes());
@@ -152,10 +153,10 @@ pub fn set_settings(index: u32) -> Request {
         bytes
     };
     let conf = DefaultNla::new(1 | 0x8000, [setting(1, 0), setting(8, 0)].concat());
-    let spec = vec![
-        AfSpecUnspec::Inet(vec![AfSpecInet::Other(conf)]),
-        AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)]),
-    ];
+    let mut spec = vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])];
+    if !own {
+        spec.push(AfSpecUnspec::Inet(vec![AfSpecInet::Other(conf)]));
+    }
     set(index, LinkAttribute::AfSpecUnspec(spec))
 }
 

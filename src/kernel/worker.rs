@@ -119,7 +119,7 @@ impl Worker<'_> {
         for &place in &each.unit.ops {
             let Op::Add(Key::Link(port), Value::Link(link)) = &plan[place] else { continue };
             if let Some(peer) = link.peer().filter(|peer| peer.ns == Ns::Node(node.clone())) {
-                let (payload, flags) = verbs::set_settings(each.space.index(&peer.dev));
+                let (payload, flags) = verbs::set_settings(each.space.index(&peer.dev), self.settings.contains_key(node));
                 let refusals = each.space.socket.push(payload, flags, place);
                 self.check(node, refusals)?;
                 ends.push((node_of(&port.ns)?, &port.dev, place));
