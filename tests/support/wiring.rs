@@ -31,6 +31,12 @@ const NOT_COMPARED: [&str; 13] = [
 pub struct Wiring(BTreeMap<String, Vec<String>>);
 
 impl Wiring {
+    /// Whether the spanning tree protocol still makes up its mind about a port: each phase takes two seconds.
+    pub fn is_converging(&self) -> bool {
+        let undecided = |line: &String| line.contains(r#""state":"listening""#) || line.contains(r#""state":"learning""#);
+        self.0.values().flatten().any(undecided)
+    }
+
     /// Looks at a lab through its pins.
     pub fn look(lab: &str) -> Self {
         let nodes = nodes(lab).into_iter().map(|node| {
