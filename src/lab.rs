@@ -19,7 +19,7 @@ pub use down::{Down, down};
 pub use index::Entry;
 pub use journal::{Journal, Phase, boot_id};
 pub use status::{Condition, Reset, Status, reset, status};
-pub use up::{Outcome, Up, preview, up};
+pub use up::{Up, preview, up};
 
 use crate::error::{Error, KernelError, Limit, Result, Thing};
 use crate::name::LabName;

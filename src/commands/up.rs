@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, rights, source};
 use crate::error::{Error, Result, Usage};
 use crate::lab::{self, resolve};
-use crate::report::lab::{Outcome, Ping};
+use crate::report::lab::Ping;
 use crate::report::plan::{self, Purpose};
 use crate::report::{Report, lab as reports};
 use crate::topology::{Attach, Topology};
@@ -59,23 +59,13 @@ fn up(topology: &Topology, context: &mut Context) -> Result<Report> {
     let up = lab::up(topology, &mut |step| context.front.progress(step))?;
     Ok(Report::Up(reports::Up {
         lab: topology.name.to_string(),
-        outcome: outcome(up.outcome),
+        outcome: up.outcome,
         hosts: topology.hosts.len(),
         containers: topology.containers(),
         operations: up.operations,
         milliseconds: start.elapsed().as_secs_f64() * 1000.0,
         hint: ping(topology),
     }))
-}
-
-fn outcome(outcome: lab::Outcome) -> Outcome {
-    match outcome {
-        lab::Outcome::Created => Outcome::Created,
-        lab::Outcome::Already => Outcome::Already,
-        lab::Outcome::Changed => Outcome::Changed,
-        lab::Outcome::Completed => Outcome::Completed,
-        lab::Outcome::Repaired => Outcome::Repaired,
-    }
 }
 
 /// From the first container to the last one's address: across the lab, where there are two.

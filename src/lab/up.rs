@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::LabName;
 use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
+use crate::report::lab::Outcome;
 use crate::topology::Topology;
 
 /// What `up` found and did.
@@ -22,21 +23,6 @@ pub struct Up {
     pub outcome: Outcome,
     /// Operations carried out.
     pub operations: usize,
-}
-
-/// How `up` went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// There was no such lab.
-    Created,
-    /// It is as described.
-    Already,
-    /// It was up as something else.
-    Changed,
-    /// An earlier `up` or `down` had not ended.
-    Completed,
-    /// Something described was gone or changed.
-    Repaired,
 }
 
 /// What there is, and what to do.
