@@ -10,6 +10,7 @@ pub mod kernel;
 pub mod lab;
 pub mod name;
 pub mod plan;
+pub mod probe;
 pub mod problem;
 pub mod render;
 pub mod report;

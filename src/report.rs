@@ -8,6 +8,8 @@ pub mod node;
 pub mod notice;
 pub mod plan;
 pub mod topology;
+pub mod trace;
+pub mod wire;
 
 /// What a command found or did.
 #[derive(Debug, Serialize)]

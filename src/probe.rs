@@ -1,0 +1,3 @@
+//! Packets: sent, captured, decoded and explained. Sockets are opened in a node and then run anywhere.
+
+pub mod view;

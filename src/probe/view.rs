@@ -1,0 +1,122 @@
+//! The lab as it is now: the tables of every node, and who owns which address.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::kernel::inspect::{Pin, inspect};
+use crate::kernel::observe;
+use crate::lab::{self, Entry, home, resolve};
+use crate::name::{LabName, Mac};
+use crate::plan::NodeId;
+use crate::report::node::{Kind, Link, Node};
+use crate::report::wire::Interface;
+
+/// A node and what is in it.
+#[derive(Debug)]
+pub struct Place {
+    /// Which; a namespace that somebody made by hand in a host counts as a container of that host.
+    pub id: NodeId,
+    /// Its namespace.
+    pub pin: PathBuf,
+    /// Its tables.
+    pub node: Node,
+}
+
+impl Place {
+    /// One of its interfaces.
+    pub fn interface(&self, link: &Link) -> Interface {
+        Interface { node: self.id.to_string(), interface: link.name.clone() }
+    }
+
+    /// The interface of that index.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.node.links.iter().find(|link| link.index == index)
+    }
+}
+
+/// A look at a whole lab.
+#[derive(Debug)]
+pub struct View {
+    /// The lab.
+    pub lab: LabName,
+    /// Its nodes, switches first, each host before its containers.
+    pub places: Vec<Place>,
+}
+
+impl View {
+    /// Looks at every node of a lab that is up.
+    ///
+    /// # Errors
+    /// When a namespace of it is gone or cannot be entered.
+    pub fn look(entry: &Entry) -> Result<Self> {
+        let lab = resolve::lab_name(&entry.lab)?;
+        let pins = pins(&lab, entry);
+        let others: Vec<Pin> = pins.iter().map(|(id, path)| Pin { node: id.to_string(), path: path.clone() }).collect();
+        let mut places = Vec::with_capacity(pins.len());
+        for ((id, pin), here) in pins.into_iter().zip(&others) {
+            let mut node = inspect(here, &others)?;
+            node.lab = lab.to_string();
+            node.node = id.to_string();
+            node.kind = kind(&id);
+            places.push(Place { id, pin, node });
+        }
+        Ok(Self { lab, places })
+    }
+
+    /// A node.
+    pub fn place(&self, id: &NodeId) -> Option<&Place> {
+        self.places.iter().find(|place| place.id == *id)
+    }
+
+    /// Every interface that has the MAC address; a bridge shares that of a port at times, and clones share theirs.
+    pub fn owners_of_mac(&self, mac: Mac) -> Vec<Interface> {
+        let mac = mac.to_string();
+        self.interfaces(|link| link.mac.as_deref() == Some(mac.as_str()))
+    }
+
+    /// Every interface that has the IP address.
+    pub fn owners_of_address(&self, address: IpAddr) -> Vec<Interface> {
+        self.interfaces(|link| link.addresses.iter().any(|net| net.addr() == address))
+    }
+
+    fn interfaces(&self, wanted: impl Fn(&Link) -> bool) -> Vec<Interface> {
+        let of = |place: &Place| -> Vec<Interface> {
+            place.node.links.iter().filter(|link| wanted(link)).map(|link| place.interface(link)).collect()
+        };
+        self.places.iter().flat_map(of).collect()
+    }
+}
+
+fn kind(id: &NodeId) -> Kind {
+    match id {
+        NodeId::Switch(_) => Kind::Switch,
+        NodeId::Host(_) => Kind::Host,
+        NodeId::Container(..) => Kind::Container,
+    }
+}
+
+/// Every namespace of the lab, with those that somebody made inside its hosts.
+fn pins(lab: &LabName, entry: &Entry) -> Vec<(NodeId, PathBuf)> {
+    let mut pins = Vec::new();
+    for id in resolve::nodes(entry) {
+        pins.push((id.clone(), lab::netns_path(lab, &id)));
+        if let NodeId::Host(host) = &id {
+            let by_hand = made_inside(&home::lab(lab).join("run").join(host.as_str()).join("netns"));
+            pins.extend(by_hand.into_iter().filter_map(|path| {
+                let name = path.file_name()?.to_str()?.parse().ok()?;
+                Some((NodeId::Container(host.clone(), name), path))
+            }));
+        }
+    }
+    pins
+}
+
+/// Namespaces under a host's own `/run/netns`; nslab's entries there are links.
+fn made_inside(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut found: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| observe::is_namespace(path)).collect();
+    found.sort();
+    found
+}

@@ -1,0 +1,223 @@
+//! `trace`: the path of one packet and of its reply, predicted from the live tables and observed on every segment.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::node::Kind;
+use super::wire::{Interface, Station};
+
+/// `trace`
+#[derive(Debug, Serialize)]
+pub struct Trace {
+    /// The lab.
+    pub lab: String,
+    /// The node that sends, `host` or `host.container`.
+    pub from: String,
+    /// The address that it sends to.
+    pub to: IpAddr,
+    /// The node that has the address.
+    pub to_node: Option<String>,
+    /// The way of the packet.
+    pub request: Journey,
+    /// The way of its reply; none where the packet does not arrive.
+    pub reply: Option<Journey>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What is odd on the way and did not stop the packet.
+    pub notes: Vec<Cause>,
+}
+
+/// The way of one packet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Journey {
+    /// The address in its source field; none where the sender has none to put there.
+    pub source: Option<IpAddr>,
+    /// The address in its destination field.
+    pub destination: IpAddr,
+    /// The nodes that it comes to, in order; a loop is listed once.
+    pub visits: Vec<Visit>,
+}
+
+/// A packet in a node.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Visit {
+    /// The node, `host` or `host.container`.
+    pub node: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The interface that it comes in by; none where it begins.
+    pub enters: Option<String>,
+    /// The interface that it leaves by; none where it ends.
+    pub leaves: Option<String>,
+    /// What the node does with it.
+    pub deed: Deed,
+    /// The question for the next MAC address that comes first, where the node does not know it.
+    pub resolution: Option<Resolution>,
+    /// The frame on the segment that follows; none where the packet goes no further.
+    pub frame: Option<Frame>,
+    /// By which source the visit is known.
+    pub known: Known,
+}
+
+/// How something is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Known {
+    /// The tables say so, and the probe was seen.
+    Both,
+    /// The tables say so, but the probe was not seen there.
+    Predicted,
+    /// The probe was seen there, against what the tables say.
+    Observed,
+}
+
+/// What a node does with a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// It sends the packet, by this route.
+    Sends(Route),
+    /// It passes the frame on unchanged, by its forwarding table or to every port.
+    Bridges {
+        /// The bridge.
+        bridge: String,
+        /// To every port, since it does not know the address.
+        floods: bool,
+    },
+    /// It takes the packet out of the frame and puts it into a new one.
+    Routes {
+        /// By this route.
+        route: Route,
+        /// The time to live that comes in.
+        ttl: u8,
+    },
+    /// The packet is for this node.
+    Receives,
+    /// It goes no further here.
+    Drops,
+}
+
+/// A route that a packet takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// Its destination.
+    pub to: IpNet,
+    /// The next router; none where the destination is on the segment.
+    pub via: Option<IpAddr>,
+    /// The interface.
+    pub dev: String,
+}
+
+/// An ARP or neighbour discovery exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resolution {
+    /// The address that is asked for.
+    pub address: IpAddr,
+    /// Who answers; none where nobody does.
+    pub answer: Option<Station>,
+}
+
+/// A frame on a segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Frame {
+    /// Who sends it.
+    pub source: Station,
+    /// Whom it is for.
+    pub destination: Station,
+    /// The time to live of the packet in it.
+    pub ttl: u8,
+    /// How often it was seen on the segment; none where nobody looked.
+    pub seen: Option<u32>,
+}
+
+/// A packet or its reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Leg {
+    Request,
+    Reply,
+}
+
+/// How a trace ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The reply came back.
+    Answered {
+        /// After so long.
+        milliseconds: f64,
+    },
+    /// The packet or its reply died.
+    Died(Box<Death>),
+}
+
+/// Where and why a packet died.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Death {
+    /// The packet or its reply.
+    pub leg: Leg,
+    /// The node where, `host` or `host.container`.
+    pub node: String,
+    /// Why.
+    pub cause: Cause,
+    /// What was seen on the segments agrees with that cause; else it is what the tables suggest.
+    pub certain: bool,
+    /// The commands that would cure it, each as it is typed; empty where nslab knows none.
+    pub cure: Vec<String>,
+}
+
+/// Why a packet goes no further, or what is odd on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "cause")]
+#[allow(missing_docs, reason = "each variant's sentence tells what its values are")]
+pub enum Cause {
+    /// The node has no route to the destination; on the way back, none to the sender.
+    NoRoute { node: String, to: IpAddr },
+    /// The sender has no address of the family to put into the packet.
+    NoAddress { node: String },
+    /// The node is asked to pass a packet on and does not forward.
+    ForwardingOff { node: String, ipv6: bool },
+    /// An address has the wrong prefix length, so that the other is taken for near, or for far.
+    WrongPrefix { interface: Interface, address: IpNet, other: IpNet },
+    /// The route's next router is an address that nobody has.
+    NoSuchGateway { node: String, gateway: IpAddr, route: Route },
+    /// An interface on the way is down; with `peer` it is the other end of its cable that is.
+    LinkDown { interface: Interface, peer: Option<Interface> },
+    /// A cable ends in a host that has not plugged it into a bridge.
+    NotInBridge { interface: Interface, bridges: Vec<String> },
+    /// Nobody answers the question for an address; the owner is where the address is, if anywhere.
+    Unresolved { interface: Interface, address: IpAddr, owner: Option<Interface> },
+    /// Several have the address.
+    DuplicateAddress { address: IpAddr, owners: Vec<Interface> },
+    /// Several have the MAC address.
+    DuplicateMac { mac: String, owners: Vec<Interface> },
+    /// The NICs of two hosts have the same MAC address, as those of a cloned VM have.
+    ClonedMac { mac: String, owners: Vec<Interface> },
+    /// The reverse path filter drops it: the way back would not be by that interface.
+    ReversePath { interface: Interface, source: IpAddr, strict: bool },
+    /// The time to live ran out.
+    TtlExpired { node: String, ttl: u8 },
+    /// The packet is larger than an MTU on the way and may not be cut.
+    TooBig { interface: Interface, mtu: u32, size: u32 },
+    /// A route of the kind `blackhole`, `unreachable` or `prohibit`.
+    Refused { node: String, kind: String, to: IpNet },
+    /// A permanent neighbour entry says a MAC address that is not the owner's.
+    WrongNeighbour { interface: Interface, address: IpAddr, mac: String, right: Option<String> },
+    /// A packet filter drops it.
+    Filtered { node: String, family: String, table: String, chain: String, hook: Option<String>, rule: Option<u64>, policy: bool },
+    /// Routers send it in a circle until its time to live runs out.
+    Loop { routes: Vec<(String, Route)>, crossings: u32 },
+    /// An address is on a port of a bridge, where it is of no use, instead of on the bridge.
+    AddressOnPort { interface: Interface, address: IpNet, bridge: String },
+    /// The packet leaves by a NIC that does not lead to the destination.
+    OtherNic { interface: Interface, route: Route, owner: Option<Interface> },
+    /// The network delivers unicast only to the NICs' own MAC addresses.
+    ForeignMac { network: String, mac: String, owner: Option<Interface> },
+    /// The node has the address and answers no echo requests.
+    EchoIgnored { node: String },
+    /// Where it was seen last; nslab does not know why it went no further.
+    Unknown { node: String, interface: Option<String> },
+}
