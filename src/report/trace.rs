@@ -1,5 +1,6 @@
 //! `trace`: the path of one packet and of its reply, predicted from the live tables and observed on every segment.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -19,14 +20,95 @@ pub struct Trace {
     pub to: IpAddr,
     /// The node that has the address.
     pub to_node: Option<String>,
+    /// Bytes of the whole packet.
+    pub size: u32,
+    /// The time to live that it starts with.
+    pub ttl: u8,
     /// The way of the packet.
     pub request: Journey,
     /// The way of its reply; none where the packet does not arrive.
     pub reply: Option<Journey>,
+    /// What routers and hosts said about the packet, in ICMP.
+    pub messages: Vec<IcmpMessage>,
+    /// Where what was seen is not what the tables say.
+    pub differences: Vec<Difference>,
     /// How it ended.
     pub outcome: Outcome,
     /// What is odd on the way and did not stop the packet.
-    pub notes: Vec<Cause>,
+    pub notes: Vec<Note>,
+    /// The shortest words that name each node, as they can be typed.
+    #[serde(skip)]
+    pub words: HashMap<String, String>,
+}
+
+/// Something odd, and the commands that would mend it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Note {
+    /// What.
+    #[serde(flatten)]
+    pub cause: Cause,
+    /// Each as it is typed.
+    pub cure: Vec<String>,
+}
+
+/// An ICMP error about the packet or its reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IcmpMessage {
+    /// Which of the two it is about.
+    pub leg: Leg,
+    /// Its source address.
+    pub from: IpAddr,
+    /// The node that has that address.
+    pub node: Option<String>,
+    /// What it says.
+    pub says: IcmpWord,
+}
+
+/// What an ICMP error says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words of RFC 792, 1122 and 4443 explain themselves")]
+pub enum IcmpWord {
+    NoRoute,
+    HostUnreachable,
+    PortUnreachable,
+    Prohibited,
+    TooBig { mtu: u32 },
+    TimeExceeded,
+    Other { kind: u8, code: u8 },
+}
+
+/// Where what was seen is not what the tables say.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "difference")]
+pub enum Difference {
+    /// A node was to send it by one interface (none: keep it), and sent it by another (none: by no interface).
+    Way {
+        /// The packet or its reply.
+        leg: Leg,
+        /// The node.
+        node: String,
+        /// The interface of the tables.
+        predicted: Option<String>,
+        /// The interface where it was seen.
+        observed: Option<String>,
+    },
+    /// The frame on a segment had other addresses or another time to live.
+    Frame {
+        /// The packet or its reply.
+        leg: Leg,
+        /// The interface that it left by.
+        interface: Interface,
+        /// The frame of the tables.
+        predicted: Frame,
+        /// The frame that was seen.
+        observed: Frame,
+    },
+    /// It was to die of this, and was answered.
+    Lives {
+        /// The cause that the tables suggest.
+        cause: Cause,
+    },
 }
 
 /// The way of one packet.
