@@ -15,6 +15,7 @@ pub mod sandbox;
 pub mod socket;
 pub mod space;
 pub mod sys;
+pub mod tables;
 pub mod teardown;
 mod units;
 pub mod verbs;

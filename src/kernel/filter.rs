@@ -1,11 +1,12 @@
 //! The packet filter tables (nftables) of a namespace: whose there are, and their end. nslab itself keeps none.
 
+pub mod chains;
 mod message;
 pub mod trace;
 
 use nix::errno::Errno;
 
-use message::{DONE, DUMP, ERROR, REQUEST, attributes, message, open, receive, refusal, send, split, text, transact, word};
+use message::{attributes, dump, open, text, transact, word};
 
 use super::apply::thread;
 use super::fault;
@@ -71,25 +72,7 @@ pub fn flush(pins: &Pins, nodes: &[NodeId]) -> Result<usize> {
 
 /// The tables of the calling thread's namespace.
 fn list() -> std::result::Result<Vec<Table>, Errno> {
-    let socket = open()?;
-    send(&socket, &message(GET_TABLE, REQUEST | DUMP, 1, [0; 4], &[]))?;
-    let mut tables = Vec::new();
-    loop {
-        let datagram = receive(&socket, 32 * 1024)?;
-        let mut rest = &datagram[..];
-        if rest.len() < 16 {
-            return Err(Errno::EIO);
-        }
-        while let Some((kind, body, next)) = split(rest) {
-            match kind {
-                DONE => return Ok(tables),
-                ERROR => return Err(refusal(body)),
-                NEW_TABLE => tables.extend(table(body)),
-                _ => {}
-            }
-            rest = next;
-        }
-    }
+    dump(GET_TABLE, NEW_TABLE, table)
 }
 
 fn table(body: &[u8]) -> Option<Table> {

@@ -1,20 +1,29 @@
-//! What is in a node's namespace: links, addresses, routes, forwarding tables, neighbours.
+//! What is in the nodes' namespaces: links, addresses, routes, forwarding tables, neighbours.
 
 mod peer;
 mod read;
+mod report;
+mod settings;
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use futures::{StreamExt, TryStreamExt};
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
-use netlink_packet_route::route::RouteMessage;
-use rtnetlink::Handle;
+use netlink_packet_route::neighbour::NeighbourMessage;
+use netlink_packet_route::rule::RuleMessage;
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
 
-use crate::error::{Error, KernelError, Result};
-use crate::report::node::{Forwarding, Node};
+pub use report::report;
+
+use super::socket::Netlink;
+use super::tables::{Link, Settings, Tables};
+use super::{read as facts, space};
+use crate::error::{Error, KernelError, Limit, Result};
+use crate::report::node::Node;
+
+/// More threads than this only wait for the kernel's one lock on its network settings.
+const THREADS: usize = 4;
 
 /// A node of the lab and the pin of its namespace.
 #[derive(Debug, Clone)]
@@ -25,6 +34,13 @@ pub struct Pin {
     pub path: PathBuf,
 }
 
+impl Pin {
+    /// The host whose container it is.
+    fn host(&self) -> Option<&str> {
+        self.node.split_once('.').map(|(host, _)| host)
+    }
+}
+
 /// Everything in the namespace of `here`; `others` are the nodes in which a veth's other end may be.
 ///
 /// The lab and the kind of the node are left for the caller to fill in.
@@ -32,91 +48,153 @@ pub struct Pin {
 /// # Errors
 /// When the pin cannot be entered or the kernel refuses an answer.
 pub fn inspect(here: &Pin, others: &[Pin]) -> Result<Node> {
-    let entered = |task: &str, errno| failed(&here.node, &format!("{task} {}", here.path.display()), errno);
-    let namespace = File::open(&here.path).map_err(|error| entered("open", errno(&error)))?;
-    // The thread that enters the namespace dies there: no other thread may find itself in it.
-    let looking = || -> Result<Node> {
-        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).map_err(|errno| entered("setns", errno as i32))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .map_err(|error| failed(&here.node, "epoll_create", errno(&error)))?;
-        let mut node = runtime.block_on(ask(here, others))?;
-        node.forwarding = forwarding();
-        Ok(node)
+    let look = || -> Result<Node> {
+        let mut socket = enter(here)?;
+        let mut tables = tables(&mut socket).map_err(|(tried, errno)| failed(here, tried, errno))?;
+        let nodes = peer::nodes(&mut socket, &tables.links, others);
+        peer::place(&mut tables.links, &here.node, &nodes);
+        for far in tables.links.iter_mut().filter_map(|link| link.peer.as_mut()) {
+            far.name = peer::name(&mut socket, far);
+        }
+        Ok(report(&tables))
     };
-    std::thread::scope(|scope| scope.spawn(looking).join())
-        .unwrap_or_else(|_| Err(failed(&here.node, "look into the namespace", libc::EIO)))
+    // The thread that enters the namespace dies there: no other thread may find itself in it.
+    std::thread::scope(|scope| scope.spawn(look).join()).unwrap_or_else(|_| Err(ended()))
 }
 
-async fn ask(here: &Pin, others: &[Pin]) -> Result<Node> {
-    let (connection, handle, _) =
-        rtnetlink::new_connection().map_err(|error| failed(&here.node, "netlink socket", errno(&error)))?;
-    let pump = tokio::spawn(connection);
-    let asked = dump(&handle, others).await.map_err(|error| refused(&here.node, &error));
-    pump.abort();
-    asked
-}
-
-async fn dump(handle: &Handle, others: &[Pin]) -> std::result::Result<Node, rtnetlink::Error> {
-    let messages: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
-    let names = names(&messages);
-    let mut links: Vec<_> = messages.iter().map(|message| read::link(message, &names)).collect();
-    links.sort_by_key(|link| link.index);
-    let addresses: Vec<_> = handle.address().get().execute().try_collect().await?;
-    read::addresses(&addresses, &mut links);
-    peer::find(handle, &messages, &mut links, others).await;
-    let mut node = Node { links, ..Node::default() };
-    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
-        let mut wanted = RouteMessage::default();
-        wanted.header.address_family = family;
-        let routes: Vec<_> = handle.route().get(wanted).execute().try_collect().await?;
-        node.routes.extend(routes.iter().filter_map(|route| read::route(route, &names)));
-        let request = handle.neighbours().get().set_address_family(family);
-        let neighbours: Vec<_> = request.execute().try_collect().await?;
-        node.neighbours.extend(neighbours.iter().filter_map(|neighbour| read::neighbour(neighbour, &names)));
+/// The tables of all these nodes, with the other ends of their veth pairs, in the order of `pins`.
+///
+/// # Errors
+/// When a pin cannot be entered or the kernel refuses an answer.
+pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
+    let hosts: Vec<&Pin> = pins.iter().filter(|pin| pin.host().is_none()).collect();
+    let mut all = shared(pins, |pin| {
+        let mut socket = enter(pin)?;
+        let mut tables = tables(&mut socket).map_err(|(tried, errno)| failed(pin, tried, errno))?;
+        let near = hosts.iter().copied().filter(|host| pin.host().is_none_or(|name| host.node == name));
+        let nodes = peer::nodes(&mut socket, &tables.links, near);
+        peer::place(&mut tables.links, &pin.node, &nodes);
+        Ok((pin.node.clone(), tables))
+    })?;
+    peer::join(&mut all);
+    // Pairs that somebody made between containers.
+    let lost = |links: &[Link]| links.iter().any(|link| link.peer.as_ref().is_some_and(|far| far.node.is_none()));
+    let asked: Vec<Pin> =
+        pins.iter().zip(&all).filter(|(_, (_, tables))| lost(&tables.links)).map(|(pin, _)| pin.clone()).collect();
+    if !asked.is_empty() {
+        let found = shared(&asked, |pin| {
+            let mut socket = enter(pin)?;
+            let links = all.iter().find(|(node, _)| *node == pin.node).map_or(&[][..], |(_, tables)| &tables.links);
+            let mut links = links.to_vec();
+            let nodes = peer::nodes(&mut socket, &links, pins);
+            peer::place(&mut links, &pin.node, &nodes);
+            Ok((pin.node.clone(), links))
+        })?;
+        for (node, links) in found {
+            if let Some((_, tables)) = all.iter_mut().find(|(other, _)| *other == node) {
+                tables.links = links;
+            }
+        }
+        peer::join(&mut all);
     }
-    let table = handle.neighbours().get().set_address_family(AddressFamily::Bridge).execute();
-    // A kernel without bridges refuses the question; then there is nothing to show.
-    let entries: Vec<_> = table.filter_map(|entry| std::future::ready(entry.ok())).collect().await;
-    node.fdb = entries.iter().filter_map(|entry| read::fdb(entry, &names, &node.links)).collect();
-    node.fdb.sort_by(|a, b| (&a.bridge, &a.port, &a.mac).cmp(&(&b.bridge, &b.port, &b.mac)));
-    node.fdb.dedup_by(|a, b| (&a.bridge, &a.port, &a.mac) == (&b.bridge, &b.port, &b.mac));
-    Ok(node)
+    Ok(all.into_iter().map(|(_, tables)| tables).collect())
 }
 
-/// The interface names by their indices.
-type Names = HashMap<u32, String>;
-
-fn names(messages: &[LinkMessage]) -> Names {
-    messages.iter().filter_map(|message| Some((message.header.index, name(message)?))).collect()
-}
-
-fn name(message: &LinkMessage) -> Option<String> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name.clone()),
-        _ => None,
+/// What only `/proc/sys` and the packet filter of these namespaces tell, in the order of `pins`.
+///
+/// # Errors
+/// When a pin cannot be entered.
+pub fn settings(pins: &[Pin]) -> Result<Vec<Settings>> {
+    shared(pins, |pin| {
+        enter(pin)?;
+        Ok(settings::read())
     })
 }
 
-/// What `/proc/sys/net` says in the namespace of this thread.
-fn forwarding() -> Forwarding {
-    let on = |path: &str| -> Option<bool> { Some(std::fs::read_to_string(Path::new(path)).ok()?.trim() != "0") };
-    Forwarding { ipv4: on("/proc/sys/net/ipv4/ip_forward"), ipv6: on("/proc/sys/net/ipv6/conf/all/forwarding") }
+/// Does it for each, in order; the threads end in the namespaces that they entered.
+fn shared<'a, T: Send>(pins: &'a [Pin], each: impl Fn(&'a Pin) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(pins.len()).max(1);
+    let share = pins.len().div_ceil(threads).max(1);
+    let work = |pins: &'a [Pin]| pins.iter().map(&each).collect::<Result<Vec<T>>>();
+    let work = &work;
+    let shares: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
+        let start = |pins| std::thread::Builder::new().spawn_scoped(scope, move || work(pins));
+        let started: Vec<_> = pins.chunks(share).map(start).collect();
+        let end = |handle: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<Vec<T>>>>| {
+            let handle = handle.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
+            handle.join().unwrap_or_else(|_| Err(ended()))
+        };
+        started.into_iter().map(end).collect()
+    });
+    let mut all = Vec::with_capacity(pins.len());
+    for share in shares {
+        all.extend(share?);
+    }
+    Ok(all)
 }
 
-fn errno(error: &std::io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EIO)
+fn ended() -> Error {
+    Error::Internal("a thread ended without an answer".to_owned())
 }
 
-fn failed(node: &str, tried: &str, errno: i32) -> Error {
-    Error::Kernel(KernelError { node: Some(node.to_owned()), tried: tried.to_owned(), errno, said: None })
+/// Moves the calling thread into the namespace; the socket may leave it.
+fn enter(pin: &Pin) -> Result<Netlink> {
+    let path = pin.path.display();
+    let namespace = File::open(&pin.path)
+        .map_err(|error| failed(pin, &format!("open {path}"), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
+    setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(pin, &format!("setns {path}"), errno))?;
+    Netlink::open().map_err(|errno| failed(pin, "netlink socket", errno))
 }
 
-fn refused(node: &str, error: &rtnetlink::Error) -> Error {
-    let errno = match error {
-        rtnetlink::Error::NetlinkError(message) => -message.raw_code(),
-        _ => libc::EIO,
-    };
-    failed(node, "netlink dump", errno)
+fn failed(pin: &Pin, tried: &str, errno: Errno) -> Error {
+    Error::Kernel(KernelError { node: Some(pin.node.clone()), tried: tried.to_owned(), errno: errno as i32, said: None })
+}
+
+/// The tables of the namespace that the socket is in.
+fn tables(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Errno)> {
+    let mut tables = Tables::default();
+    for message in socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))? {
+        if let RouteNetlinkMessage::NewLink(link) = message {
+            tables.links.push(read::link(&link));
+        }
+    }
+    tables.links.sort_by_key(|link| link.index);
+    for message in socket.dump(&facts::all_addresses()).map_err(|errno| ("ip address show", errno))? {
+        if let RouteNetlinkMessage::NewAddress(message) = message
+            && let Some((index, address)) = read::address(&message)
+            && let Some(link) = tables.links.iter_mut().find(|link| link.index == index)
+        {
+            link.addresses.push(address);
+        }
+    }
+    for message in socket.dump(&facts::all_routes()).map_err(|errno| ("ip route show", errno))? {
+        if let RouteNetlinkMessage::NewRoute(route) = message {
+            tables.routes.extend(read::route(&route));
+        }
+    }
+    // A kernel without policy routing refuses; then the three usual tables are looked up.
+    for message in socket.dump(&RouteNetlinkMessage::GetRule(RuleMessage::default())).unwrap_or_default() {
+        if let RouteNetlinkMessage::NewRule(rule) = message {
+            tables.rules.extend(read::rule(&rule));
+        }
+    }
+    let all = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+    for message in socket.dump(&all).map_err(|errno| ("ip neighbour show", errno))? {
+        if let RouteNetlinkMessage::NewNeighbour(neighbour) = message
+            && neighbour.header.family != AddressFamily::Bridge
+        {
+            tables.neighbours.extend(read::neighbour(&neighbour));
+        }
+    }
+    if tables.links.iter().any(|link| link.kind == "bridge") {
+        // A kernel without bridges refuses the question; then there is nothing to show.
+        for message in socket.dump(&facts::all_fdb()).unwrap_or_default() {
+            if let RouteNetlinkMessage::NewNeighbour(entry) = message {
+                tables.fdb.extend(read::fdb(&entry, &tables.links));
+            }
+        }
+    }
+    tables.all4 = settings::all(socket, false);
+    tables.all6 = settings::all(socket, true);
+    Ok(tables)
 }

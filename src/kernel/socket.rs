@@ -180,6 +180,24 @@ impl Netlink {
         self.send(&bytes)
     }
 
+    /// One request of a kind that the library does not know; what follows the header of the answer.
+    pub fn ask_raw(&mut self, kind: u16, body: &[u8]) -> Result<Vec<u8>, Errno> {
+        let mut bytes = Vec::with_capacity(16 + body.len());
+        bytes.extend_from_slice(&u32::try_from(16 + body.len()).unwrap_or(0).to_ne_bytes());
+        bytes.extend_from_slice(&kind.to_ne_bytes());
+        bytes.extend_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+        bytes.extend_from_slice(&self.first.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(body);
+        self.first += 1;
+        self.send(&bytes)?;
+        let datagram = self.receive(0)?.unwrap_or_default();
+        match decode(&datagram).map(|message| message.payload) {
+            Some(NetlinkPayload::Error(error)) => Err(error.code.map_or(Errno::EIO, |code| Errno::from_raw(-code.get()))),
+            _ => Ok(datagram.get(16..).unwrap_or_default().to_vec()),
+        }
+    }
+
     /// One request, answered by one object or by an error.
     pub fn ask(&mut self, payload: RouteNetlinkMessage) -> Result<Option<RouteNetlinkMessage>, Errno> {
         self.request(payload, NLM_F_ACK)?;

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::kernel::inspect::{Pin, inspect};
+use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
+use crate::kernel::tables::Tables;
 use crate::lab::{self, Entry, home, resolve};
 use crate::name::{LabName, Mac};
 use crate::plan::NodeId;
@@ -19,8 +20,10 @@ pub struct Place {
     pub id: NodeId,
     /// Its namespace.
     pub pin: PathBuf,
-    /// Its tables.
+    /// What is in it, as `show` tells.
     pub node: Node,
+    /// What the kernel decides by there.
+    pub tables: Tables,
 }
 
 impl Place {
@@ -54,14 +57,28 @@ impl View {
         let pins = pins(&lab, entry);
         let others: Vec<Pin> = pins.iter().map(|(id, path)| Pin { node: id.to_string(), path: path.clone() }).collect();
         let mut places = Vec::with_capacity(pins.len());
-        for ((id, pin), here) in pins.into_iter().zip(&others) {
-            let mut node = inspect(here, &others)?;
+        for ((id, pin), tables) in pins.into_iter().zip(inspect::look(&others)?) {
+            let mut node = inspect::report(&tables);
             node.lab = lab.to_string();
             node.node = id.to_string();
             node.kind = kind(&id);
-            places.push(Place { id, pin, node });
+            places.push(Place { id, pin, node, tables });
         }
         Ok(Self { lab, places })
+    }
+
+    /// Reads what costs more than the tables, of those nodes of which it is not known yet: `/proc/sys`, packet filters.
+    ///
+    /// # Errors
+    /// When a namespace is gone or cannot be entered.
+    pub fn read_settings(&mut self, nodes: &[String]) -> Result<()> {
+        let wanted = |place: &&mut Place| place.tables.settings.is_none() && nodes.contains(&place.node.node);
+        let mut places: Vec<&mut Place> = self.places.iter_mut().filter(wanted).collect();
+        let pins: Vec<Pin> = places.iter().map(|place| Pin { node: place.node.node.clone(), path: place.pin.clone() }).collect();
+        for (place, settings) in places.iter_mut().zip(inspect::settings(&pins)?) {
+            place.tables.settings = Some(settings);
+        }
+        Ok(())
     }
 
     /// A node.

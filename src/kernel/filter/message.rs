@@ -86,6 +86,29 @@ pub(super) fn receive(socket: &Socket, room: usize) -> Result<Vec<u8>, Errno> {
     Ok(datagram)
 }
 
+/// Every object that a dump lists, as far as it is one of those wanted.
+pub(super) fn dump<T>(get: u16, new: u16, read: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, Errno> {
+    let socket = open()?;
+    send(&socket, &message(get, REQUEST | DUMP, 1, [0; 4], &[]))?;
+    let mut found = Vec::new();
+    loop {
+        let datagram = receive(&socket, 32 * 1024)?;
+        let mut rest = &datagram[..];
+        if rest.len() < 16 {
+            return Err(Errno::EIO);
+        }
+        while let Some((kind, body, next)) = split(rest) {
+            match kind {
+                DONE => return Ok(found),
+                ERROR => return Err(refusal(body)),
+                kind if kind == new => found.extend(read(body)),
+                _ => {}
+            }
+            rest = next;
+        }
+    }
+}
+
 /// Sends a batch and takes an answer to each of its parts; the first refusal.
 pub(super) fn transact(socket: &Socket, parts: &[(u16, u16, u8, Vec<Vec<u8>>)]) -> Result<(), Errno> {
     send(socket, &batch(parts))?;

@@ -4,91 +4,93 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
-use futures::{StreamExt, TryStreamExt};
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
-use rtnetlink::Handle;
 
-use super::{Pin, name};
-use crate::report::node::{Link, Peer};
+use super::Pin;
+use crate::kernel::socket::Netlink;
+use crate::kernel::tables::{Far, Link, Tables};
 
-/// Requests under way at once.
-const IN_FLIGHT: usize = 64;
-
-/// Where the other end is: the namespace's number as this namespace counts (none: the same one), the interface's.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    namespace: Option<i32>,
-    index: u32,
-}
-
-/// Fills in the peer of every veth among `links`.
-pub(super) async fn find(handle: &Handle, messages: &[LinkMessage], links: &mut [Link], others: &[Pin]) {
-    let ends: HashMap<u32, End> = messages.iter().filter_map(|message| Some((message.header.index, end(message)?))).collect();
-    let wanted: HashSet<i32> = ends.values().filter_map(|end| end.namespace).collect();
-    let nodes = nodes(handle, &wanted, others).await;
-    let veths = links.iter_mut().filter(|link| link.kind == "veth");
-    let ends = veths.filter_map(|link| ends.get(&link.index).map(|end| (link, *end)));
-    let fill = futures::stream::iter(ends).for_each_concurrent(IN_FLIGHT, |(link, end)| {
-        let nodes = &nodes;
-        async move {
-            let node = end.namespace.and_then(|number| nodes.get(&number).cloned());
-            link.peer = Some(Peer { node, name: interface(handle, end).await });
-        }
-    });
-    fill.await;
-}
-
-fn end(message: &LinkMessage) -> Option<End> {
-    let (mut index, mut namespace) = (None, None);
-    for attribute in &message.attributes {
-        match attribute {
-            LinkAttribute::Link(number) => index = Some(*number),
-            LinkAttribute::LinkNetNsId(number) => namespace = Some(*number),
-            _ => {}
-        }
-    }
-    index.map(|index| End { namespace, index })
-}
-
-/// The name of an interface in another namespace, asked from this one.
-async fn interface(handle: &Handle, end: End) -> Option<String> {
-    let mut request = handle.link().get().match_index(end.index);
-    if let Some(namespace) = end.namespace {
-        request.message_mut().attributes.push(LinkAttribute::IfNetnsId(namespace));
-    }
-    let message = request.execute().try_next().await.ok()??;
-    name(&message)
-}
-
-/// The nodes by the numbers that this namespace gives theirs; only those with a number in `wanted`.
-async fn nodes(handle: &Handle, wanted: &HashSet<i32>, others: &[Pin]) -> HashMap<i32, String> {
+/// The nodes by the numbers that this namespace gives theirs, as far as `among` has them.
+pub(super) fn nodes<'a>(socket: &mut Netlink, links: &[Link], among: impl IntoIterator<Item = &'a Pin>) -> HashMap<i32, &'a str> {
+    let far = links.iter().filter_map(|link| link.peer.as_ref());
+    let wanted: HashSet<i32> = far.filter(|far| far.node.is_none()).filter_map(|far| far.namespace).collect();
     let mut found = HashMap::new();
-    let mut asked = futures::stream::iter(others)
-        .map(|pin| async move { Some((number(handle, pin).await?, pin.node.clone())) })
-        .buffer_unordered(IN_FLIGHT);
-    while found.len() < wanted.len()
-        && let Some(answer) = asked.next().await
-    {
-        found.extend(answer.filter(|(number, _)| wanted.contains(number)));
+    for pin in among {
+        if found.len() == wanted.len() {
+            break;
+        }
+        if let Some(number) = number(socket, pin).filter(|number| wanted.contains(number)) {
+            found.insert(number, pin.node.as_str());
+        }
     }
     found
 }
 
+/// Says of every pair where its other end is, as far as it is in one of the nodes, or in this one.
+pub(super) fn place(links: &mut [Link], here: &str, nodes: &HashMap<i32, &str>) {
+    for far in links.iter_mut().filter_map(|link| link.peer.as_mut()) {
+        match far.namespace {
+            None => far.node = Some(here.to_owned()),
+            Some(number) => {
+                if let Some(node) = nodes.get(&number) {
+                    far.node = Some((*node).to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// The name of the other end, asked from this namespace.
+pub(super) fn name(socket: &mut Netlink, far: &Far) -> Option<String> {
+    let mut message = LinkMessage::default();
+    message.header.index = far.index;
+    message.attributes.extend(far.namespace.map(LinkAttribute::IfNetnsId));
+    let Ok(Some(RouteNetlinkMessage::NewLink(answer))) = socket.ask(RouteNetlinkMessage::GetLink(message)) else { return None };
+    answer.attributes.into_iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name),
+        _ => None,
+    })
+}
+
 /// The number that this namespace gives to the pinned one, if it has met it.
-async fn number(handle: &Handle, pin: &Pin) -> Option<i32> {
+fn number(socket: &mut Netlink, pin: &Pin) -> Option<i32> {
     let namespace = File::open(&pin.path).ok()?;
     let mut message = NsidMessage::default();
     message.attributes.push(NsidAttribute::Fd(u32::try_from(namespace.as_raw_fd()).ok()?));
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetNsId(message));
-    request.header.flags = NLM_F_REQUEST;
-    let mut answers = handle.clone().request(request).ok()?;
-    let answer = answers.next().await?;
-    let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNsId(answer)) = answer.payload else { return None };
+    let Ok(Some(RouteNetlinkMessage::NewNsId(answer))) = socket.ask(RouteNetlinkMessage::GetNsId(message)) else { return None };
     answer.attributes.iter().find_map(|attribute| match attribute {
         NsidAttribute::Id(number) if *number >= 0 => Some(*number),
         _ => None,
     })
+}
+
+/// The other ends that one side knows the other side learns: who asks about its host need not be asked about by its host.
+pub(super) fn join(all: &mut [(String, Tables)]) {
+    let mut known: HashMap<(String, u32), (String, u32, String)> = HashMap::new();
+    let mut names: HashMap<(String, u32), String> = HashMap::new();
+    for (node, tables) in &*all {
+        for link in &tables.links {
+            names.insert((node.clone(), link.index), link.name.clone());
+            let Some(far) = &link.peer else { continue };
+            if let Some(there) = &far.node {
+                known.insert((there.clone(), far.index), (node.clone(), link.index, link.name.clone()));
+            }
+        }
+    }
+    for (node, tables) in all {
+        for link in &mut tables.links {
+            let Some(far) = &mut link.peer else { continue };
+            if far.node.is_none()
+                && let Some((there, index, _)) = known.get(&(node.clone(), link.index))
+                && *index == far.index
+            {
+                far.node = Some(there.clone());
+            }
+            if let Some(there) = &far.node {
+                far.name = names.get(&(there.clone(), far.index)).cloned();
+            }
+        }
+    }
 }

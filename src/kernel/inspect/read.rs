@@ -1,50 +1,110 @@
-//! From netlink messages to the report.
+//! From netlink messages to tables.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
+use netlink_packet_route::link::{
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage, State,
+};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteNextHopFlags, RouteType, RouteVia,
+};
+use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
+use netlink_packet_route::{AddressFamily, IpProtocol};
 
-use super::Names;
-use crate::report::node::{Fdb, FdbState, Link, Neighbour, Route};
+use crate::kernel::tables::{Address, BridgePort, Far, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction};
+use crate::name::Mac;
 
-/// `RT_TABLE_LOCAL` (`linux/rtnetlink.h`): a node's own addresses, which the links show already.
-const LOCAL_TABLE: u32 = 255;
-
-pub(super) fn link(message: &LinkMessage, names: &Names) -> Link {
+pub(super) fn link(message: &LinkMessage) -> Link {
+    let flags = message.header.flags;
     let mut link = Link {
         index: message.header.index,
         kind: if message.header.link_layer_type == LinkLayerType::Loopback { "loopback" } else { "device" }.to_owned(),
-        up: message.header.flags.contains(LinkFlags::Up),
+        up: flags.contains(LinkFlags::Up),
+        carrier: flags.contains(LinkFlags::LowerUp),
         ..Link::default()
     };
+    let (mut end, mut namespace) = (None, None);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Address(bytes) => link.mac = mac(bytes),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-            LinkAttribute::OperState(state) => link.state = operstate(*state),
-            LinkAttribute::Controller(index) => link.bridge = names.get(index).cloned(),
-            LinkAttribute::LinkInfo(infos) => {
-                if let Some(kind) = infos.iter().find_map(kind) {
-                    link.kind = kind;
-                }
-            }
+            LinkAttribute::OperState(state) => operstate(*state).clone_into(&mut link.state),
+            LinkAttribute::Controller(index) => link.master = Some(*index),
+            LinkAttribute::Link(index) => end = Some(*index),
+            LinkAttribute::LinkNetNsId(number) => namespace = Some(*number),
+            LinkAttribute::LinkInfo(infos) => infos.iter().for_each(|info| of_kind(&mut link, info)),
+            LinkAttribute::AfSpecUnspec(families) => families.iter().for_each(|family| of_family(&mut link, family)),
             _ => {}
         }
+    }
+    if link.kind == "veth" {
+        link.peer = end.map(|index| Far { namespace, index, node: None, name: None });
     }
     link
 }
 
-fn kind(info: &LinkInfo) -> Option<String> {
-    if let LinkInfo::Kind(kind) = info { Some(kind.to_string()) } else { None }
+fn of_kind(link: &mut Link, info: &LinkInfo) {
+    match info {
+        LinkInfo::Kind(kind) => link.kind = kind.to_string(),
+        LinkInfo::PortData(InfoPortData::BridgePort(flags)) => link.port = Some(bridge_port(flags)),
+        _ => {}
+    }
 }
 
-fn operstate(state: State) -> String {
+fn bridge_port(flags: &[InfoBridgePort]) -> BridgePort {
+    let mut port = BridgePort::default();
+    for flag in flags {
+        match flag {
+            InfoBridgePort::State(state) => port.state = port_state(*state),
+            InfoBridgePort::Learning(on) => port.learns = *on,
+            InfoBridgePort::UnicastFlood(on) => port.floods = *on,
+            InfoBridgePort::BroadcastFlood(on) => port.broadcasts = *on,
+            InfoBridgePort::Isolated(on) => port.isolated = *on,
+            InfoBridgePort::HairpinMode(on) => port.hairpin = *on,
+            _ => {}
+        }
+    }
+    port
+}
+
+fn port_state(state: BridgePortState) -> PortState {
+    match state {
+        BridgePortState::Forwarding => PortState::Forwarding,
+        BridgePortState::Learning => PortState::Learning,
+        BridgePortState::Listening => PortState::Listening,
+        BridgePortState::Blocking => PortState::Blocking,
+        _ => PortState::Disabled,
+    }
+}
+
+fn of_family(link: &mut Link, family: &AfSpecUnspec) {
+    match family {
+        AfSpecUnspec::Inet(settings) => {
+            for setting in settings {
+                let AfSpecInet::DevConf(conf) = setting else { continue };
+                link.forwarding4 = conf.forwarding != 0;
+                link.rp_filter = u8::try_from(conf.rp_filter).unwrap_or(0);
+                link.accept_local = conf.accept_local != 0;
+                link.proxy_arp = conf.proxy_arp != 0;
+                link.arp_ignore = u8::try_from(conf.arp_ignore).unwrap_or(0);
+            }
+        }
+        AfSpecUnspec::Inet6(settings) => {
+            for setting in settings {
+                let AfSpecInet6::DevConf(conf) = setting else { continue };
+                link.hop_limit = u8::try_from(conf.hoplimit).ok();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn operstate(state: State) -> &'static str {
     match state {
         State::Unknown => "unknown",
         State::NotPresent => "not-present",
@@ -55,74 +115,87 @@ fn operstate(state: State) -> String {
         State::Up => "up",
         _ => "other",
     }
-    .to_owned()
 }
 
-/// Six bytes in the usual notation; nothing for the zeros of a loopback.
-fn mac(bytes: &[u8]) -> Option<String> {
+/// Six bytes; nothing for the zeros of a loopback.
+fn mac(bytes: &[u8]) -> Option<Mac> {
     let bytes: [u8; 6] = bytes.try_into().ok()?;
-    (bytes != [0; 6]).then(|| crate::name::Mac(bytes).to_string())
+    (bytes != [0; 6]).then_some(Mac(bytes))
 }
 
-pub(super) fn addresses(messages: &[AddressMessage], links: &mut [Link]) {
-    for message in messages {
-        // Of a point-to-point address `Local` is this end's; else both are the same or `Local` is absent.
-        let own = message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Local(address) => Some(*address),
-            _ => None,
-        });
-        let any = message.attributes.iter().find_map(|attribute| match attribute {
-            AddressAttribute::Address(address) => Some(*address),
-            _ => None,
-        });
-        let Some(address) = own.or(any) else { continue };
-        let Ok(net) = IpNet::new(address, message.header.prefix_len) else { continue };
-        if let Some(link) = links.iter_mut().find(|link| link.index == message.header.index) {
-            link.addresses.push(net);
-        }
-    }
+pub(super) fn address(message: &AddressMessage) -> Option<(u32, Address)> {
+    // Of a point-to-point address `Local` is this end's; else both are the same or `Local` is absent.
+    let own = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    let any = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    });
+    let net = IpNet::new(own.or(any)?, message.header.prefix_len).ok()?;
+    let long = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Flags(flags) => Some(*flags),
+        _ => None,
+    });
+    let short = message.header.flags;
+    let has = |long_flag, short_flag| long.map_or_else(|| short.contains(short_flag), |long| long.contains(long_flag));
+    let tentative = (has(AddressFlags::Tentative, AddressHeaderFlags::Tentative)
+        && !has(AddressFlags::Optimistic, AddressHeaderFlags::Optimistic))
+        || has(AddressFlags::Dadfailed, AddressHeaderFlags::Dadfailed);
+    let secondary = net.addr().is_ipv4() && has(AddressFlags::Secondary, AddressHeaderFlags::Secondary);
+    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative }))
 }
 
-pub(super) fn route(message: &RouteMessage, names: &Names) -> Option<Route> {
+pub(super) fn route(message: &RouteMessage) -> Option<Route> {
     let header = &message.header;
-    let unspecified: IpAddr = match header.address_family {
-        AddressFamily::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        _ => std::net::Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let (mut table, mut to) = (u32::from(header.table), unspecified);
-    let (mut via, mut dev, mut source, mut metric) = (None, None, None, None);
+    if header.flags.contains(RouteFlags::Cloned) {
+        return None;
+    }
+    let (mut table, mut to) = (u32::from(header.table), any_of(header.address_family));
+    let mut single = NextHop { via: None, dev: 0, dead: header.flags.contains(RouteFlags::Dead) };
+    let (mut several, mut source, mut metric, mut mtu) = (Vec::new(), None, None, None);
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Table(number) => table = *number,
             RouteAttribute::Destination(address) => to = ip(address)?,
-            RouteAttribute::Gateway(address) => via = ip(address),
-            RouteAttribute::Via(RouteVia::Inet(address)) => via = Some((*address).into()),
-            RouteAttribute::Via(RouteVia::Inet6(address)) => via = Some((*address).into()),
-            RouteAttribute::Oif(index) => dev = names.get(index).cloned(),
+            RouteAttribute::Oif(index) => single.dev = *index,
             RouteAttribute::PrefSource(address) => source = ip(address),
             RouteAttribute::Priority(number) => metric = Some(*number),
-            _ => {}
+            RouteAttribute::MultiPath(hops) => several = hops.iter().map(next_hop).collect(),
+            RouteAttribute::Metrics(metrics) => mtu = metrics.iter().find_map(mtu_of).or(mtu),
+            other => single.via = via(other).or(single.via),
         }
     }
-    if table == LOCAL_TABLE || matches!(header.kind, RouteType::Multicast | RouteType::Broadcast | RouteType::Local) {
-        return None;
-    }
     let to = IpNet::new(to, header.destination_prefix_length).ok()?;
-    let kind = route_kind(header.kind);
-    Some(Route { table, to, via, dev, kind, protocol: header.protocol.to_string(), source, metric })
+    let hops = match (several.is_empty(), single.dev) {
+        (false, _) => several,
+        (true, 0) => Vec::new(),
+        (true, _) => vec![single],
+    };
+    Some(Route { table, to, kind: header.kind, protocol: header.protocol, hops, source, metric, tos: header.tos, mtu })
 }
 
-fn route_kind(kind: RouteType) -> String {
-    match kind {
-        RouteType::Unicast => "unicast",
-        RouteType::Anycast => "anycast",
-        RouteType::BlackHole => "blackhole",
-        RouteType::Unreachable => "unreachable",
-        RouteType::Prohibit => "prohibit",
-        RouteType::Throw => "throw",
-        _ => "other",
+fn any_of(family: AddressFamily) -> IpAddr {
+    if family == AddressFamily::Inet { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
+fn mtu_of(metric: &RouteMetric) -> Option<u32> {
+    if let RouteMetric::Mtu(mtu) = metric { Some(*mtu) } else { None }
+}
+
+fn via(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some((*address).into()),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some((*address).into()),
+        _ => None,
     }
-    .to_owned()
+}
+
+fn next_hop(hop: &RouteNextHop) -> NextHop {
+    let via = hop.attributes.iter().find_map(via);
+    NextHop { via, dev: hop.interface_index, dead: hop.flags.contains(RouteNextHopFlags::Dead) }
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
@@ -133,42 +206,79 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-fn link_layer(message: &NeighbourMessage) -> Option<String> {
+pub(super) fn rule(message: &RuleMessage) -> Option<Rule> {
+    let header = &message.header;
+    let mut rule = Rule {
+        ipv6: header.family == AddressFamily::Inet6,
+        priority: 0,
+        from: None,
+        to: None,
+        enters: None,
+        strange: header.tos != 0,
+        inverted: header.flags.contains(RuleFlags::Invert),
+        suppressed: None,
+        action: RuleAction::Nop,
+    };
+    let (mut table, mut target) = (u32::from(header.table), 0);
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(number) => rule.priority = *number,
+            RuleAttribute::Source(address) => rule.from = Some(IpNet::new(*address, header.src_len).ok()?),
+            RuleAttribute::Destination(address) => rule.to = Some(IpNet::new(*address, header.dst_len).ok()?),
+            RuleAttribute::Iifname(name) => rule.enters = Some(name.clone()),
+            RuleAttribute::Table(number) => table = *number,
+            RuleAttribute::Goto(priority) => target = *priority,
+            // -1 says: none.
+            RuleAttribute::SuppressPrefixLen(length) => rule.suppressed = u8::try_from(*length).ok(),
+            RuleAttribute::Oifname(_) | RuleAttribute::SourcePortRange(_) | RuleAttribute::DestinationPortRange(_) => {
+                rule.strange = true;
+            }
+            RuleAttribute::FwMark(mark) => rule.strange |= *mark != 0,
+            RuleAttribute::IpProtocol(protocol) => {
+                rule.strange |= !matches!(protocol, IpProtocol::Icmp | IpProtocol::Other(libc::IPPROTO_ICMPV6));
+            }
+            RuleAttribute::UidRange(range) => rule.strange |= range.start != 0,
+            _ => {}
+        }
+    }
+    rule.action = match header.action {
+        Action::ToTable => RuleAction::Table(table),
+        Action::Goto => RuleAction::Goto(target),
+        Action::Blackhole => RuleAction::Refuse(RouteType::BlackHole),
+        Action::Unreachable => RuleAction::Refuse(RouteType::Unreachable),
+        Action::Prohibit => RuleAction::Refuse(RouteType::Prohibit),
+        _ => RuleAction::Nop,
+    };
+    Some(rule)
+}
+
+fn link_layer(message: &NeighbourMessage) -> Option<Mac> {
     message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::LinkLayerAddress(bytes) => mac(bytes),
         _ => None,
     })
 }
 
-pub(super) fn neighbour(message: &NeighbourMessage, names: &Names) -> Option<Neighbour> {
+pub(super) fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     let address: IpAddr = message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some((*address).into()),
         _ => None,
     })?;
-    // The kernel keeps entries for multicast and its own addresses, which nobody resolved.
-    if message.header.state == NeighbourState::Noarp {
-        return None;
-    }
-    let dev = names.get(&message.header.ifindex)?.clone();
-    let state = format!("{:?}", message.header.state).to_lowercase();
-    Some(Neighbour { address, dev, mac: link_layer(message), state })
+    Some(Neighbour { address, dev: message.header.ifindex, mac: link_layer(message), state: message.header.state })
 }
 
-pub(super) fn fdb(message: &NeighbourMessage, names: &Names, links: &[Link]) -> Option<Fdb> {
+pub(super) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Option<Fdb> {
     let mac = link_layer(message)?;
-    let port = names.get(&message.header.ifindex)?.clone();
+    let port = message.header.ifindex;
     // Entries without a bridge are the device's own filters (multicast), which forward nothing.
     let bridge = message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Controller(index) => names.get(index).cloned(),
+        NeighbourAttribute::Controller(index) => Some(*index),
         _ => None,
     })?;
-    let own = links.iter().any(|link| link.name == port && link.mac.as_deref() == Some(mac.as_str()));
-    let state = match message.header.state {
-        NeighbourState::Permanent if own => FdbState::Own,
-        NeighbourState::Permanent | NeighbourState::Noarp => FdbState::Static,
-        _ if message.header.flags.contains(NeighbourFlags::Sticky) => FdbState::Static,
-        _ => FdbState::Learned,
-    };
-    Some(Fdb { bridge, mac, port, state })
+    let (state, sticky) = (message.header.state, message.header.flags.contains(NeighbourFlags::Sticky));
+    let own = state == NeighbourState::Permanent;
+    let named = own && links.iter().any(|link| link.index == port && link.mac == Some(mac));
+    let fixed = !named && (own || sticky || state == NeighbourState::Noarp);
+    Some(Fdb { bridge, mac, port, own, fixed })
 }

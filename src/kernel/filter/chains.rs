@@ -1,0 +1,51 @@
+//! The base chains of a namespace: where a packet may meet a filter.
+
+use super::family;
+use super::message::{attributes, count, dump, word};
+use crate::kernel::tables::Chain;
+
+/// Message numbers of `linux/netfilter/nf_tables.h`.
+const GET_CHAIN: u16 = 10 << 8 | 4;
+const NEW_CHAIN: u16 = 10 << 8 | 3;
+/// `NFTA_CHAIN_TABLE`, `_NAME`, `_HOOK`, `_POLICY`, and in the hook `NFTA_HOOK_HOOKNUM`.
+const TABLE: u16 = 1;
+const NAME: u16 = 3;
+const HOOK: u16 = 4;
+const POLICY: u16 = 5;
+const HOOK_NUMBER: u16 = 1;
+
+/// Those of the calling thread's namespace; a kernel without nftables has none.
+pub fn chains() -> Vec<Chain> {
+    dump(GET_CHAIN, NEW_CHAIN, chain).unwrap_or_default()
+}
+
+/// A chain with a hook.
+fn chain(body: &[u8]) -> Option<Chain> {
+    let of = *body.first()?;
+    let (mut table, mut name, mut place, mut drops) = (None, None, None, false);
+    for (kind, value) in attributes(body.get(4..)?) {
+        match kind {
+            TABLE => table = Some(word(value)),
+            NAME => name = Some(word(value)),
+            HOOK => place = attributes(value).find(|(kind, _)| *kind == HOOK_NUMBER).and_then(|(_, value)| count(value)),
+            // `NF_DROP` (`linux/netfilter.h`)
+            POLICY => drops = count(value) == Some(0),
+            _ => {}
+        }
+    }
+    Some(Chain { family: family(of).to_owned(), table: table?, name: name?, hook: hook(of, place?).to_owned(), drops })
+}
+
+/// The hook as `nft` writes it (`enum nf_inet_hooks`, `nf_dev_hooks`, `NF_ARP_IN`).
+fn hook(family: u8, number: u32) -> &'static str {
+    match (family, number) {
+        (5, 0) | (_, 5) => "ingress",
+        (5, _) => "egress",
+        (3, 0) | (_, 1) => "input",
+        (3, 1) | (_, 3) => "output",
+        (_, 0) => "prerouting",
+        (_, 2) => "forward",
+        (_, 4) => "postrouting",
+        _ => "other",
+    }
+}

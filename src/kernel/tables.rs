@@ -1,0 +1,299 @@
+//! The tables of one network namespace, as the kernel's own decisions use them.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_route::neighbour::NeighbourState;
+use netlink_packet_route::route::{RouteProtocol, RouteType};
+
+use crate::name::Mac;
+
+/// `RT_TABLE_LOCAL` (`linux/rtnetlink.h`): a node's own addresses.
+pub const LOCAL_TABLE: u32 = 255;
+
+/// Everything that decides about packets in a namespace.
+#[derive(Debug, Clone, Default)]
+pub struct Tables {
+    /// Interfaces, in the order of their indices.
+    pub links: Vec<Link>,
+    /// Routes of every table and both families, in the kernel's order.
+    pub routes: Vec<Route>,
+    /// Policy rules of both families; none where the kernel has no policy routing.
+    pub rules: Vec<Rule>,
+    /// Neighbours.
+    pub neighbours: Vec<Neighbour>,
+    /// The forwarding tables of the bridges.
+    pub fdb: Vec<Fdb>,
+    /// `net.ipv4.conf.all`
+    pub all4: All,
+    /// `net.ipv6.conf.all`
+    pub all6: All,
+    /// What has to be asked for singly; none where nobody has.
+    pub settings: Option<Settings>,
+}
+
+/// Settings of all interfaces together, from `RTM_GETNETCONF`; none where the kernel did not tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct All {
+    /// Packets are forwarded.
+    pub forwarding: Option<bool>,
+    /// The reverse path filter: 0 off, 1 strict, 2 loose. IPv6 has none.
+    pub rp_filter: u8,
+}
+
+/// Settings that only `/proc/sys` tells, and the packet filter's base chains.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `net.ipv4.conf.all.accept_local`
+    pub accept_local: bool,
+    /// `net.ipv4.conf.all.proxy_arp`
+    pub proxy_arp: bool,
+    /// `net.ipv4.conf.all.arp_ignore`
+    pub arp_ignore: u8,
+    /// `net.ipv4.icmp_echo_ignore_all`, `net.ipv6.icmp.echo_ignore_all`
+    pub echo_ignored: (bool, bool),
+    /// `net.ipv4.ip_default_ttl`; none where it could not be read.
+    pub ttl: Option<u8>,
+    /// Base chains.
+    pub chains: Vec<Chain>,
+}
+
+/// A base chain of a packet filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// The family as `nft` writes it.
+    pub family: String,
+    /// The table.
+    pub table: String,
+    /// The chain.
+    pub name: String,
+    /// `prerouting`, `input`, `forward`, `output`, `postrouting`, `ingress`, `egress`.
+    pub hook: String,
+    /// What no rule decides is dropped.
+    pub drops: bool,
+}
+
+/// An interface.
+#[derive(Debug, Clone, Default)]
+pub struct Link {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// `veth`, `bridge`, `loopback`, `device`, or the kernel's word for another kind.
+    pub kind: String,
+    /// Its Ethernet address, where it has one.
+    pub mac: Option<Mac>,
+    /// Bytes of payload per frame.
+    pub mtu: u32,
+    /// Administratively up.
+    pub up: bool,
+    /// The cable is plugged in and up at its other end.
+    pub carrier: bool,
+    /// The kernel's word for whether frames pass: `up`, `down`, `lower-layer-down`, `unknown` ...
+    pub state: String,
+    /// The index of the bridge that it is a port of.
+    pub master: Option<u32>,
+    /// What it does as a bridge's port.
+    pub port: Option<BridgePort>,
+    /// The other end of a veth pair.
+    pub peer: Option<Far>,
+    /// Its addresses.
+    pub addresses: Vec<Address>,
+    /// IPv4 packets that come in here are forwarded.
+    pub forwarding4: bool,
+    /// The reverse path filter: 0 off, 1 strict, 2 loose; the higher of this and `all` holds.
+    pub rp_filter: u8,
+    /// `accept_local`
+    pub accept_local: bool,
+    /// `proxy_arp`
+    pub proxy_arp: bool,
+    /// `arp_ignore`
+    pub arp_ignore: u8,
+    /// The hop limit of IPv6 packets that are sent here.
+    pub hop_limit: Option<u8>,
+}
+
+/// The other end of a veth pair.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Far {
+    /// The number of its namespace as this one counts; none where it is the same.
+    pub namespace: Option<i32>,
+    /// Its index there.
+    pub index: u32,
+    /// The node that it is in, `host` or `host.container`; none where it is in no node of the lab.
+    pub node: Option<String>,
+    /// Its name there, where it could be seen.
+    pub name: Option<String>,
+}
+
+/// What a bridge does with frames at a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BridgePort {
+    /// Of the spanning tree.
+    pub state: PortState,
+    /// Learns the source addresses of frames that come in.
+    pub learns: bool,
+    /// Gets frames for unknown addresses.
+    pub floods: bool,
+    /// Gets broadcasts.
+    pub broadcasts: bool,
+    /// Exchanges no frames with other isolated ports.
+    pub isolated: bool,
+    /// Sends frames back out of the port that they came in by.
+    pub hairpin: bool,
+}
+
+impl Default for BridgePort {
+    fn default() -> Self {
+        let state = PortState::Forwarding;
+        Self { state, learns: true, floods: true, broadcasts: true, isolated: false, hairpin: false }
+    }
+}
+
+/// The state of a port in the spanning tree (IEEE 802.1D).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum PortState {
+    Disabled,
+    Blocking,
+    Listening,
+    Learning,
+    Forwarding,
+}
+
+impl PortState {
+    /// The word that `bridge link` prints.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Blocking => "blocking",
+            Self::Listening => "listening",
+            Self::Learning => "learning",
+            Self::Forwarding => "forwarding",
+        }
+    }
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// With its prefix.
+    pub net: IpNet,
+    /// Not the first of its subnet: never chosen as a source.
+    pub secondary: bool,
+    /// The kernel's number of its scope: 0 everywhere, 253 the link, 254 this host.
+    pub scope: u8,
+    /// Duplicate address detection has not ended well: it is not in use.
+    pub tentative: bool,
+}
+
+/// A route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The table.
+    pub table: u32,
+    /// The destination.
+    pub to: IpNet,
+    /// `unicast`, `local`, `blackhole` ...
+    pub kind: RouteType,
+    /// Who made it.
+    pub protocol: RouteProtocol,
+    /// Where it leads; several take turns.
+    pub hops: Vec<NextHop>,
+    /// The address that packets from here bear.
+    pub source: Option<IpAddr>,
+    /// The lower wins; none where the kernel says none, which is 0.
+    pub metric: Option<u32>,
+    /// Only for packets of this type of service.
+    pub tos: u8,
+    /// The MTU that was put on the route.
+    pub mtu: Option<u32>,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextHop {
+    /// The next router.
+    pub via: Option<IpAddr>,
+    /// The index of the interface.
+    pub dev: u32,
+    /// The kernel passes it over: its interface is down.
+    pub dead: bool,
+}
+
+/// A policy rule: which table a packet is looked up in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Of IPv6.
+    pub ipv6: bool,
+    /// The lower comes first.
+    pub priority: u32,
+    /// Source addresses that it is for.
+    pub from: Option<IpNet>,
+    /// Destinations that it is for.
+    pub to: Option<IpNet>,
+    /// The interface that packets come in by; `lo` is for the node's own.
+    pub enters: Option<String>,
+    /// It asks for something that an echo request without marks has not: another interface to leave by, a mark, a port.
+    pub strange: bool,
+    /// It is for everything else.
+    pub inverted: bool,
+    /// Routes with a prefix of at most this length do not count.
+    pub suppressed: Option<u8>,
+    /// What it does.
+    pub action: RuleAction,
+}
+
+/// What a policy rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleAction {
+    /// Look the destination up in this table.
+    Table(u32),
+    /// Go on with the rule of this priority.
+    Goto(u32),
+    /// Nothing.
+    Nop,
+    /// Drop the packet as a route of this kind would.
+    Refuse(RouteType),
+}
+
+/// A neighbour.
+#[derive(Debug, Clone)]
+pub struct Neighbour {
+    /// Its IP address.
+    pub address: IpAddr,
+    /// The index of the interface.
+    pub dev: u32,
+    /// Its MAC address, where one answered.
+    pub mac: Option<Mac>,
+    /// How it is known.
+    pub state: NeighbourState,
+}
+
+/// An entry of a bridge's forwarding table.
+#[derive(Debug, Clone)]
+pub struct Fdb {
+    /// The index of the bridge.
+    pub bridge: u32,
+    /// The MAC address.
+    pub mac: Mac,
+    /// The index of the port behind which it is.
+    pub port: u32,
+    /// It is an address of the bridge's or its ports': frames for it go up the stack.
+    pub own: bool,
+    /// Told, and kept.
+    pub fixed: bool,
+}
+
+impl Tables {
+    /// The interface of that index.
+    pub fn link(&self, index: u32) -> Option<&Link> {
+        self.links.iter().find(|link| link.index == index)
+    }
+
+    /// The interface of that name.
+    pub fn named(&self, name: &str) -> Option<&Link> {
+        self.links.iter().find(|link| link.name == name)
+    }
+}
