@@ -9,6 +9,7 @@ pub mod filter;
 pub mod inspect;
 pub mod model;
 pub mod observe;
+pub mod packet;
 mod read;
 mod requests;
 pub mod sandbox;

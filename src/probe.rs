@@ -1,3 +1,4 @@
 //! Packets: sent, captured, decoded and explained. Sockets are opened in a node and then run anywhere.
 
+pub mod frame;
 pub mod view;

@@ -1,7 +1,9 @@
 //! Everything that Rust cannot check, each block with its reason.
 #![allow(unsafe_code, reason = "this is the one place for it")]
 
+pub mod packet;
 pub mod process;
+pub mod ring;
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
