@@ -41,6 +41,8 @@ pub enum Report {
     Processes(node::Processes),
     /// `doctor`
     Doctor(doctor::Doctor),
+    /// `trace`
+    Trace(Box<trace::Trace>),
     /// `schema`, `completions`, `man`: printed as it is, whatever the format.
     Text(String),
     /// `exec`, `shell`: the command's own exit code.
@@ -67,6 +69,7 @@ impl Report {
                     3
                 }
             }
+            Self::Trace(trace) => u8::from(trace.death().is_some()),
             Self::Exit(code) => *code,
             _ => 0,
         }

@@ -1,6 +1,7 @@
 //! The languages that nslab speaks. Every sentence for people is in one of their files.
 
 mod en;
+pub mod trace;
 
 use crate::error::Error;
 use crate::report::notice::{Notice, Question};
@@ -159,6 +160,8 @@ pub trait Tongue: Sync {
     fn leftover(&self, leftover: &doctor::Leftover) -> Message;
     /// Something that could not be looked at.
     fn unseen(&self, unseen: doctor::Unseen) -> String;
+    /// The sentences of `trace`.
+    fn trace(&self) -> &dyn trace::Tracing;
     /// The last line of `doctor`.
     fn verdict(&self, doctor: &doctor::Doctor) -> String;
 }

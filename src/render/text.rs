@@ -5,6 +5,7 @@ mod labs;
 mod node;
 mod table;
 mod topologies;
+mod trace;
 
 use super::{Style, script};
 use crate::report::Report;
@@ -24,6 +25,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Plan(plan) => script::script(plan, style),
         Report::Node(node) => node::node(node, style),
         Report::Processes(processes) => node::processes(processes, style),
+        Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Text(text) => text.clone(),
         Report::Exit(_) => String::new(),

@@ -100,9 +100,9 @@ pub enum Difference {
         /// The interface that it left by.
         interface: Interface,
         /// The frame of the tables.
-        predicted: Frame,
+        predicted: Box<Frame>,
         /// The frame that was seen.
-        observed: Frame,
+        observed: Box<Frame>,
     },
     /// It was to die of this, and was answered.
     Lives {
@@ -302,4 +302,32 @@ pub enum Cause {
     EchoIgnored { node: String },
     /// Where it was seen last; nslab does not know why it went no further.
     Unknown { node: String, interface: Option<String> },
+}
+
+impl Trace {
+    /// The shortest words for a node.
+    pub fn word<'a>(&'a self, node: &'a str) -> &'a str {
+        self.words.get(node).map_or(node, String::as_str)
+    }
+
+    /// `NODE.INTERFACE` as it can be typed.
+    pub fn interface(&self, interface: &Interface) -> String {
+        format!("{}.{}", self.word(&interface.node), interface.interface)
+    }
+
+    /// The way of the packet, or of its reply.
+    pub fn journey(&self, leg: Leg) -> Option<&Journey> {
+        match leg {
+            Leg::Request => Some(&self.request),
+            Leg::Reply => self.reply.as_ref(),
+        }
+    }
+
+    /// How the packet or its reply died.
+    pub fn death(&self) -> Option<&Death> {
+        match &self.outcome {
+            Outcome::Answered { .. } => None,
+            Outcome::Died(death) => Some(death),
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! English.
 
+mod causes;
 mod doctor;
 mod errors;
 mod findings;
 mod labs;
 mod plans;
+mod trace;
 
 use super::{Message, Tongue, Word};
 use crate::error::Error;
@@ -215,6 +217,10 @@ impl Tongue for English {
 
     fn unseen(&self, unseen: health::Unseen) -> String {
         doctor::unseen(unseen)
+    }
+
+    fn trace(&self) -> &dyn super::trace::Tracing {
+        self
     }
 
     fn verdict(&self, report: &health::Doctor) -> String {

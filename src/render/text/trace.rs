@@ -1,0 +1,172 @@
+//! The way of a packet as text: numbered hops, and between them the frames.
+
+use crate::render::Style;
+use crate::render::escape::escape;
+use crate::report::trace::{Frame, Journey, Leg, Note, Outcome, Trace, Visit};
+use crate::report::wire::Station;
+
+/// Columns that lines are broken at; commands are left whole.
+const WIDTH: usize = 80;
+
+pub(super) fn trace(trace: &Trace, style: Style) -> String {
+    let tongue = style.lang.tongue().trace();
+    let mut page = Page::default();
+    page.wrap("", "", &tongue.title(trace));
+    page.blank();
+    page.heading(&tongue.leg(trace, Leg::Request), style);
+    request(&mut page, trace, style);
+    if let Some(reply) = trace.reply.as_ref().filter(|reply| !reply.visits.is_empty()) {
+        page.blank();
+        page.heading(&tongue.leg(trace, Leg::Reply), style);
+        back(&mut page, trace, reply, style);
+    }
+    page.blank();
+    verdict(&mut page, trace, style);
+    page.text
+}
+
+/// Every node with its number, under it the frame that it sends.
+fn request(page: &mut Page, trace: &Trace, style: Style) {
+    let tongue = style.lang.tongue().trace();
+    let journey = &trace.request;
+    let width = names_width(trace, journey);
+    for (at, visit) in journey.visits.iter().enumerate() {
+        let first = format!("{:2}  {:width$}  ", at + 1, trace.word(&visit.node));
+        let below = format!("    {:width$}  ", "|");
+        page.wrap(&first, &below, &sentence(visit, Leg::Request, style));
+        if let Some(resolution) = &visit.resolution {
+            page.wrap("    |  ", "    |  ", &tongue.resolution(trace, resolution));
+        }
+        if let Some(frame) = &visit.frame {
+            segment(page, trace, journey, frame, style);
+        }
+    }
+}
+
+fn segment(page: &mut Page, trace: &Trace, journey: &Journey, frame: &Frame, style: Style) {
+    let (from, to) = (station(trace, &frame.source), station(trace, &frame.destination));
+    if from.len() + to.len() + 11 + 4 <= WIDTH {
+        page.line(&format!("    |  MAC {from} -> {to}"));
+    } else {
+        page.line(&format!("    |  MAC {from}"));
+        page.line(&format!("    |   -> {to}"));
+    }
+    let source = journey.source.map(|source| format!("{source} -> ")).unwrap_or_default();
+    let times = frame.seen.filter(|&times| times > 1);
+    let times = times.map(|times| format!(", {}", style.lang.tongue().trace().seen(times))).unwrap_or_default();
+    page.wrap("    |  IP  ", "    |      ", &format!("{source}{}, TTL {}{times}", journey.destination, frame.ttl));
+}
+
+/// The reply, one line for each node.
+fn back(page: &mut Page, trace: &Trace, journey: &Journey, style: Style) {
+    let width = names_width(trace, journey);
+    for (at, visit) in journey.visits.iter().enumerate() {
+        let first = format!("{:2}  {:width$}  ", at + 1, trace.word(&visit.node));
+        let below = " ".repeat(first.chars().count());
+        page.wrap(&first, &below, &sentence(visit, Leg::Reply, style));
+    }
+}
+
+/// What a node does, and how that is known.
+fn sentence(visit: &Visit, leg: Leg, style: Style) -> String {
+    let tongue = style.lang.tongue().trace();
+    let known = tongue.known(visit.known).map(|known| format!(" {known}")).unwrap_or_default();
+    format!("{}{known}", tongue.deed(visit, leg))
+}
+
+fn names_width(trace: &Trace, journey: &Journey) -> usize {
+    journey.visits.iter().map(|visit| trace.word(&visit.node).chars().count()).max().unwrap_or(0)
+}
+
+fn station(trace: &Trace, station: &Station) -> String {
+    match &station.owner {
+        Some(owner) => format!("{} ({})", station.mac, trace.interface(owner)),
+        None => station.mac.clone(),
+    }
+}
+
+fn verdict(page: &mut Page, trace: &Trace, style: Style) {
+    let tongue = style.lang.tongue().trace();
+    trace.messages.iter().for_each(|message| page.wrap("", "  ", &tongue.message(trace, message)));
+    trace.differences.iter().for_each(|difference| page.wrap("", "  ", &tongue.difference(trace, difference)));
+    match &trace.outcome {
+        Outcome::Answered { milliseconds } => page.strong(&tongue.answered(trace, *milliseconds), style),
+        Outcome::Died(death) => {
+            page.strong(&tongue.died(trace, death), style);
+            let because = tongue.because(death.certain);
+            page.wrap(&format!("  {because} "), "    ", &tongue.cause(trace, &death.cause));
+            cures(page, &death.cure, style);
+            tongue.advice(&death.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
+        }
+    }
+    for note in &trace.notes {
+        odd(page, trace, note, style);
+    }
+}
+
+fn odd(page: &mut Page, trace: &Trace, note: &Note, style: Style) {
+    let tongue = style.lang.tongue().trace();
+    page.wrap("", "  ", &tongue.note(trace, note));
+    cures(page, &note.cure, style);
+    tongue.advice(&note.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
+}
+
+fn cures(page: &mut Page, cures: &[String], style: Style) {
+    let word = style.lang.tongue().trace().cure();
+    for (at, cure) in cures.iter().enumerate() {
+        let word = if at == 0 { word.to_owned() } else { " ".repeat(word.chars().count()) };
+        page.line(&format!("  {word} {cure}"));
+    }
+}
+
+/// Lines of text, each escaped on its way in.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        self.text += escape(line).trim_end();
+        self.text += "\n";
+    }
+
+    fn blank(&mut self) {
+        self.text += "\n";
+    }
+
+    fn heading(&mut self, line: &str, style: Style) {
+        self.text += &style.bold(&escape(line));
+        self.text += "\n";
+    }
+
+    fn strong(&mut self, sentence: &str, style: Style) {
+        for line in broken("", "", sentence) {
+            self.heading(&line, style);
+        }
+    }
+
+    fn wrap(&mut self, first: &str, below: &str, sentence: &str) {
+        for line in broken(first, below, sentence) {
+            self.line(&line);
+        }
+    }
+}
+
+/// A sentence in lines of at most 80 columns, each with its beginning.
+fn broken(first: &str, below: &str, sentence: &str) -> Vec<String> {
+    let (mut lines, mut line, mut begun) = (Vec::new(), first.to_owned(), false);
+    for word in sentence.split(' ') {
+        if begun && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(std::mem::replace(&mut line, below.to_owned()));
+            begun = false;
+        }
+        if begun {
+            line.push(' ');
+        }
+        line.push_str(word);
+        begun = true;
+    }
+    lines.push(line);
+    lines
+}
