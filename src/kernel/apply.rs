@@ -1,7 +1,7 @@
 //! Carrying a plan out on the kernel.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 
 use nix::errno::Errno;
@@ -11,9 +11,9 @@ use super::births::Births;
 use super::socket::Refusal;
 use super::space::{self, Pins, Space};
 use super::units::{Unit, divide};
-use super::{requests, sys, verbs};
+use super::{requests, sys, verbs, worker};
 use crate::error::{Error, KernelError, Limit, Result};
-use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, RouteTo, Sysctl, Value};
+use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, Sysctl, Value};
 
 /// A plan under way.
 pub struct Run<'a> {
@@ -64,26 +64,12 @@ impl<'a> Run<'a> {
         self.open_existing(&parts.dels, &parts.head, &parts.tail, &parts.units)?;
         self.sequence(&parts.dels, tell)?;
         super::teardown::namespaces(self.plan, &parts.dels, self.pins, tell)?;
-        self.make_spaces(&parts.head)?;
-        self.sequence(&parts.head, tell)?;
-        self.containers(&parts.units, tell)?;
-        self.learn(&parts.tail)?;
+        let crew = Crew::of(self.plan, &parts.units);
+        let first = self.wire(&parts.head, &crew, tell)?;
+        self.number(&parts.units)?;
+        self.containers(&crew, first, tell)?;
         self.sequence(&parts.tail, tell)?;
         self.settle()
-    }
-
-    /// Asks for the links that others made in the hosts whose routes lead through them.
-    fn learn(&mut self, tail: &[usize]) -> Result<()> {
-        for &place in tail {
-            let op = &self.plan[place];
-            let Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) = op.value() else { continue };
-            let node = node_of(op.key().ns())?.clone();
-            let space = self.space_mut(&node)?;
-            if space.index(dev) == 0 {
-                space.learn().map_err(|errno| space::error(&node, "ip link show", errno))?;
-            }
-        }
-        Ok(())
     }
 
     /// Opens every namespace that is there already and is touched.
@@ -293,26 +279,43 @@ impl<'a> Run<'a> {
         Err(refused(&self.plan[culprit.tag], &culprit))
     }
 
+    /// Makes and wires hosts and switches, while other threads make the namespaces of the first containers.
+    fn wire(&mut self, head: &[usize], crew: &Crew, tell: &mut dyn FnMut(&Op)) -> Result<Vec<Vec<Space>>> {
+        let pins = self.pins;
+        std::thread::scope(|scope| {
+            let makers: Vec<_> = crew
+                .shares
+                .iter()
+                .map(|share| {
+                    let units = &share[..crew.chunk.min(share.len())];
+                    std::thread::Builder::new().spawn_scoped(scope, || worker::spaces(pins, units, &crew.settings, &crew.stop))
+                })
+                .collect();
+            let made = self.make_spaces(head);
+            let mut result = made.and_then(|()| self.sequence(head, tell));
+            if result.is_err() {
+                crew.stop.store(true, Ordering::Relaxed);
+            }
+            let mut first = Vec::new();
+            for made in makers.into_iter().map(joined) {
+                result = worker::reason(result, made.map(|spaces| first.push(spaces)));
+            }
+            result.map(|()| first)
+        })
+    }
+
     /// New containers: in chunks that the open-file limit allows, each chunk shared out among threads.
-    fn containers(&mut self, units: &[Unit], tell: &mut dyn FnMut(&Op)) -> Result<()> {
-        if units.is_empty() {
-            return Ok(());
-        }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).min(units.len());
-        let settings = settings(self.plan, &units.iter().flat_map(|unit| unit.ops.iter().copied()).collect::<Vec<_>>());
-        let chunk = open_files(units.len() * 2 + 64).saturating_sub(48) / 2 / threads;
-        let chunk = chunk.clamp(1, 256);
-        self.number(units)?;
-        let stop = AtomicBool::new(false);
+    fn containers(&mut self, crew: &Crew, first: Vec<Vec<Space>>, tell: &mut dyn FnMut(&Op)) -> Result<()> {
         let run = &*self;
         let (done, told) = channel::<Vec<usize>>();
         std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads)
-                .map(|worker| {
-                    let (done, stop, settings) = (done.clone(), &stop, &settings);
-                    let share: Vec<&Unit> = units.iter().skip(worker).step_by(threads).collect();
-                    let job = super::worker::Worker { run, settings, done, stop };
-                    std::thread::Builder::new().spawn_scoped(scope, move || job.work(&share, chunk))
+            let workers: Vec<_> = crew
+                .shares
+                .iter()
+                .zip(first)
+                .map(|(share, first)| {
+                    let job = worker::Worker { run, settings: &crew.settings, done: done.clone(), stop: &crew.stop };
+                    std::thread::Builder::new().spawn_scoped(scope, move || job.work(share, crew.chunk, first))
                 })
                 .collect();
             drop(done);
@@ -321,13 +324,7 @@ impl<'a> Run<'a> {
                     tell(&self.plan[place]);
                 }
             }
-            let mut result = Ok(());
-            for worker in workers {
-                let worker = worker.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")));
-                let end = worker.and_then(|handle| handle.join().unwrap_or_else(|_| Err(panicked())));
-                result = super::worker::reason(result, end);
-            }
-            result
+            workers.into_iter().map(joined).fold(Ok(()), worker::reason)
         })
     }
 
@@ -386,6 +383,33 @@ impl<'a> Run<'a> {
     pub fn refused(&self, refusal: &Refusal) -> Error {
         refused(&self.plan[refusal.tag], refusal)
     }
+}
+
+/// Threads, each with its share of the new containers.
+struct Crew<'a> {
+    shares: Vec<Vec<&'a Unit>>,
+    /// How many containers a thread makes at a time: the limit on open files allows no more.
+    chunk: usize,
+    settings: worker::Born,
+    /// Somebody failed.
+    stop: AtomicBool,
+}
+
+impl<'a> Crew<'a> {
+    fn of(plan: &Plan, units: &'a [Unit]) -> Self {
+        let threads = super::observe::processors().min(units.len());
+        let shares = (0..threads).map(|thread| units.iter().skip(thread).step_by(threads).collect()).collect();
+        let places: Vec<usize> = units.iter().flat_map(|unit| unit.ops.iter().copied()).collect();
+        let free = open_files(units.len() * 2 + 64).saturating_sub(48) / 2;
+        let chunk = (free / threads.max(1)).clamp(1, 256);
+        Self { shares, chunk, settings: settings(plan, &places), stop: AtomicBool::new(false) }
+    }
+}
+
+/// What a thread ends with, or why it did not begin.
+fn joined<T>(thread: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<T>>>) -> Result<T> {
+    let handle = thread.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
+    handle.join().unwrap_or_else(|_| Err(panicked()))
 }
 
 fn lost(node: &NodeId) -> Error {

@@ -16,6 +16,7 @@ use nix::errno::Errno;
 
 use super::backend::Scope;
 use super::space::{self, Pins, Space};
+use super::sys::process;
 use super::{read, verbs};
 use crate::error::{Error, Result};
 use crate::name::{IfName, Mac};
@@ -46,7 +47,7 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
     if scope.pins_only {
         return Ok(there.into_iter().map(|node| (Key::Netns(Ns::Node(node.clone())), Value::Present)).collect());
     }
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4).min(there.len().max(1));
+    let threads = processors().min(there.len());
     let wanted = settings(scope);
     let shares: Vec<Vec<&NodeId>> = (0..threads).map(|n| there.iter().copied().skip(n).step_by(threads).collect()).collect();
     let read: Vec<Result<Vec<(NodeId, Seen)>>> = std::thread::scope(|scope| {
@@ -74,10 +75,17 @@ pub fn is_namespace(path: &Path) -> bool {
     nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == 0x6e73_6673)
 }
 
-/// Whether a path is the root of a mount: its parent is then on another one, by `/proc/self/mountinfo`.
+/// Whether a path is the root of a mount: its parent is then on another one.
 pub fn is_mount(path: &Path) -> bool {
-    let text = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    text.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| Path::new(point) == path)
+    let parent = path.parent().unwrap_or(path);
+    process::mount_id(path).is_ok_and(|id| process::mount_id(parent).is_ok_and(|parent| id != parent))
+}
+
+/// How many threads are of use: more than four only wait for each other in the kernel.
+pub fn processors() -> usize {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::this());
+    let own = |set: nix::sched::CpuSet| (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count();
+    set.map_or(1, own).clamp(1, 4)
 }
 
 /// Whether a port of a bridge of the node is still listening or learning.

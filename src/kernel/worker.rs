@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::apply::{Run, interrupted, node_of};
 use super::requests;
 use super::socket::Refusal;
-use super::space::{self, Space};
+use super::space::{self, Pins, Space};
 use super::units::Unit;
 use super::verbs;
 use crate::error::{Error, Result};
@@ -33,7 +33,7 @@ pub struct Worker<'a> {
     /// The plan under way, with the namespaces of the hosts.
     pub run: &'a Run<'a>,
     /// What new containers are born with.
-    pub settings: &'a HashMap<NodeId, Vec<(Sysctl, u32)>>,
+    pub settings: &'a Born,
     /// Tells which operations are done.
     pub done: Sender<Vec<usize>>,
     /// Somebody failed: stop.
@@ -46,43 +46,59 @@ struct Coming<'a> {
     space: Space,
 }
 
+/// What new namespaces are born with, by their nodes.
+pub type Born = HashMap<NodeId, Vec<(Sysctl, u32)>>;
+
+/// Makes the namespaces of containers; the thread must end soon after.
+pub fn spaces(pins: &Pins, units: &[&Unit], settings: &Born, stop: &AtomicBool) -> Result<Vec<Space>> {
+    let make = |unit: &&Unit| {
+        go_on(stop)?;
+        Space::make(pins, &unit.node, settings.get(&unit.node).map_or(&[][..], Vec::as_slice), false)
+    };
+    let made = units.iter().map(make).collect();
+    if Result::is_err(&made) {
+        stop.store(true, Ordering::Relaxed);
+    }
+    made
+}
+
+fn go_on(stop: &AtomicBool) -> Result<()> {
+    interrupted()?;
+    if stop.load(Ordering::Relaxed) { Err(Error::Internal(STOPPED.to_owned())) } else { Ok(()) }
+}
+
 impl Worker<'_> {
-    /// Makes the containers, so many at a time.
-    pub fn work(&self, units: &[&Unit], chunk: usize) -> Result<()> {
-        let mut hosts = BTreeMap::new();
-        let result = units.chunks(chunk).try_for_each(|units| self.make(units, &mut hosts));
+    /// Makes the containers, so many at a time; the namespaces of the first are there.
+    pub fn work(&self, units: &[&Unit], chunk: usize, first: Vec<Space>) -> Result<()> {
+        let (mut hosts, mut first) = (BTreeMap::new(), Some(first));
+        let result = units.chunks(chunk).try_for_each(|units| {
+            let spaces = first.take().map_or_else(|| spaces(self.run.pins, units, self.settings, self.stop), Ok)?;
+            self.make(units, spaces, &mut hosts)
+        });
         if result.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
         result
     }
 
-    fn make(&self, units: &[&Unit], hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
-        let mut coming = Vec::with_capacity(units.len());
+    fn make(&self, units: &[&Unit], spaces: Vec<Space>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
         for unit in units {
-            self.go_on()?;
             let host = NodeId::Host(unit.host.clone());
             if let Entry::Vacant(place) = hosts.entry(host) {
                 let space = self.run.space(place.key())?.again(place.key())?;
                 place.insert(space);
             }
-            let settings = self.settings.get(&unit.node).map_or(&[][..], Vec::as_slice);
-            coming.push(Coming { unit, space: Space::make(self.run.pins, &unit.node, settings, false)? });
         }
+        let mut coming: Vec<Coming<'_>> = units.iter().zip(spaces).map(|(unit, space)| Coming { unit, space }).collect();
         for each in &mut coming {
             self.links(each, hosts)?;
         }
         self.flush_all(hosts)?;
         for each in &mut coming {
-            self.go_on()?;
+            go_on(self.stop)?;
             self.inside(each, hosts)?;
         }
         self.flush_all(hosts)
-    }
-
-    fn go_on(&self) -> Result<()> {
-        interrupted()?;
-        if self.stop.load(Ordering::Relaxed) { Err(Error::Internal(STOPPED.to_owned())) } else { Ok(()) }
     }
 
     /// What happens in the host: the pair, and the settings of its end there.

@@ -10,6 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{Paths, Spec, Tried, at, error, record};
 use crate::error::{Error, Result, Usage};
+use crate::kernel::observe::is_mount;
 use crate::kernel::sys::process;
 
 /// A quarter of the memory: a full layer must not take the machine along.
@@ -65,11 +66,6 @@ pub(super) fn prepare(paths: &Paths, spec: &Spec) -> Result<()> {
         mount_layers(&layers).and_then(|()| mount_run(&run)).map_err(|failure| error(&spec.node, failure))?;
     }
     node(paths, spec).map_err(|failure| error(&spec.node, failure))
-}
-
-fn is_mount(path: &Path) -> bool {
-    let parent = path.parent().unwrap_or(path);
-    process::mount_id(path).is_ok_and(|id| process::mount_id(parent).is_ok_and(|parent| id != parent))
 }
 
 fn mount_layers(path: &Path) -> Tried<()> {
