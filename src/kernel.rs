@@ -3,6 +3,7 @@
 mod apply;
 mod backend;
 mod births;
+mod crew;
 pub mod fault;
 pub mod feature;
 pub mod filter;

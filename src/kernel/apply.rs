@@ -1,17 +1,15 @@
 //! Carrying a plan out on the kernel.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::births::Births;
+use super::crew::Crew;
 use super::socket::Refusal;
 use super::space::{self, Pins, Space};
 use super::units::{Unit, divide};
-use super::{requests, sys, verbs, worker};
+use super::{requests, sys, verbs};
 use crate::error::{Error, KernelError, Limit, Result};
 use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, Sysctl, Value};
 
@@ -108,7 +106,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes the namespaces of hosts and switches, on one thread that dies there.
-    fn make_spaces(&mut self, head: &[usize]) -> Result<()> {
+    pub fn make_spaces(&mut self, head: &[usize]) -> Result<()> {
         let nodes: Vec<NodeId> = head
             .iter()
             .filter_map(|&place| match &self.plan[place] {
@@ -136,9 +134,10 @@ impl<'a> Run<'a> {
     }
 
     /// One operation after the other, a batch per stretch in one namespace.
-    fn sequence(&mut self, places: &[usize], tell: &mut dyn FnMut(&Op)) -> Result<()> {
+    pub fn sequence(&mut self, places: &[usize], tell: &mut dyn FnMut(&Op)) -> Result<()> {
         let mut current: Option<NodeId> = None;
-        for &place in places {
+        let mut places = places.iter().copied().peekable();
+        while let Some(place) = places.next() {
             let op = &self.plan[place];
             if matches!(op.key(), Key::Netns(_)) {
                 continue;
@@ -150,6 +149,17 @@ impl<'a> Run<'a> {
                 current = Some(node.clone());
             }
             match op {
+                Op::Del(Key::Link(_), _) => {
+                    let plan = self.plan;
+                    let alike =
+                        |&next: &usize| matches!(plan[next], Op::Del(Key::Link(_), _)) && plan[next].key().ns() == op.key().ns();
+                    let mut doomed = vec![place];
+                    while let Some(next) = places.next_if(alike) {
+                        tell(&plan[next]);
+                        doomed.push(next);
+                    }
+                    self.cut(&node, &doomed)?;
+                }
                 Op::Add(Key::Link(port), Value::Link(link)) => self.make_link(place, &node, port, link)?,
                 Op::Add(Key::Sysctl(..), _) if self.space(&node)?.fresh => {}
                 Op::Add(Key::Sysctl(_, setting), Value::Number(value))
@@ -166,6 +176,22 @@ impl<'a> Run<'a> {
             tell(op);
         }
         self.flush(current.as_ref())
+    }
+
+    /// Deletes links of one namespace: each batch is dealt with by the kernel before a kill can fall into it.
+    fn cut(&mut self, node: &NodeId, doomed: &[usize]) -> Result<()> {
+        for batch in doomed.chunks(super::socket::REQUESTS - 1) {
+            self.flush(Some(node))?;
+            for &place in batch {
+                let Key::Link(port) = self.plan[place].key() else { continue };
+                let index = self.space(node)?.index(&port.dev);
+                self.push(node, Some(if batch.len() == 1 { verbs::del_link(index) } else { verbs::doom(index) }), place)?;
+            }
+            if batch.len() > 1 {
+                self.push(node, Some(verbs::del_doomed()), batch[0])?;
+            }
+        }
+        Ok(())
     }
 
     /// A kill may fall between the birth of a container's link and its settings; none falls between these and the link's going up.
@@ -279,55 +305,6 @@ impl<'a> Run<'a> {
         Err(refused(&self.plan[culprit.tag], &culprit))
     }
 
-    /// Makes and wires hosts and switches, while other threads make the namespaces of the first containers.
-    fn wire(&mut self, head: &[usize], crew: &Crew, tell: &mut dyn FnMut(&Op)) -> Result<Vec<Vec<Space>>> {
-        let pins = self.pins;
-        std::thread::scope(|scope| {
-            let makers: Vec<_> = crew
-                .shares
-                .iter()
-                .map(|share| {
-                    let units = &share[..crew.chunk.min(share.len())];
-                    std::thread::Builder::new().spawn_scoped(scope, || worker::spaces(pins, units, &crew.settings, &crew.stop))
-                })
-                .collect();
-            let made = self.make_spaces(head);
-            let mut result = made.and_then(|()| self.sequence(head, tell));
-            if result.is_err() {
-                crew.stop.store(true, Ordering::Relaxed);
-            }
-            let mut first = Vec::new();
-            for made in makers.into_iter().map(joined) {
-                result = worker::reason(result, made.map(|spaces| first.push(spaces)));
-            }
-            result.map(|()| first)
-        })
-    }
-
-    /// New containers: in chunks that the open-file limit allows, each chunk shared out among threads.
-    fn containers(&mut self, crew: &Crew, first: Vec<Vec<Space>>, tell: &mut dyn FnMut(&Op)) -> Result<()> {
-        let run = &*self;
-        let (done, told) = channel::<Vec<usize>>();
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = crew
-                .shares
-                .iter()
-                .zip(first)
-                .map(|(share, first)| {
-                    let job = worker::Worker { run, settings: &crew.settings, done: done.clone(), stop: &crew.stop };
-                    std::thread::Builder::new().spawn_scoped(scope, move || job.work(share, crew.chunk, first))
-                })
-                .collect();
-            drop(done);
-            for places in told {
-                for &place in &places {
-                    tell(&self.plan[place]);
-                }
-            }
-            workers.into_iter().map(joined).fold(Ok(()), worker::reason)
-        })
-    }
-
     /// Gives the hosts' ends their indices in the plan's order, whichever thread makes them.
     fn number(&mut self, units: &[Unit]) -> Result<()> {
         for &place in units.iter().flat_map(|unit| &unit.ops) {
@@ -385,33 +362,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Threads, each with its share of the new containers.
-struct Crew<'a> {
-    shares: Vec<Vec<&'a Unit>>,
-    /// How many containers a thread makes at a time: the limit on open files allows no more.
-    chunk: usize,
-    settings: worker::Born,
-    /// Somebody failed.
-    stop: AtomicBool,
-}
-
-impl<'a> Crew<'a> {
-    fn of(plan: &Plan, units: &'a [Unit]) -> Self {
-        let threads = super::observe::processors().min(units.len());
-        let shares = (0..threads).map(|thread| units.iter().skip(thread).step_by(threads).collect()).collect();
-        let places: Vec<usize> = units.iter().flat_map(|unit| unit.ops.iter().copied()).collect();
-        let free = open_files(units.len() * 2 + 64).saturating_sub(48) / 2;
-        let chunk = (free / threads.max(1)).clamp(1, 256);
-        Self { shares, chunk, settings: settings(plan, &places), stop: AtomicBool::new(false) }
-    }
-}
-
-/// What a thread ends with, or why it did not begin.
-fn joined<T>(thread: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<T>>>) -> Result<T> {
-    let handle = thread.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
-    handle.join().unwrap_or_else(|_| Err(panicked()))
-}
-
 fn lost(node: &NodeId) -> Error {
     Error::Kernel(KernelError {
         node: Some(node.to_string()),
@@ -421,7 +371,7 @@ fn lost(node: &NodeId) -> Error {
     })
 }
 
-fn panicked() -> Error {
+pub fn panicked() -> Error {
     Error::Internal("a thread ended without an answer".to_owned())
 }
 
@@ -440,7 +390,7 @@ pub fn thread<T: Send>(job: impl FnOnce() -> T + Send) -> Result<T> {
 }
 
 /// The settings that new namespaces are born with.
-fn settings(plan: &Plan, places: &[usize]) -> HashMap<NodeId, Vec<(Sysctl, u32)>> {
+pub fn settings(plan: &Plan, places: &[usize]) -> HashMap<NodeId, Vec<(Sysctl, u32)>> {
     let mut settings: HashMap<NodeId, Vec<(Sysctl, u32)>> = HashMap::new();
     for &place in places {
         if let Op::Add(Key::Sysctl(Ns::Node(node), setting), Value::Number(value)) = &plan[place] {
@@ -448,12 +398,4 @@ fn settings(plan: &Plan, places: &[usize]) -> HashMap<NodeId, Vec<(Sysctl, u32)>
         }
     }
     settings
-}
-
-/// Raises the limit of open files as far as needed and allowed; how many there may be.
-fn open_files(wanted: usize) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
-    let wanted = u64::try_from(wanted).unwrap_or(soft).clamp(soft, hard.max(soft));
-    let now = if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
-    usize::try_from(now).unwrap_or(usize::MAX)
 }

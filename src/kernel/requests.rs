@@ -27,7 +27,6 @@ pub fn request(op: &Op, space: &Space) -> Option<Request> {
             _ => return None,
         },
         Op::Del(key, value) => match (key, value) {
-            (Key::Link(port), _) => verbs::del_link(at(port)),
             (Key::Mtu(port), _) => verbs::set_mtu(at(port), 1500),
             (Key::Stp(port), _) => verbs::set_stp(at(port), false),
             (Key::Member(port), _) => verbs::set_master(at(port), 0),

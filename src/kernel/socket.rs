@@ -19,7 +19,7 @@ use super::fault;
 const BATCH: usize = 60 * 1024;
 
 /// Most requests of one batch: their answers must fit the receive buffer.
-const REQUESTS: usize = 64;
+pub const REQUESTS: usize = 64;
 
 /// A request that failed.
 #[derive(Debug, Clone)]

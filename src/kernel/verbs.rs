@@ -88,6 +88,21 @@ pub fn del_link(index: u32) -> Request {
     (RouteNetlinkMessage::DelLink(link(index)), 0)
 }
 
+/// The group of links that are about to be deleted together.
+const DOOMED: u32 = u32::from_be_bytes(*b"nsgo");
+
+/// The link goes with the next [`del_doomed`].
+pub fn doom(index: u32) -> Request {
+    set(index, LinkAttribute::Group(DOOMED))
+}
+
+/// Every link that was doomed goes, with its other end: the kernel waits once for all of them, not for each.
+pub fn del_doomed() -> Request {
+    let mut message = link(0);
+    message.attributes.push(LinkAttribute::Group(DOOMED));
+    (RouteNetlinkMessage::DelLink(message), 0)
+}
+
 fn link(index: u32) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.header.index = index;
