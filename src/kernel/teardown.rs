@@ -1,7 +1,8 @@
 //! Namespaces that go: all at once where the whole lab goes, else one by one.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -9,9 +10,10 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::apply::node_of;
-use super::fault;
-use super::space::{self, Pins};
+use super::apply::{node_of, thread};
+use super::socket::REQUESTS;
+use super::space::{self, Pins, Space};
+use super::{fault, verbs};
 use crate::error::Result;
 use crate::plan::{Key, NodeId, Op, Plan};
 
@@ -122,8 +124,67 @@ pub fn all(pins: &Pins, tell: &mut dyn FnMut(&str)) -> std::result::Result<(), (
     nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, &pins.directory, UnlinkatFlags::RemoveDir).map_err(at(&pins.directory))
 }
 
+/// Deletes the links of those namespaces that are also pinned elsewhere: they outlive the lab, but its cables do not.
+///
+/// What cannot be entered is left to its holder.
+pub fn unplug(pins: &Pins) {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for pin in held(&mounts, &pins.directory) {
+        let Some(Ok(name)) = pin.file_name().and_then(|name| name.to_str()).map(|name| name.replace('.', "-").parse()) else {
+            continue;
+        };
+        let _ = thread(|| clear(&pin, &NodeId::Host(name)));
+    }
+}
+
+/// The pins in a directory whose namespaces are mounted more than once, by the lines of `mountinfo`
+/// (proc_pid_mountinfo(5): the namespace is field 4, the mount point field 5).
+fn held(mounts: &str, directory: &Path) -> Vec<PathBuf> {
+    let mut places: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+    for line in mounts.lines() {
+        let mut fields = line.split(' ').skip(3);
+        if let (Some(namespace), Some(point)) = (fields.next().filter(|root| root.starts_with("net:[")), fields.next()) {
+            places.entry(namespace).or_default().push(Path::new(point));
+        }
+    }
+    let several = places.into_values().filter(|points| points.len() > 1);
+    several.filter_map(|points| points.into_iter().find(|point| point.starts_with(directory)).map(Path::to_owned)).collect()
+}
+
+/// Deletes every link of a namespace.
+fn clear(pin: &Path, node: &NodeId) -> Result<()> {
+    let failed = |errno| space::error(node, "ip link del", errno);
+    let mut space = Space::open(pin, node)?;
+    space.learn().map_err(failed)?;
+    let links: Vec<u32> = space.indices.values().copied().filter(|&index| index > 1).collect();
+    for batch in links.chunks(REQUESTS - 1) {
+        for (payload, flags) in batch.iter().map(|&index| verbs::doom(index)).chain([verbs::del_doomed()]) {
+            space.socket.push(payload, flags, 0).map_err(failed)?;
+        }
+        space.socket.flush().map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// The names in a directory.
 fn entries(directory: &Path) -> std::result::Result<Vec<String>, Errno> {
     let read = std::fs::read_dir(directory).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
     Ok(read.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_held_where_its_namespace_is_mounted_elsewhere_too() {
+        let mounts = "\
+            90 80 0:4 net:[4026532281] /run/nslab/lab/netns/host-a rw shared:9 - nsfs nsfs rw\n\
+            91 80 0:4 net:[4026532282] /run/nslab/lab/netns/host-b rw shared:9 - nsfs nsfs rw\n\
+            92 80 0:4 net:[4026532283] /run/netns/mine rw shared:9 - nsfs nsfs rw\n\
+            93 80 0:4 net:[4026532281] /run/netns/kept rw shared:9 - nsfs nsfs rw\n\
+            94 80 0:5 / /proc rw - proc proc rw\n";
+        assert_eq!(held(mounts, Path::new("/run/nslab/lab/netns")), [PathBuf::from("/run/nslab/lab/netns/host-a")]);
+        assert!(held("", Path::new("/run")).is_empty());
+    }
 }

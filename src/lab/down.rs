@@ -65,6 +65,7 @@ pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
     for mount in ["run", "layers"] {
         drop_tree(&directory.join(mount))?;
     }
+    teardown::unplug(&home::pins(name));
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&home::pins(name), &mut |_| {}).map_err(pinned)?;
     drop_tree(&directory.join("sandbox"))?;
