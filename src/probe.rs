@@ -1,4 +1,5 @@
 //! Packets: sent, captured, decoded and explained. Sockets are opened in a node and then run anywhere.
 
+pub mod filter;
 pub mod frame;
 pub mod view;

@@ -174,8 +174,7 @@ fn many_taps_open_and_close_quickly() {
         let began = Instant::now();
         packet::close(taps);
         let closed = began.elapsed();
-        eprintln!("100 taps: opened in {opened:?}, closed in {closed:?}");
-        assert!(opened < Duration::from_millis(500) && closed < Duration::from_millis(1000), "{opened:?} {closed:?}");
+        assert!(opened < Duration::from_millis(500) && closed < Duration::from_secs(1), "{opened:?} {closed:?}");
         ok("down");
     });
 }

@@ -59,10 +59,10 @@ pub fn frame(dice: &mut Dice) -> Vec<u8> {
         bytes.extend([dice.byte(), dice.byte()]);
     }
     let (kind, payload) = match dice.roll(10) {
-        0 | 1 => (0x0806, arp(dice)),
+        0 | 1 => (dice.pick(&[0x0806, 0x0806, 0x0806, 0x8035]), arp(dice)),
         2..=5 => (0x0800, ipv4(dice, 0)),
         6..=8 => (0x86dd, ipv6(dice, 0)),
-        _ => (dice.pick(&[0x0027, 0x88cc, 0x8847, 0x8035, 0x1234]), dice.bytes(60)),
+        _ => (dice.pick(&[0x0027, 0x88cc, 0x8847, 0x1234]), dice.bytes(60)),
     };
     bytes.extend(u16::to_be_bytes(kind));
     bytes.extend(payload);

@@ -3,6 +3,7 @@
 mod causes;
 mod doctor;
 mod errors;
+mod filters;
 mod findings;
 mod labs;
 mod plans;

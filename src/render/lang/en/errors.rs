@@ -41,21 +41,22 @@ pub(super) fn error(error: &Error) -> Message {
             say(format!("cannot write the output: {}", reason(*errno))).why("The command itself has done its work.")
         }
         Error::Usage(usage) => wrong_use(usage),
+        Error::Filter { text, at, fault } => super::filters::error(text, at, fault),
     }
 }
 
 /// A message under construction.
-fn say(what: impl Into<String>) -> Message {
+pub(super) fn say(what: impl Into<String>) -> Message {
     Message { what: what.into(), why: None, hints: Vec::new() }
 }
 
 impl Message {
-    fn why(mut self, why: impl Into<String>) -> Self {
+    pub(super) fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
         self
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
@@ -129,7 +130,7 @@ fn ambiguous(what: Thing, word: &str, candidates: &[String]) -> Message {
 }
 
 /// Names in a row; of many the first ones.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let row: Vec<_> = names.iter().take(SHOWN).map(|name| escape(name)).collect();
     match names.len().saturating_sub(SHOWN) {
