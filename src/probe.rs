@@ -1,5 +1,7 @@
 //! Packets: sent, captured, decoded and explained. Sockets are opened in a node and then run anywhere.
 
+pub mod cure;
 pub mod filter;
 pub mod frame;
+pub mod predict;
 pub mod view;

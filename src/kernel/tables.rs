@@ -75,6 +75,7 @@ pub struct Chain {
 
 /// An interface.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the kernel's own switches")]
 pub struct Link {
     /// The kernel's number for it.
     pub index: u32,
@@ -129,6 +130,7 @@ pub struct Far {
 
 /// What a bridge does with frames at a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the kernel's own switches")]
 pub struct BridgePort {
     /// Of the spanning tree.
     pub state: PortState,

@@ -262,14 +262,16 @@ pub enum Cause {
     NoAddress { node: String },
     /// The node is asked to pass a packet on and does not forward.
     ForwardingOff { node: String, ipv6: bool },
-    /// An address has the wrong prefix length, so that the other is taken for near, or for far.
-    WrongPrefix { interface: Interface, address: IpNet, other: IpNet },
+    /// An address has another prefix length than one on its segment, so that `to` is taken for near, or for far.
+    WrongPrefix { interface: Interface, address: IpNet, other: IpNet, to: IpAddr },
     /// The route's next router is an address that nobody has.
     NoSuchGateway { node: String, gateway: IpAddr, route: Route },
     /// An interface on the way is down; with `peer` it is the other end of its cable that is.
     LinkDown { interface: Interface, peer: Option<Interface> },
     /// A cable ends in a host that has not plugged it into a bridge.
     NotInBridge { interface: Interface, bridges: Vec<String> },
+    /// A port of a bridge lets it not pass: the word of its state, or `isolated`, or `no-flood`.
+    PortClosed { interface: Interface, state: String },
     /// Nobody answers the question for an address; the owner is where the address is, if anywhere.
     Unresolved { interface: Interface, address: IpAddr, owner: Option<Interface> },
     /// Several have the address.
@@ -286,7 +288,7 @@ pub enum Cause {
     TooBig { interface: Interface, mtu: u32, size: u32 },
     /// A route of the kind `blackhole`, `unreachable` or `prohibit`.
     Refused { node: String, kind: String, to: IpNet },
-    /// A permanent neighbour entry says a MAC address that is not the owner's.
+    /// A neighbour entry, mostly a permanent one, says a MAC address that is not the owner's.
     WrongNeighbour { interface: Interface, address: IpAddr, mac: String, right: Option<String> },
     /// A packet filter drops it.
     Filtered { node: String, family: String, table: String, chain: String, hook: Option<String>, rule: Option<u64>, policy: bool },

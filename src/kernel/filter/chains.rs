@@ -39,10 +39,11 @@ fn chain(body: &[u8]) -> Option<Chain> {
 /// The hook as `nft` writes it (`enum nf_inet_hooks`, `nf_dev_hooks`, `NF_ARP_IN`).
 fn hook(family: u8, number: u32) -> &'static str {
     match (family, number) {
+        // `NF_ARP_IN`, `NF_ARP_OUT`: the numbers are others there.
+        (3, 0) | (1..=2 | 7.., 1) => "input",
+        (3, 1) | (_, 3) => "output",
         (5, 0) | (_, 5) => "ingress",
         (5, _) => "egress",
-        (3, 0) | (_, 1) => "input",
-        (3, 1) | (_, 3) => "output",
         (_, 0) => "prerouting",
         (_, 2) => "forward",
         (_, 4) => "postrouting",

@@ -15,11 +15,11 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
             let family = if *ipv6 { "IPv6" } else { "IPv4" };
             format!("{} is to pass the packet on, and does not forward {family}.", word(node))
         }
-        Cause::WrongPrefix { interface, address, other } => {
-            let taken = if address.contains(&other.addr()) {
-                format!("so it takes {} for a neighbour and asks for its MAC address instead of a router", other.addr())
+        Cause::WrongPrefix { interface, address, other, to } => {
+            let taken = if address.contains(to) {
+                format!("so it takes {to} for a neighbour and asks for its MAC address instead of a router's")
             } else {
-                format!("so it takes {} for far away, though they share a cable", other.addr())
+                format!("so it takes {to} for far away, though they share a cable")
             };
             format!("{} has {address}, {taken}; the other end says {other}.", at(interface))
         }
@@ -34,6 +34,11 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
             let bridges = if bridges.is_empty() { "a bridge".to_owned() } else { bridges.join(" or ") };
             format!("The cable ends in {}, which is no port of {bridges}.", at(interface))
         }
+        Cause::PortClosed { interface, state } => match state.as_str() {
+            "isolated" => format!("{} is an isolated port: it exchanges no frames with other isolated ports.", at(interface)),
+            "no-flood" => format!("The bridge does not know the address, and {} takes no such frames.", at(interface)),
+            state => format!("{} is a port of a bridge that passes nothing: its state is {state}.", at(interface)),
+        },
         Cause::Unresolved { interface, address, owner } => {
             let owner = match owner {
                 Some(owner) => format!("{} has it, but the question or the answer does not get through", at(owner)),
@@ -62,7 +67,7 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
         Cause::Refused { node, kind, to } => format!("{} has a route that refuses: {kind} {to}.", word(node)),
         Cause::WrongNeighbour { interface, address, mac, right } => {
             let right = right.as_ref().map(|right| format!("; it is at {right}")).unwrap_or_default();
-            format!("{} has a permanent neighbour entry: {address} at {mac}{right}.", at(interface))
+            format!("{} has a wrong neighbour entry: {address} at {mac}{right}.", at(interface))
         }
         Cause::Filtered { node, family, table, chain, hook, rule, policy: _ } => {
             let hook = hook.as_ref().map(|hook| format!(" (hook {hook})")).unwrap_or_default();

@@ -1,0 +1,163 @@
+//! What the tables of a lab say about the way of a packet and of its reply.
+
+mod blame;
+mod frame;
+mod lookup;
+mod map;
+mod neighbour;
+mod packet;
+mod segment;
+mod world;
+
+use std::net::IpAddr;
+
+use netlink_packet_route::route::RouteType;
+
+use map::Map;
+use packet::{End, Packet};
+use world::World;
+
+use super::cure::cure;
+use super::view::View;
+use crate::kernel::tables::{self, Chain, NextHop, Tables};
+use crate::plan::NodeId;
+use crate::report::trace::{Cause, Death, Journey, Leg, Note, Route};
+
+/// The time to live of packets where the node says nothing else (RFC 1700, `IPDEFTTL`).
+const TTL: u8 = 64;
+
+/// The packet that is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe {
+    /// Bytes of the whole IP packet.
+    pub size: u32,
+    /// The time to live that it starts with.
+    pub ttl: u8,
+    /// Routers may cut it; of IPv6, the sender may.
+    pub may_fragment: bool,
+    /// The source address, where it is bound to one.
+    pub source: Option<IpAddr>,
+}
+
+/// What is to happen.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    /// The way of the packet.
+    pub request: Journey,
+    /// The way of its reply; none where the packet does not arrive.
+    pub reply: Option<Journey>,
+    /// Where and why one of them dies, as far as the tables tell; never certain.
+    pub death: Option<Death>,
+    /// The node that takes the packet, `host` or `host.container`.
+    pub receiver: Option<String>,
+    /// What is odd on the way and does not stop the packet.
+    pub notes: Vec<Note>,
+    /// Where several next hops take turns: the first is followed, another may be taken.
+    pub choices: Vec<Choice>,
+    /// Packet filters on the way whose settings were read: the node, its base chain.
+    pub chains: Vec<(String, Chain)>,
+}
+
+/// Several next hops that a node may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The node.
+    pub node: String,
+    /// The ways.
+    pub routes: Vec<Route>,
+}
+
+/// Follows a packet and its reply through the tables.
+pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
+    let map = Map::new(view);
+    let mut world = World::new(&map);
+    let start = view.places.iter().position(|place| place.id == *from);
+    let mut packet =
+        Packet { source: probe.source, destination: to, ttl: probe.ttl, size: probe.size, may_fragment: probe.may_fragment };
+    let (visits, end) = match start {
+        Some(start) => world.carry(start, &mut packet),
+        None => {
+            (Vec::new(), End::Died { node: from.to_string(), cause: Cause::Unknown { node: from.to_string(), interface: None } })
+        }
+    };
+    let request = Journey { source: packet.source, destination: to, visits };
+    let (mut reply, mut receiver) = (None, None);
+    let died = match (end, start) {
+        (End::Died { node, cause }, _) => Some((Leg::Request, node, cause)),
+        (End::Received { .. }, None) => None,
+        (End::Received { place }, Some(start)) => {
+            receiver = Some(map.name(place));
+            if map.owners(to).iter().any(|owner| owner.place != place) {
+                let cause = world.duplicate(to);
+                world.note(cause);
+            }
+            if ignored(map.tables(place), to) {
+                Some((Leg::Request, map.name(place), Cause::EchoIgnored { node: map.name(place) }))
+            } else {
+                let (journey, death) = answer(&mut world, (start, place), &packet, probe);
+                reply = Some(journey);
+                death.map(|(node, cause)| (Leg::Reply, node, cause))
+            }
+        }
+    };
+    let death = died.map(|(leg, node, cause)| {
+        let cure = cure(view, &cause);
+        Death { leg, node, cause, certain: false, cure }
+    });
+    let (notes, choices) = (world.notes, world.choices);
+    let notes = notes.into_iter().filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
+    let notes = notes.map(|cause| Note { cure: cure(view, &cause), cause }).collect();
+    let chains = chains(view, [Some(&request), reply.as_ref()]);
+    Prediction { request, reply, death, receiver, notes, choices, chains }
+}
+
+fn ignored(tables: &Tables, to: IpAddr) -> bool {
+    tables.settings.as_ref().is_some_and(|settings| if to.is_ipv6() { settings.echo_ignored.1 } else { settings.echo_ignored.0 })
+}
+
+/// The way back of the answer from the node that took the packet.
+fn answer(
+    world: &mut World<'_>,
+    (start, place): (usize, usize),
+    packet: &Packet,
+    probe: &Probe,
+) -> (Journey, Option<(String, Cause)>) {
+    let back = packet.source.unwrap_or(packet.destination);
+    let settings = world.map.tables(place).settings.as_ref();
+    let ttl = settings.filter(|_| back.is_ipv4()).and_then(|settings| settings.ttl).unwrap_or(TTL);
+    // An echo reply may be cut on its way (`icmp_sk_init`, `net/ipv4/icmp.c`).
+    let mut answer = Packet { source: Some(packet.destination), destination: back, ttl, size: probe.size, may_fragment: true };
+    let (visits, end) = world.carry(place, &mut answer);
+    let death = match end {
+        End::Died { node, cause } => Some((node, cause)),
+        End::Received { place } if place != start => Some((world.map.name(place), world.duplicate(back))),
+        End::Received { .. } => None,
+    };
+    (Journey { source: answer.source, destination: back, visits }, death)
+}
+
+/// The base chains of the nodes on the way.
+fn chains(view: &View, ways: [Option<&Journey>; 2]) -> Vec<(String, Chain)> {
+    let visited = |name: &str| ways.iter().flatten().any(|way| way.visits.iter().any(|visit| visit.node == name));
+    let mut found = Vec::new();
+    for place in view.places.iter().filter(|place| visited(&place.node.node)) {
+        let chains = place.tables.settings.iter().flat_map(|settings| &settings.chains);
+        found.extend(chains.map(|chain| (place.node.node.clone(), chain.clone())));
+    }
+    found
+}
+
+/// A route as it is told.
+fn route_of(tables: &Tables, route: &tables::Route, hop: Option<&NextHop>) -> Route {
+    let dev = hop.and_then(|hop| tables.link(hop.dev)).map_or_else(String::new, |link| link.name.clone());
+    Route { to: route.to, via: hop.and_then(|hop| hop.via), dev }
+}
+
+/// The kind of a route as `ip route` writes it.
+fn refusal(kind: RouteType) -> &'static str {
+    match kind {
+        RouteType::BlackHole => "blackhole",
+        RouteType::Prohibit => "prohibit",
+        _ => "unreachable",
+    }
+}

@@ -1,0 +1,253 @@
+//! Why a packet does not get further: from what is missing to what is wrong.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::frame::{Delivery, Why};
+use super::map::At;
+use super::neighbour::{Known, Silence};
+use super::packet::{Packet, Stand};
+use super::world::World;
+use crate::name::Mac;
+use crate::report::node::Kind;
+use crate::report::trace::{Cause, Route};
+
+impl World<'_> {
+    /// The node has no route to where the packet wants to go.
+    pub(super) fn no_route(&self, stand: Stand, packet: &Packet) -> Cause {
+        let (place, to) = (stand.place, packet.destination);
+        let node = self.map.name(place);
+        let cables: Vec<At> = self.map.of(place).filter(|at| !self.map.is_loopback(*at)).collect();
+        let covers = |at: &At| self.nets(*at, to).any(|net| net.contains(&to));
+        if let Some(down) = cables.iter().find(|at| !self.map.link(**at).up && covers(at)) {
+            return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
+        }
+        let addressed = cables.iter().any(|at| self.nets(*at, to).next().is_some());
+        if let Some(cause) = cables.iter().find_map(|at| self.unrouted(*at, to)) {
+            return cause;
+        }
+        if !addressed && stand.enters.is_none() && cables.iter().all(|at| self.map.link(*at).up) {
+            return Cause::NoAddress { node };
+        }
+        // Routes leave with the link that they lead over, and IPv6 addresses too.
+        let lost = |at: &&At| {
+            !self.map.link(**at).up && self.map.far(**at).is_some() && (to.is_ipv6() || self.nets(**at, to).next().is_some())
+        };
+        if let Some(down) = cables.iter().find(lost) {
+            return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
+        }
+        if addressed { Cause::NoRoute { node, to } } else { Cause::NoAddress { node } }
+    }
+
+    /// What is wrong with an interface that leads to the destination, or to a router, and is not said to.
+    fn unrouted(&self, at: At, to: IpAddr) -> Option<Cause> {
+        let near = self.map.owners(to).iter().filter(|owner| owner.place != at.place);
+        let owner = near.copied().find(|owner| self.map.path(at, *owner).is_some_and(|path| path.is_plugged()));
+        if owner.is_some() && !self.map.link(at).up {
+            return Some(Cause::LinkDown { interface: self.map.interface(at), peer: None });
+        }
+        let other = owner.and_then(|owner| self.nets(owner, to).find(|net| net.addr() == to));
+        let own = self.nets(at, to).find(|net| other.is_some_and(|other| other.contains(&net.addr())));
+        match (own, other) {
+            (Some(address), Some(other)) if !address.contains(&to) => {
+                Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to })
+            }
+            _ => self.cut_off(at, to),
+        }
+    }
+
+    /// A router on the segment takes the interface's address for near, but the interface does not take the router's for near.
+    fn cut_off(&self, at: At, to: IpAddr) -> Option<Cause> {
+        let routers = self.segment_of(at).into_iter().filter(|other| self.passes_on(*other, to.is_ipv6()));
+        let all: Vec<(IpNet, IpNet)> = routers
+            .flat_map(|other| self.nets(other, to).collect::<Vec<_>>())
+            .flat_map(|net| self.nets(at, to).map(move |own| (own, net)))
+            .collect();
+        let (address, other) = all.into_iter().find(|(own, net)| net.contains(&own.addr()) && !own.contains(&net.addr()))?;
+        Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to: other.addr() })
+    }
+
+    /// Whether the node forwards what comes in there.
+    fn passes_on(&self, at: At, ipv6: bool) -> bool {
+        super::lookup::forwards(self.map.tables(at.place), self.map.link(at), ipv6)
+    }
+
+    /// The addresses of an interface that are of the family and in use beyond it.
+    pub(super) fn nets(&self, at: At, like: IpAddr) -> impl Iterator<Item = IpNet> {
+        let near = |net: &IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+        let addresses = self.map.link(at).addresses.iter().map(|address| address.net);
+        addresses.filter(move |net| net.addr().is_ipv4() == like.is_ipv4() && !near(net))
+    }
+
+    /// The other interfaces with addresses that frames from there come to.
+    fn segment_of(&self, at: At) -> Vec<At> {
+        let all = self.map.places().iter().enumerate().flat_map(|(place, _)| self.map.of(place));
+        let other = |other: &At| other.place != at.place && !self.map.link(*other).addresses.is_empty();
+        all.filter(other).filter(|other| self.map.path(at, *other).is_some_and(|path| path.is_open())).collect()
+    }
+
+    /// Nobody answers the question for the next address.
+    pub(super) fn silence(&self, out: At, next: IpAddr, silence: &Silence, route: &Route, packet: &Packet) -> Cause {
+        let interface = self.map.interface(out);
+        if let Some(cause) = self.on_port(out, next) {
+            return cause;
+        }
+        if silence.mute {
+            return Cause::NoAddress { node: interface.node };
+        }
+        let own = self.map.link(out).mac;
+        if let Some((owner, delivery)) = silence.lost.first() {
+            let macs = [own, self.map.link(*owner).mac];
+            if let Some(cause) = macs.into_iter().flatten().find_map(|mac| self.map.shared(mac)) {
+                return cause;
+            }
+            if let Some(cause) = own.and_then(|mac| self.unflooded(delivery, mac)) {
+                return cause;
+            }
+            if let Some(cause) = self.closed(delivery) {
+                return cause;
+            }
+        }
+        if let Some((at, martian)) = silence.refusals.first() {
+            return self.martian(*at, packet.source.unwrap_or(next), *martian);
+        }
+        self.blocked(out, next, route, packet)
+    }
+
+    /// An address on a bridge's port, here or at the owner's.
+    fn on_port(&self, at: At, next: IpAddr) -> Option<Cause> {
+        let bridge = self.map.bridge(at)?;
+        let address = self.nets(at, next).next()?;
+        let bridge = self.map.link(bridge).name.clone();
+        Some(Cause::AddressOnPort { interface: self.map.interface(at), address, bridge })
+    }
+
+    /// A network delivers to nobody what is not for one of its NICs.
+    fn unflooded(&self, delivery: &Delivery, mac: Mac) -> Option<Cause> {
+        let stop = delivery.stops.iter().find(|stop| stop.why == Why::Unflooded)?;
+        if self.map.kind(stop.at.place) != Kind::Switch {
+            let interface = self.map.interface(stop.at);
+            return Some(Cause::PortClosed { interface, state: "no-flood".to_owned() });
+        }
+        let owner = self.map.station(mac).owner;
+        Some(Cause::ForeignMac { network: self.map.name(stop.at.place), mac: mac.to_string(), owner })
+    }
+
+    /// A port that lets nothing pass.
+    fn closed(&self, delivery: &Delivery) -> Option<Cause> {
+        let stop = delivery.stops.iter().find(|stop| stop.why == Why::Closed)?;
+        let state = if self.map.forwards(stop.at) { "isolated" } else { self.map.link(stop.at).port?.state.word() };
+        Some(Cause::PortClosed { interface: self.map.interface(stop.at), state: state.to_owned() })
+    }
+
+    /// What is between an interface and the next address.
+    fn blocked(&self, out: At, next: IpAddr, route: &Route, packet: &Packet) -> Cause {
+        let interface = self.map.interface(out);
+        let owners: Vec<At> = self.map.owners(next).iter().copied().filter(|owner| owner.place != out.place).collect();
+        let mut paths: Vec<_> = owners.iter().filter_map(|owner| Some((self.map.path(out, *owner)?, *owner))).collect();
+        paths.sort_by_key(|(path, _)| path.cost());
+        if !self.map.link(out).up {
+            return Cause::LinkDown { interface, peer: None };
+        }
+        if let Some((path, owner)) = paths.first() {
+            if path.is_plugged() {
+                let there = self.map.obstacle(path).or_else(|| self.on_port(*owner, next));
+                let unresolved = || Cause::Unresolved { interface, address: next, owner: Some(self.map.interface(*owner)) };
+                return there.unwrap_or_else(unresolved);
+            }
+            if let Some(cause) = self.too_wide(out, next, route) {
+                return cause;
+            }
+            if let Some(cause) = self.map.obstacle(path) {
+                return cause;
+            }
+        }
+        if let Some(cause) = self.too_wide(out, next, route).or_else(|| self.other_nic(out, route, packet)) {
+            return cause;
+        }
+        if let Some(cause) = self.dark(out) {
+            return cause;
+        }
+        match route.via {
+            Some(gateway) if owners.is_empty() => Cause::NoSuchGateway { node: interface.node, gateway, route: route.clone() },
+            _ => Cause::Unresolved { interface, address: next, owner: owners.first().map(|at| self.map.interface(*at)) },
+        }
+    }
+
+    /// The other end of the cable is down: nobody can answer.
+    fn dark(&self, out: At) -> Option<Cause> {
+        let far = self.map.far(out).filter(|far| !self.map.link(*far).up)?;
+        Some(Cause::LinkDown { interface: self.map.interface(out), peer: Some(self.map.interface(far)) })
+    }
+
+    /// The interface's prefix says that the address is near, those of others on the segment say that it is not.
+    fn too_wide(&self, out: At, next: IpAddr, route: &Route) -> Option<Cause> {
+        if route.via.is_some() {
+            return None;
+        }
+        let address = self.nets(out, next).find(|net| net.trunc() == route.to.trunc() && net.contains(&next))?;
+        let others = self.segment_of(out).into_iter().flat_map(|other| self.nets(other, next).collect::<Vec<_>>());
+        let fits = |net: &IpNet| address.contains(&net.addr()) && net.contains(&address.addr()) && !net.contains(&next);
+        let other = others.into_iter().find(fits)?;
+        Some(Cause::WrongPrefix { interface: self.map.interface(out), address, other, to: next })
+    }
+
+    /// Another interface leads to the destination's owner, this one does not.
+    fn other_nic(&self, out: At, route: &Route, packet: &Packet) -> Option<Cause> {
+        let owners = self.map.owners(packet.destination);
+        let away: Vec<At> = owners.iter().copied().filter(|owner| owner.place != out.place).collect();
+        let leads = |at: At| {
+            let reach = self.map.reach(at);
+            away.iter().copied().find(|owner| reach.contains(&owner.place))
+        };
+        if leads(out).is_some() {
+            return None;
+        }
+        let owner = self.map.of(out.place).filter(|at| *at != out && self.map.far(*at).is_some()).find_map(leads)?;
+        let (interface, owner) = (self.map.interface(out), Some(self.map.interface(owner)));
+        Some(Cause::OtherNic { interface, route: route.clone(), owner })
+    }
+
+    /// The frame did not come to the node that it is for.
+    pub(super) fn astray(
+        &mut self,
+        out: At,
+        next: IpAddr,
+        (mac, remembered): (Mac, bool),
+        delivery: &Delivery,
+        route: &Route,
+        packet: &Packet,
+    ) -> Cause {
+        if let Some(stop) = delivery.stops.iter().find(|stop| matches!(stop.why, Why::TooBig(_)))
+            && let Why::TooBig(mtu) = stop.why
+        {
+            return Cause::TooBig { interface: self.map.interface(stop.at), mtu, size: packet.size };
+        }
+        let own = self.map.link(out).mac;
+        if remembered {
+            let wrong = |right: Option<Mac>| {
+                let (interface, mac) = (self.map.interface(out), mac.to_string());
+                Cause::WrongNeighbour { interface, address: next, mac, right: right.map(|mac| mac.to_string()) }
+            };
+            match self.resolve(out, next, packet.source.unwrap_or(next)) {
+                Known::Answered { mac: right, .. } if right != mac => return wrong(Some(right)),
+                _ => {
+                    let owners = self.map.owners(next).to_vec();
+                    let macs: Vec<Mac> = owners.iter().filter_map(|owner| self.map.link(*owner).mac).collect();
+                    if !macs.is_empty() && !macs.contains(&mac) && self.map.shared(mac).is_none() {
+                        let same = owners.iter().find(|owner| self.map.path(out, **owner).is_some_and(|path| path.is_plugged()));
+                        if let Some(owner) = same {
+                            return wrong(self.map.link(*owner).mac);
+                        }
+                    }
+                }
+            }
+        }
+        let shared = [Some(mac), own].into_iter().flatten().find_map(|mac| self.map.shared(mac));
+        shared
+            .or_else(|| self.unflooded(delivery, mac))
+            .or_else(|| self.closed(delivery))
+            .unwrap_or_else(|| self.blocked(out, next, route, packet))
+    }
+}

@@ -1,0 +1,172 @@
+//! The lab as a map: interfaces by number, cables by their two ends, owners of addresses.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::kernel::tables::{Link, PortState, Tables};
+use crate::name::Mac;
+use crate::probe::view::{Place, View};
+use crate::report::node::Kind;
+use crate::report::trace::Cause;
+use crate::report::wire::{Interface, Station};
+
+/// An interface: the place of its node in the view, its own place in the node's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct At {
+    pub place: usize,
+    pub link: usize,
+}
+
+/// The interfaces of a view and what joins them.
+#[derive(Debug)]
+pub(super) struct Map<'a> {
+    places: &'a [Place],
+    indices: HashMap<(usize, u32), At>,
+    cables: HashMap<At, At>,
+    ports: HashMap<At, Vec<At>>,
+    macs: HashMap<Mac, Vec<At>>,
+    addresses: HashMap<IpAddr, Vec<At>>,
+}
+
+impl<'a> Map<'a> {
+    pub(super) fn new(view: &'a View) -> Self {
+        let places = &view.places;
+        let names: HashMap<&str, usize> =
+            places.iter().enumerate().map(|(place, each)| (each.node.node.as_str(), place)).collect();
+        let mut map = Self {
+            places,
+            indices: HashMap::new(),
+            cables: HashMap::new(),
+            ports: HashMap::new(),
+            macs: HashMap::new(),
+            addresses: HashMap::new(),
+        };
+        for (place, each) in places.iter().enumerate() {
+            for (link, found) in each.tables.links.iter().enumerate() {
+                let at = At { place, link };
+                map.indices.insert((place, found.index), at);
+                if let Some(mac) = found.mac {
+                    map.macs.entry(mac).or_default().push(at);
+                }
+                if found.kind != "loopback" {
+                    for address in &found.addresses {
+                        map.addresses.entry(address.net.addr()).or_default().push(at);
+                    }
+                }
+            }
+        }
+        for (place, each) in places.iter().enumerate() {
+            for (link, found) in each.tables.links.iter().enumerate() {
+                let at = At { place, link };
+                let far = found.peer.as_ref().and_then(|far| Some((*names.get(far.node.as_deref()?)?, far.index)));
+                if let Some(far) = far.and_then(|key| map.indices.get(&key)) {
+                    map.cables.insert(at, *far);
+                }
+                if let Some(bridge) = found.master.and_then(|index| map.indices.get(&(place, index))) {
+                    map.ports.entry(*bridge).or_default().push(at);
+                }
+            }
+        }
+        map
+    }
+
+    pub(super) fn places(&self) -> &'a [Place] {
+        self.places
+    }
+
+    pub(super) fn tables(&self, place: usize) -> &'a Tables {
+        &self.places[place].tables
+    }
+
+    pub(super) fn link(&self, at: At) -> &'a Link {
+        &self.places[at.place].tables.links[at.link]
+    }
+
+    pub(super) fn kind(&self, place: usize) -> Kind {
+        self.places[place].node.kind
+    }
+
+    /// The node's name, `host` or `host.container`.
+    pub(super) fn name(&self, place: usize) -> String {
+        self.places[place].node.node.clone()
+    }
+
+    pub(super) fn interface(&self, at: At) -> Interface {
+        Interface { node: self.name(at.place), interface: self.link(at).name.clone() }
+    }
+
+    pub(super) fn at(&self, place: usize, index: u32) -> Option<At> {
+        self.indices.get(&(place, index)).copied()
+    }
+
+    /// All interfaces of a node.
+    pub(super) fn of(&self, place: usize) -> impl Iterator<Item = At> + use<> {
+        (0..self.places[place].tables.links.len()).map(move |link| At { place, link })
+    }
+
+    /// The other end of the cable.
+    pub(super) fn far(&self, at: At) -> Option<At> {
+        self.cables.get(&at).copied()
+    }
+
+    /// The ports of a bridge.
+    pub(super) fn ports(&self, bridge: At) -> &[At] {
+        self.ports.get(&bridge).map_or(&[], Vec::as_slice)
+    }
+
+    /// The bridge that it is a port of.
+    pub(super) fn bridge(&self, port: At) -> Option<At> {
+        self.link(port).master.and_then(|index| self.at(port.place, index)).filter(|bridge| self.is_bridge(*bridge))
+    }
+
+    pub(super) fn is_bridge(&self, at: At) -> bool {
+        self.link(at).kind == "bridge"
+    }
+
+    pub(super) fn is_loopback(&self, at: At) -> bool {
+        self.link(at).kind == "loopback"
+    }
+
+    /// Every interface that has the address, used or not.
+    pub(super) fn owners(&self, address: IpAddr) -> &[At] {
+        self.addresses.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every interface that has the MAC address.
+    pub(super) fn owners_of_mac(&self, mac: Mac) -> &[At] {
+        self.macs.get(&mac).map_or(&[], Vec::as_slice)
+    }
+
+    /// A port passes frames on as far as the spanning tree is concerned.
+    pub(super) fn forwards(&self, port: At) -> bool {
+        self.link(port).port.unwrap_or_default().state == PortState::Forwarding
+    }
+
+    /// The MAC address with its owner; a bridge that shares its port's counts as one with it.
+    pub(super) fn station(&self, mac: Mac) -> Station {
+        let owner = match self.owners_of_mac(mac) {
+            [one] => Some(*one),
+            many => {
+                let bridge = many.iter().find(|at| self.is_bridge(**at)).copied();
+                bridge.filter(|bridge| many.iter().all(|at| at == bridge || self.bridge(*at) == Some(*bridge)))
+            }
+        };
+        Station { mac: mac.to_string(), owner: owner.map(|at| self.interface(at)) }
+    }
+
+    /// What is wrong where several interfaces have the MAC address.
+    pub(super) fn shared(&self, mac: Mac) -> Option<Cause> {
+        let owners = self.owners_of_mac(mac);
+        if owners.len() < 2 || self.station(mac).owner.is_some() {
+            return None;
+        }
+        let is_nic = |at: &At| {
+            self.kind(at.place) == Kind::Host && self.far(*at).is_some_and(|far| self.kind(far.place) != Kind::Container)
+        };
+        let mut hosts: Vec<usize> = owners.iter().map(|at| at.place).collect();
+        hosts.dedup();
+        let cloned = hosts.len() > 1 && owners.iter().all(is_nic);
+        let (mac, owners) = (mac.to_string(), owners.iter().map(|at| self.interface(*at)).collect());
+        Some(if cloned { Cause::ClonedMac { mac, owners } } else { Cause::DuplicateMac { mac, owners } })
+    }
+}

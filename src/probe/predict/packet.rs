@@ -1,0 +1,340 @@
+//! The way of a packet from node to node.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::frame::{Delivery, Ether, Landing, Passage, Stop, Why};
+use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
+use super::map::At;
+use super::neighbour::Known as Neighbour;
+use super::world::World;
+use super::{Choice, refusal, route_of};
+use crate::kernel::tables::{NextHop, Route};
+use crate::name::Mac;
+use crate::report::trace::{Cause, Deed, Frame, Known, Resolution, Route as Told, Visit};
+
+/// A packet on its way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packet {
+    pub source: Option<IpAddr>,
+    pub destination: IpAddr,
+    pub ttl: u8,
+    /// Bytes of the whole packet, of its largest part once it is cut.
+    pub size: u32,
+    pub may_fragment: bool,
+}
+
+/// How the way of a packet ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// A node takes it.
+    Received { place: usize },
+    /// It dies in a node.
+    Died { node: String, cause: Cause },
+}
+
+/// Where a packet is, and by which interface it came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stand {
+    pub place: usize,
+    pub enters: Option<At>,
+}
+
+/// What a node does with a packet.
+enum Act<'a> {
+    Take(&'a Route),
+    Pass(&'a Route, &'a NextHop),
+    Die(Cause),
+}
+
+/// A hop that was taken.
+#[derive(Debug)]
+struct Taken {
+    stand: Stand,
+    route: Told,
+    /// The two ends of the segment.
+    segment: (At, At),
+}
+
+/// A way so far.
+#[derive(Debug, Default)]
+struct Walk {
+    visits: Vec<Visit>,
+    taken: Vec<Taken>,
+    /// The hops that are taken again and again, by their places in `taken`.
+    circle: Option<std::ops::Range<usize>>,
+    crossings: HashMap<(At, At), u32>,
+    /// What is wrong on the way, and may be the death of it.
+    suspect: Option<(usize, Cause)>,
+}
+
+/// The frame of a hop, and what became of it.
+struct Sent {
+    resolution: Option<Resolution>,
+    frame: Option<Frame>,
+    outcome: Result<Landing, (Option<Stop>, Cause)>,
+    suspect: Option<Cause>,
+}
+
+impl<'a> World<'a> {
+    /// Carries the packet from its sender to its end; its source address is filled in where it had none.
+    pub(super) fn carry(&mut self, start: usize, packet: &mut Packet) -> (Vec<Visit>, End) {
+        let mut walk = Walk::default();
+        let first = packet.ttl;
+        let mut stand = Stand { place: start, enters: None };
+        loop {
+            if walk.circle.is_none()
+                && let Some(before) = walk.taken.iter().position(|taken| taken.stand == stand)
+            {
+                walk.circle = Some(before..walk.taken.len());
+            }
+            match self.decide(stand, packet, first) {
+                Act::Take(route) => {
+                    self.take(&mut walk, stand, packet, route);
+                    if let Some((_, cause)) = walk.suspect {
+                        self.note(cause);
+                    }
+                    return (walk.visits, End::Received { place: stand.place });
+                }
+                Act::Die(cause) => return self.die(walk, stand, cause),
+                Act::Pass(route, hop) => match self.pass(&mut walk, stand, packet, route, hop) {
+                    Ok(next) => stand = next,
+                    Err(cause) => return self.end(walk, *cause),
+                },
+            }
+        }
+    }
+
+    fn decide(&mut self, stand: Stand, packet: &mut Packet, first: u8) -> Act<'a> {
+        let (map, node) = (self.map, self.map.name(stand.place));
+        let (tables, ipv6) = (map.tables(stand.place), packet.destination.is_ipv6());
+        let link = stand.enters.map(|at| (at, map.link(at)));
+        let enters = link.map(|(_, link)| link.name.as_str());
+        let found = lookup(tables, Flow { to: packet.destination, from: packet.source, enters });
+        if let Some((_, link)) = link
+            && !matches!(found, Found::Local(_))
+            && !forwards(tables, link, ipv6)
+        {
+            return Act::Die(Cause::ForwardingOff { node, ipv6 });
+        }
+        if let Some((at, link)) = link
+            && matches!(found, Found::Local(_) | Found::Way(..))
+            && let Some(source) = packet.source
+            && let Err(martian) = validate(tables, link, source, packet.destination)
+        {
+            return Act::Die(self.martian(at, source, martian));
+        }
+        match found {
+            Found::Local(route) => Act::Take(route),
+            Found::Several => Act::Die(Cause::Unknown { node, interface: enters.map(str::to_owned) }),
+            Found::Nothing => Act::Die(self.no_route(stand, packet)),
+            Found::Refused(kind, to) => Act::Die(Cause::Refused { node, kind: refusal(kind).to_owned(), to }),
+            Found::Way(route, hops) => {
+                if stand.enters.is_some() && packet.ttl <= 1 {
+                    return Act::Die(Cause::TtlExpired { node, ttl: first });
+                }
+                if hops.len() > 1 {
+                    let routes = hops.iter().map(|hop| route_of(tables, route, Some(hop))).collect();
+                    self.choose(Choice { node, routes });
+                }
+                hops.first().map_or(Act::Die(self.no_route(stand, packet)), |hop| Act::Pass(route, hop))
+            }
+        }
+    }
+
+    fn choose(&mut self, choice: Choice) {
+        if !self.choices.contains(&choice) {
+            self.choices.push(choice);
+        }
+    }
+
+    /// Why a packet is refused for its source address.
+    pub(super) fn martian(&self, at: At, source: IpAddr, martian: Martian) -> Cause {
+        let interface = self.map.interface(at);
+        match martian {
+            Martian::ReversePath { strict } => Cause::ReversePath { interface, source, strict },
+            Martian::Own if self.map.owners(source).len() > 1 => self.duplicate(source),
+            Martian::Own => Cause::Unknown { node: interface.node, interface: Some(interface.interface) },
+        }
+    }
+
+    /// That several have the address.
+    pub(super) fn duplicate(&self, address: IpAddr) -> Cause {
+        let owners = self.map.owners(address).iter().map(|at| self.map.interface(*at)).collect();
+        Cause::DuplicateAddress { address, owners }
+    }
+
+    /// The node is where the packet wanted to go.
+    fn take(&mut self, walk: &mut Walk, stand: Stand, packet: &mut Packet, route: &Route) {
+        if stand.enters.is_none() {
+            // To itself, over its loopback.
+            packet.source = packet.source.or(Some(packet.destination));
+            let told = route_of(self.map.tables(stand.place), route, route.hops.first());
+            let mut visit = self.visit(stand, Deed::Sends(told));
+            visit.leaves = Some("lo".to_owned());
+            walk.visits.push(visit);
+        }
+        let mut visit = self.visit(stand, Deed::Receives);
+        visit.enters = visit.enters.or_else(|| Some("lo".to_owned()));
+        walk.visits.push(visit);
+    }
+
+    /// Sends the packet to the next node.
+    fn pass(
+        &mut self,
+        walk: &mut Walk,
+        stand: Stand,
+        packet: &mut Packet,
+        route: &Route,
+        hop: &NextHop,
+    ) -> Result<Stand, Box<(usize, Cause)>> {
+        let tables = self.map.tables(stand.place);
+        let told = route_of(tables, route, Some(hop));
+        let deed = match stand.enters {
+            None => Deed::Sends(told.clone()),
+            Some(_) => Deed::Routes { route: told.clone(), ttl: packet.ttl },
+        };
+        let mut visit = self.visit(stand, deed);
+        let die = |cause| Err(Box::new((stand.place, cause)));
+        let node = visit.node.clone();
+        let Some(out) = self.map.at(stand.place, hop.dev) else {
+            walk.visits.push(visit);
+            return die(Cause::Unknown { node, interface: None });
+        };
+        if packet.source.is_none() {
+            packet.source = source(tables, route, hop, packet.destination);
+        }
+        visit.leaves = Some(told.dev.clone());
+        if packet.source.is_none() {
+            walk.visits.push(visit);
+            return die(Cause::NoAddress { node });
+        }
+        let mtu = self.map.link(out).mtu.min(route.mtu.unwrap_or(u32::MAX));
+        if packet.size > mtu {
+            if !packet.may_fragment || stand.enters.is_some() && packet.destination.is_ipv6() {
+                walk.visits.push(visit);
+                return die(Cause::TooBig { interface: self.map.interface(out), mtu, size: packet.size });
+            }
+            packet.size = mtu;
+        }
+        packet.ttl = packet.ttl.saturating_sub(u8::from(stand.enters.is_some()));
+        let sent = self.segment(out, packet, &told);
+        visit.resolution = sent.resolution;
+        visit.frame.clone_from(&sent.frame);
+        let way = match &sent.outcome {
+            Ok(landing) => &landing.way,
+            Err((Some(stop), _)) => &stop.way,
+            Err((None, _)) => &Vec::new(),
+        };
+        let recording = walk.circle.is_none();
+        if recording {
+            walk.visits.push(visit);
+            walk.visits.extend(
+                way.iter().filter(|passage| passage.enters.is_some()).map(|each| self.bridged(each, sent.frame.as_ref())),
+            );
+        }
+        if let Some(cause) = sent.suspect {
+            walk.suspect.get_or_insert((stand.place, cause));
+        }
+        match sent.outcome {
+            Ok(landing) => {
+                let segment = (out.min(landing.at), out.max(landing.at));
+                *walk.crossings.entry(segment).or_default() += 1;
+                walk.taken.push(Taken { stand, route: told, segment });
+                Ok(Stand { place: landing.at.place, enters: Some(landing.at) })
+            }
+            Err((stop, cause)) => {
+                let last = stop.and_then(|stop| stop.entered).filter(|_| recording);
+                if let Some(at) = last {
+                    walk.visits.push(self.visit(Stand { place: at.place, enters: Some(at) }, Deed::Drops));
+                }
+                Err(Box::new((last.map_or(stand.place, |at| at.place), cause)))
+            }
+        }
+    }
+
+    /// Over one segment: who is asked, the frame, and where it ends.
+    fn segment(&mut self, out: At, packet: &Packet, route: &Told) -> Sent {
+        let next = route.via.unwrap_or(packet.destination);
+        let source = packet.source.unwrap_or(next);
+        let known = self.neighbour(out, next, source);
+        let asked = |answer| Resolution { address: next, answer };
+        let (mac, by, resolution, entry) = match known {
+            Neighbour::Entry(mac) => (mac, Vec::new(), None, true),
+            Neighbour::Answered { mac, by } => (mac, by, Some(asked(Some(self.map.station(mac)))), false),
+            Neighbour::Silent(silence) => {
+                let cause = self.silence(out, next, &silence, route, packet);
+                let outcome = Err((None, cause));
+                return Sent { resolution: Some(asked(None)), frame: None, outcome, suspect: None };
+            }
+        };
+        if by.len() > 1 {
+            self.note(self.duplicate(next));
+        }
+        let own = self.map.link(out).mac.unwrap_or(Mac([0; 6]));
+        self.note_mac(own);
+        self.note_mac(mac);
+        let (from, to) = (self.map.station(own), self.map.station(mac));
+        let frame = Some(Frame { source: from, destination: to, ttl: packet.ttl, seen: None });
+        let mut delivery = self.fabric.send(out, Ether { source: own, destination: mac, size: packet.size });
+        let wanted = |landing: &Landing| by.contains(&landing.at) || self.has(landing.at.place, next);
+        let right = delivery.landings.iter().position(wanted);
+        if let Some(right) = right {
+            return Sent { resolution, frame, outcome: Ok(delivery.landings.swap_remove(right)), suspect: None };
+        }
+        let cause = self.astray(out, next, (mac, entry), &delivery, route, packet);
+        if delivery.landings.is_empty() {
+            let stop = furthest(&mut delivery);
+            return Sent { resolution, frame, outcome: Err((stop, cause)), suspect: None };
+        }
+        Sent { resolution, frame, outcome: Ok(delivery.landings.swap_remove(0)), suspect: Some(cause) }
+    }
+
+    fn visit(&self, stand: Stand, deed: Deed) -> Visit {
+        Visit {
+            node: self.map.name(stand.place),
+            kind: self.map.kind(stand.place),
+            enters: stand.enters.map(|at| self.map.link(at).name.clone()),
+            leaves: None,
+            deed,
+            resolution: None,
+            frame: None,
+            known: Known::Predicted,
+        }
+    }
+
+    fn bridged(&self, passage: &Passage, frame: Option<&Frame>) -> Visit {
+        let bridge = self.map.link(passage.bridge).name.clone();
+        let stand = Stand { place: passage.bridge.place, enters: passage.enters };
+        Visit {
+            leaves: Some(self.map.link(passage.leaves).name.clone()),
+            frame: frame.cloned(),
+            ..self.visit(stand, Deed::Bridges { bridge, floods: passage.floods })
+        }
+    }
+
+    fn die(&mut self, mut walk: Walk, stand: Stand, cause: Cause) -> (Vec<Visit>, End) {
+        if let (Some(circle), Cause::TtlExpired { .. }) = (walk.circle.clone(), &cause) {
+            let taken = &walk.taken[circle];
+            let routes = taken.iter().map(|taken| (self.map.name(taken.stand.place), taken.route.clone())).collect();
+            let crossings = taken.first().and_then(|taken| walk.crossings.get(&taken.segment)).copied().unwrap_or(0);
+            let node = taken.first().map_or_else(String::new, |taken| self.map.name(taken.stand.place));
+            return (walk.visits, End::Died { node, cause: Cause::Loop { routes, crossings } });
+        }
+        walk.visits.push(self.visit(stand, Deed::Drops));
+        self.end(walk, (stand.place, cause))
+    }
+
+    /// What was wrong before is what it dies of.
+    fn end(&self, walk: Walk, cause: (usize, Cause)) -> (Vec<Visit>, End) {
+        let (place, cause) = walk.suspect.unwrap_or(cause);
+        (walk.visits, End::Died { node: self.map.name(place), cause })
+    }
+}
+
+/// The end that the frame came furthest to.
+fn furthest(delivery: &mut Delivery) -> Option<Stop> {
+    let seen = |stop: &Stop| (stop.way.len(), stop.why != Why::Foreign);
+    let at = (0..delivery.stops.len()).max_by_key(|at| seen(&delivery.stops[*at]))?;
+    Some(delivery.stops.swap_remove(at))
+}

@@ -1,0 +1,171 @@
+//! How two interfaces hang together if everything on the way were up and plugged in, and the first thing that is not.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+
+use super::map::{At, Map};
+use crate::report::node::Kind;
+use crate::report::trace::Cause;
+
+/// A step that works, one that is switched off, one that nobody has made: the least wrong way is taken.
+const STEP: u32 = 1;
+const OFF: u32 = 1_000;
+const UNPLUGGED: u32 = 1_000_000;
+
+/// The least wrong way between two interfaces.
+#[derive(Debug, Clone)]
+pub(super) struct Path {
+    pub steps: Vec<At>,
+    cost: u32,
+}
+
+impl Path {
+    pub(super) fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// All of it is plugged in.
+    pub(super) fn is_plugged(&self) -> bool {
+        self.cost < UNPLUGGED
+    }
+
+    /// All of it works, as far as cables and bridges go.
+    pub(super) fn is_open(&self) -> bool {
+        self.cost < OFF
+    }
+}
+
+impl Map<'_> {
+    /// Interfaces that a frame could come to next, and what that costs.
+    fn next(&self, at: At) -> Vec<(At, u32)> {
+        let mut next = Vec::new();
+        let down = |at: At| if self.link(at).up { STEP } else { OFF };
+        if let Some(far) = self.far(at) {
+            next.push((far, down(at).max(down(far))));
+        }
+        let closed = |port: At| if self.forwards(port) { STEP } else { OFF };
+        if let Some(bridge) = self.bridge(at) {
+            next.push((bridge, down(bridge).max(closed(at))));
+        } else if self.is_bridge(at) {
+            next.extend(self.ports(at).iter().map(|port| (*port, down(at).max(closed(*port)))));
+        }
+        if self.kind(at.place) == Kind::Host {
+            next.extend(self.patches(at).into_iter().map(|other| (other, UNPLUGGED)));
+        }
+        next
+    }
+
+    /// A cable's end that is plugged into nothing and has no address of its own.
+    fn is_loose(&self, at: At) -> bool {
+        let link = self.link(at);
+        link.master.is_none()
+            && self.far(at).is_some()
+            && self.kind(at.place) == Kind::Host
+            && link
+                .addresses
+                .iter()
+                .all(|address| matches!(address.net.addr(), std::net::IpAddr::V6(v6) if v6.is_unicast_link_local()))
+    }
+
+    /// What a loose end could be plugged into.
+    fn patches(&self, at: At) -> Vec<At> {
+        let bridges: Vec<At> = self.of(at.place).filter(|other| self.is_bridge(*other)).collect();
+        if self.is_bridge(at) {
+            return self.of(at.place).filter(|other| self.is_loose(*other)).collect();
+        }
+        match (self.is_loose(at), bridges.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, false) => bridges,
+            (true, true) => self.of(at.place).filter(|other| *other != at && self.is_loose(*other)).collect(),
+        }
+    }
+
+    /// The least wrong way from one interface to another.
+    pub(super) fn path(&self, from: At, to: At) -> Option<Path> {
+        let mut best: HashMap<At, (u32, Option<At>)> = HashMap::from([(from, (0, None))]);
+        let mut queue = BinaryHeap::from([Reverse((0, from))]);
+        while let Some(Reverse((cost, at))) = queue.pop() {
+            if at == to {
+                let mut steps = vec![at];
+                while let Some((_, Some(before))) = steps.last().and_then(|last| best.get(last)) {
+                    steps.push(*before);
+                }
+                steps.reverse();
+                return Some(Path { steps, cost });
+            }
+            if best.get(&at).is_some_and(|(known, _)| *known < cost) {
+                continue;
+            }
+            // A frame that comes to a bridge's own interface, or begins at a port, stays within the bridge.
+            for (next, step) in self.next(at) {
+                let cost = cost.saturating_add(step);
+                if best.get(&next).is_none_or(|(known, _)| cost < *known) {
+                    best.insert(next, (cost, Some(at)));
+                    queue.push(Reverse((cost, next)));
+                }
+            }
+        }
+        None
+    }
+
+    /// The first thing on the way that keeps frames from passing.
+    pub(super) fn obstacle(&self, path: &Path) -> Option<Cause> {
+        let down = |at: At, peer: Option<At>| Cause::LinkDown {
+            interface: self.interface(at),
+            peer: peer.map(|peer| self.interface(peer)),
+        };
+        for (place, pair) in path.steps.windows(2).enumerate() {
+            let &[at, next] = pair else { continue };
+            if self.far(at) == Some(next) {
+                if !self.link(at).up {
+                    return Some(down(at, None));
+                }
+                if !self.link(next).up {
+                    return Some(down(at, Some(next)));
+                }
+                continue;
+            }
+            let (port, bridge) = if self.is_bridge(next) { (at, next) } else { (next, at) };
+            if self.bridge(port) != Some(bridge) {
+                return Some(self.unplugged(at, next));
+            }
+            if !self.link(bridge).up {
+                return Some(down(bridge, None));
+            }
+            if !self.link(port).up {
+                return Some(down(port, None));
+            }
+            let flags = self.link(port).port.unwrap_or_default();
+            if !self.forwards(port) {
+                return Some(Cause::PortClosed { interface: self.interface(port), state: flags.state.word().to_owned() });
+            }
+            let before = place.checked_sub(1).and_then(|before| path.steps.get(before)).filter(|_| !self.is_bridge(next));
+            let isolated = |at: &At| self.link(*at).port.unwrap_or_default().isolated;
+            if flags.isolated && before.is_some_and(isolated) {
+                return Some(Cause::PortClosed { interface: self.interface(port), state: "isolated".to_owned() });
+            }
+        }
+        None
+    }
+
+    fn unplugged(&self, at: At, next: At) -> Cause {
+        let loose = if self.is_bridge(at) { next } else { at };
+        let bridges = self.of(at.place).filter(|other| self.is_bridge(*other)).map(|other| self.link(other).name.clone());
+        Cause::NotInBridge { interface: self.interface(loose), bridges: bridges.collect() }
+    }
+
+    /// Every node that an interface leads to, over routers too, but not through its own node.
+    pub(super) fn reach(&self, from: At) -> BTreeSet<usize> {
+        let (mut places, mut seen, mut queue) = (BTreeSet::new(), BTreeSet::from([from]), vec![from]);
+        while let Some(at) = queue.pop() {
+            let mut next: Vec<At> = self.next(at).into_iter().filter(|(_, cost)| *cost < UNPLUGGED).map(|(at, _)| at).collect();
+            if at.place != from.place && places.insert(at.place) {
+                next.extend(self.of(at.place));
+            }
+            let within =
+                |next: &At| next.place != from.place || self.bridge(from) == Some(*next) || self.bridge(*next) == Some(from);
+            queue.extend(next.into_iter().filter(within).filter(|next| seen.insert(*next)));
+        }
+        places
+    }
+}
