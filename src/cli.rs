@@ -11,8 +11,8 @@ use crate::commands::{self, Context, Front};
 use crate::error::{Error, Result};
 use crate::lab::Step;
 use crate::render::{self, Format, Style, lang::Lang};
-use crate::report::Report;
 use crate::report::notice::{Notice, Question};
+use crate::report::{Piece, Report};
 
 /// Rehearse a networking lab of hosts with containers, on network namespaces, in milliseconds
 #[derive(Debug, Parser)]
@@ -65,6 +65,7 @@ commands! {
     Shell(shell),
     Ps(ps),
     Show(show),
+    Ping(ping),
     Plan(plan),
     Validate(validate),
     Doctor(doctor),
@@ -99,7 +100,7 @@ fn run(err: Style) -> u8 {
         Err(error) => return refuse(&error, err),
     };
     let format = if cli.format == Shape::Json { Format::Json } else { Format::Text };
-    let mut terminal = Terminal { style: err, quiet: cli.quiet, bar: None, start: Instant::now() };
+    let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
     let mut context = Context { front: &mut terminal, typed: typed(), lang: err.lang, failure: None };
     let result = match cli.command {
         Some(command) => command.run(&mut context),
@@ -143,7 +144,7 @@ fn refuse(error: &clap::Error, err: Style) -> u8 {
     }
     let text = if colours(&io::stdout()) { rendered.ansi().to_string() } else { rendered.to_string() };
     match write(&text) {
-        Ok(()) => 0,
+        Ok(_) => 0,
         Err(error) => {
             tell(&render::error(&error, err));
             error.exit_code()
@@ -161,14 +162,13 @@ fn print(report: &Report, format: Format, quiet: bool, err: Style) -> Result<u8>
     Ok(report.exit_code())
 }
 
-/// Writes to stdout. Whoever reads may stop reading; a full disk is an error.
-fn write(text: &str) -> Result<()> {
+/// Writes to stdout; false when whoever reads has stopped reading. A full disk is an error.
+fn write(text: &str) -> Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::Output { errno: error.raw_os_error().unwrap_or(libc::EIO) })
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::Output { errno: error.raw_os_error().unwrap_or(libc::EIO) }),
     }
 }
 
@@ -206,6 +206,7 @@ fn typed() -> String {
 struct Terminal {
     style: Style,
     quiet: bool,
+    format: Format,
     bar: Option<ProgressBar>,
     start: Instant,
 }
@@ -234,6 +235,12 @@ impl Front for Terminal {
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok()?;
         Some(self.style.lang.tongue().is_yes(&answer))
+    }
+
+    fn emit(&mut self, piece: Piece) -> Result<bool> {
+        self.done();
+        let text = render::piece(piece, self.format, style(&io::stdout()));
+        if text.is_empty() { Ok(true) } else { write(&text) }
     }
 
     fn progress(&mut self, step: Step) {

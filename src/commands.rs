@@ -7,6 +7,7 @@ pub mod exec;
 pub mod home;
 pub mod list;
 pub mod man;
+pub mod ping;
 pub mod plan;
 pub mod ps;
 pub mod reset;
@@ -24,8 +25,10 @@ mod rights;
 mod source;
 mod target;
 
+use crate::error::Result;
 use crate::lab::Step;
 use crate::render::lang::Lang;
+use crate::report::Piece;
 use crate::report::notice::{Notice, Question};
 
 /// Whoever started the command: the terminal of `cli`.
@@ -34,6 +37,11 @@ pub trait Front {
     fn notice(&mut self, notice: &Notice);
     /// Asks; none when nobody is there to answer.
     fn ask(&mut self, question: &Question) -> Option<bool>;
+    /// Prints a part of the result; false when nobody reads any more.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn emit(&mut self, piece: Piece) -> Result<bool>;
     /// Shows how far the work is.
     fn progress(&mut self, step: Step);
     /// The whole command line's grammar.

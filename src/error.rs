@@ -270,6 +270,12 @@ pub enum Usage {
     InsideNode(String),
     /// A lab of that name is up from another topology: the name, and the topology it came from.
     OtherTopology(String, String),
+    /// The node has no address that could be pinged: the node as typed, and the version of IP that was asked for.
+    NoAddress(String, Option<u8>),
+    /// A word that begins like an address and is none.
+    NotAnAddress(String),
+    /// A link-local address without the interface to send by: the address.
+    NeedsInterface(String),
     /// Anything else: the option, and what it takes.
     Option(&'static str, &'static str),
 }

@@ -1,14 +1,17 @@
 //! The kernel: netlink, namespaces, mounts, and the model of it that tests plan against.
 
+pub mod addresses;
 mod apply;
 mod backend;
 mod births;
 mod crew;
+pub mod echo;
 pub mod fault;
 pub mod feature;
 pub mod filter;
 pub mod inspect;
 pub mod model;
+pub mod neighbours;
 pub mod observe;
 pub mod packet;
 mod read;
@@ -23,8 +26,9 @@ mod units;
 pub mod verbs;
 mod worker;
 
-pub use apply::interrupted;
+pub use apply::{interrupted, thread};
 pub use backend::{Backend, Scope};
+pub use crew::open_files;
 pub use space::Pins;
 
 use crate::error::Result;

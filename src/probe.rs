@@ -3,5 +3,6 @@
 pub mod cure;
 pub mod filter;
 pub mod frame;
+pub mod ping;
 pub mod predict;
 pub mod view;

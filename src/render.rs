@@ -8,8 +8,8 @@ pub mod script;
 pub mod text;
 
 use crate::error::Error;
-use crate::report::Report;
 use crate::report::notice::{Notice, Question};
+use crate::report::{Piece, Report};
 use lang::Lang;
 
 /// The shape of the output.
@@ -56,6 +56,14 @@ pub fn report(report: &Report, format: Format, style: Style) -> String {
         (Report::Text(text), _) => text.clone(),
         (_, Format::Text) => text::report(report, style),
         (_, Format::Json) => json::report(report),
+    }
+}
+
+/// A part of a result, ready to print; empty where the whole result tells it.
+pub fn piece(piece: Piece, format: Format, style: Style) -> String {
+    match format {
+        Format::Text => text::piece(piece, style),
+        Format::Json => String::new(),
     }
 }
 

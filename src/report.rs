@@ -6,10 +6,20 @@ pub mod doctor;
 pub mod lab;
 pub mod node;
 pub mod notice;
+pub mod ping;
 pub mod plan;
 pub mod topology;
 pub mod trace;
 pub mod wire;
+
+/// A part of a result, told while the command still works.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// `ping`: who pings whom.
+    PingStart(&'a ping::Start),
+    /// `ping`: what has come back, and the record of the route that came before.
+    PingEvent(&'a ping::Start, &'a ping::Event, Option<&'a ping::Recorded>),
+}
 
 /// What a command found or did.
 #[derive(Debug, Serialize)]
@@ -37,6 +47,10 @@ pub enum Report {
     Plan(plan::Plan),
     /// `show`
     Node(node::Node),
+    /// `ping`
+    Ping(ping::Ping),
+    /// `ping --all`
+    Matrix(ping::Matrix),
     /// `ps`
     Processes(node::Processes),
     /// `doctor`
@@ -70,6 +84,8 @@ impl Report {
                 }
             }
             Self::Trace(trace) => u8::from(trace.death().is_some()),
+            Self::Ping(ping) => u8::from(ping.received == 0),
+            Self::Matrix(matrix) => u8::from(!matrix.failed.is_empty()),
             Self::Exit(code) => *code,
             _ => 0,
         }

@@ -1,6 +1,7 @@
 //! Everything that Rust cannot check, each block with its reason.
 #![allow(unsafe_code, reason = "this is the one place for it")]
 
+pub mod option;
 pub mod packet;
 pub mod process;
 pub mod ring;

@@ -114,7 +114,7 @@ fn kind(id: &NodeId) -> Kind {
 }
 
 /// Every namespace of the lab, with those that somebody made inside its hosts.
-fn pins(lab: &LabName, entry: &Entry) -> Vec<(NodeId, PathBuf)> {
+pub fn pins(lab: &LabName, entry: &Entry) -> Vec<(NodeId, PathBuf)> {
     let mut pins = Vec::new();
     for id in resolve::nodes(entry) {
         pins.push((id.clone(), lab::netns_path(lab, &id)));

@@ -5,7 +5,7 @@ pub mod trace;
 
 use crate::error::Error;
 use crate::report::notice::{Notice, Question};
-use crate::report::{doctor, lab, plan, topology};
+use crate::report::{doctor, lab, ping, plan, topology};
 
 /// A language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -164,4 +164,57 @@ pub trait Tongue: Sync {
     fn trace(&self) -> &dyn trace::Tracing;
     /// The last line of `doctor`.
     fn verdict(&self, doctor: &doctor::Doctor) -> String;
+    /// Who pings whom.
+    fn ping_start(&self, start: &ping::Start) -> String;
+    /// What has come back.
+    fn ping_event(&self, start: &ping::Start, event: &ping::Event) -> String;
+    /// The title over a recorded way.
+    fn recorded(&self, way: Way) -> &'static str;
+    /// What a recorded route does not say, and why traceroute lists other addresses.
+    fn recorded_note(&self, full: bool) -> Vec<String>;
+    /// The last lines of `ping`.
+    fn ping_end(&self, ping: &ping::Ping) -> Vec<String>;
+    /// What the marks of the matrix mean, those that are in it.
+    fn marks(&self, marks: &[Mark]) -> String;
+    /// Pairs of the matrix that failed alike.
+    fn failing(&self, group: &Failing) -> String;
+    /// The last lines of `ping --all`.
+    fn matrix_end(&self, matrix: &ping::Matrix) -> Vec<String>;
+}
+
+/// A part of a recorded route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Way {
+    There,
+    Back,
+    AsBefore,
+}
+
+/// A place in the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Every family was answered.
+    Answered,
+    /// IPv4 alone was answered.
+    Only4,
+    /// IPv6 alone was answered.
+    Only6,
+    /// Nothing was answered.
+    Failed,
+    /// The two have no family in common.
+    NoAddress,
+}
+
+/// Pairs that failed alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failing {
+    /// No ping from or to a node was answered.
+    Node(String),
+    /// No ping from the containers of one host to those of another was answered: so many.
+    Hosts(String, String, usize),
+    /// A pair: names as they are typed, and how it failed.
+    Pair(String, String, Mark, Vec<ping::Fault>),
+    /// So many more.
+    More(usize),
 }

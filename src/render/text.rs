@@ -3,12 +3,13 @@
 mod doctor;
 mod labs;
 mod node;
+mod ping;
 mod table;
 mod topologies;
 mod trace;
 
 use super::{Style, script};
-use crate::report::Report;
+use crate::report::{Piece, Report};
 
 /// A report as text, each line ended.
 pub fn report(report: &Report, style: Style) -> String {
@@ -24,11 +25,21 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Validation(validation) => topologies::validation(validation, style),
         Report::Plan(plan) => script::script(plan, style),
         Report::Node(node) => node::node(node, style),
+        Report::Ping(ping) => ping::end(ping, style),
+        Report::Matrix(matrix) => ping::matrix(matrix, style),
         Report::Processes(processes) => node::processes(processes, style),
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Text(text) => text.clone(),
         Report::Exit(_) => String::new(),
+    }
+}
+
+/// A part of a result as text, each line ended.
+pub fn piece(piece: Piece, style: Style) -> String {
+    match piece {
+        Piece::PingStart(start) => lines(&[style.lang.tongue().ping_start(start)]),
+        Piece::PingEvent(start, event, before) => ping::event(start, event, before, style),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What crosses a wire: interfaces, and addresses with their owners.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 /// An interface of a node.
@@ -18,4 +20,25 @@ pub struct Station {
     pub mac: String,
     /// The interface that has it; none where nobody in the lab does, or several do.
     pub owner: Option<Interface>,
+}
+
+/// The shortest words that name the nodes of a lab.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(HashMap<String, String>);
+
+impl Names {
+    /// From the names in reports, `host.container`, to what is typed.
+    pub fn new(names: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(names.into_iter().collect())
+    }
+
+    /// A node as it is typed; one that nobody can type yet with its host before it.
+    pub fn node(&self, node: &str) -> String {
+        self.0.get(node).cloned().unwrap_or_else(|| node.replacen('.', "/", 1))
+    }
+
+    /// An interface as it is typed.
+    pub fn interface(&self, interface: &Interface) -> String {
+        format!("{}.{}", self.node(&interface.node), interface.interface)
+    }
 }

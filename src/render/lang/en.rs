@@ -6,15 +6,16 @@ mod errors;
 mod filters;
 mod findings;
 mod labs;
+mod ping;
 mod plans;
 mod trace;
 
-use super::{Message, Tongue, Word};
+use super::{Failing, Mark, Message, Tongue, Way, Word};
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::render::escape::escape;
 use crate::report::notice::{Notice, Question};
-use crate::report::{doctor as health, lab, node, plan, topology};
+use crate::report::{doctor as health, lab, node, ping as pings, plan, topology};
 
 /// English.
 pub(super) struct English;
@@ -226,6 +227,38 @@ impl Tongue for English {
 
     fn verdict(&self, report: &health::Doctor) -> String {
         doctor::verdict(report)
+    }
+
+    fn ping_start(&self, start: &pings::Start) -> String {
+        ping::start(start)
+    }
+
+    fn ping_event(&self, start: &pings::Start, event: &pings::Event) -> String {
+        ping::event(start, event)
+    }
+
+    fn recorded(&self, way: Way) -> &'static str {
+        ping::recorded(way)
+    }
+
+    fn recorded_note(&self, full: bool) -> Vec<String> {
+        ping::recorded_note(full)
+    }
+
+    fn ping_end(&self, ping: &pings::Ping) -> Vec<String> {
+        ping::end(ping)
+    }
+
+    fn marks(&self, marks: &[Mark]) -> String {
+        ping::marks(marks)
+    }
+
+    fn failing(&self, group: &Failing) -> String {
+        ping::failing(group)
+    }
+
+    fn matrix_end(&self, matrix: &pings::Matrix) -> Vec<String> {
+        ping::matrix_end(matrix)
     }
 }
 

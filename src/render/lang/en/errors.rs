@@ -253,6 +253,17 @@ fn wrong_use(usage: &Usage) -> Message {
             .hint("type exit, then the command again"),
         Usage::OtherTopology(lab, topology) => say(format!("a lab {} is up, made from {}", quoted(lab), escape(topology)))
             .hint(format!("nslab down {lab}, or give the new one another name with --name")),
+        Usage::NoAddress(node, version) => {
+            let which = version.map_or_else(|| "IP".to_owned(), |version| format!("IPv{version}"));
+            say(format!("{} has no {which} address that could be pinged", escape(node)))
+                .hint(format!("nslab show {}", escape(node)))
+        }
+        Usage::NotAnAddress(word) => say(format!("{} is neither an address nor a node", quoted(word)))
+            .why("An address is like 10.0.0.21 or fd00::21, without a prefix length; names of nodes begin with a letter."),
+        Usage::NeedsInterface(address) => {
+            say(format!("{} is link-local: it means nothing without an interface", escape(address)))
+                .hint(format!("{}%eth0, with the sender's interface", escape(address)))
+        }
         Usage::Option(option, takes) => say(option_fault(option, takes)),
     }
 }

@@ -1,0 +1,305 @@
+//! `nslab ping`
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, target};
+use crate::error::{Error, Result, Usage};
+use crate::kernel::echo::{self, Manner};
+use crate::lab::{self, Entry, resolve};
+use crate::plan::NodeId;
+use crate::probe::ping::all;
+use crate::probe::ping::one::{self, Came, Order};
+use crate::probe::ping::packet::Slots;
+use crate::probe::ping::stations::{self, Station, Stations};
+use crate::report::ping::{Event, Family, Matrix, Party, Ping as Report_, Recorded, Reply, Start, Times};
+use crate::report::{Piece, Report};
+
+/// Ping a node or an address from a node, or every container from every other
+///
+/// The requests leave by a socket of nslab's own in the first node: no ping program is needed.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "nslab ping [OPTIONS] A B\n       nslab ping --all [LAB]",
+    after_help = "Examples:\n  sudo nslab ping a1 b1\n  sudo nslab ping a1 8.8.8.8 -c 1\n  sudo nslab ping a1 b1 -R\n  sudo nslab ping --all"
+)]
+pub struct Ping {
+    /// Who pings: [LAB/][HOST/]NODE; with --all the lab
+    #[arg(value_name = "A", required_unless_present = "all", add = ArgValueCompleter::new(complete::labs_and_nodes))]
+    from: Option<String>,
+    /// Whom: a node, one of its interfaces NODE.INTERFACE, or an address
+    #[arg(value_name = "B", required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(complete::nodes))]
+    to: Option<String>,
+    /// Ping between every ordered pair of containers, by each family that both have
+    #[arg(long, conflicts_with_all = ["record_route", "count", "size", "ttl", "df", "interval", "patience", "ipv4", "ipv6"])]
+    all: bool,
+    /// With --all: also the hosts that have addresses
+    #[arg(long, requires = "all")]
+    hosts: bool,
+    /// Record the route: each node writes the address by which it sends the packet on (IPv4)
+    #[arg(short = 'R', long)]
+    record_route: bool,
+    /// How many requests
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Bytes of payload in each
+    #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u16).range(0..=65507))]
+    size: u16,
+    /// The time to live that they begin with; the node's own, mostly 64, where nothing is said
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+    /// Forbid everybody to cut them: where one is larger than an MTU, a router says so
+    #[arg(long)]
+    df: bool,
+    /// Seconds from one request to the next
+    #[arg(short, long, value_name = "SECONDS", default_value = "0.2", value_parser = seconds)]
+    interval: Duration,
+    /// Seconds to wait for the last answer
+    #[arg(short = 'W', long = "wait", value_name = "SECONDS", value_parser = seconds)]
+    patience: Option<Duration>,
+    /// Take an IPv4 address of B
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Take an IPv6 address of B
+    #[arg(short = '6')]
+    ipv6: bool,
+}
+
+/// A number of seconds, with a point where it is no whole one; an hour at most.
+fn seconds(word: &str) -> std::result::Result<Duration, String> {
+    let number: f64 = word.parse().map_err(|_| "a number of seconds, like 1 or 0.2".to_owned())?;
+    if (0.0..=3600.0).contains(&number) { Ok(Duration::from_secs_f64(number)) } else { Err("0 to 3600 seconds".to_owned()) }
+}
+
+/// Whom to ping.
+struct Goal {
+    address: IpAddr,
+    scope: u32,
+    others: Vec<IpAddr>,
+}
+
+impl Ping {
+    /// Sends the requests and tells what comes back.
+    ///
+    /// # Errors
+    /// When there is no such node or address, or a socket cannot be had.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        crate::kernel::sys::note_signals();
+        if self.all { self.every(context) } else { self.single(context) }
+    }
+
+    fn single(&self, context: &mut Context) -> Result<Report> {
+        let target = target::node(self.from.as_deref().unwrap_or_default(), context)?;
+        let labs = lab::names();
+        let entry = resolve::find(target.lab.as_str(), &labs)?;
+        let stations = Stations::look(entry)?;
+        let Some(from) = stations.get(&target.node) else { return Err(Error::Internal("a node without a namespace".to_owned())) };
+        let goal = self.goal(self.to.as_deref().unwrap_or_default(), from, &stations, entry)?;
+        if self.record_route && goal.address.is_ipv6() {
+            return Err(Error::Usage(Usage::Option("-R", "an IPv4 address: IPv6 has no record route option")));
+        }
+        let source = echo::sources(&from.pin, &from.id.to_string(), &[socket_address(&goal)])?.remove(0).ok();
+        let start = Start {
+            lab: target.lab.to_string(),
+            from: from.id.to_string(),
+            source,
+            to: stations.party(goal.address),
+            others: goal.others.clone(),
+            size: usize::from(self.size),
+            record_route: self.record_route,
+            names: stations.names.clone(),
+        };
+        let order = Order {
+            pin: from.pin.clone(),
+            node: from.id.to_string(),
+            to: goal.address,
+            scope: goal.scope,
+            count: self.count,
+            interval: self.interval,
+            patience: self.patience,
+            size: usize::from(self.size),
+            manner: Manner { ttl: self.ttl, record_route: self.record_route, whole: self.df },
+        };
+        report(&order, start, &stations, context).map(Report::Ping)
+    }
+
+    /// The address that `word` means for the sender.
+    fn goal(&self, word: &str, from: &Station, stations: &Stations, entry: &Entry) -> Result<Goal> {
+        let (bare, interface) = word.split_once('%').map_or((word, None), |(bare, interface)| (bare, Some(interface)));
+        if let Ok(address) = bare.parse::<IpAddr>() {
+            self.check(address)?;
+            return Ok(Goal { address, scope: scope(address, interface, from)?, others: Vec::new() });
+        }
+        if word.starts_with(|first: char| first.is_ascii_digit()) || word.contains("::") {
+            return Err(Error::Usage(Usage::NotAnAddress(word.to_owned())));
+        }
+        let (node, interface) = resolve::parts(word);
+        let id = resolve::node(node, std::slice::from_ref(entry), None)?.node;
+        let Some(to) = stations.get(&id) else { return Err(Error::Internal("a node without a namespace".to_owned())) };
+        if let Some(interface) = interface {
+            known(word, interface, to, entry)?;
+        }
+        let mut candidates: Vec<IpAddr> = Vec::new();
+        for family in self.families() {
+            let here = to.reachable(*family).filter(|(name, _)| interface.is_none_or(|interface| interface == *name));
+            candidates.extend(here.map(|(_, net)| net.addr()));
+        }
+        let version = if self.ipv4 { Some(4) } else { self.ipv6.then_some(6) };
+        let none = || Error::Usage(Usage::NoAddress(word.to_owned(), version));
+        let address = stations::best(from, &candidates)?.ok_or_else(none)?;
+        let others = candidates.into_iter().filter(|other| *other != address).collect();
+        Ok(Goal { address, scope: 0, others })
+    }
+
+    fn families(&self) -> &'static [Family] {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => &[Family::Ipv4],
+            (_, true) => &[Family::Ipv6],
+            _ => &[Family::Ipv4, Family::Ipv6],
+        }
+    }
+
+    fn check(&self, address: IpAddr) -> Result<()> {
+        if self.families().contains(&Family::of(address)) {
+            return Ok(());
+        }
+        let (option, takes) = if self.ipv4 { ("-4", "an IPv4 address or a node") } else { ("-6", "an IPv6 address or a node") };
+        Err(Error::Usage(Usage::Option(option, takes)))
+    }
+
+    fn every(&self, context: &mut Context) -> Result<Report> {
+        let begin = Instant::now();
+        let entry = target::lab(self.from.as_deref())?.ok_or_else(target::none_up)?;
+        let stations = Stations::look(&entry)?;
+        let is_member = |station: &&Station| match station.id {
+            NodeId::Container(..) => true,
+            NodeId::Host(_) => {
+                self.hosts && [Family::Ipv4, Family::Ipv6].iter().any(|family| station.reachable(*family).next().is_some())
+            }
+            NodeId::Switch(_) => false,
+        };
+        let members: Vec<&Station> = stations.all.iter().filter(is_member).collect();
+        let outcome = all::all(&stations, &members, &mut |step| context.front.progress(step))?;
+        let pairs = members.len() * members.len().saturating_sub(1);
+        Ok(Report::Matrix(Matrix {
+            lab: entry.lab.clone(),
+            nodes: outcome.nodes.iter().map(ToString::to_string).collect(),
+            pairs,
+            answered: pairs - outcome.failed.len(),
+            pings: outcome.pings,
+            failed: outcome.failed,
+            rounds: outcome.rounds,
+            limit: outcome.limit,
+            milliseconds: begin.elapsed().as_secs_f64() * 1000.0,
+            names: stations.names.clone(),
+        }))
+    }
+}
+
+/// That the node has the interface.
+fn known(word: &str, interface: &str, node: &Station, entry: &Entry) -> Result<()> {
+    if node.interfaces.iter().any(|(name, _)| name == interface) {
+        return Ok(());
+    }
+    if let Some(error) = resolve::dotted(word, std::slice::from_ref(entry)) {
+        return Err(error);
+    }
+    let names = node.interfaces.iter().map(|(name, _)| name.clone()).collect();
+    let candidates = resolve::near(interface, names);
+    Err(Error::Unknown { what: crate::error::Thing::Interface, word: interface.to_owned(), candidates })
+}
+
+/// The interface that a link-local address needs; 0 for any other address.
+fn scope(address: IpAddr, interface: Option<&str>, from: &Station) -> Result<u32> {
+    match interface {
+        Some(interface) => from.interfaces.iter().find(|(name, _)| name == interface).map(|(_, index)| *index).ok_or_else(|| {
+            let names = from.interfaces.iter().map(|(name, _)| name.clone()).collect();
+            let candidates = resolve::near(interface, names);
+            Error::Unknown { what: crate::error::Thing::Interface, word: interface.to_owned(), candidates }
+        }),
+        None if !stations::is_link_local(address) => Ok(0),
+        None => match from.interfaces.as_slice() {
+            [(_, only)] => Ok(*only),
+            _ => Err(Error::Usage(Usage::NeedsInterface(address.to_string()))),
+        },
+    }
+}
+
+fn socket_address(goal: &Goal) -> std::net::SocketAddr {
+    match goal.address {
+        IpAddr::V4(four) => (four, 9).into(),
+        IpAddr::V6(six) => std::net::SocketAddrV6::new(six, 9, 0, goal.scope).into(),
+    }
+}
+
+/// Pings, prints what comes back as it comes, and sums up.
+fn report(order: &Order, start: Start, stations: &Stations, context: &mut Context) -> Result<Report_> {
+    let mut failure = None;
+    let mut events = Vec::new();
+    let mut before: Option<Recorded> = None;
+    let mut told = |piece: Piece| {
+        context.front.emit(piece).unwrap_or_else(|error| {
+            failure = Some(error);
+            false
+        })
+    };
+    let mut sent = 0;
+    if told(Piece::PingStart(&start)) {
+        sent = one::ping(order, &mut |came| {
+            let event = event(came, order.to, stations);
+            let go_on = told(Piece::PingEvent(&start, &event, before.as_ref()));
+            if let Event::Reply(Reply { route: Some(route), .. }) = &event {
+                before = Some(route.clone());
+            }
+            events.push(event);
+            go_on
+        })?;
+    }
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    let first = |event: &Event| match event {
+        Event::Reply(reply) if !reply.duplicate => Some(reply.milliseconds),
+        _ => None,
+    };
+    let answers: Vec<f64> = events.iter().filter_map(first).collect();
+    let received = answers.len() as u64;
+    Ok(Report_ { start, sent, received, times: times(&answers), events })
+}
+
+fn times(answers: &[f64]) -> Option<Times> {
+    let count = u32::try_from(answers.len()).ok().filter(|count| *count > 0)?;
+    Some(Times {
+        min: answers.iter().copied().fold(f64::INFINITY, f64::min),
+        avg: answers.iter().sum::<f64>() / f64::from(count),
+        max: answers.iter().copied().fold(0.0, f64::max),
+    })
+}
+
+fn event(came: Came, to: IpAddr, stations: &Stations) -> Event {
+    match came {
+        Came::Reply { sequence, from, ttl, bytes, after, duplicate, slots } => Event::Reply(Reply {
+            sequence,
+            from: stations.party(from),
+            bytes,
+            ttl,
+            milliseconds: after.as_secs_f64() * 1000.0,
+            duplicate,
+            route: slots.map(|slots| recorded(&slots, to, stations)),
+        }),
+        Came::Error { sequence, from, fault } => {
+            Event::Error { sequence, from: from.map(|address| stations.party(address)), fault }
+        }
+    }
+}
+
+/// The way there ends where the destination has written its address; it writes it once more as it answers.
+fn recorded(slots: &Slots, to: IpAddr, stations: &Stations) -> Recorded {
+    let parties: Vec<Party> = slots.addresses.iter().map(|address| stations.party((*address).into())).collect();
+    let turn = parties.iter().position(|party| party.address == to).map_or(parties.len(), |at| at + 1);
+    let (there, back) = parties.split_at(turn);
+    Recorded { there: there.to_vec(), back: back.to_vec(), full: slots.full }
+}

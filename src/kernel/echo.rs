@@ -1,0 +1,212 @@
+//! ICMP sockets: opened in a node's namespace, bound to it for good.
+
+use std::fs::File;
+use std::io::IoSliceMut;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage,
+    recvmsg, sendto, setsockopt, socket, sockopt,
+};
+
+use super::apply::thread;
+use super::sys::option;
+use super::sys::process::errno;
+use crate::error::{Error, KernelError, Result};
+use crate::report::ping::Family;
+
+/// `ICMP_FILTER` of `SOL_RAW`, and `ICMPV6_FILTER` (`linux/icmp.h`, `linux/icmpv6.h`): a bit set keeps a type out.
+const SOL_RAW: i32 = 255;
+const FILTER: i32 = 1;
+/// Echo reply, unreachable, source quench, redirect, time exceeded, parameter problem (RFC 792).
+const HEARD: [u8; 6] = [0, 3, 4, 5, 11, 12];
+/// Unreachable, too big, time exceeded, parameter problem, echo reply (RFC 4443).
+const HEARD6: [u8; 5] = [1, 2, 3, 4, 129];
+/// Record route (RFC 791): type, length, pointer to the first of nine free slots.
+const RECORD_ROUTE: [u8; 3] = [7, 39, 4];
+/// Answers to many requests at once wait here.
+const BUFFER: usize = 4 << 20;
+
+/// What the packets of a socket are like.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// The time to live, or hop limit, where it is not the node's own.
+    pub ttl: Option<u8>,
+    /// With the record route option; IPv4 only.
+    pub record_route: bool,
+    /// No router may cut them, nor the node itself.
+    pub whole: bool,
+}
+
+/// An ICMP socket in a namespace.
+#[derive(Debug)]
+pub struct Echo {
+    socket: OwnedFd,
+}
+
+/// A datagram that came in; of an IPv4 one the bytes begin with its IP header.
+#[derive(Debug, Clone, Copy)]
+pub struct Heard {
+    /// Who sent it.
+    pub from: IpAddr,
+    /// The hop limit of an IPv6 one.
+    pub hop_limit: Option<u8>,
+    /// How many bytes of the buffer it fills.
+    pub length: usize,
+}
+
+impl Echo {
+    /// Opens a socket in the calling thread's namespace.
+    ///
+    /// # Errors
+    /// The call that failed and its error number.
+    pub fn here(family: Family, manner: Manner) -> std::result::Result<Self, (&'static str, Errno)> {
+        let (domain, protocol) = match family {
+            Family::Ipv4 => (AddressFamily::Inet, SockProtocol::Icmp),
+            Family::Ipv6 => (AddressFamily::Inet6, SockProtocol::IcmpV6),
+        };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(domain, SockType::Raw, flags, protocol).map_err(|errno| ("socket(SOCK_RAW, ICMP)", errno))?;
+        let echo = Self { socket };
+        echo.prepare(family, manner).map_err(|errno| ("setsockopt", errno))?;
+        Ok(echo)
+    }
+
+    /// Opens a socket in the namespace behind a pin.
+    ///
+    /// # Errors
+    /// Where the pin is gone or the kernel refuses; `node` is named.
+    pub fn open(pin: &Path, node: &str, family: Family, manner: Manner) -> Result<Self> {
+        within(pin, node, || Self::here(family, manner).map_err(|(tried, errno)| failed(node, tried, errno)))?
+    }
+
+    fn prepare(&self, family: Family, manner: Manner) -> std::result::Result<(), Errno> {
+        let socket = &self.socket;
+        // Without the right to force it the default buffer must do.
+        let _ = setsockopt(socket, sockopt::RcvBufForce, &BUFFER).or_else(|_| setsockopt(socket, sockopt::RcvBuf, &BUFFER));
+        match family {
+            Family::Ipv4 => {
+                let blocked = HEARD.iter().fold(u32::MAX, |blocked, kind| blocked & !(1 << kind));
+                option::set(socket, SOL_RAW, FILTER, &blocked.to_ne_bytes())?;
+                if let Some(ttl) = manner.ttl {
+                    option::set_number(socket, libc::IPPROTO_IP, libc::IP_TTL, i32::from(ttl))?;
+                }
+                if manner.record_route {
+                    let mut bytes = [0; 40];
+                    bytes[..3].copy_from_slice(&RECORD_ROUTE);
+                    option::set(socket, libc::IPPROTO_IP, libc::IP_OPTIONS, &bytes)?;
+                }
+                let cut = if manner.whole { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
+                option::set_number(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, cut)
+            }
+            Family::Ipv6 => {
+                let mut blocked = [u32::MAX; 8];
+                HEARD6.iter().for_each(|kind| blocked[usize::from(kind >> 5)] &= !(1 << (kind & 31)));
+                let bytes: Vec<u8> = blocked.iter().flat_map(|word| word.to_ne_bytes()).collect();
+                option::set(socket, libc::IPPROTO_ICMPV6, FILTER, &bytes)?;
+                option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
+                if let Some(ttl) = manner.ttl {
+                    option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, i32::from(ttl))?;
+                }
+                if manner.whole {
+                    option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
+                    option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends an ICMP message; of ICMPv6 the kernel fills in the checksum. `scope` is the interface of a link-local address.
+    pub fn send(&self, to: IpAddr, scope: u32, message: &[u8]) -> std::result::Result<(), Errno> {
+        let fd = self.socket.as_raw_fd();
+        let sent = match to {
+            IpAddr::V4(to) => sendto(fd, message, &SockaddrIn::from(std::net::SocketAddrV4::new(to, 0)), MsgFlags::empty()),
+            IpAddr::V6(to) => sendto(fd, message, &SockaddrIn6::from(SocketAddrV6::new(to, 0, 0, scope)), MsgFlags::empty()),
+        };
+        sent.map(drop)
+    }
+
+    /// Takes a datagram that is there, without waiting.
+    pub fn receive(&self, buffer: &mut [u8]) -> std::result::Result<Option<Heard>, Errno> {
+        let mut control = nix::cmsg_space!(i32);
+        let mut parts = [IoSliceMut::new(buffer)];
+        loop {
+            match recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
+                Err(Errno::EAGAIN) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+                Ok(message) => {
+                    let Some(from) = message.address.as_ref().and_then(address) else { return Ok(None) };
+                    let hop_limit = message.cmsgs()?.find_map(|control| match control {
+                        ControlMessageOwned::Ipv6HopLimit(limit) => u8::try_from(limit).ok(),
+                        _ => None,
+                    });
+                    return Ok(Some(Heard { from, hop_limit, length: message.bytes }));
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Echo {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn address(storage: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = storage.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+    v4.or_else(|| storage.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+}
+
+/// The address that a packet to each of these would bear as its source, by the routes of the namespace; no packet is sent.
+///
+/// # Errors
+/// Where the pin cannot be entered; for each address the kernel's reason why no packet can go there.
+pub fn sources(pin: &Path, node: &str, to: &[SocketAddr]) -> Result<Vec<std::result::Result<IpAddr, Errno>>> {
+    within(pin, node, || to.iter().map(source).collect())
+}
+
+fn source(to: &SocketAddr) -> std::result::Result<IpAddr, Errno> {
+    let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any).map_err(|error| errno(&error))?;
+    socket.connect(to).map_err(|error| errno(&error))?;
+    socket.local_addr().map(|address| address.ip()).map_err(|error| errno(&error))
+}
+
+/// Forgets what routers have said about the MTU of paths, as `ip route flush cache` does.
+///
+/// # Errors
+/// Where the pin is gone or the kernel refuses.
+pub fn forget_mtus(pin: &Path, node: &str) -> Result<()> {
+    within(pin, node, || {
+        ["ipv4", "ipv6"].into_iter().try_for_each(|family| {
+            let path = format!("/proc/sys/net/{family}/route/flush");
+            match std::fs::write(&path, "-1").map_err(|error| errno(&error)) {
+                Ok(()) | Err(Errno::ENOENT) => Ok(()),
+                Err(errno) => Err(failed(node, &format!("write {path}"), errno)),
+            }
+        })
+    })?
+}
+
+/// Runs something in the namespace behind a pin, on a thread that dies there.
+pub(super) fn within<T: Send>(pin: &Path, node: &str, job: impl FnOnce() -> T + Send) -> Result<T> {
+    thread(|| {
+        let file = File::open(pin).map_err(|error| failed(node, &format!("open {}", pin.display()), errno(&error)))?;
+        setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(node, "setns(CLONE_NEWNET)", errno))?;
+        Ok(job())
+    })?
+}
+
+fn failed(node: &str, tried: &str, errno: Errno) -> Error {
+    if errno == Errno::EMFILE {
+        return Error::Machine(crate::error::Limit::OpenFiles);
+    }
+    Error::Kernel(KernelError { node: Some(node.to_owned()), tried: tried.to_owned(), errno: errno as i32, said: None })
+}

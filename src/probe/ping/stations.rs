@@ -1,0 +1,100 @@
+//! Who has which address, and which of them a ping goes to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use crate::error::Result;
+use crate::kernel::{addresses, echo};
+use crate::lab::{Entry, resolve};
+use crate::plan::NodeId;
+use crate::probe::view;
+use crate::report::ping::{Family, Party};
+use crate::report::wire::{Interface, Names};
+
+/// A node, its namespace and its addresses.
+#[derive(Debug, Clone)]
+pub struct Station {
+    /// Which.
+    pub id: NodeId,
+    /// Its namespace.
+    pub pin: PathBuf,
+    /// Its interfaces with their indices, the loopback left out.
+    pub interfaces: Vec<(String, u32)>,
+    /// Their addresses.
+    pub addresses: Vec<(String, IpNet)>,
+}
+
+/// The addresses of a whole lab, made by hand or not.
+#[derive(Debug)]
+pub struct Stations {
+    /// Every node, switches first, each host before its containers.
+    pub all: Vec<Station>,
+    /// How they are typed.
+    pub names: Names,
+}
+
+impl Station {
+    /// Addresses that others can send to; link-local ones mean nothing without an interface.
+    pub fn reachable(&self, family: Family) -> impl Iterator<Item = (&str, IpNet)> {
+        let wanted = move |net: &IpNet| Family::of(net.addr()) == family && !is_link_local(net.addr());
+        self.addresses.iter().filter(move |(_, net)| wanted(net)).map(|(name, net)| (name.as_str(), *net))
+    }
+
+    /// Whether the address is on one of the node's own segments.
+    pub fn is_near(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|(_, net)| net.contains(&address))
+    }
+}
+
+/// Whether it is one of `fe80::/10` (RFC 4291).
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(six) if six.segments()[0] & 0xffc0 == 0xfe80)
+}
+
+impl Stations {
+    /// Asks every node of a lab that is up.
+    ///
+    /// # Errors
+    /// When a namespace of it is gone or cannot be entered.
+    pub fn look(entry: &Entry) -> Result<Self> {
+        let lab = resolve::lab_name(&entry.lab)?;
+        let pins = view::pins(&lab, entry);
+        let found = addresses::all(&pins)?;
+        let station = |((id, pin), (interfaces, addresses))| Station { id, pin, interfaces, addresses };
+        let all = pins.into_iter().zip(found).map(station).collect();
+        let names = resolve::shortest(entry).into_iter().map(|(node, word)| (node.to_string(), word));
+        Ok(Self { all, names: Names::new(names) })
+    }
+
+    /// A node.
+    pub fn get(&self, id: &NodeId) -> Option<&Station> {
+        self.all.iter().find(|station| station.id == *id)
+    }
+
+    /// The address with the one interface that has it.
+    pub fn party(&self, address: IpAddr) -> Party {
+        let mut found = self.all.iter().flat_map(|station| {
+            let here = station.addresses.iter().filter(move |(_, net)| net.addr() == address);
+            here.map(|(name, _)| Interface { node: station.id.to_string(), interface: name.clone() })
+        });
+        let first = found.next();
+        Party { address, owner: if found.next().is_some() { None } else { first } }
+    }
+}
+
+/// The address by which `from` best reaches a node that has `candidates`: of a family that can be reached, IPv4 before
+/// IPv6, on a segment of its own before one behind a router; none where there is no candidate.
+///
+/// # Errors
+/// When the namespace of `from` cannot be entered.
+pub fn best(from: &Station, candidates: &[IpAddr]) -> Result<Option<IpAddr>> {
+    let ends: Vec<SocketAddr> = candidates.iter().map(|address| SocketAddr::new(*address, 9)).collect();
+    let sources = echo::sources(&from.pin, &from.id.to_string(), &ends)?;
+    let rank = |at: usize| {
+        let address = candidates[at];
+        (sources[at].is_err(), address.is_ipv6(), !from.is_near(address))
+    };
+    Ok((0..candidates.len()).min_by_key(|at| rank(*at)).map(|at| candidates[at]))
+}
