@@ -19,7 +19,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER  := CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER
 AS_ROOT := $(if $(SUDO),$(RUNNER)='sudo -E')
 # What the tests run beside nslab, as command:package.
-TOOLS   := ip:iproute2 ping:iputils-ping nft:nftables iptables:iptables tcpdump:tcpdump strace:strace unshare:util-linux mount:mount script:bsdutils pkill:procps gcc:gcc libc6-dev:libc6-dev
+TOOLS   := ip:iproute2 ping:iputils-ping nft:nftables iptables:iptables tcpdump:tcpdump tshark:tshark strace:strace unshare:util-linux mount:mount script:bsdutils pkill:procps gcc:gcc libc6-dev:libc6-dev
 DENY    := target/tools/bin/cargo-deny
 
 .PHONY: build install uninstall demo test lint bench tools

@@ -8,13 +8,13 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::echo::{self, Manner};
-use crate::lab::{self, Entry, resolve};
+use crate::lab::{self, resolve};
 use crate::plan::NodeId;
-use crate::probe::ping::all;
 use crate::probe::ping::one::{self, Came, Order};
 use crate::probe::ping::packet::Slots;
-use crate::probe::ping::stations::{self, Station, Stations};
-use crate::report::ping::{Event, Family, Matrix, Party, Ping as Report_, Recorded, Reply, Start, Times};
+use crate::probe::ping::stations::{Station, Stations};
+use crate::probe::ping::{all, goal};
+use crate::report::ping::{self as reports, Event, Family, Matrix, Party, Recorded, Reply, Start, Times};
 use crate::report::{Piece, Report};
 
 /// Ping a node or an address from a node, or every container from every other
@@ -25,6 +25,7 @@ use crate::report::{Piece, Report};
     override_usage = "nslab ping [OPTIONS] A B\n       nslab ping --all [LAB]",
     after_help = "Examples:\n  sudo nslab ping a1 b1\n  sudo nslab ping a1 8.8.8.8 -c 1\n  sudo nslab ping a1 b1 -R\n  sudo nslab ping --all"
 )]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Ping {
     /// Who pings: [LAB/][HOST/]NODE; with --all the lab
     #[arg(value_name = "A", required_unless_present = "all", add = ArgValueCompleter::new(complete::labs_and_nodes))]
@@ -73,13 +74,6 @@ fn seconds(word: &str) -> std::result::Result<Duration, String> {
     if (0.0..=3600.0).contains(&number) { Ok(Duration::from_secs_f64(number)) } else { Err("0 to 3600 seconds".to_owned()) }
 }
 
-/// Whom to ping.
-struct Goal {
-    address: IpAddr,
-    scope: u32,
-    others: Vec<IpAddr>,
-}
-
 impl Ping {
     /// Sends the requests and tells what comes back.
     ///
@@ -96,12 +90,12 @@ impl Ping {
         let labs = lab::names();
         let entry = resolve::find(target.lab.as_str(), &labs)?;
         let stations = Stations::look(entry)?;
-        let Some(from) = stations.get(&target.node) else { return Err(Error::Internal("a node without a namespace".to_owned())) };
-        let goal = self.goal(self.to.as_deref().unwrap_or_default(), from, &stations, entry)?;
+        let from = stations.get(&target.node)?;
+        let goal = goal::goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {
             return Err(Error::Usage(Usage::Option("-R", "an IPv4 address: IPv6 has no record route option")));
         }
-        let source = echo::sources(&from.pin, &from.id.to_string(), &[socket_address(&goal)])?.remove(0).ok();
+        let source = echo::sources(&from.pin, &from.id.to_string(), &[goal.socket_address()])?.remove(0).ok();
         let start = Start {
             lab: target.lab.to_string(),
             from: from.id.to_string(),
@@ -126,48 +120,12 @@ impl Ping {
         report(&order, start, &stations, context).map(Report::Ping)
     }
 
-    /// The address that `word` means for the sender.
-    fn goal(&self, word: &str, from: &Station, stations: &Stations, entry: &Entry) -> Result<Goal> {
-        let (bare, interface) = word.split_once('%').map_or((word, None), |(bare, interface)| (bare, Some(interface)));
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            self.check(address)?;
-            return Ok(Goal { address, scope: scope(address, interface, from)?, others: Vec::new() });
-        }
-        if word.starts_with(|first: char| first.is_ascii_digit()) || word.contains("::") {
-            return Err(Error::Usage(Usage::NotAnAddress(word.to_owned())));
-        }
-        let (node, interface) = resolve::parts(word);
-        let id = resolve::node(node, std::slice::from_ref(entry), None)?.node;
-        let Some(to) = stations.get(&id) else { return Err(Error::Internal("a node without a namespace".to_owned())) };
-        if let Some(interface) = interface {
-            known(word, interface, to, entry)?;
-        }
-        let mut candidates: Vec<IpAddr> = Vec::new();
-        for family in self.families() {
-            let here = to.reachable(*family).filter(|(name, _)| interface.is_none_or(|interface| interface == *name));
-            candidates.extend(here.map(|(_, net)| net.addr()));
-        }
-        let version = if self.ipv4 { Some(4) } else { self.ipv6.then_some(6) };
-        let none = || Error::Usage(Usage::NoAddress(word.to_owned(), version));
-        let address = stations::best(from, &candidates)?.ok_or_else(none)?;
-        let others = candidates.into_iter().filter(|other| *other != address).collect();
-        Ok(Goal { address, scope: 0, others })
-    }
-
     fn families(&self) -> &'static [Family] {
         match (self.ipv4, self.ipv6) {
             (true, _) => &[Family::Ipv4],
             (_, true) => &[Family::Ipv6],
             _ => &[Family::Ipv4, Family::Ipv6],
         }
-    }
-
-    fn check(&self, address: IpAddr) -> Result<()> {
-        if self.families().contains(&Family::of(address)) {
-            return Ok(());
-        }
-        let (option, takes) = if self.ipv4 { ("-4", "an IPv4 address or a node") } else { ("-6", "an IPv6 address or a node") };
-        Err(Error::Usage(Usage::Option(option, takes)))
     }
 
     fn every(&self, context: &mut Context) -> Result<Report> {
@@ -199,44 +157,8 @@ impl Ping {
     }
 }
 
-/// That the node has the interface.
-fn known(word: &str, interface: &str, node: &Station, entry: &Entry) -> Result<()> {
-    if node.interfaces.iter().any(|(name, _)| name == interface) {
-        return Ok(());
-    }
-    if let Some(error) = resolve::dotted(word, std::slice::from_ref(entry)) {
-        return Err(error);
-    }
-    let names = node.interfaces.iter().map(|(name, _)| name.clone()).collect();
-    let candidates = resolve::near(interface, names);
-    Err(Error::Unknown { what: crate::error::Thing::Interface, word: interface.to_owned(), candidates })
-}
-
-/// The interface that a link-local address needs; 0 for any other address.
-fn scope(address: IpAddr, interface: Option<&str>, from: &Station) -> Result<u32> {
-    match interface {
-        Some(interface) => from.interfaces.iter().find(|(name, _)| name == interface).map(|(_, index)| *index).ok_or_else(|| {
-            let names = from.interfaces.iter().map(|(name, _)| name.clone()).collect();
-            let candidates = resolve::near(interface, names);
-            Error::Unknown { what: crate::error::Thing::Interface, word: interface.to_owned(), candidates }
-        }),
-        None if !stations::is_link_local(address) => Ok(0),
-        None => match from.interfaces.as_slice() {
-            [(_, only)] => Ok(*only),
-            _ => Err(Error::Usage(Usage::NeedsInterface(address.to_string()))),
-        },
-    }
-}
-
-fn socket_address(goal: &Goal) -> std::net::SocketAddr {
-    match goal.address {
-        IpAddr::V4(four) => (four, 9).into(),
-        IpAddr::V6(six) => std::net::SocketAddrV6::new(six, 9, 0, goal.scope).into(),
-    }
-}
-
 /// Pings, prints what comes back as it comes, and sums up.
-fn report(order: &Order, start: Start, stations: &Stations, context: &mut Context) -> Result<Report_> {
+fn report(order: &Order, start: Start, stations: &Stations, context: &mut Context) -> Result<reports::Ping> {
     let mut failure = None;
     let mut events = Vec::new();
     let mut before: Option<Recorded> = None;
@@ -267,7 +189,7 @@ fn report(order: &Order, start: Start, stations: &Stations, context: &mut Contex
     };
     let answers: Vec<f64> = events.iter().filter_map(first).collect();
     let received = answers.len() as u64;
-    Ok(Report_ { start, sent, received, times: times(&answers), events })
+    Ok(reports::Ping { start, sent, received, times: times(&answers), events })
 }
 
 fn times(answers: &[f64]) -> Option<Times> {

@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteScope};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
@@ -14,6 +16,7 @@ use nix::sys::socket::{
 };
 
 use super::apply::thread;
+use super::socket::Netlink;
 use super::sys::option;
 use super::sys::process::errno;
 use crate::error::{Error, KernelError, Result};
@@ -28,6 +31,8 @@ const HEARD: [u8; 6] = [0, 3, 4, 5, 11, 12];
 const HEARD6: [u8; 5] = [1, 2, 3, 4, 129];
 /// Record route (RFC 791): type, length, pointer to the first of nine free slots.
 const RECORD_ROUTE: [u8; 3] = [7, 39, 4];
+/// Writing here forgets what was learned about IPv4 routes.
+const FLUSH: &str = "/proc/sys/net/ipv4/route/flush";
 /// Answers to many requests at once wait here.
 const BUFFER: usize = 4 << 20;
 
@@ -105,7 +110,9 @@ impl Echo {
             }
             Family::Ipv6 => {
                 let mut blocked = [u32::MAX; 8];
-                HEARD6.iter().for_each(|kind| blocked[usize::from(kind >> 5)] &= !(1 << (kind & 31)));
+                for kind in HEARD6 {
+                    blocked[usize::from(kind >> 5)] &= !(1 << (kind & 31));
+                }
                 let bytes: Vec<u8> = blocked.iter().flat_map(|word| word.to_ne_bytes()).collect();
                 option::set(socket, libc::IPPROTO_ICMPV6, FILTER, &bytes)?;
                 option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
@@ -121,7 +128,7 @@ impl Echo {
         }
     }
 
-    /// Sends an ICMP message; of ICMPv6 the kernel fills in the checksum. `scope` is the interface of a link-local address.
+    /// Sends an ICMP message; of `ICMPv6` the kernel fills in the checksum. `scope` is the interface of a link-local address.
     pub fn send(&self, to: IpAddr, scope: u32, message: &[u8]) -> std::result::Result<(), Errno> {
         let fd = self.socket.as_raw_fd();
         let sent = match to {
@@ -179,20 +186,31 @@ fn source(to: &SocketAddr) -> std::result::Result<IpAddr, Errno> {
     socket.local_addr().map(|address| address.ip()).map_err(|error| errno(&error))
 }
 
-/// Forgets what routers have said about the MTU of paths, as `ip route flush cache` does.
+/// Forgets what routers have said about the MTU of the path to an address. Of IPv4 the kernel knows no way but to forget
+/// that of every path, as `ip route flush cache` does.
 ///
 /// # Errors
 /// Where the pin is gone or the kernel refuses.
-pub fn forget_mtus(pin: &Path, node: &str) -> Result<()> {
-    within(pin, node, || {
-        ["ipv4", "ipv6"].into_iter().try_for_each(|family| {
-            let path = format!("/proc/sys/net/{family}/route/flush");
-            match std::fs::write(&path, "-1").map_err(|error| errno(&error)) {
-                Ok(()) | Err(Errno::ENOENT) => Ok(()),
-                Err(errno) => Err(failed(node, &format!("write {path}"), errno)),
-            }
-        })
+pub fn forget_mtu(pin: &Path, node: &str, to: IpAddr) -> Result<()> {
+    within(pin, node, || match to {
+        IpAddr::V4(_) => std::fs::write(FLUSH, "-1").map_err(|error| failed(node, &format!("write {FLUSH}"), errno(&error))),
+        IpAddr::V6(six) => match Netlink::open().and_then(|mut socket| socket.ask(cached_route(six))) {
+            Ok(_) | Err(Errno::ESRCH | Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(failed(node, &format!("ip -6 route del cached {six}"), errno)),
+        },
     })?
+}
+
+/// That the exception for an address from its route is to be deleted.
+fn cached_route(to: Ipv6Addr) -> RouteNetlinkMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = netlink_packet_route::AddressFamily::Inet6;
+    message.header.destination_prefix_length = 128;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.scope = RouteScope::NoWhere;
+    message.header.flags = RouteFlags::Cloned;
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet6(to)));
+    RouteNetlinkMessage::DelRoute(message)
 }
 
 /// Runs something in the namespace behind a pin, on a thread that dies there.

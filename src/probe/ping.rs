@@ -1,6 +1,7 @@
 //! Echo requests: from one node to one address, and between every pair of containers.
 
 pub mod all;
+pub mod goal;
 pub mod one;
 pub mod packet;
 mod rounds;

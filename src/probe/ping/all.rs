@@ -26,7 +26,7 @@ const SIZE: usize = 16;
 const ON_THEIR_WAY: usize = 64;
 /// How long nothing may come back before what is unanswered is tried again, in each pass. Together they outlast the second
 /// after which the kernel repeats an ARP request that was lost.
-const PASSES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(250), Duration::from_millis(1000)];
+const PASSES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(250), Duration::from_secs(1)];
 
 /// What became of all pairs.
 #[derive(Debug)]
@@ -233,7 +233,9 @@ impl Mesh {
                 // What is left counts as lost for now; its place is free.
                 (on_their_way, heard_last) = (0, Instant::now());
                 waiting.fill(0);
-                places.iter().for_each(|place| self.jobs[*place].flying = false);
+                for place in places {
+                    self.jobs[*place].flying = false;
+                }
                 continue;
             }
             let ready = self.wait(&waiting, patience.saturating_sub(quiet))?;

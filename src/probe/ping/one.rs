@@ -101,7 +101,7 @@ pub fn ping(order: &Order, each: &mut dyn FnMut(Came) -> bool) -> Result<u64> {
     let mut run = Run { order, echo, key: key(), sent: Vec::new(), buffer: vec![0; LARGEST], too_big: false };
     let done = run.all(each);
     if run.too_big {
-        echo::forget_mtus(&order.pin, &order.node)?;
+        echo::forget_mtu(&order.pin, &order.node, order.to)?;
     }
     done.map(|()| run.sent.len() as u64)
 }

@@ -104,7 +104,7 @@ pub fn read4(datagram: &[u8], key: Key) -> Option<Answer> {
     }
 }
 
-/// Reads an ICMPv6 message as a raw socket delivers it; none where it is not about a request with the key.
+/// Reads an `ICMPv6` message as a raw socket delivers it; none where it is not about a request with the key.
 pub fn read6(message: &[u8], hop_limit: Option<u8>, key: Key) -> Option<Answer> {
     match *message.first()? {
         129 => Some(Answer::Reply { sequence: echo(message, key)?, ttl: hop_limit, bytes: message.len(), slots: None }),
@@ -122,7 +122,7 @@ pub fn read6(message: &[u8], hop_limit: Option<u8>, key: Key) -> Option<Answer> 
     }
 }
 
-/// The ICMPv6 message in a quoted packet, behind the fragment header that a large one has.
+/// The `ICMPv6` message in a quoted packet, behind the fragment header that a large one has.
 fn echo6(quoted: &[u8]) -> Option<&[u8]> {
     const FRAGMENT: u8 = 44;
     const ICMPV6: u8 = 58;

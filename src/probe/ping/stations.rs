@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{addresses, echo};
 use crate::lab::{Entry, resolve};
 use crate::plan::NodeId;
@@ -42,6 +42,11 @@ impl Station {
         self.addresses.iter().filter(move |(_, net)| wanted(net)).map(|(name, net)| (name.as_str(), *net))
     }
 
+    /// The index of an interface.
+    pub fn index(&self, interface: &str) -> Option<u32> {
+        self.interfaces.iter().find(|(name, _)| name == interface).map(|(_, index)| *index)
+    }
+
     /// Whether the address is on one of the node's own segments.
     pub fn is_near(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|(_, net)| net.contains(&address))
@@ -68,9 +73,13 @@ impl Stations {
         Ok(Self { all, names: Names::new(names) })
     }
 
-    /// A node.
-    pub fn get(&self, id: &NodeId) -> Option<&Station> {
-        self.all.iter().find(|station| station.id == *id)
+    /// A node of the lab.
+    ///
+    /// # Errors
+    /// `Internal`: whoever asks has the node from the same index.
+    pub fn get(&self, id: &NodeId) -> Result<&Station> {
+        let found = self.all.iter().find(|station| station.id == *id);
+        found.ok_or_else(|| Error::Internal(format!("{id} has no namespace")))
     }
 
     /// The address with the one interface that has it.

@@ -88,8 +88,8 @@ fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
     let failed: HashMap<(&str, &str), &Pair> =
         matrix.failed.iter().map(|pair| ((pair.from.as_str(), pair.to.as_str()), pair)).collect();
     let mut seen = BTreeSet::new();
-    let heading: String = names.iter().map(|name| format!("  {name}")).collect();
-    let mut told = vec![style.bold(&format!("{:label$}{heading}", ""))];
+    let heading = names.join("  ");
+    let mut told = vec![style.bold(&format!("{:label$}  {heading}", ""))];
     for (from, name) in matrix.nodes.iter().zip(&names) {
         let cells = matrix.nodes.iter().zip(&names).map(|(to, column)| {
             let width = column.len();
@@ -100,10 +100,10 @@ fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
                 seen.insert(mark);
                 letter(mark)
             };
-            format!("  {cell:>width$}")
+            format!("{cell:>width$}")
         });
-        let cells: String = cells.collect();
-        told.push(format!("{name:label$}{cells}"));
+        let cells: Vec<String> = cells.collect();
+        told.push(format!("{name:label$}  {}", cells.join("  ")));
     }
     let seen: Vec<Mark> = seen.into_iter().collect();
     told.push(String::new());
@@ -142,12 +142,14 @@ fn groups(matrix: &Matrix) -> Vec<Failing> {
         .filter(|node| !cut_off.contains(node.as_str()))
         .for_each(|node| *sizes.entry(host(node)).or_default() += 1);
     let mut by_hosts: BTreeMap<(String, String), Vec<&Pair>> = BTreeMap::new();
-    rest.into_iter().for_each(|pair| by_hosts.entry((host(&pair.from), host(&pair.to))).or_default().push(pair));
+    for pair in rest {
+        by_hosts.entry((host(&pair.from), host(&pair.to))).or_default().push(pair);
+    }
     let mut named = 0;
     for ((from, to), pairs) in by_hosts {
         let (here, there) = (sizes.get(&from).copied().unwrap_or(0), sizes.get(&to).copied().unwrap_or(0));
         let all = if from == to { here * (here - 1) } else { here * there };
-        if pairs.len() == all && pairs.len() > 1 && pairs.iter().all(|pair| dead(pair)) {
+        if pairs.len() == all && pairs.len() > 1 && pairs.iter().all(dead) {
             found.push(Failing::Hosts(from, to, all));
             continue;
         }

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::count;
 use crate::render::escape::escape;
 use crate::render::lang::{Failing, Mark, Way};
-use crate::report::ping::{Event, Fault, Matrix, Party, Ping, Start};
+use crate::report::ping::{Event, Fault, Matrix, Party, Ping, Start, Times};
 use crate::report::wire::Names;
 
 pub(super) fn start(start: &Start) -> String {
@@ -103,11 +103,9 @@ pub(super) fn recorded_note(full: bool) -> Vec<String> {
 pub(super) fn end(ping: &Ping) -> Vec<String> {
     let lost = ping.sent.saturating_sub(ping.received);
     let percent = (lost * 100).checked_div(ping.sent).unwrap_or(0);
-    let mut line = format!("{} sent, {} answered, {percent} % lost", ping.sent, ping.received);
-    if let Some(times) = ping.times {
-        line += &format!("; min/avg/max {:.3}/{:.3}/{:.3} ms", times.min, times.avg, times.max);
-    }
-    let mut lines = vec![line];
+    let time = |times: Times| format!("; min/avg/max {:.3}/{:.3}/{:.3} ms", times.min, times.avg, times.max);
+    let times = ping.times.map(time).unwrap_or_default();
+    let mut lines = vec![format!("{} sent, {} answered, {percent} % lost{times}", ping.sent, ping.received)];
     if ping.received == 0 {
         let start = &ping.start;
         let from = escape(&start.names.node(&start.from)).into_owned();
