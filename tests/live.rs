@@ -5,7 +5,7 @@ mod support;
 
 use std::process::{Child, Command, Stdio};
 
-use support::{Machine, Wiring, canaries, fails, in_box, inside, nodes, ok, sh};
+use support::{Machine, Wiring, canaries, fails, in_box, inside, nodes, ok, pings, sh};
 
 /// A container and one of its addresses, as `ip` shows it.
 struct Address {
@@ -209,5 +209,34 @@ fn a_thousand_ports_and_more_on_one_bridge_are_refused_before_anything_is_touche
         let machine = Machine::look();
         fails(2, "up /run/wide.yaml");
         machine.assert_unchanged("a refused file");
+    });
+}
+
+#[test]
+fn many_containers_fewer_and_more_in_a_changed_file_leave_exactly_what_it_describes() {
+    in_box(|| {
+        let star = |count: u32| {
+            let text = format!(
+                "name: star\nhosts:\n  h:\n    bridges: {{ br0: {{}} }}\n    containers: {{ c: {{ count: {count}, nics: {{ eth0: {{ bridge: br0, address: 10.0.0.1/16 }} }} }} }}\n"
+            );
+            std::fs::write("/run/star.yaml", text).unwrap();
+            ok("up /run/star.yaml");
+            assert_eq!(inside("star", "h", "ip -o link show master br0").out.lines().count(), count as usize);
+            assert!(ok("status star").out.contains("as described"));
+        };
+        let machine = Machine::look();
+        // More than one batch of links goes at once, one alone goes, all of a batch go.
+        for count in [150, 2, 1, 65, 1] {
+            star(count);
+        }
+        assert!(
+            !inside("star", "h", "ip -d link").out.contains("group 1"),
+            "a link that stays was in the group of those that go"
+        );
+        star(2);
+        assert!(pings("star", "h.c1", "10.0.0.2"));
+        ok("down star");
+        std::fs::remove_file("/run/star.yaml").unwrap();
+        machine.assert_unchanged("down of a lab that changed");
     });
 }

@@ -150,3 +150,40 @@ pub fn delete(name: &LabName) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::topology::{self, catalog};
+
+    fn written(name: &LabName) -> Vec<u8> {
+        let topology = topology::parse("bridged", catalog::find(name.as_str()).unwrap()).unwrap();
+        serde_json::to_vec(&Journal::new(topology)).unwrap()
+    }
+
+    #[test]
+    fn a_journal_cut_at_any_byte_is_damaged() {
+        let name = "bridged".parse().unwrap();
+        let whole = written(&name);
+        assert!(Journal::parse(&name, &whole).is_ok());
+        for length in 0..whole.len() {
+            let cut = Journal::parse(&name, &whole[..length]);
+            assert!(matches!(cut, Err(Error::Journal { why: JournalFault::Damaged, .. })), "cut at byte {length}: {cut:?}");
+        }
+    }
+
+    #[test]
+    fn a_journal_with_any_bit_flipped_is_damaged_newer_or_about_the_same_lab() {
+        let name: LabName = "bridged".parse().unwrap();
+        let whole = written(&name);
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            match Journal::parse(&name, &flipped) {
+                Ok(journal) => assert_eq!(journal.topology.name, name),
+                Err(error) => assert!(matches!(error, Error::Journal { .. }), "bit {bit}: {error:?}"),
+            }
+        }
+    }
+}
