@@ -5,4 +5,5 @@ pub mod filter;
 pub mod frame;
 pub mod ping;
 pub mod predict;
+pub mod pcapng;
 pub mod view;

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+pub mod capture;
 pub mod doctor;
+pub mod frame;
 pub mod lab;
 pub mod node;
 pub mod notice;

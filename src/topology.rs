@@ -1,5 +1,6 @@
 //! The topology file: types, parsing, validation, and the catalogue of built-in ones.
 
+pub mod caller;
 pub mod catalog;
 mod findings;
 mod inherit;

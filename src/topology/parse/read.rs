@@ -2,15 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::libc;
-use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 
 use super::parse;
 use crate::error::{Error, FileFault, Result};
 use crate::topology::Topology;
+use crate::topology::caller::Caller;
 
 /// Longest file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -29,11 +29,11 @@ pub fn read(path: &Path) -> Result<Topology> {
 
 fn text_of(path: &Path) -> std::result::Result<String, FileFault> {
     let caller = Caller::behind_sudo();
-    let user = caller.map(|caller| caller.uid.as_raw());
+    let user = caller.map(Caller::user);
     let fault = |errno: i32| FileFault::Read { errno, user };
     let failed = |error: &std::io::Error| fault(error.raw_os_error().unwrap_or(libc::EIO));
     let file = match caller {
-        Some(caller) => caller.open(path),
+        Some(caller) => caller.open(|| open(path)),
         None => open(path),
     }
     .map_err(|error| failed(&error))?;
@@ -61,41 +61,4 @@ fn text_of(path: &Path) -> std::result::Result<String, FileFault> {
 /// A FIFO does not block and a terminal does not become ours.
 fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC).open(path)
-}
-
-/// The user who typed `sudo`.
-#[derive(Debug, Clone, Copy)]
-struct Caller {
-    uid: Uid,
-    gid: Gid,
-}
-
-impl Caller {
-    fn behind_sudo() -> Option<Self> {
-        let number = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
-        if !Uid::effective().is_root() {
-            return None;
-        }
-        let uid = Uid::from_raw(number("SUDO_UID")?);
-        let gid = Gid::from_raw(number("SUDO_GID")?);
-        (!uid.is_root()).then_some(Self { uid, gid })
-    }
-
-    /// The rights change for this thread alone, and back.
-    fn open(self, path: &Path) -> std::io::Result<File> {
-        let gid = setfsgid(self.gid);
-        let uid = setfsuid(self.uid);
-        let file = open(path);
-        setfsuid(uid);
-        setfsgid(gid);
-        file
-    }
-
-    /// Root's other groups stay with the thread, and a user that this namespace does not know cannot be taken on: what let the
-    /// file be opened must be a right of the caller.
-    fn may_read(self, meta: &std::fs::Metadata) -> bool {
-        let owner = meta.uid() == self.uid.as_raw() && meta.mode() & 0o400 != 0;
-        let group = meta.gid() == self.gid.as_raw() && meta.mode() & 0o040 != 0;
-        owner || group || meta.mode() & 0o004 != 0
-    }
 }

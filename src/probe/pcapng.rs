@@ -1,0 +1,214 @@
+//! Files of frames in the pcapng format (draft-ietf-opsawg-pcapng), which Wireshark, tshark and tcpdump read.
+//!
+//! Everything here makes whole blocks: whoever writes them one after the other has a valid file at every moment.
+
+use crate::name::Mac;
+
+/// Most bytes of a frame that are kept: no frame has more.
+const LONGEST: u32 = 1 << 18;
+
+/// An interface that frames come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name, as it is typed on the command line.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// Its MAC address.
+    pub mac: Option<Mac>,
+    /// The filter of the capture; empty where there is none.
+    pub filter: String,
+}
+
+/// A frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The number of its interface, in the order in which they were written.
+    pub interface: u32,
+    /// When, in nanoseconds since 1970.
+    pub nanoseconds: u64,
+    /// It was sent there; else it came in.
+    pub outgoing: bool,
+    /// Its bytes on the wire.
+    pub length: u32,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// What became of the frames of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// The number of the interface.
+    pub interface: u32,
+    /// When the capture began, in nanoseconds since 1970.
+    pub start: u64,
+    /// When it ended.
+    pub end: u64,
+    /// Frames that passed the filter.
+    pub received: u64,
+    /// Those of them that were lost.
+    pub dropped: u64,
+}
+
+/// The block that begins a file: which program wrote it.
+pub fn section(program: &str) -> Vec<u8> {
+    /// Tells the byte order; then version 1.0, and a section of unknown length.
+    const MAGIC: u32 = 0x1a2b_3c4d;
+    const APPLICATION: u16 = 4;
+    let mut block = Block::new(0x0a0d_0d0a);
+    block.number(MAGIC);
+    block.bytes(&[1, 0, 0, 0]);
+    block.bytes(&[0xff; 8]);
+    block.option(APPLICATION, program.as_bytes());
+    block.end()
+}
+
+/// The block of an interface.
+pub fn interface(interface: &Interface) -> Vec<u8> {
+    const ETHERNET: u32 = 1;
+    const NAME: u16 = 2;
+    const DESCRIPTION: u16 = 3;
+    const MAC: u16 = 6;
+    const RESOLUTION: u16 = 9;
+    const FILTER: u16 = 11;
+    let mut block = Block::new(1);
+    block.number(ETHERNET);
+    block.number(LONGEST);
+    block.option(NAME, interface.name.as_bytes());
+    block.option(DESCRIPTION, interface.description.as_bytes());
+    if let Some(Mac(mac)) = interface.mac {
+        block.option(MAC, &mac);
+    }
+    // Times count in 10^-9 seconds.
+    block.option(RESOLUTION, &[9]);
+    if !interface.filter.is_empty() {
+        // 0: the text is a filter in libpcap's language.
+        block.option(FILTER, &[&[0], interface.filter.as_bytes()].concat());
+    }
+    block.end()
+}
+
+/// Appends the block of a frame.
+pub fn frame(frame: &Frame<'_>, to: &mut Vec<u8>) {
+    const FLAGS: u16 = 2;
+    let mut block = Block::within(6, std::mem::take(to));
+    block.number(frame.interface);
+    block.time(frame.nanoseconds);
+    block.number(u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX));
+    block.number(frame.length);
+    block.bytes(frame.bytes);
+    block.pad();
+    // The two lowest bits: 1 inbound, 2 outbound.
+    block.option(FLAGS, &(if frame.outgoing { 2_u32 } else { 1 }).to_le_bytes());
+    *to = block.end();
+}
+
+/// The block that tells what became of the frames of an interface.
+pub fn counts(counts: &Counts) -> Vec<u8> {
+    const START: u16 = 2;
+    const END: u16 = 3;
+    const RECEIVED: u16 = 4;
+    const DROPPED: u16 = 5;
+    let mut block = Block::new(5);
+    block.number(counts.interface);
+    block.time(counts.end);
+    for (code, time) in [(START, counts.start), (END, counts.end)] {
+        block.option(code, &halves(time));
+    }
+    block.option(RECEIVED, &counts.received.to_le_bytes());
+    block.option(DROPPED, &counts.dropped.to_le_bytes());
+    block.end()
+}
+
+/// A time is written as two numbers, the higher one first.
+fn halves(time: u64) -> [u8; 8] {
+    time.rotate_left(32).to_le_bytes()
+}
+
+/// A block being written: its type and length, its body, its length again.
+struct Block {
+    buffer: Vec<u8>,
+    start: usize,
+    options: bool,
+}
+
+impl Block {
+    fn new(kind: u32) -> Self {
+        Self::within(kind, Vec::new())
+    }
+
+    fn within(kind: u32, buffer: Vec<u8>) -> Self {
+        let mut block = Self { start: buffer.len(), buffer, options: false };
+        block.number(kind);
+        block.number(0);
+        block
+    }
+
+    fn number(&mut self, number: u32) {
+        self.bytes(&number.to_le_bytes());
+    }
+
+    fn time(&mut self, time: u64) {
+        self.bytes(&halves(time));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Everything begins at a multiple of four bytes.
+    fn pad(&mut self) {
+        let missing = (self.buffer.len() - self.start).next_multiple_of(4) - (self.buffer.len() - self.start);
+        self.bytes(&[0; 3][..missing]);
+    }
+
+    /// An option; of a longer value the first 65532 bytes.
+    fn option(&mut self, code: u16, value: &[u8]) {
+        let value = value.get(..usize::from(u16::MAX) - 3).unwrap_or(value);
+        self.bytes(&code.to_le_bytes());
+        self.bytes(&u16::try_from(value.len()).unwrap_or_default().to_le_bytes());
+        self.bytes(value);
+        self.pad();
+        self.options = true;
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        if self.options {
+            self.number(0);
+        }
+        let length = u32::try_from(self.buffer.len() - self.start + 4).unwrap_or(u32::MAX);
+        self.number(length);
+        self.buffer[self.start + 4..self.start + 8].copy_from_slice(&length.to_le_bytes());
+        self.buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(bytes: &[u8], at: usize) -> usize {
+        usize::from(bytes[at]) | usize::from(bytes[at + 1]) << 8 | usize::from(bytes[at + 2]) << 16
+    }
+
+    #[test]
+    fn every_block_has_its_length_at_both_ends_and_at_a_multiple_of_four() {
+        let mut file = section("nslab 1");
+        for name in ["a", "ab", "abc", "abcd"] {
+            let mac = Some(Mac([2, 0, 1, 0, 1, 0]));
+            file.extend(interface(&Interface { name: name.into(), description: String::new(), mac, filter: name.into() }));
+        }
+        for length in 0..70 {
+            let bytes = vec![7; length];
+            frame(&Frame { interface: 0, nanoseconds: 1, outgoing: true, length: 70, bytes: &bytes }, &mut file);
+        }
+        file.extend(counts(&Counts { interface: 0, start: 1, end: 2, received: 70, dropped: 0 }));
+        let (mut at, mut blocks) = (0, 0);
+        while at < file.len() {
+            let length = number(&file, at + 4);
+            assert!(length.is_multiple_of(4) && number(&file, at + length - 4) == length, "block {blocks}");
+            (at, blocks) = (at + length, blocks + 1);
+        }
+        assert_eq!((at, blocks), (file.len(), 1 + 4 + 70 + 1));
+    }
+}

@@ -1,0 +1,96 @@
+//! What `capture` tells: a line for each frame, and how it ended.
+
+use serde::Serialize;
+
+use super::frame::Payload;
+use super::wire::Interface;
+
+/// What streams: one JSON object per line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A frame.
+    Frame(Box<Line>),
+    /// The last line.
+    End(End),
+}
+
+/// A frame at a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// When, in nanoseconds since 1970.
+    pub nanoseconds: u64,
+    /// The point as it is typed: `a1.eth0`, or the network.
+    pub point: String,
+    /// Where it was seen.
+    pub seen: Interface,
+    /// Which way it went, as that interface's node sees it.
+    pub direction: Direction,
+    /// On a wire: the end that it comes from, and the one that it goes to.
+    pub ends: Option<(String, String)>,
+    /// Bytes on the wire.
+    pub length: u32,
+    /// Who sent the frame.
+    pub source: Party,
+    /// Whom it is for.
+    pub destination: Party,
+    /// The number of its outermost VLAN.
+    pub vlan: Option<u16>,
+    /// What it carries; none where it is too short to have addresses.
+    pub payload: Option<Payload>,
+    /// How lines are aligned.
+    #[serde(skip)]
+    pub layout: Layout,
+}
+
+/// Which way a frame went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Direction {
+    In,
+    Out,
+}
+
+/// A MAC address in a frame, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Party {
+    /// The address.
+    pub mac: String,
+    /// The interface that has it; none where nobody in the lab has, or several nodes have.
+    pub owner: Option<Interface>,
+    /// The owner's node as it is typed.
+    #[serde(skip)]
+    pub name: Option<String>,
+}
+
+/// How lines are aligned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// When the capture began, in nanoseconds since 1970.
+    pub start: u64,
+    /// Columns of the longest point with its direction.
+    pub point: usize,
+    /// Columns of the longest name of a node.
+    pub name: usize,
+}
+
+/// How a capture ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct End {
+    /// Frames that were told or written.
+    pub frames: u64,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// Frames that were lost, by point; points that lost none are left out.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Frames that were lost at a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// The point.
+    pub point: String,
+    /// How many.
+    pub frames: u64,
+}
