@@ -3,11 +3,10 @@
 pub mod addresses;
 mod apply;
 mod backend;
-mod births;
-mod crew;
 pub mod echo;
 pub mod fault;
 pub mod feature;
+mod files;
 pub mod filter;
 pub mod inspect;
 pub mod model;
@@ -15,21 +14,19 @@ pub mod neighbours;
 pub mod observe;
 pub mod packet;
 mod read;
-mod requests;
 pub mod sandbox;
 pub mod socket;
 pub mod space;
 pub mod sys;
 pub mod tables;
 pub mod teardown;
-mod units;
+mod thread;
 pub mod verbs;
-mod worker;
 
-pub use apply::{interrupted, thread};
 pub use backend::{Backend, Scope};
-pub use crew::open_files;
+pub use files::open_files;
 pub use space::Pins;
+pub use thread::{interrupted, thread};
 
 use crate::error::Result;
 use crate::plan::{Op, Plan, State};

@@ -3,7 +3,7 @@
 pub mod cure;
 pub mod filter;
 pub mod frame;
+pub mod pcapng;
 pub mod ping;
 pub mod predict;
-pub mod pcapng;
 pub mod view;

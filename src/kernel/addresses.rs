@@ -9,9 +9,9 @@ use netlink_packet_route::address::{AddressAttribute, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags};
 use nix::errno::Errno;
 
-use super::apply::thread;
 use super::socket::Netlink;
 use super::space::{self, Space};
+use super::thread::thread;
 use crate::error::Result;
 use crate::plan::NodeId;
 

@@ -1,15 +1,23 @@
 //! Carrying a plan out on the kernel.
 
+mod births;
+mod crew;
+mod requests;
+mod units;
+mod worker;
+
 use std::collections::{BTreeSet, HashMap};
 
 use nix::errno::Errno;
 
-use super::births::Births;
-use super::crew::Crew;
+use births::Births;
+use crew::Crew;
+use units::{Unit, divide};
+
 use super::socket::Refusal;
 use super::space::{self, Pins, Space};
-use super::units::{Unit, divide};
-use super::{requests, sys, verbs};
+use super::thread::{interrupted, thread};
+use super::verbs;
 use crate::error::{Error, KernelError, Limit, Result};
 use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, Sysctl, Value};
 
@@ -368,24 +376,6 @@ fn lost(node: &NodeId) -> Error {
         tried: format!("open the namespace of {node}"),
         errno: libc::ENOENT,
         said: None,
-    })
-}
-
-pub fn panicked() -> Error {
-    Error::Internal("a thread ended without an answer".to_owned())
-}
-
-/// A signal has arrived: stop at the next boundary.
-pub fn interrupted() -> Result<()> {
-    sys::signal().map_or(Ok(()), |signal| Err(Error::Signal(signal)))
-}
-
-/// Runs something on a thread of its own, which may move into a namespace because it ends afterwards.
-pub fn thread<T: Send>(job: impl FnOnce() -> T + Send) -> Result<T> {
-    std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().spawn_scoped(scope, job);
-        let handle = spawned.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
-        handle.join().map_err(|_| panicked())
     })
 }
 

@@ -15,10 +15,10 @@ use nix::sys::socket::{
     recvmsg, sendto, setsockopt, socket, sockopt,
 };
 
-use super::apply::thread;
 use super::socket::Netlink;
 use super::sys::option;
 use super::sys::process::errno;
+use super::thread::thread;
 use crate::error::{Error, KernelError, Result};
 use crate::report::ping::Family;
 

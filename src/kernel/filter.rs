@@ -8,10 +8,10 @@ use nix::errno::Errno;
 
 use message::{attributes, dump, open, text, transact, word};
 
-use super::apply::thread;
 use super::fault;
 use super::observe::is_namespace;
 use super::space::{self, Pins, Space};
+use super::thread::thread;
 use crate::error::Result;
 use crate::plan::NodeId;
 

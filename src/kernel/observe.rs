@@ -17,8 +17,9 @@ use nix::errno::Errno;
 use super::backend::Scope;
 use super::space::{self, Pins, Space};
 use super::sys::process;
+use super::thread::{joined, processors, thread};
 use super::{read, verbs};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::name::{IfName, Mac};
 use crate::plan::{Key, Link, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
 
@@ -55,13 +56,7 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
             .iter()
             .map(|share| std::thread::Builder::new().spawn_scoped(scope, || read_share(pins, share, &wanted)))
             .collect();
-        handles
-            .into_iter()
-            .map(|handle| {
-                let handle = handle.map_err(|_| Error::Machine(crate::error::Limit::Sysctl("kernel.threads-max")))?;
-                handle.join().unwrap_or_else(|_| Err(Error::Internal("a thread ended without an answer".to_owned())))
-            })
-            .collect()
+        handles.into_iter().map(joined).collect()
     });
     let mut seen = BTreeMap::new();
     for share in read {
@@ -81,17 +76,10 @@ pub fn is_mount(path: &Path) -> bool {
     process::mount_id(path).is_ok_and(|id| process::mount_id(parent).is_ok_and(|parent| id != parent))
 }
 
-/// How many threads are of use: more than four only wait for each other in the kernel.
-pub fn processors() -> usize {
-    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::this());
-    let own = |set: nix::sched::CpuSet| (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count();
-    set.map_or(1, own).clamp(1, 4)
-}
-
 /// Whether a port of a bridge of the node is still listening or learning.
 pub fn is_converging(pins: &Pins, node: &NodeId) -> Result<bool> {
     let pin = pins.pin(node);
-    super::apply::thread(|| {
+    thread(|| {
         let mut space = Space::open(&pin, node)?;
         let links = space.socket.dump(&space::all_links()).map_err(|errno| space::error(node, "ip link show", errno))?;
         Ok(links.iter().any(|message| match message {

@@ -10,9 +10,10 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::apply::{node_of, thread};
+use super::apply::node_of;
 use super::socket::REQUESTS;
 use super::space::{self, Pins, Space};
+use super::thread::thread;
 use super::{fault, verbs};
 use crate::error::Result;
 use crate::plan::{Key, NodeId, Op, Plan};

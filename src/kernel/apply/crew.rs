@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-
-use super::apply::{Run, panicked, settings};
-use super::observe::processors;
-use super::space::Space;
 use super::units::Unit;
 use super::worker::{self, Worker};
-use crate::error::{Error, Limit, Result};
+use super::{Run, settings};
+use crate::error::Result;
+use crate::kernel::files::open_files;
+use crate::kernel::space::Space;
+use crate::kernel::thread::{joined, processors};
 use crate::plan::{Op, Plan};
 
 /// Threads, each with its share of the new containers.
@@ -33,12 +32,6 @@ impl<'a> Crew<'a> {
         let chunk = (free / threads.max(1)).clamp(1, 256);
         Self { shares, chunk, settings: settings(plan, &places), stop: AtomicBool::new(false) }
     }
-}
-
-/// What a thread ends with, or why it did not begin.
-fn joined<T>(thread: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<T>>>) -> Result<T> {
-    let handle = thread.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
-    handle.join().unwrap_or_else(|_| Err(panicked()))
 }
 
 impl Run<'_> {
@@ -90,12 +83,4 @@ impl Run<'_> {
             workers.into_iter().map(joined).fold(Ok(()), worker::reason)
         })
     }
-}
-
-/// Raises the limit of open files as far as needed and allowed; how many there may be.
-pub fn open_files(wanted: usize) -> usize {
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
-    let wanted = u64::try_from(wanted).unwrap_or(soft).clamp(soft, hard.max(soft));
-    let now = if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
-    usize::try_from(now).unwrap_or(usize::MAX)
 }

@@ -7,13 +7,13 @@ use std::sync::mpsc::Sender;
 
 use nix::errno::Errno;
 
-use super::apply::{Run, interrupted, node_of};
-use super::requests;
-use super::socket::Refusal;
-use super::space::{self, Pins, Space};
 use super::units::Unit;
-use super::verbs;
+use super::{Run, node_of, requests};
 use crate::error::{Error, Result};
+use crate::kernel::socket::Refusal;
+use crate::kernel::space::{self, Pins, Space};
+use crate::kernel::thread::interrupted;
+use crate::kernel::verbs;
 use crate::plan::{Key, NodeId, Ns, Op, Sysctl, Value};
 
 /// What a thread says that stopped because another one failed: never the reason to tell.

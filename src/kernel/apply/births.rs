@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::verbs::Birth;
+use crate::kernel::verbs::Birth;
 use crate::name::IfName;
 use crate::plan::{Key, Link, Op, Port, Value};
 

@@ -1,8 +1,8 @@
 //! One operation, or a link with what is fused into it, as requests to the socket of its namespace.
 
 use super::births::Births;
-use super::space::Space;
-use super::verbs::{self, Request, Route};
+use crate::kernel::space::Space;
+use crate::kernel::verbs::{self, Request, Route};
 use crate::name::IfName;
 use crate::plan::{Key, Link, Op, Port, Value};
 

@@ -1,0 +1,29 @@
+//! Threads: those that may move into a namespace because they end afterwards, and those that share work.
+
+use std::thread::{Builder, ScopedJoinHandle};
+
+use super::sys;
+use crate::error::{Error, Limit, Result};
+
+/// Runs something on a thread of its own, which may move into a namespace because it ends afterwards.
+pub fn thread<T: Send>(job: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| joined(Builder::new().spawn_scoped(scope, || Ok(job()))))
+}
+
+/// What a thread ends with, or why it did not begin.
+pub fn joined<T>(thread: std::io::Result<ScopedJoinHandle<'_, Result<T>>>) -> Result<T> {
+    let handle = thread.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
+    handle.join().unwrap_or_else(|_| Err(Error::Internal("a thread ended without an answer".to_owned())))
+}
+
+/// How many threads are of use: more than four only wait for each other in the kernel.
+pub fn processors() -> usize {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::this());
+    let own = |set: nix::sched::CpuSet| (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count();
+    set.map_or(1, own).clamp(1, 4)
+}
+
+/// A signal has arrived: stop at the next boundary.
+pub fn interrupted() -> Result<()> {
+    sys::signal().map_or(Ok(()), |signal| Err(Error::Signal(signal)))
+}
