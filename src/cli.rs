@@ -65,6 +65,7 @@ commands! {
     Shell(shell),
     Ps(ps),
     Show(show),
+    Trace(trace),
     Ping(ping),
     Plan(plan),
     Validate(validate),

@@ -16,6 +16,7 @@ pub mod shell;
 pub mod show;
 pub mod status;
 pub mod topology;
+pub mod trace;
 pub mod up;
 pub mod validate;
 

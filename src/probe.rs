@@ -6,4 +6,5 @@ pub mod frame;
 pub mod pcapng;
 pub mod ping;
 pub mod predict;
+pub mod trace;
 pub mod view;

@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher};
 use packet::Key;
 
 /// A key that no other run has.
-fn key() -> Key {
+pub fn key() -> Key {
     let random = || std::collections::hash_map::RandomState::new().build_hasher().finish().to_be_bytes();
     let [high, low, ..] = random();
     Key { id: u16::from_be_bytes([high, low]), magic: random() }

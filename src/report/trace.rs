@@ -1,13 +1,12 @@
 //! `trace`: the path of one packet and of its reply, predicted from the live tables and observed on every segment.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Serialize;
 
 use super::node::Kind;
-use super::wire::{Interface, Station};
+use super::wire::{Interface, Names, Station};
 
 /// `trace`
 #[derive(Debug, Serialize)]
@@ -36,9 +35,9 @@ pub struct Trace {
     pub outcome: Outcome,
     /// What is odd on the way and did not stop the packet.
     pub notes: Vec<Note>,
-    /// The shortest words that name each node, as they can be typed.
+    /// How the nodes are typed.
     #[serde(skip)]
-    pub words: HashMap<String, String>,
+    pub names: Names,
 }
 
 /// Something odd, and the commands that would mend it.
@@ -175,6 +174,11 @@ pub enum Deed {
         /// The time to live that comes in.
         ttl: u8,
     },
+    /// It was seen to go on, and no table says why.
+    Passes {
+        /// The time to live that comes in, where it was seen to come in.
+        ttl: Option<u8>,
+    },
     /// The packet is for this node.
     Receives,
     /// It goes no further here.
@@ -308,13 +312,13 @@ pub enum Cause {
 
 impl Trace {
     /// The shortest words for a node.
-    pub fn word<'a>(&'a self, node: &'a str) -> &'a str {
-        self.words.get(node).map_or(node, String::as_str)
+    pub fn word(&self, node: &str) -> String {
+        self.names.node(node)
     }
 
     /// `NODE.INTERFACE` as it can be typed.
     pub fn interface(&self, interface: &Interface) -> String {
-        format!("{}.{}", self.word(&interface.node), interface.interface)
+        self.names.interface(interface)
     }
 
     /// The way of the packet, or of its reply.

@@ -6,11 +6,13 @@
 mod boxed;
 mod machine;
 mod run;
+mod traced;
 mod wiring;
 
 pub use boxed::in_box;
 pub use machine::{Machine, canaries, running};
 pub use run::{Ran, count_faults, fails, nslab, nslab_at, ok, run, sh, spawn, wait_for};
+pub use traced::{Case, Traced};
 pub use wiring::{Wiring, inside, nodes, pings};
 
 /// Every topology that nslab brings along, from the files themselves.

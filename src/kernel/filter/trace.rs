@@ -1,5 +1,6 @@
 //! Which rule or policy drops a packet, as the kernel's own tracing tells (`meta nftrace`, `nft monitor trace`).
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -29,6 +30,7 @@ const FIRST: i32 = i32::MIN + 1;
 /// The families whose hooks see IP packets, as in `nfgenmsg`.
 const INET: u8 = 1;
 const BRIDGE: u8 = 7;
+const NETDEV: u8 = 5;
 
 /// The packet to trace: an echo request or its reply.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +56,8 @@ pub struct Step {
     pub rule: Option<u64>,
     /// Whether it was dropped.
     pub drops: bool,
+    /// The packet was the reply, not the request.
+    pub reply: bool,
 }
 
 /// A namespace in which a packet is being traced; the trace rules go when this goes, or the process.
@@ -75,20 +79,20 @@ impl AsFd for Tracer {
 }
 
 impl Tracer {
-    /// Begins to trace a packet in the namespace pinned there.
+    /// Begins to trace a packet in the namespace pinned there, and at the devices of it that are named.
     ///
     /// # Errors
     /// When the namespace cannot be entered, or the kernel has no nftables.
-    pub fn open(pin: &Path, packet: Traced) -> Result<Self, Errno> {
+    pub fn open(pin: &Path, packet: Traced, devices: &[String]) -> Result<Self, Errno> {
         let namespace = File::open(pin).map_err(|error| errno(&error))?;
         let begin = || {
             nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
-            Self::begin(packet)
+            Self::begin(packet, devices)
         };
         std::thread::scope(|scope| scope.spawn(begin).join()).unwrap_or(Err(Errno::EIO))
     }
 
-    fn begin(packet: Traced) -> Result<Self, Errno> {
+    fn begin(packet: Traced, devices: &[String]) -> Result<Self, Errno> {
         let mut socket = open()?;
         socket.bind(&SocketAddr::new(0, 0)).map_err(|error| errno(&error))?;
         socket.add_membership(TRACE_GROUP).map_err(|error| errno(&error))?;
@@ -98,6 +102,10 @@ impl Tracer {
         fault::point()?;
         // A kernel may be without bridge tables; then nothing drops a frame there.
         let _ = transact(&socket, &rules(BRIDGE, &table, packet));
+        // What drops at the devices themselves has no other hook; not every kernel and device has that.
+        for device in devices {
+            let _ = transact(&socket, &at_device(&table, device, packet));
+        }
         socket.set_non_blocking(true).map_err(|error| errno(&error))?;
         Ok(Self { socket, table })
     }
@@ -107,7 +115,7 @@ impl Tracer {
     /// # Errors
     /// When the socket is broken.
     pub fn read(&self) -> Result<Vec<Step>, Errno> {
-        let mut steps = Vec::new();
+        let (mut steps, mut replies) = (Vec::new(), HashMap::new());
         loop {
             let datagram = match receive(&self.socket, 32 * 1024) {
                 Ok(datagram) => datagram,
@@ -117,12 +125,28 @@ impl Tracer {
             };
             let mut rest = &datagram[..];
             while let Some((kind, body, next)) = split(rest) {
-                let seen = if kind == TRACE { step(body) } else { None };
-                steps.extend(seen.filter(|step| step.table != self.table));
+                if let (TRACE, Some((id, reply, mut step))) = (kind, step(body)) {
+                    // Only the first event of a chain tells the packet's headers.
+                    let known = replies.entry(id).or_insert(false);
+                    *known |= reply;
+                    step.reply = *known;
+                    steps.extend(Some(step).filter(|step| step.table != self.table));
+                }
                 rest = next;
             }
         }
     }
+}
+
+/// The table of the devices with one more chain, where frames of a device come in first.
+fn at_device(table: &str, device: &str, packet: Traced) -> Vec<(u16, u16, u8, Vec<Vec<u8>>)> {
+    let place = nested(4, &[number(1, 0), super::message::attribute(2, &FIRST.to_be_bytes()), text(3, device)]);
+    let names = [text(1, table), text(3, device), place, text(7, "filter")];
+    vec![
+        (NEW_TABLE, CREATE, NETDEV, vec![text(1, table), number(2, OWNED)]),
+        (NEW_CHAIN, CREATE, NETDEV, names.to_vec()),
+        (NEW_RULE, CREATE | APPEND, NETDEV, vec![text(1, table), text(2, device), nested(4, &expressions(packet))]),
+    ]
 }
 
 /// The table of a family with its two chains and their rule.
@@ -164,12 +188,18 @@ fn expressions(packet: Traced) -> Vec<Vec<u8>> {
     ]
 }
 
-/// A trace event: a rule that matched, or a policy.
-fn step(body: &[u8]) -> Option<Step> {
+/// A trace event: the packet's number, whether it is seen to be a reply, and the rule that matched, or the policy.
+fn step(body: &[u8]) -> Option<(u32, bool, Step)> {
     const RULE: u32 = 3;
-    let mut step =
-        Step { family: super::family(*body.first()?), table: String::new(), chain: String::new(), rule: None, drops: false };
-    let (mut kind, mut verdict, mut policy) = (0, None, None);
+    let mut step = Step {
+        family: super::family(*body.first()?),
+        table: String::new(),
+        chain: String::new(),
+        rule: None,
+        drops: false,
+        reply: false,
+    };
+    let (mut kind, mut verdict, mut policy, mut id, mut reply) = (0, None, None, 0, false);
     for (attribute, value) in attributes(body.get(4..)?) {
         match attribute {
             1 => step.table = word(value),
@@ -177,6 +207,9 @@ fn step(body: &[u8]) -> Option<Step> {
             3 => step.rule = value.try_into().ok().map(u64::from_be_bytes),
             4 => kind = count(value)?,
             5 => verdict = attributes(value).find(|(kind, _)| *kind == 1).and_then(|(_, code)| count(code)),
+            6 => id = count(value)?,
+            // The transport header: its first byte is the ICMP type, 0 or 129 for a reply.
+            9 => reply = matches!(value.first(), Some(0 | 129)),
             16 => policy = count(value),
             _ => {}
         }
@@ -184,10 +217,11 @@ fn step(body: &[u8]) -> Option<Step> {
     // `NF_DROP` is 0; what goes on, accepts, jumps or returns is not.
     step.drops = if kind == RULE { verdict == Some(0) } else { policy == Some(0) };
     step.rule = step.rule.filter(|_| kind == RULE);
-    Some(step)
+    Some((id, reply, step))
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::message::{attribute, message};
     use super::*;
@@ -202,11 +236,11 @@ mod tests {
         let rule = |code: i32| {
             let verdict = nested(5, &[attribute(1, &code.to_be_bytes())]);
             let of_rule = [attribute(3, &7_u64.to_be_bytes()), number(4, 3), verdict];
-            step(&event(&[names.to_vec(), of_rule.to_vec()].concat())).unwrap()
+            step(&event(&[names.to_vec(), of_rule.to_vec()].concat())).unwrap().2
         };
         assert_eq!((rule(0).rule, rule(0).drops), (Some(7), true));
         assert!(!rule(1).drops && !rule(-1).drops && !rule(-3).drops);
-        let policy = |code: u32| step(&event(&[names.to_vec(), vec![number(4, 1), number(16, code)]].concat())).unwrap();
+        let policy = |code: u32| step(&event(&[names.to_vec(), vec![number(4, 1), number(16, code)]].concat())).unwrap().2;
         assert_eq!((policy(0).rule, policy(0).drops, policy(1).drops), (None, true, false));
     }
 

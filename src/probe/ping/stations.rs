@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::kernel::{addresses, echo};
 use crate::lab::{Entry, resolve};
 use crate::plan::NodeId;
-use crate::probe::view;
+use crate::probe::view::{self, View};
+use crate::report::node::Link;
 use crate::report::ping::{Family, Party};
 use crate::report::wire::{Interface, Names};
 
@@ -69,8 +70,22 @@ impl Stations {
         let found = addresses::all(&pins)?;
         let station = |((id, pin), (interfaces, addresses))| Station { id, pin, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();
-        let names = resolve::shortest(entry).into_iter().map(|(node, word)| (node.to_string(), word));
-        Ok(Self { all, names: Names::new(names) })
+        Ok(Self { all, names: names(entry) })
+    }
+
+    /// From what is known of a lab already.
+    pub fn of(view: &View, entry: &Entry) -> Self {
+        let all = view.places.iter().map(|place| {
+            let links = || place.node.links.iter().filter(|link| link.kind != "loopback");
+            let addresses = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
+            Station {
+                id: place.id.clone(),
+                pin: place.pin.clone(),
+                interfaces: links().map(|link| (link.name.clone(), link.index)).collect(),
+                addresses: links().flat_map(addresses).collect(),
+            }
+        });
+        Self { all: all.collect(), names: names(entry) }
     }
 
     /// A node of the lab.
@@ -91,6 +106,10 @@ impl Stations {
         let first = found.next();
         Party { address, owner: if found.next().is_some() { None } else { first } }
     }
+}
+
+fn names(entry: &Entry) -> Names {
+    Names::new(resolve::shortest(entry).into_iter().map(|(node, word)| (node.to_string(), word)))
 }
 
 /// The address by which `from` best reaches a node that has `candidates`: of a family that can be reached, IPv4 before

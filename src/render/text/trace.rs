@@ -2,7 +2,7 @@
 
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::report::trace::{Frame, Journey, Leg, Note, Outcome, Trace, Visit};
+use crate::report::trace::{Deed, Difference, Frame, Journey, Leg, Note, Outcome, Trace, Visit};
 use crate::report::wire::Station;
 
 /// Columns that lines are broken at; commands are left whole.
@@ -70,7 +70,9 @@ fn back(page: &mut Page, trace: &Trace, journey: &Journey, style: Style) {
 /// What a node does, and how that is known.
 fn sentence(visit: &Visit, leg: Leg, style: Style) -> String {
     let tongue = style.lang.tongue().trace();
-    let known = tongue.known(visit.known).map(|known| format!(" {known}")).unwrap_or_default();
+    // Where it was seen to stop, the verdict says what that means.
+    let known = Some(visit.known).filter(|_| visit.deed != Deed::Drops).and_then(|known| tongue.known(known));
+    let known = known.map(|known| format!(" {known}")).unwrap_or_default();
     format!("{}{known}", tongue.deed(visit, leg))
 }
 
@@ -88,7 +90,13 @@ fn station(trace: &Trace, station: &Station) -> String {
 fn verdict(page: &mut Page, trace: &Trace, style: Style) {
     let tongue = style.lang.tongue().trace();
     trace.messages.iter().for_each(|message| page.wrap("", "  ", &tongue.message(trace, message)));
-    trace.differences.iter().for_each(|difference| page.wrap("", "  ", &tongue.difference(trace, difference)));
+    // A cause that is certain explains by itself why the packet goes no further than the tables say.
+    let explained = |difference: &&Difference| {
+        let stops = matches!(difference, Difference::Way { observed: None, .. });
+        !(stops && trace.death().is_some_and(|death| death.certain))
+    };
+    let differences = trace.differences.iter().filter(explained);
+    differences.for_each(|difference| page.wrap("", "  ", &tongue.difference(trace, difference)));
     match &trace.outcome {
         Outcome::Answered { milliseconds } => page.strong(&tongue.answered(trace, *milliseconds), style),
         Outcome::Died(death) => {

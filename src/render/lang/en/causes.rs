@@ -6,7 +6,7 @@ use crate::report::trace::{Cause, Trace};
 use crate::report::wire::Interface;
 
 pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
-    let word = |node: &String| trace.word(node).to_owned();
+    let word = |node: &String| trace.word(node);
     let at = |interface: &Interface| trace.interface(interface);
     match cause {
         Cause::NoRoute { node, to } => format!("{} has no route to {to}.", word(node)),

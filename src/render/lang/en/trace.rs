@@ -62,6 +62,11 @@ impl Tracing for English {
                 };
                 format!("routed: {}{rewritten}", self.route(route))
             }
+            Deed::Passes { .. } => match (&visit.enters, &visit.leaves) {
+                (Some(enters), Some(leaves)) => format!("passes it on: {enters} -> {leaves}"),
+                (None, Some(leaves)) => format!("sends it by {leaves}"),
+                _ => "passes it on".to_owned(),
+            },
             Deed::Receives => format!("receives {}{}", if leg == Leg::Request { "it" } else { "the reply" }, by(visit)),
             Deed::Drops => match &visit.enters {
                 Some(enters) => format!("comes in by {enters} and goes no further"),

@@ -1,0 +1,68 @@
+//! `nslab trace`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, target};
+use crate::error::Result;
+use crate::lab::{self, resolve};
+use crate::probe::ping::goal::goal;
+use crate::probe::ping::stations::Stations;
+use crate::probe::trace::{Order, trace};
+use crate::probe::view::View;
+use crate::report::Report;
+use crate::report::ping::Family;
+
+/// Show the path of one packet and of its reply, and where and why it dies
+///
+/// The way is predicted from the tables of all nodes and watched on every segment at once; where the two differ, it says so.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab trace a1 b1\n  sudo nslab trace a1 8.8.8.8\n  sudo nslab trace a1 b1 --size 1472"
+)]
+pub struct Trace {
+    /// Who sends it: [LAB/][HOST/]NODE
+    #[arg(value_name = "A", add = ArgValueCompleter::new(complete::nodes))]
+    from: String,
+    /// Whom it is for: a node, one of its interfaces NODE.INTERFACE, or an address
+    #[arg(value_name = "B", add = ArgValueCompleter::new(complete::nodes))]
+    to: String,
+    /// Bytes of payload; the packet may not be cut on its way
+    #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u16).range(0..=65507))]
+    size: u16,
+    /// The time to live that it begins with; the node's own, mostly 64, where nothing is said
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+    /// Take an IPv4 address of B
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Take an IPv6 address of B
+    #[arg(short = '6')]
+    ipv6: bool,
+}
+
+impl Trace {
+    /// Sends a probe, watches it, and says what became of it.
+    ///
+    /// # Errors
+    /// When there is no such node or address, or a socket cannot be had.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        crate::kernel::sys::note_signals();
+        let target = target::node(&self.from, context)?;
+        let labs = lab::names();
+        let entry = resolve::find(target.lab.as_str(), &labs)?;
+        let mut view = View::look(entry)?;
+        let stations = Stations::of(&view, entry);
+        let goal = goal(&self.to, self.families(), stations.get(&target.node)?, &stations, entry)?;
+        let order = Order { from: &target.node, to: goal.address, scope: goal.scope, payload: self.size, ttl: self.ttl };
+        trace(&mut view, order, stations.names.clone()).map(|trace| Report::Trace(Box::new(trace)))
+    }
+
+    fn families(&self) -> &'static [Family] {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => &[Family::Ipv4],
+            (_, true) => &[Family::Ipv6],
+            _ => &[Family::Ipv4, Family::Ipv6],
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `nslab trace` beside foreign tools: hops as traceroute's, frames as tcpdump's at every end; nothing stays.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Machine, Traced, Wiring, fails, in_box, inside, ok, sh};
+
+/// The nodes that route a packet on or receive it, as traceroute sees them.
+fn hops(traced: &Traced) -> Vec<String> {
+    let visits = traced.report["request"]["visits"].as_array().unwrap().iter();
+    let counts = |visit: &&Value| visit["deed"] == "receives" || visit["deed"]["routes"].is_object();
+    visits.filter(counts).map(|visit| visit["node"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The node of an address, by foreign eyes.
+fn owner(lab: &str, address: &str) -> String {
+    let has = |node: &String| inside(lab, node, &format!("ip -o addr show to {address}")).out.contains(address);
+    support::nodes(lab).into_iter().find(has).unwrap_or_else(|| address.to_owned())
+}
+
+#[test]
+fn hops_are_those_of_traceroute() {
+    in_box(|| {
+        for (lab, to) in [("routed", "10.2.0.2"), ("routed-router", "10.2.0.2")] {
+            ok(&format!("up {lab}"));
+            let traced = Traced::run("a1 b1");
+            assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+            let printed = inside(lab, "host-a.a1", &format!("traceroute -n -I -q 1 {to}")).expect(0).out;
+            let routers = printed.lines().skip(1).map(|line| line.split_whitespace().nth(1).unwrap());
+            let theirs: Vec<String> = routers.map(|address| owner(lab, address)).collect();
+            assert_eq!(hops(&traced), theirs, "{printed}\n{}", traced.ran);
+            ok("down");
+        }
+    });
+}
+
+/// A frame as both tell it: interface it leaves by, MAC addresses, time to live.
+type Told = (String, String, String, u64);
+
+fn frames(traced: &Traced, leg: &str) -> Vec<Told> {
+    let visits = traced.report[leg]["visits"].as_array().unwrap().iter();
+    let told = |visit: &Value| {
+        let frame = visit["frame"].as_object()?;
+        let mac = |of: &str| frame[of]["mac"].as_str().unwrap().to_owned();
+        let at = format!("{}.{}", visit["node"].as_str().unwrap(), visit["leaves"].as_str().unwrap());
+        Some((at, mac("source"), mac("destination"), frame["ttl"].as_u64().unwrap()))
+    };
+    visits.filter_map(told).collect()
+}
+
+/// Traces while tcpdump listens in every node; what it saw leave, by interface.
+fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Told)>) {
+    let nodes = support::nodes(lab);
+    for node in &nodes {
+        let pin = format!("/run/nslab/{lab}/netns/{node}");
+        sh(&format!(
+            "nsenter --net={pin} tcpdump -i any -Q out -n -e -v -l -s 256 -B 4096 --immediate-mode icmp or icmp6 >/run/dump.{node} 2>/run/said.{node} & echo $! >/run/pid.{node}"
+        ));
+    }
+    let listening =
+        |node: &String| std::fs::read_to_string(format!("/run/said.{node}")).is_ok_and(|said| said.contains("listening"));
+    assert!(support::wait_for(20, || nodes.iter().all(listening)));
+    let traced = Traced::run(words);
+    std::thread::sleep(Duration::from_millis(500));
+    let mut seen = Vec::new();
+    for node in &nodes {
+        sh(&format!("kill -INT $(cat /run/pid.{node}); while kill -0 $(cat /run/pid.{node}) 2>/dev/null; do sleep 0.05; done"));
+        let text = std::fs::read_to_string(format!("/run/dump.{node}")).unwrap();
+        seen.extend(text.lines().collect::<Vec<_>>().windows(2).filter_map(|pair| dumped(node, pair)));
+    }
+    (traced, seen)
+}
+
+/// `TIME DEV Out ifindex N SOURCE ethertype IPv4 (0x0800), length L: (tos 0x0, ttl 64, ...)` and a line on the ICMP message.
+fn dumped(node: &str, pair: &[&str]) -> Option<(String, Told)> {
+    let [head, inner] = pair else { return None };
+    // What an error quotes has lines of its own, further in.
+    if !head.contains("ethertype") {
+        return None;
+    }
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let after = |word: &str| words.iter().position(|each| *each == word).map(|at| words[at + 1].trim_end_matches(','));
+    let leg = if inner.contains("echo request") {
+        "request"
+    } else if inner.contains("echo reply") {
+        "reply"
+    } else {
+        return None;
+    };
+    let source = words.iter().find(|word| word.len() == 17 && word.matches(':').count() == 5)?;
+    Some((leg.to_owned(), (format!("{node}.{}", words[1]), (*source).to_owned(), String::new(), after("ttl")?.parse().ok()?)))
+}
+
+#[test]
+fn every_frame_is_as_tcpdump_saw_it() {
+    in_box(|| {
+        for lab in ["bridged", "routed", "routed-router", "three-hosts"] {
+            ok(&format!("up {lab}"));
+            let (traced, seen) = beside_tcpdump(lab, "a1 b1");
+            assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+            for leg in ["request", "reply"] {
+                let ours = frames(&traced, leg);
+                assert!(ours.len() >= 3, "{}", traced.ran);
+                for (at, source, _, ttl) in ours {
+                    let there = seen
+                        .iter()
+                        .any(|(its, (place, mac, _, left))| (its.as_str(), place, mac, *left) == (leg, &at, &source, ttl));
+                    assert!(there, "{lab}: no {leg} at {at} from {source} with TTL {ttl} in {seen:?}\n{}", traced.ran);
+                }
+            }
+            ok("down");
+        }
+    });
+}
+
+#[test]
+fn a_circle_of_routers_is_counted_as_tcpdump_counts_it() {
+    in_box(|| {
+        ok("up routed");
+        let (traced, seen) = beside_tcpdump("routed", "a1 8.8.8.8");
+        assert_eq!(traced.death()["cause"]["cause"], "loop", "{}", traced.ran);
+        assert_eq!(traced.death()["certain"], true, "{}", traced.ran);
+        let wire = ["host-a.enp0s8", "host-b.enp0s8"];
+        let crossed = seen.iter().filter(|(leg, (at, ..))| leg == "request" && wire.contains(&at.as_str())).count();
+        assert_eq!(traced.death()["cause"]["crossings"], crossed, "{}", traced.ran);
+        assert_eq!(crossed, 63);
+        let text = fails(1, "trace a1 8.8.8.8").out;
+        assert!(text.contains("63 times") && text.contains("default via 192.168.100.2"), "{text}");
+        ok("down");
+    });
+}
+
+#[test]
+fn a_trace_changes_nothing_but_neighbours() {
+    in_box(|| {
+        for lab in ["bridged", "routed"] {
+            ok(&format!("up {lab}"));
+            let (machine, wiring) = (Machine::look(), Wiring::look(lab));
+            for words in ["a1 b1", "a1 a2", "b1 8.8.8.8", "host-a b2", "a1 a1"] {
+                let code = support::nslab(&format!("trace {words}")).code;
+                assert!(code < 3, "{words}: {code}");
+            }
+            machine.assert_unchanged("trace");
+            wiring.assert_same(&Wiring::look(lab), "trace");
+            ok("down");
+        }
+    });
+}
+
+#[test]
+fn a_wrong_command_line_says_what_to_type() {
+    in_box(|| {
+        ok("up routed");
+        for words in
+            ["a1", "a1 b9", "a9 b1", "a1 b1.eth9", "a1 b1 --ttl 0", "a1 b1 --ttl 256", "a1 b1 --size 70000", "a1 10.0.0.300"]
+        {
+            let ran = fails(2, &format!("trace {words}"));
+            assert!(ran.out.is_empty() && !ran.err.is_empty(), "{ran}");
+        }
+        assert!(fails(2, "trace a1 b11").err.contains("b1"));
+        ok("down");
+        assert!(fails(2, "trace a1 b1").err.contains("No lab is up"));
+    });
+}
