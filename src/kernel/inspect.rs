@@ -170,6 +170,7 @@ fn tables(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Er
     for message in socket.dump(&facts::all_routes()).map_err(|errno| ("ip route show", errno))? {
         if let RouteNetlinkMessage::NewRoute(route) = message {
             tables.routes.extend(read::route(&route));
+            tables.exceptions.extend(read::exception(&route));
         }
     }
     // A kernel without policy routing refuses; then the three usual tables are looked up.

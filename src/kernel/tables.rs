@@ -18,6 +18,8 @@ pub struct Tables {
     pub links: Vec<Link>,
     /// Routes of every table and both families, in the kernel's order.
     pub routes: Vec<Route>,
+    /// MTUs that routers have told of ways to single addresses; they are kept for minutes.
+    pub exceptions: Vec<(IpAddr, u32)>,
     /// Policy rules of both families; none where the kernel has no policy routing.
     pub rules: Vec<Rule>,
     /// Neighbours.

@@ -1,10 +1,132 @@
 //! The commands that mend what a packet dies of, as they are typed.
 
-use super::view::View;
-use crate::report::trace::Cause;
+mod addresses;
+mod links;
+mod routes;
 
-/// The commands against a cause; empty where no command helps or nslab knows none.
+use super::predict::map::{At, Map};
+use super::view::View;
+use crate::lab::resolve::word;
+use crate::name::IfName;
+use crate::plan::line::{line, quoted};
+use crate::plan::{Key, NodeId, Ns, Op, Port, Value};
+use crate::report::trace::Cause;
+use crate::report::wire::Interface;
+
+/// The commands against a cause, in order; empty where no command helps or nslab knows none.
 pub fn cure(view: &View, cause: &Cause) -> Vec<String> {
-    let _ = (view, cause);
-    Vec::new()
+    let map = Map::new(view);
+    let mut cures = Cures { view, map: &map, lines: Vec::new() };
+    cures.of(cause);
+    cures.lines
+}
+
+/// Commands being written down.
+struct Cures<'a> {
+    view: &'a View,
+    map: &'a Map<'a>,
+    lines: Vec<String>,
+}
+
+impl Cures<'_> {
+    fn of(&mut self, cause: &Cause) {
+        match cause {
+            Cause::NoRoute { node, to } => self.no_route(node, *to),
+            Cause::NoAddress { node } => self.no_address(node),
+            Cause::ForwardingOff { node, ipv6 } => self.forwarding_off(node, *ipv6),
+            Cause::WrongPrefix { interface, address, other, .. } => self.wrong_prefix(interface, *address, *other),
+            Cause::NoSuchGateway { node, gateway, route } => self.no_such_gateway(node, *gateway, route),
+            Cause::LinkDown { interface, peer } => self.link_down(peer.as_ref().unwrap_or(interface)),
+            Cause::NotInBridge { interface, bridges } => self.not_in_bridge(interface, bridges),
+            Cause::PortClosed { interface, state } => self.port_closed(interface, state),
+            Cause::Unresolved { owner, .. } => {
+                if let Some(owner) = owner {
+                    self.unanswered(owner);
+                }
+            }
+            Cause::DuplicateAddress { address, owners } => self.duplicate_address(*address, owners),
+            Cause::DuplicateMac { mac, owners } | Cause::ClonedMac { mac, owners } => self.duplicate_mac(mac, owners),
+            Cause::ReversePath { interface, source, strict } => self.reverse_path(interface, *source, *strict),
+            Cause::TooBig { interface, size, .. } => self.too_big(interface, *size),
+            Cause::Refused { node, kind, to } => self.refused(node, kind, *to),
+            Cause::WrongNeighbour { interface, address, .. } => {
+                self.run(&interface.node, &format!("ip neighbour del {address} dev {}", quoted(&interface.interface)));
+            }
+            Cause::Loop { routes, .. } => self.circle(routes),
+            Cause::AddressOnPort { interface, address, bridge } => self.on_port(interface, *address, bridge),
+            Cause::OtherNic { interface, owner, .. } => {
+                if let Some(owner) = owner {
+                    self.other_nic(interface, owner);
+                }
+            }
+            Cause::EchoIgnored { node } => self.echo(node),
+            // A filter's rule is named by who saw it drop the packet; the others are no command's business.
+            Cause::Filtered { .. } | Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::Unknown { .. } => {}
+        }
+    }
+
+    /// A command in a node.
+    fn run(&mut self, node: &str, command: &str) {
+        let Some(place) = self.place(node) else { return };
+        let here = &self.view.places[place];
+        let line = match &here.id {
+            NodeId::Container(host, name) if here.by_hand => {
+                let host = self.short(&NodeId::Host(host.clone()));
+                format!("sudo nslab exec {host} ip netns exec {} {command}", quoted(name.as_str()))
+            }
+            id => format!("sudo nslab exec {} {command}", self.short(id)),
+        };
+        if !self.lines.contains(&line) {
+            self.lines.push(line);
+        }
+    }
+
+    /// The shortest words for a node.
+    fn short(&self, id: &NodeId) -> String {
+        let alone = self.view.places.iter().filter(|place| !place.by_hand && place.id.name() == id.name()).count() < 2;
+        let word = if alone { id.name().to_string() } else { word(id) };
+        if self.view.several { format!("{}/{word}", self.view.lab) } else { word }
+    }
+
+    fn place(&self, node: &str) -> Option<usize> {
+        self.view.places.iter().position(|place| place.node.node == node)
+    }
+
+    fn at(&self, interface: &Interface) -> Option<At> {
+        let place = self.place(&interface.node)?;
+        self.map.of(place).find(|at| self.map.link(*at).name == interface.interface)
+    }
+
+    fn ns(&self, node: &str) -> Option<Ns> {
+        Some(Ns::Node(self.view.places[self.place(node)?].id.clone()))
+    }
+
+    fn port(&self, interface: &Interface) -> Option<Port> {
+        Some(Port { ns: self.ns(&interface.node)?, dev: IfName::observed(&interface.interface) })
+    }
+
+    /// A fact of the topology, made again.
+    fn make(&mut self, node: &str, key: Key, value: Value) {
+        // Within a node the command names no namespace.
+        let here = |port: Port| Port { ns: Ns::Root, ..port };
+        let key = match key {
+            Key::Addr(port, net) => Key::Addr(here(port), net),
+            Key::Mac(port) => Key::Mac(here(port)),
+            Key::Member(port) => Key::Member(here(port)),
+            Key::Route(_, table, to, metric) => Key::Route(Ns::Root, table, to, metric),
+            key => key,
+        };
+        self.run(node, &line(&Op::Add(key, value), &ToString::to_string));
+    }
+
+    fn echo(&mut self, node: &str) {
+        let Some(place) = self.place(node) else { return };
+        let Some(settings) = &self.map.tables(place).settings else { return };
+        let (v4, v6) = settings.echo_ignored;
+        for (ignored, setting) in [(v4, "net.ipv4.icmp_echo_ignore_all"), (v6, "net.ipv6.icmp.echo_ignore_all")] {
+            if ignored {
+                self.run(node, &format!("sysctl -w {setting}=0"));
+            }
+        }
+    }
 }

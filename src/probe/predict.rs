@@ -3,7 +3,7 @@
 mod blame;
 mod frame;
 mod lookup;
-mod map;
+pub(in crate::probe) mod map;
 mod neighbour;
 mod packet;
 mod segment;
@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use netlink_packet_route::route::RouteType;
 
+pub(in crate::probe) use lookup::{Flow, Found, lookup};
 use map::Map;
 use packet::{End, Packet};
 use world::World;

@@ -9,7 +9,7 @@ use crate::kernel::observe;
 use crate::kernel::tables::Tables;
 use crate::lab::{self, Entry, home, resolve};
 use crate::name::{LabName, Mac};
-use crate::plan::NodeId;
+use crate::plan::{NodeId, State, compile};
 use crate::report::node::{Kind, Link, Node};
 use crate::report::wire::Interface;
 
@@ -20,6 +20,8 @@ pub struct Place {
     pub id: NodeId,
     /// Its namespace.
     pub pin: PathBuf,
+    /// Somebody made it inside a host: the lab does not know its name.
+    pub by_hand: bool,
     /// What is in it, as `show` tells.
     pub node: Node,
     /// What the kernel decides by there.
@@ -45,6 +47,10 @@ pub struct View {
     pub lab: LabName,
     /// Its nodes, switches first, each host before its containers.
     pub places: Vec<Place>,
+    /// What its topology says of it; nothing where its journal could not be read.
+    pub described: State,
+    /// It is not the only lab that is up: a node is to be named with its lab.
+    pub several: bool,
 }
 
 impl View {
@@ -62,9 +68,12 @@ impl View {
             node.lab = lab.to_string();
             node.node = id.to_string();
             node.kind = kind(&id);
-            places.push(Place { id, pin, node, tables });
+            let by_hand = pin != lab::netns_path(&lab, &id);
+            places.push(Place { id, pin, by_hand, node, tables });
         }
-        Ok(Self { lab, places })
+        let described = lab::load(&lab).map(|journal| compile(&journal.topology)).unwrap_or_default();
+        let several = lab::names().len() > 1;
+        Ok(Self { lab, places, described, several })
     }
 
     /// Reads what costs more than the tables, of those nodes of which it is not known yet: `/proc/sys`, packet filters.

@@ -147,6 +147,22 @@ pub(super) fn address(message: &AddressMessage) -> Option<(u32, Address)> {
     Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative }))
 }
 
+/// The MTU of the way to one address, as a router has told it.
+pub(super) fn exception(message: &RouteMessage) -> Option<(IpAddr, u32)> {
+    if !message.header.flags.contains(RouteFlags::Cloned) {
+        return None;
+    }
+    let (mut to, mut mtu) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => to = ip(address),
+            RouteAttribute::Metrics(metrics) => mtu = metrics.iter().find_map(mtu_of),
+            _ => {}
+        }
+    }
+    Some((to?, mtu?))
+}
+
 pub(super) fn route(message: &RouteMessage) -> Option<Route> {
     let header = &message.header;
     if header.flags.contains(RouteFlags::Cloned) {

@@ -13,7 +13,7 @@ const SCOPE_LINK: u8 = 253;
 
 /// What is asked of the tables.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flow<'a> {
+pub(in crate::probe) struct Flow<'a> {
     pub to: IpAddr,
     pub from: Option<IpAddr>,
     /// The interface that it comes in by; none for the node's own packets.
@@ -22,7 +22,7 @@ pub(super) struct Flow<'a> {
 
 /// What the tables say.
 #[derive(Debug, Clone)]
-pub(super) enum Found<'a> {
+pub(in crate::probe) enum Found<'a> {
     /// The node has the address.
     Local(&'a Route),
     /// By this route, whose next hops that are alive take turns.
@@ -35,7 +35,7 @@ pub(super) enum Found<'a> {
 }
 
 /// Looks the destination up as the kernel does (`fib_rules_lookup`, `fib_table_lookup`).
-pub(super) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<'a> {
+pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<'a> {
     let ipv6 = flow.to.is_ipv6();
     let mut rules: Vec<_> = tables.rules.iter().filter(|rule| rule.ipv6 == ipv6).collect();
     if rules.is_empty() {

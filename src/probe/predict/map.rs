@@ -12,14 +12,14 @@ use crate::report::wire::{Interface, Station};
 
 /// An interface: the place of its node in the view, its own place in the node's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct At {
+pub(in crate::probe) struct At {
     pub place: usize,
     pub link: usize,
 }
 
 /// The interfaces of a view and what joins them.
 #[derive(Debug)]
-pub(super) struct Map<'a> {
+pub(in crate::probe) struct Map<'a> {
     places: &'a [Place],
     indices: HashMap<(usize, u32), At>,
     cables: HashMap<At, At>,
@@ -29,7 +29,7 @@ pub(super) struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    pub(super) fn new(view: &'a View) -> Self {
+    pub(in crate::probe) fn new(view: &'a View) -> Self {
         let places = &view.places;
         let names: HashMap<&str, usize> =
             places.iter().enumerate().map(|(place, each)| (each.node.node.as_str(), place)).collect();
@@ -70,80 +70,80 @@ impl<'a> Map<'a> {
         map
     }
 
-    pub(super) fn places(&self) -> &'a [Place] {
+    pub(in crate::probe) fn places(&self) -> &'a [Place] {
         self.places
     }
 
-    pub(super) fn tables(&self, place: usize) -> &'a Tables {
+    pub(in crate::probe) fn tables(&self, place: usize) -> &'a Tables {
         &self.places[place].tables
     }
 
-    pub(super) fn link(&self, at: At) -> &'a Link {
+    pub(in crate::probe) fn link(&self, at: At) -> &'a Link {
         &self.places[at.place].tables.links[at.link]
     }
 
-    pub(super) fn kind(&self, place: usize) -> Kind {
+    pub(in crate::probe) fn kind(&self, place: usize) -> Kind {
         self.places[place].node.kind
     }
 
     /// The node's name, `host` or `host.container`.
-    pub(super) fn name(&self, place: usize) -> String {
+    pub(in crate::probe) fn name(&self, place: usize) -> String {
         self.places[place].node.node.clone()
     }
 
-    pub(super) fn interface(&self, at: At) -> Interface {
+    pub(in crate::probe) fn interface(&self, at: At) -> Interface {
         Interface { node: self.name(at.place), interface: self.link(at).name.clone() }
     }
 
-    pub(super) fn at(&self, place: usize, index: u32) -> Option<At> {
+    pub(in crate::probe) fn at(&self, place: usize, index: u32) -> Option<At> {
         self.indices.get(&(place, index)).copied()
     }
 
     /// All interfaces of a node.
-    pub(super) fn of(&self, place: usize) -> impl Iterator<Item = At> + use<> {
+    pub(in crate::probe) fn of(&self, place: usize) -> impl Iterator<Item = At> + use<> {
         (0..self.places[place].tables.links.len()).map(move |link| At { place, link })
     }
 
     /// The other end of the cable.
-    pub(super) fn far(&self, at: At) -> Option<At> {
+    pub(in crate::probe) fn far(&self, at: At) -> Option<At> {
         self.cables.get(&at).copied()
     }
 
     /// The ports of a bridge.
-    pub(super) fn ports(&self, bridge: At) -> &[At] {
+    pub(in crate::probe) fn ports(&self, bridge: At) -> &[At] {
         self.ports.get(&bridge).map_or(&[], Vec::as_slice)
     }
 
     /// The bridge that it is a port of.
-    pub(super) fn bridge(&self, port: At) -> Option<At> {
+    pub(in crate::probe) fn bridge(&self, port: At) -> Option<At> {
         self.link(port).master.and_then(|index| self.at(port.place, index)).filter(|bridge| self.is_bridge(*bridge))
     }
 
-    pub(super) fn is_bridge(&self, at: At) -> bool {
+    pub(in crate::probe) fn is_bridge(&self, at: At) -> bool {
         self.link(at).kind == "bridge"
     }
 
-    pub(super) fn is_loopback(&self, at: At) -> bool {
+    pub(in crate::probe) fn is_loopback(&self, at: At) -> bool {
         self.link(at).kind == "loopback"
     }
 
     /// Every interface that has the address, used or not.
-    pub(super) fn owners(&self, address: IpAddr) -> &[At] {
+    pub(in crate::probe) fn owners(&self, address: IpAddr) -> &[At] {
         self.addresses.get(&address).map_or(&[], Vec::as_slice)
     }
 
     /// Every interface that has the MAC address.
-    pub(super) fn owners_of_mac(&self, mac: Mac) -> &[At] {
+    pub(in crate::probe) fn owners_of_mac(&self, mac: Mac) -> &[At] {
         self.macs.get(&mac).map_or(&[], Vec::as_slice)
     }
 
     /// A port passes frames on as far as the spanning tree is concerned.
-    pub(super) fn forwards(&self, port: At) -> bool {
+    pub(in crate::probe) fn forwards(&self, port: At) -> bool {
         self.link(port).port.unwrap_or_default().state == PortState::Forwarding
     }
 
     /// The MAC address with its owner; a bridge that shares its port's counts as one with it.
-    pub(super) fn station(&self, mac: Mac) -> Station {
+    pub(in crate::probe) fn station(&self, mac: Mac) -> Station {
         let owner = match self.owners_of_mac(mac) {
             [one] => Some(*one),
             many => {
@@ -155,7 +155,7 @@ impl<'a> Map<'a> {
     }
 
     /// What is wrong where several interfaces have the MAC address.
-    pub(super) fn shared(&self, mac: Mac) -> Option<Cause> {
+    pub(in crate::probe) fn shared(&self, mac: Mac) -> Option<Cause> {
         let owners = self.owners_of_mac(mac);
         if owners.len() < 2 || self.station(mac).owner.is_some() {
             return None;

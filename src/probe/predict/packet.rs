@@ -209,7 +209,8 @@ impl<'a> World<'a> {
             walk.visits.push(visit);
             return die(Cause::NoAddress { node });
         }
-        let mtu = self.map.link(out).mtu.min(route.mtu.unwrap_or(u32::MAX));
+        let learned = tables.exceptions.iter().filter(|(to, _)| *to == packet.destination).map(|(_, mtu)| *mtu);
+        let mtu = learned.chain(route.mtu).chain([self.map.link(out).mtu]).min().unwrap_or(u32::MAX);
         if packet.size > mtu {
             if !packet.may_fragment || stand.enters.is_some() && packet.destination.is_ipv6() {
                 walk.visits.push(visit);

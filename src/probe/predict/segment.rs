@@ -14,23 +14,23 @@ const UNPLUGGED: u32 = 1_000_000;
 
 /// The least wrong way between two interfaces.
 #[derive(Debug, Clone)]
-pub(super) struct Path {
+pub(in crate::probe) struct Path {
     pub steps: Vec<At>,
     cost: u32,
 }
 
 impl Path {
-    pub(super) fn cost(&self) -> u32 {
+    pub(in crate::probe) fn cost(&self) -> u32 {
         self.cost
     }
 
     /// All of it is plugged in.
-    pub(super) fn is_plugged(&self) -> bool {
+    pub(in crate::probe) fn is_plugged(&self) -> bool {
         self.cost < UNPLUGGED
     }
 
     /// All of it works, as far as cables and bridges go.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::probe) fn is_open(&self) -> bool {
         self.cost < OFF
     }
 }
@@ -56,7 +56,7 @@ impl Map<'_> {
     }
 
     /// A cable's end that is plugged into nothing and has no address of its own.
-    fn is_loose(&self, at: At) -> bool {
+    pub(in crate::probe) fn is_loose(&self, at: At) -> bool {
         let link = self.link(at);
         link.master.is_none()
             && self.far(at).is_some()
@@ -81,7 +81,7 @@ impl Map<'_> {
     }
 
     /// The least wrong way from one interface to another.
-    pub(super) fn path(&self, from: At, to: At) -> Option<Path> {
+    pub(in crate::probe) fn path(&self, from: At, to: At) -> Option<Path> {
         let mut best: HashMap<At, (u32, Option<At>)> = HashMap::from([(from, (0, None))]);
         let mut queue = BinaryHeap::from([Reverse((0, from))]);
         while let Some(Reverse((cost, at))) = queue.pop() {
@@ -109,7 +109,7 @@ impl Map<'_> {
     }
 
     /// The first thing on the way that keeps frames from passing.
-    pub(super) fn obstacle(&self, path: &Path) -> Option<Cause> {
+    pub(in crate::probe) fn obstacle(&self, path: &Path) -> Option<Cause> {
         let down = |at: At, peer: Option<At>| Cause::LinkDown {
             interface: self.interface(at),
             peer: peer.map(|peer| self.interface(peer)),
@@ -148,14 +148,17 @@ impl Map<'_> {
         None
     }
 
+    /// The end that is plugged into nothing; of the bridges there the one on the way comes first.
     fn unplugged(&self, at: At, next: At) -> Cause {
-        let loose = if self.is_bridge(at) { next } else { at };
-        let bridges = self.of(at.place).filter(|other| self.is_bridge(*other)).map(|other| self.link(other).name.clone());
-        Cause::NotInBridge { interface: self.interface(loose), bridges: bridges.collect() }
+        let (loose, wanted) = if self.is_bridge(at) { (next, at) } else { (at, next) };
+        let mut bridges: Vec<At> = self.of(at.place).filter(|other| self.is_bridge(*other)).collect();
+        bridges.sort_by_key(|bridge| *bridge != wanted);
+        let bridges = bridges.into_iter().map(|bridge| self.link(bridge).name.clone()).collect();
+        Cause::NotInBridge { interface: self.interface(loose), bridges }
     }
 
     /// Every node that an interface leads to, over routers too, but not through its own node.
-    pub(super) fn reach(&self, from: At) -> BTreeSet<usize> {
+    pub(in crate::probe) fn reach(&self, from: At) -> BTreeSet<usize> {
         let (mut places, mut seen, mut queue) = (BTreeSet::new(), BTreeSet::from([from]), vec![from]);
         while let Some(at) = queue.pop() {
             let mut next: Vec<At> = self.next(at).into_iter().filter(|(_, cost)| *cost < UNPLUGGED).map(|(at, _)| at).collect();

@@ -1,0 +1,222 @@
+//! Routes that are missing, lead nowhere, or in a circle.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Cures;
+use crate::plan::{Key, MAIN_TABLE, RouteTo, Value};
+use crate::probe::predict::map::At;
+use crate::report::node::Kind;
+use crate::report::trace::Route;
+use crate::report::wire::Interface;
+
+/// As `ip route` takes a destination.
+fn destination(to: IpNet) -> String {
+    if to.prefix_len() == 0 { "default".to_owned() } else { to.to_string() }
+}
+
+/// `ip`, or `ip -6` where the words that follow do not tell the family.
+fn ip(to: IpNet) -> &'static str {
+    if to.addr().is_ipv6() { "ip -6" } else { "ip" }
+}
+
+impl Cures<'_> {
+    pub(super) fn no_route(&mut self, node: &str, to: IpAddr) {
+        if self.described_routes(node, |net| net.contains(&to)) {
+            return;
+        }
+        let Some(place) = self.place(node) else { return };
+        let Some((gateway, behind)) = self.router(place, to) else { return };
+        let default = self.map.kind(place) == Kind::Container || behind.is_none();
+        let net = behind.filter(|_| !default).map_or_else(|| "default".to_owned(), |net| net.trunc().to_string());
+        self.run(node, &format!("{} route add {net} via {gateway}", ip(IpNet::from(to))));
+    }
+
+    /// Makes the described routes again that the node has lost; whether there are any.
+    pub(super) fn described_routes(&mut self, node: &str, wanted: impl Fn(&IpNet) -> bool) -> bool {
+        let (Some(ns), Some(place)) = (self.ns(node), self.place(node)) else { return false };
+        let has = |net: &IpNet| self.map.tables(place).routes.iter().any(|route| route.table == MAIN_TABLE && route.to == *net);
+        let lost: Vec<(Key, Value)> = self
+            .view
+            .described
+            .iter()
+            .filter(|(key, _)| matches!(key, Key::Route(of, _, net, _) if *of == ns && wanted(net) && !has(net)))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let any = !lost.is_empty();
+        for (key, value) in lost {
+            self.make(node, key, value);
+        }
+        any
+    }
+
+    /// A neighbour that passes packets on towards an address: its own address, and the subnet of the other one.
+    fn router(&self, place: usize, to: IpAddr) -> Option<(IpAddr, Option<IpNet>)> {
+        let owner = self.map.owners(to).iter().copied().find(|owner| owner.place != place);
+        let behind = owner.and_then(|owner| self.net_of(owner, to));
+        let all = self.map.of(place).filter(|at| !self.map.is_loopback(*at));
+        for at in all {
+            for (next, address) in self.neighbours(at, to) {
+                let leads = |owner: At| {
+                    owner.place == next.place
+                        || self.map.of(next.place).any(|out| out != next && self.map.reach(out).contains(&owner.place))
+                };
+                let passes = self.forwards(next, to.is_ipv6()) || owner.is_some_and(|owner| owner.place == next.place);
+                if passes && owner.is_none_or(leads) {
+                    return Some((address, behind));
+                }
+            }
+        }
+        None
+    }
+
+    fn forwards(&self, at: At, ipv6: bool) -> bool {
+        let tables = self.map.tables(at.place);
+        if ipv6 { tables.all6.forwarding == Some(true) } else { self.map.link(at).forwarding4 }
+    }
+
+    /// The prefix with which an interface has an address.
+    fn net_of(&self, at: At, address: IpAddr) -> Option<IpNet> {
+        self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr() == address)
+    }
+
+    /// Interfaces of hosts and containers in the interface's own subnets, on its segment.
+    fn neighbours(&self, at: At, like: IpAddr) -> Vec<(At, IpAddr)> {
+        let own: Vec<IpNet> = self.map.link(at).addresses.iter().map(|own| own.net).collect();
+        let near = |net: &IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+        let inside =
+            |net: &IpNet| net.addr().is_ipv4() == like.is_ipv4() && !near(net) && own.iter().any(|own| own.contains(&net.addr()));
+        let mut found = Vec::new();
+        for place in (0..self.map.places().len()).filter(|place| *place != at.place) {
+            for other in self.map.of(place) {
+                let addresses = self.map.link(other).addresses.iter().map(|own| own.net).filter(inside);
+                if let Some(net) = addresses.clone().next()
+                    && self.map.path(at, other).is_some_and(|path| path.is_plugged())
+                {
+                    found.push((other, net.addr()));
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn no_such_gateway(&mut self, node: &str, gateway: IpAddr, route: &Route) {
+        let Some(place) = self.place(node) else { return };
+        let Some(out) = self.map.of(place).find(|at| self.map.link(*at).name == route.dev) else { return };
+        let command = format!("{} route replace {}", ip(route.to), destination(route.to));
+        let described = self.described_via(node, route.to).filter(|via| *via != gateway && !self.map.owners(*via).is_empty());
+        let routers = self.neighbours(out, gateway).into_iter().filter(|(at, _)| self.forwards(*at, gateway.is_ipv6()));
+        if let Some(via) = described.or_else(|| routers.map(|(_, address)| address).next()) {
+            self.run(node, &format!("{command} via {via}"));
+            return;
+        }
+        // Nobody on the segment routes: the other end is to have the address.
+        let own = self.map.link(out).addresses.iter().map(|own| own.net).find(|net| net.contains(&gateway));
+        let far = self.map.far(out).map(|far| self.map.bridge(far).unwrap_or(far));
+        if let (Some(own), Some(far)) = (own, far.filter(|far| self.map.kind(far.place) == Kind::Host))
+            && let Ok(net) = IpNet::new(gateway, own.prefix_len())
+        {
+            let dev = self.map.link(far).name.clone();
+            let nodad = if gateway.is_ipv6() { " nodad" } else { "" };
+            self.run(&self.map.name(far.place), &format!("ip address add {net}{nodad} dev {dev}"));
+        }
+    }
+
+    fn described_via(&self, node: &str, to: IpNet) -> Option<IpAddr> {
+        let key = Key::Route(self.ns(node)?, MAIN_TABLE, to, 0);
+        match self.view.described.get(&key)? {
+            Value::Route(RouteTo::Via(via, _)) => Some(*via),
+            _ => None,
+        }
+    }
+
+    pub(super) fn refused(&mut self, node: &str, kind: &str, to: IpNet) {
+        let Some(place) = self.place(node) else { return };
+        let table = self.map.tables(place).routes.iter().find(|route| route.to == to).map_or(MAIN_TABLE, |route| route.table);
+        let table = if table == MAIN_TABLE { String::new() } else { format!(" table {table}") };
+        self.run(node, &format!("{} route del {kind} {}{table}", ip(to), destination(to)));
+    }
+
+    /// A router of a circle gets routes to what is behind the others, instead of its default route.
+    pub(super) fn circle(&mut self, routes: &[(String, Route)]) {
+        let Some((node, route)) = routes.last() else { return };
+        let Some(place) = self.place(node) else { return };
+        let family = |net: &IpNet| net.addr().is_ipv4() == route.to.addr().is_ipv4();
+        let own: Vec<IpNet> = self.nets(place).into_iter().filter(family).collect();
+        let others = routes.iter().filter(|(other, _)| other != node).filter_map(|(other, _)| self.place(other));
+        let mut behind: Vec<IpNet> =
+            others.flat_map(|other| self.nets(other)).filter(family).filter(|net| !own.contains(net)).collect();
+        behind.sort();
+        behind.dedup();
+        let Some(via) = route.via.filter(|_| route.to.prefix_len() == 0) else {
+            let via = route.via.map(|via| format!(" via {via}")).unwrap_or_default();
+            return self.run(node, &format!("{} route del {}{via}", ip(route.to), destination(route.to)));
+        };
+        for net in behind {
+            self.run(node, &format!("{} route replace {net} via {via}", ip(route.to)));
+        }
+        self.run(node, &format!("{} route del default via {via}", ip(route.to)));
+    }
+
+    /// The subnets that a node is in.
+    fn nets(&self, place: usize) -> Vec<IpNet> {
+        let links = self.map.of(place).filter(|at| !self.map.is_loopback(*at));
+        let near = |net: &IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+        links.flat_map(|at| &self.map.link(at).addresses).map(|own| own.net.trunc()).filter(|net| !near(net)).collect()
+    }
+
+    /// The other NIC is to be up and have an address, and the way there is to lead over it; so at the other end.
+    pub(super) fn other_nic(&mut self, interface: &Interface, owner: &Interface) {
+        let (Some(here), Some(owner)) = (self.place(&interface.node), self.at(owner)) else { return };
+        let leads = |at: &At| {
+            self.map.link(*at).name != interface.interface
+                && self.map.far(*at).is_some()
+                && self.map.reach(*at).contains(&owner.place)
+        };
+        let Some(near) = self.map.of(here).find(leads) else { return };
+        let host = self.host_of(owner.place);
+        let ends = self.map.of(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
+        let Some(far) = ends.filter(|at| self.map.far(*at).is_some() && self.map.bridge(*at).is_none()).next() else {
+            return self.run(&interface.node, &format!("ip link set {} up", self.map.link(near).name));
+        };
+        let link = IpAddr::from([192, 168, 100, 0]);
+        let Ok(net) = IpNet::new(link, 24) else { return };
+        let mut free = net.hosts().filter(|address| self.map.owners(*address).is_empty()).collect::<Vec<_>>().into_iter();
+        let mut ends = Vec::new();
+        for (at, place) in [(near, here), (far, host)] {
+            let node = self.map.name(place);
+            let dev = self.map.link(at).name.clone();
+            if !self.map.link(at).up {
+                self.run(&node, &format!("ip link set {dev} up"));
+            }
+            let own = self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr().is_ipv4());
+            let address = own.map(|net| net.addr()).or_else(|| free.next());
+            let Some(address) = address else { return };
+            if own.is_none() {
+                self.run(&node, &format!("ip address add {address}/24 dev {dev}"));
+            }
+            ends.push(address);
+        }
+        let [from, to] = ends[..] else { return };
+        let behind = |place: usize, at: At| -> Vec<IpNet> {
+            let others = self
+                .map
+                .of(place)
+                .filter(|other| *other != at && !self.map.is_loopback(*other) && self.map.far(*other).is_none());
+            let nets = others.flat_map(|other| &self.map.link(other).addresses).map(|own| own.net.trunc());
+            nets.filter(|net| net.addr().is_ipv4()).collect()
+        };
+        for (node, via, nets) in [(self.map.name(here), to, behind(host, far)), (self.map.name(host), from, behind(here, near))] {
+            for net in nets {
+                self.run(&node, &format!("ip route add {net} via {via}"));
+            }
+        }
+    }
+
+    /// The host itself, or that of a container.
+    fn host_of(&self, place: usize) -> usize {
+        let name = self.map.name(place);
+        name.split_once('.').and_then(|(host, _)| self.place(host)).unwrap_or(place)
+    }
+}
