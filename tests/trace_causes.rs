@@ -78,10 +78,10 @@ fn a_link_that_is_down_is_named_at_either_end() {
     cases(
         "bridged",
         &[
-            (&[("host-a", "ip link set enp0s8 down")], "a1 b1", "request host-a link-down", true),
-            (&[("host-b", "ip link set enp0s8 down")], "a1 b1", "request host-a link-down", true),
-            (&[("host-b.b1", "ip link set eth0 down")], "a1 b1", "request host-b link-down", true),
-            (&[("host-a", "ip link set br0 down")], "a1 b1", "request host-a link-down", true),
+            (&[("host-a", "ip link set enp0s8 down")], "a1 b1", "request host-a.a1 link-down at host-a.enp0s8", true),
+            (&[("host-b", "ip link set enp0s8 down")], "a1 b1", "request host-a.a1 link-down at host-a.enp0s8", true),
+            (&[("host-b.b1", "ip link set eth0 down")], "a1 b1", "request host-a.a1 link-down at host-b.veth-b1", true),
+            (&[("host-a", "ip link set br0 down")], "a1 b1", "request host-a.a1 link-down at host-a.br0", true),
         ],
     );
 }
@@ -91,16 +91,16 @@ fn a_port_that_is_not_in_the_bridge_is_named() {
     cases(
         "bridged",
         &[
-            (&[("host-a", "ip link set enp0s8 nomaster")], "a1 b1", "request host-a not-in-bridge", true),
-            (&[("host-b", "ip link set enp0s8 nomaster")], "a1 b1", "request host-b not-in-bridge", true),
-            (&[("host-b", "ip link set veth-b1 nomaster")], "a1 b1", "request host-b not-in-bridge", true),
+            (&[("host-a", "ip link set enp0s8 nomaster")], "a1 b1", "request host-a.a1 not-in-bridge at host-a.enp0s8", true),
+            (&[("host-b", "ip link set enp0s8 nomaster")], "a1 b1", "request host-a.a1 not-in-bridge at host-b.enp0s8", true),
+            (&[("host-b", "ip link set veth-b1 nomaster")], "a1 b1", "request host-a.a1 not-in-bridge at host-b.veth-b1", true),
         ],
     );
 }
 
 #[test]
 fn a_question_that_nobody_answers_is_named() {
-    cases("bridged", &[(&[], "a1 10.0.0.99", "request host-a.a1 unresolved", false)]);
+    cases("bridged", &[(&[], "a1 10.0.0.99", "request host-a.a1 unresolved at host-a.a1.eth0", false)]);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_wrong_prefix_length_is_named() {
         &[(
             &[("host-a.a1", "ip addr del 10.0.0.11/24 dev eth0; ip addr add 10.0.0.11/28 dev eth0")],
             "a1 b1",
-            "request host-a.a1 wrong-prefix",
+            "request host-a.a1 wrong-prefix at host-a.a1.eth0",
             true,
         )],
     );
@@ -122,7 +122,7 @@ fn a_wrong_prefix_length_is_named() {
                 "ip addr del 10.1.0.11/24 dev eth0; ip addr add 10.1.0.11/8 dev eth0; ip route add default via 10.1.0.1",
             )],
             "a1 b1",
-            "request host-a.a1 wrong-prefix",
+            "request host-a.a1 wrong-prefix at host-a.a1.eth0",
             true,
         )],
     );
@@ -135,7 +135,7 @@ fn a_wrong_permanent_neighbour_is_named() {
         &[(
             &[("host-a.a1", "ip neigh replace 10.0.0.21 lladdr 02:00:00:00:00:99 nud permanent dev eth0")],
             "a1 b1",
-            "request host-a.a1 wrong-neighbour",
+            "request host-a.a1 wrong-neighbour at host-a.a1.eth0",
             true,
         )],
     );
@@ -148,7 +148,7 @@ fn the_reverse_path_filter_is_named() {
         &[(
             &[("host-b", "sysctl -qw net.ipv4.conf.enp0s8.rp_filter=1; ip route add 10.1.0.0/24 dev veth-b2")],
             "a1 b1",
-            "request host-b reverse-path",
+            "request host-b reverse-path at host-b.enp0s8",
             true,
         )],
     );
@@ -171,8 +171,13 @@ fn a_packet_that_is_too_big_is_named() {
     cases(
         "routed",
         &[
-            (&[("host-a", "ip link set enp0s8 mtu 1000")], "a1 b1 --size 1200", "request host-a too-big", true),
-            (&[("host-a.a1", "ip link set eth0 mtu 1000")], "a1 b1 --size 1200", "request host-a.a1 too-big", true),
+            (&[("host-a", "ip link set enp0s8 mtu 1000")], "a1 b1 --size 1200", "request host-a too-big at host-a.enp0s8", true),
+            (
+                &[("host-a.a1", "ip link set eth0 mtu 1000")],
+                "a1 b1 --size 1200",
+                "request host-a.a1 too-big at host-a.a1.eth0",
+                true,
+            ),
         ],
     );
 }
@@ -184,7 +189,7 @@ fn an_address_on_a_port_of_a_bridge_is_named() {
         &[(
             &[("host-b", "ip addr del 10.0.0.2/24 dev br0; ip addr add 10.0.0.2/24 dev enp0s8")],
             "host-a 10.0.0.2",
-            "request host-b address-on-port",
+            "reply host-b address-on-port at host-b.enp0s8",
             true,
         )],
     );
@@ -209,7 +214,7 @@ fn traffic_that_leaves_by_another_nic_is_named() {
     in_box(|| {
         ok("up bare-lxd");
         let traced = Traced::run("a1 b1");
-        assert_eq!(traced.verdict(), "request host-a other-nic", "{}", traced.ran);
+        assert_eq!(traced.verdict(), "request host-a other-nic at host-a.enp0s3", "{}", traced.ran);
         assert_eq!(traced.death()["cause"]["interface"]["interface"], "enp0s3", "{}", traced.ran);
         ok("down");
     });

@@ -10,11 +10,12 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use judge::End;
 use verdict::{Account, Acted};
 use watch::{Patience, Watch};
 
 use crate::error::Result;
-use crate::kernel::filter::trace::{Traced, Tracer};
+use crate::kernel::filter::trace::{Step, Traced, Tracer, number_of};
 use crate::plan::NodeId;
 use crate::probe::predict::{self, Prediction, predict};
 use crate::probe::view::{Place, View};
@@ -65,17 +66,16 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let mut account = Account::of(view, &prediction, &first);
     let mut acted = Vec::new();
     if !account.answered && !account.confirms(&prediction) {
-        let node = account.end(&sender).node;
-        view.read_settings(std::slice::from_ref(&node))?;
-        if let Some(tracer) = tracer(view, &node, &watch) {
-            account = Account::of(view, &prediction, &watch.shoot(FORETOLD)?);
-            let steps = tracer.read().unwrap_or_default();
-            acted = steps.into_iter().map(|step| Acted { node: node.clone(), step }).collect();
+        let end = account.end(&sender);
+        view.read_settings(std::slice::from_ref(&end.node))?;
+        if let Some(tracer) = tracer(view, &end, &watch) {
+            account = Account::of(view, &prediction, &watch.shoot(FORETOLD)?.after(&first));
+            acted = acts(view, &end.node, &tracer);
         }
     }
     if !account.answered && !account.confirms(&prediction) && !acted.iter().any(|acted| acted.step.drops) {
         let patience = if account.unanswered().is_some() && prediction.death.is_none() { ASKING } else { HOPED };
-        account = Account::of(view, &prediction, &watch.shoot(patience)?);
+        account = Account::of(view, &prediction, &watch.shoot(patience)?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
     let report = report(view, &order, names, &prediction, account, &acted, packet.ttl);
@@ -123,14 +123,22 @@ fn places<'a>(view: &'a View, order: &Order<'_>, prediction: &Prediction) -> Vec
 }
 
 /// Where the packet died, the kernel tells which rule does it, if the node has any.
-fn tracer(view: &View, node: &str, watch: &Watch) -> Option<Tracer> {
-    let place = view.places.iter().find(|place| place.node.node == node)?;
+fn tracer(view: &View, end: &End, watch: &Watch) -> Option<Tracer> {
+    let place = view.places.iter().find(|place| place.node.node == end.node)?;
     if place.tables.settings.as_ref().is_none_or(|settings| settings.chains.is_empty()) {
         return None;
     }
     let key = watch.key();
-    let devices: Vec<String> = place.node.links.iter().map(|link| link.name.clone()).collect();
-    Tracer::open(&place.pin, Traced { ipv6: watch.is_ipv6(), id: key.id, magic: key.magic }, &devices).ok()
+    let packet = Traced { ipv6: watch.is_ipv6(), id: key.id, magic: key.magic };
+    Tracer::open(&place.pin, packet, end.interface.as_deref().filter(|_| !end.outgoing)).ok()
+}
+
+/// What rules and policies of a node did with the packet.
+fn acts(view: &View, node: &str, tracer: &Tracer) -> Vec<Acted> {
+    let place = view.places.iter().find(|place| place.node.node == node);
+    let number = |step: &Step| place.filter(|_| step.drops).and_then(|place| number_of(&place.pin, step));
+    let steps = tracer.read().unwrap_or_default().into_iter();
+    steps.map(|step| Acted { node: node.to_owned(), number: number(&step), step }).collect()
 }
 
 fn report(

@@ -294,8 +294,17 @@ pub enum Cause {
     Refused { node: String, kind: String, to: IpNet },
     /// A neighbour entry, mostly a permanent one, says a MAC address that is not the owner's.
     WrongNeighbour { interface: Interface, address: IpAddr, mac: String, right: Option<String> },
-    /// A packet filter drops it.
-    Filtered { node: String, family: String, table: String, chain: String, hook: Option<String>, rule: Option<u64>, policy: bool },
+    /// A packet filter drops it: a rule with its handle and its number in the chain, from 1, or the chain's policy.
+    Filtered {
+        node: String,
+        family: String,
+        table: String,
+        chain: String,
+        hook: Option<String>,
+        rule: Option<u64>,
+        number: Option<usize>,
+        policy: bool,
+    },
     /// Routers send it in a circle until its time to live runs out.
     Loop { routes: Vec<(String, Route)>, crossings: u32 },
     /// An address is on a port of a bridge, where it is of no use, instead of on the bridge.

@@ -28,7 +28,7 @@ impl Traced {
         &self.report["outcome"]["died"]
     }
 
-    /// `LEG NODE CAUSE`, with a question mark where it is not certain; `answered` where it was.
+    /// `LEG NODE CAUSE at NODE.INTERFACE`, with a question mark where it is not certain; `answered` where it was.
     pub fn verdict(&self) -> String {
         let death = self.death();
         if death.is_null() {
@@ -36,7 +36,11 @@ impl Traced {
         }
         let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
         let sure = if death["certain"] == true { "" } else { "?" };
-        format!("{} {} {}{sure}", word(&death["leg"]), word(&death["node"]), word(&death["cause"]["cause"]))
+        let place = match &death["cause"]["interface"] {
+            Value::Object(place) => format!(" at {}.{}", word(&place["node"]), word(&place["interface"])),
+            _ => String::new(),
+        };
+        format!("{} {} {}{sure}{place}", word(&death["leg"]), word(&death["node"]), word(&death["cause"]["cause"]))
     }
 
     /// The causes that are noted beside the outcome.

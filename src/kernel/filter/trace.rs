@@ -8,13 +8,14 @@ use std::path::Path;
 use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 
-use super::message::{attributes, count, errno, nested, number, open, receive, split, text, transact, word};
+use super::message::{attributes, count, dump, errno, nested, number, open, receive, split, text, transact, word};
 use crate::kernel::fault;
 
 /// Message numbers of `linux/netfilter/nf_tables.h`: the subsystem is the high byte.
 const NEW_TABLE: u16 = 10 << 8;
 const NEW_CHAIN: u16 = 10 << 8 | 3;
 const NEW_RULE: u16 = 10 << 8 | 6;
+const GET_RULE: u16 = 10 << 8 | 7;
 const TRACE: u16 = 10 << 8 | 0x11;
 /// `NFNLGRP_NFTRACE`
 const TRACE_GROUP: u32 = 9;
@@ -79,20 +80,20 @@ impl AsFd for Tracer {
 }
 
 impl Tracer {
-    /// Begins to trace a packet in the namespace pinned there, and at the devices of it that are named.
+    /// Begins to trace a packet in the namespace pinned there, and at one device of it from where frames come in.
     ///
     /// # Errors
     /// When the namespace cannot be entered, or the kernel has no nftables.
-    pub fn open(pin: &Path, packet: Traced, devices: &[String]) -> Result<Self, Errno> {
+    pub fn open(pin: &Path, packet: Traced, device: Option<&str>) -> Result<Self, Errno> {
         let namespace = File::open(pin).map_err(|error| errno(&error))?;
         let begin = || {
             nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
-            Self::begin(packet, devices)
+            Self::begin(packet, device)
         };
         std::thread::scope(|scope| scope.spawn(begin).join()).unwrap_or(Err(Errno::EIO))
     }
 
-    fn begin(packet: Traced, devices: &[String]) -> Result<Self, Errno> {
+    fn begin(packet: Traced, device: Option<&str>) -> Result<Self, Errno> {
         let mut socket = open()?;
         socket.bind(&SocketAddr::new(0, 0)).map_err(|error| errno(&error))?;
         socket.add_membership(TRACE_GROUP).map_err(|error| errno(&error))?;
@@ -102,8 +103,8 @@ impl Tracer {
         fault::point()?;
         // A kernel may be without bridge tables; then nothing drops a frame there.
         let _ = transact(&socket, &rules(BRIDGE, &table, packet));
-        // What drops at the devices themselves has no other hook; not every kernel and device has that.
-        for device in devices {
+        // What drops at a device itself has no other hook; not every kernel and device has that.
+        if let Some(device) = device {
             let _ = transact(&socket, &at_device(&table, device, packet));
         }
         socket.set_non_blocking(true).map_err(|error| errno(&error))?;
@@ -138,7 +139,28 @@ impl Tracer {
     }
 }
 
-/// The table of the devices with one more chain, where frames of a device come in first.
+/// The place of a step's rule in its chain, from 1, as `iptables --line-numbers` counts; none where it is gone meanwhile.
+pub fn number_of(pin: &Path, step: &Step) -> Option<usize> {
+    let namespace = File::open(pin).ok()?;
+    let rules = || {
+        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
+        dump(GET_RULE, NEW_RULE, |body| handle(body, step))
+    };
+    let handles = std::thread::scope(|scope| scope.spawn(rules).join()).ok()?.ok()?;
+    handles.iter().position(|handle| Some(*handle) == step.rule).map(|at| at + 1)
+}
+
+/// The handle of a rule, where it is of the step's chain (`NFTA_RULE_TABLE`, `_CHAIN`, `_HANDLE`).
+fn handle(body: &[u8], step: &Step) -> Option<u64> {
+    let value = |wanted: u16| attributes(body.get(4..)?).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let here = (super::family(*body.first()?), word(value(1)?), word(value(2)?));
+    if here != (step.family, step.table.clone(), step.chain.clone()) {
+        return None;
+    }
+    value(3)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// The table of a device with one chain, where its frames come in first.
 fn at_device(table: &str, device: &str, packet: Traced) -> Vec<(u16, u16, u8, Vec<Vec<u8>>)> {
     let place = nested(4, &[number(1, 0), super::message::attribute(2, &FIRST.to_be_bytes()), text(3, device)]);
     let names = [text(1, table), text(3, device), place, text(7, "filter")];

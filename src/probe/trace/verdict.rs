@@ -19,6 +19,8 @@ pub struct Acted {
     pub node: String,
     /// What it did.
     pub step: Step,
+    /// The number of a rule that drops it in its chain, from 1.
+    pub number: Option<usize>,
 }
 
 /// What became of a probe, both ways.
@@ -39,14 +41,11 @@ pub struct Account {
 impl Account {
     /// Puts a probe's prediction and sightings together.
     pub fn of(view: &View, prediction: &Prediction, shot: &Shot) -> Self {
-        Self {
-            request: judge::tell(view, Some(&prediction.request), shot, Leg::Request),
-            reply: judge::tell(view, prediction.reply.as_ref(), shot, Leg::Reply)
-                .filter(|told| told.end.is_some() || shot.arrived()),
-            answered: shot.answered,
-            milliseconds: shot.milliseconds(),
-            messages: messages(view, shot),
-        }
+        let request = judge::tell(view, Some(&prediction.request), shot, Leg::Request);
+        // Where the packet did not come to its end, there is nothing to answer.
+        let arrived = request.as_ref().is_some_and(|told| told.agrees);
+        let reply = judge::tell(view, prediction.reply.as_ref(), shot, Leg::Reply).filter(|told| arrived || told.end.is_some());
+        Self { request, reply, answered: shot.answered, milliseconds: shot.milliseconds(), messages: messages(view, shot) }
     }
 
     /// Where the packet, or its reply, was seen last.
@@ -87,7 +86,9 @@ impl Account {
         if let Some(death) = &prediction.death {
             let here = death.leg == end.leg && death.node == end.node;
             if self.confirms(prediction) {
-                return (death.leg, death.node.clone(), self.counted(&death.cause), true);
+                // A frame for nobody may have gone to many nodes.
+                let node = if let Cause::WrongNeighbour { interface, .. } = &death.cause { &interface.node } else { &death.node };
+                return (death.leg, node.clone(), self.counted(&death.cause), true);
             }
             if here && self.unanswered().is_none() {
                 return (death.leg, death.node.clone(), death.cause.clone(), false);
@@ -153,7 +154,7 @@ impl Account {
 /// The first drop that the kernel's own tracing told.
 fn filtered(view: &View, acted: &[Acted]) -> Option<(Leg, String, Cause)> {
     let at = acted.iter().position(|acted| acted.step.drops)?;
-    let Acted { node, step } = &acted[at];
+    let Acted { node, step, number } = &acted[at];
     let place = view.places.iter().find(|place| place.node.node == *node)?;
     // A chain without a hook was jumped to from one that has one.
     let came = acted[..=at].iter().rev().filter(|before| before.node == *node);
@@ -167,6 +168,7 @@ fn filtered(view: &View, acted: &[Acted]) -> Option<(Leg, String, Cause)> {
         chain: step.chain.clone(),
         hook,
         rule: step.rule,
+        number: *number,
         policy: step.rule.is_none(),
     };
     Some((if step.reply { Leg::Reply } else { Leg::Request }, node.clone(), cause))

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Order;
-use super::sighting::{Mark, Sighting};
+use super::sighting::{Mark, Sighting, What};
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::packet::{self, Buffer, Spot, Tap};
@@ -42,9 +42,11 @@ pub struct Shot {
 }
 
 impl Shot {
-    /// Whether the packet's reply was seen anywhere, so that the packet has arrived.
-    pub fn arrived(&self) -> bool {
-        self.sightings.iter().any(|seen| seen.packet().is_some_and(|(leg, _)| leg == Leg::Reply))
+    /// Adds the questions for MAC addresses of a probe before: their answers still hold.
+    pub fn after(mut self, before: &Self) -> Self {
+        let resolved = before.sightings.iter().filter(|seen| matches!(seen.what, What::Asks { .. } | What::Answers { .. }));
+        self.sightings.splice(..0, resolved.cloned());
+        self
     }
 
     /// From when the packet left its sender until its reply came back there; 0 where it did not.

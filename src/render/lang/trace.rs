@@ -29,7 +29,7 @@ pub trait Tracing: Sync {
     /// Why, in whole sentences.
     fn cause(&self, trace: &Trace, cause: &Cause) -> String;
     /// What to do about it that is no command.
-    fn advice(&self, cause: &Cause) -> Option<String>;
+    fn advice(&self, trace: &Trace, cause: &Cause) -> Option<String>;
     /// Something odd.
     fn note(&self, trace: &Trace, note: &Note) -> String;
     /// The word before a cause: sure, or likely.

@@ -35,7 +35,7 @@ fn request(page: &mut Page, trace: &Trace, style: Style) {
         let below = format!("    {:width$}  ", "|");
         page.wrap(&first, &below, &sentence(visit, Leg::Request, style));
         if let Some(resolution) = &visit.resolution {
-            page.wrap("    |  ", "    |  ", &tongue.resolution(trace, resolution));
+            page.wrap("    | ", "    |   ", &tongue.resolution(trace, resolution));
         }
         if let Some(frame) = &visit.frame {
             segment(page, trace, journey, frame, style);
@@ -45,16 +45,16 @@ fn request(page: &mut Page, trace: &Trace, style: Style) {
 
 fn segment(page: &mut Page, trace: &Trace, journey: &Journey, frame: &Frame, style: Style) {
     let (from, to) = (station(trace, &frame.source), station(trace, &frame.destination));
-    if from.len() + to.len() + 11 + 4 <= WIDTH {
-        page.line(&format!("    |  MAC {from} -> {to}"));
+    if from.len() + to.len() + 10 + 4 <= WIDTH {
+        page.line(&format!("    | MAC {from} -> {to}"));
     } else {
-        page.line(&format!("    |  MAC {from}"));
-        page.line(&format!("    |   -> {to}"));
+        page.line(&format!("    | MAC {from}"));
+        page.line(&format!("    |  -> {to}"));
     }
     let source = journey.source.map(|source| format!("{source} -> ")).unwrap_or_default();
     let times = frame.seen.filter(|&times| times > 1);
     let times = times.map(|times| format!(", {}", style.lang.tongue().trace().seen(times))).unwrap_or_default();
-    page.wrap("    |  IP  ", "    |      ", &format!("{source}{}, TTL {}{times}", journey.destination, frame.ttl));
+    page.wrap("    | IP  ", "    |     ", &format!("{source}{}, TTL {}{times}", journey.destination, frame.ttl));
 }
 
 /// The reply, one line for each node.
@@ -64,6 +64,9 @@ fn back(page: &mut Page, trace: &Trace, journey: &Journey, style: Style) {
         let first = format!("{:2}  {:width$}  ", at + 1, trace.word(&visit.node));
         let below = " ".repeat(first.chars().count());
         page.wrap(&first, &below, &sentence(visit, Leg::Reply, style));
+        if let Some(asked) = visit.resolution.as_ref().filter(|asked| asked.answer.is_none()) {
+            page.wrap(&below, &below, &style.lang.tongue().trace().resolution(trace, asked));
+        }
     }
 }
 
@@ -104,7 +107,7 @@ fn verdict(page: &mut Page, trace: &Trace, style: Style) {
             let because = tongue.because(death.certain);
             page.wrap(&format!("  {because} "), "    ", &tongue.cause(trace, &death.cause));
             cures(page, &death.cure, style);
-            tongue.advice(&death.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
+            tongue.advice(trace, &death.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
         }
     }
     for note in &trace.notes {
@@ -116,7 +119,7 @@ fn odd(page: &mut Page, trace: &Trace, note: &Note, style: Style) {
     let tongue = style.lang.tongue().trace();
     page.wrap("", "  ", &tongue.note(trace, note));
     cures(page, &note.cure, style);
-    tongue.advice(&note.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
+    tongue.advice(trace, &note.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
 }
 
 fn cures(page: &mut Page, cures: &[String], style: Style) {
@@ -161,7 +164,7 @@ impl Page {
     }
 }
 
-/// A sentence in lines of at most 80 columns, each with its beginning.
+/// A sentence in lines of at most 80 columns, each with its beginning; at a no-break space no line ends.
 fn broken(first: &str, below: &str, sentence: &str) -> Vec<String> {
     let (mut lines, mut line, mut begun) = (Vec::new(), first.to_owned(), false);
     for word in sentence.split(' ') {
@@ -176,5 +179,5 @@ fn broken(first: &str, below: &str, sentence: &str) -> Vec<String> {
         begun = true;
     }
     lines.push(line);
-    lines
+    lines.iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }

@@ -69,11 +69,12 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
             let right = right.as_ref().map(|right| format!("; it is at {right}")).unwrap_or_default();
             format!("{} has a wrong neighbour entry: {address} at {mac}{right}.", at(interface))
         }
-        Cause::Filtered { node, family, table, chain, hook, rule, policy: _ } => {
+        Cause::Filtered { node, family, table, chain, hook, rule, number, .. } => {
             let hook = hook.as_ref().map(|hook| format!(" (hook {hook})")).unwrap_or_default();
-            let who = match rule {
-                Some(handle) => format!("rule {handle}"),
-                None => "the policy".to_owned(),
+            let who = match (number, rule) {
+                (Some(number), Some(handle)) => format!("rule {number} (handle {handle})"),
+                (None, Some(handle)) => format!("the rule with the handle {handle}"),
+                _ => "the policy".to_owned(),
             };
             format!("A packet filter in {} drops it: {who} of chain {chain}{hook} of table {family} {table}.", word(node))
         }
@@ -107,16 +108,19 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
     }
 }
 
-pub(super) fn advice(cause: &Cause) -> Option<String> {
+pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
     match cause {
         Cause::ForeignMac { .. } => Some(
-            "In VirtualBox: Settings > Network > Adapter 2 > Advanced > Promiscuous Mode > Allow All; \
-             in a topology file: promiscuous: allow."
+            "In VirtualBox: Settings > Network > Adapter 2 > Advanced > Promiscuous\u{a0}Mode\u{a0}>\u{a0}Allow\u{a0}All; \
+             in a topology file: promiscuous:\u{a0}allow."
                 .to_owned(),
         ),
         Cause::ClonedMac { .. } => Some(
             "In VirtualBox: Settings > Network > Adapter 2 > Advanced > MAC Address > Generate, on one of the VMs.".to_owned(),
         ),
+        Cause::Filtered { node, family, table, chain, .. } => {
+            Some(format!("To see it: sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.word(node)))
+        }
         _ => None,
     }
 }

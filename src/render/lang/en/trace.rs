@@ -57,8 +57,8 @@ impl Tracing for English {
             }
             Deed::Routes { route, ttl } => {
                 let rewritten = match &visit.frame {
-                    Some(frame) => format!("; MACs rewritten, TTL {ttl} -> {}", frame.ttl),
-                    None => format!("; TTL {ttl} -> {}", ttl.saturating_sub(1)),
+                    Some(frame) => format!("; MACs rewritten, TTL\u{a0}{ttl}\u{a0}->\u{a0}{}", frame.ttl),
+                    None => format!("; TTL\u{a0}{ttl}\u{a0}->\u{a0}{}", ttl.saturating_sub(1)),
                 };
                 format!("routed: {}{rewritten}", self.route(route))
             }
@@ -158,8 +158,8 @@ impl Tracing for English {
         causes::cause(self, trace, cause)
     }
 
-    fn advice(&self, cause: &Cause) -> Option<String> {
-        causes::advice(cause)
+    fn advice(&self, trace: &Trace, cause: &Cause) -> Option<String> {
+        causes::advice(trace, cause)
     }
 
     fn note(&self, trace: &Trace, note: &Note) -> String {
