@@ -67,6 +67,7 @@ commands! {
     Show(show),
     Trace(trace),
     Ping(ping),
+    Capture(capture),
     Plan(plan),
     Validate(validate),
     Doctor(doctor),
@@ -222,7 +223,7 @@ impl Terminal {
 
 impl Front for Terminal {
     fn notice(&mut self, notice: &Notice) {
-        if !self.quiet {
+        if !self.quiet || notice.is_grave() {
             tell(&render::notice(notice, self.style));
         }
     }

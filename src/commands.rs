@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod capture;
 pub mod completions;
 pub mod doctor;
 pub mod down;

@@ -102,6 +102,13 @@ pub enum Error {
         /// The system's error number.
         errno: i32,
     },
+    /// A capture cannot be written any further; what was written is whole.
+    Capture {
+        /// The file.
+        file: PathBuf,
+        /// The system's error number.
+        errno: i32,
+    },
     /// Two options that exclude each other, or a value out of range.
     Usage(Usage),
     /// A capture filter makes no sense.
@@ -177,6 +184,8 @@ pub enum Thing {
     Container,
     Interface,
     Network,
+    /// Where to listen: a node, an interface, a network.
+    Point,
     Command,
 }
 
@@ -276,6 +285,16 @@ pub enum Usage {
     NotAnAddress(String),
     /// A link-local address without the interface to send by: the address.
     NeedsInterface(String),
+    /// A binary format is to go to a terminal.
+    Terminal,
+    /// No point to listen at was named.
+    NoPoint,
+    /// Points in several labs: the labs.
+    PointsInSeveralLabs(Vec<String>),
+    /// A word that names a point and begins a filter: the word, and how to name the point without doubt.
+    PointOrFilter(String, String),
+    /// Frames of the interface are not those of Ethernet.
+    NotEthernet(String),
     /// Anything else: the option, and what it takes.
     Option(&'static str, &'static str),
 }
@@ -292,7 +311,7 @@ impl Error {
             | Self::Filter { .. }
             | Self::Usage(_) => 2,
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
-            Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } => 1,
+            Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
             Self::Busy { .. } | Self::Conflict { .. } => 4,
             Self::Journal { .. } | Self::Left(_) => 5,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),

@@ -1,5 +1,6 @@
 //! Packets: sent, captured, decoded and explained. Sockets are opened in a node and then run anywhere.
 
+pub mod capture;
 pub mod cure;
 pub mod filter;
 pub mod frame;

@@ -63,7 +63,7 @@ pub fn report(report: &Report, format: Format, style: Style) -> String {
 pub fn piece(piece: Piece, format: Format, style: Style) -> String {
     match format {
         Format::Text => text::piece(piece, style),
-        Format::Json => String::new(),
+        Format::Json => json::piece(piece),
     }
 }
 

@@ -21,6 +21,10 @@ pub enum Piece<'a> {
     PingStart(&'a ping::Start),
     /// `ping`: what has come back, and the record of the route that came before.
     PingEvent(&'a ping::Start, &'a ping::Event, Option<&'a ping::Recorded>),
+    /// `capture`: frames, in the order of time.
+    Frames(&'a capture::Layout, &'a [capture::Line]),
+    /// `capture`: how it ended.
+    CaptureEnd(&'a capture::End),
 }
 
 /// What a command found or did.

@@ -47,9 +47,8 @@ fn run(program: &[libc::sock_filter], frame: &[u8]) -> u32 {
         let loaded = match one.code {
             0x20 => load(one.k, 4),
             0x28 => load(one.k, 2),
-            0x30 => load(one.k, 1),
+            0x30 | 0xb1 => load(one.k, 1),
             0x48 => load(x + one.k, 2),
-            0xb1 => load(one.k, 1),
             _ => Some(a),
         };
         // A load beyond the end ends the program, and nothing passes.

@@ -73,3 +73,10 @@ pub(super) fn labs_and_nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     found.extend(nodes(current));
     found
 }
+
+/// Where frames can be watched: nodes, and everything.
+pub(super) fn points(current: &OsStr) -> Vec<CompletionCandidate> {
+    let mut found = nodes(current);
+    found.extend(starting(current, [crate::probe::capture::points::ALL.to_owned()]));
+    found
+}

@@ -4,6 +4,8 @@ mod en;
 pub mod trace;
 
 use crate::error::Error;
+use crate::report::capture::Direction;
+use crate::report::frame::Payload;
 use crate::report::notice::{Notice, Question};
 use crate::report::{doctor, lab, ping, plan, topology};
 
@@ -162,6 +164,12 @@ pub trait Tongue: Sync {
     fn unseen(&self, unseen: doctor::Unseen) -> String;
     /// The sentences of `trace`.
     fn trace(&self) -> &dyn trace::Tracing;
+    /// What a frame carries.
+    fn payload(&self, vlan: Option<u16>, payload: &Payload) -> String;
+    /// Which way a frame went.
+    fn direction(&self, direction: Direction) -> &'static str;
+    /// Everybody, or a group: what a MAC address that is no interface's means.
+    fn group(&self, everybody: bool) -> &'static str;
     /// The last line of `doctor`.
     fn verdict(&self, doctor: &doctor::Doctor) -> String;
     /// Who pings whom.

@@ -1,5 +1,6 @@
 //! Reports as text for people.
 
+mod capture;
 mod doctor;
 mod labs;
 mod node;
@@ -40,6 +41,8 @@ pub fn piece(piece: Piece, style: Style) -> String {
     match piece {
         Piece::PingStart(start) => lines(&[style.lang.tongue().ping_start(start)]),
         Piece::PingEvent(start, event, before) => ping::event(start, event, before, style),
+        Piece::Frames(layout, frames) => frames.iter().map(|frame| capture::line(frame, layout, style)).collect(),
+        Piece::CaptureEnd(_) => String::new(),
     }
 }
 

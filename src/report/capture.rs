@@ -3,16 +3,16 @@
 use serde::Serialize;
 
 use super::frame::Payload;
-use super::wire::Interface;
+use super::wire::{Interface, Names, Station};
 
 /// What streams: one JSON object per line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum Event<'a> {
     /// A frame.
-    Frame(Box<Line>),
+    Frame(&'a Line),
     /// The last line.
-    End(End),
+    End(&'a End),
 }
 
 /// A frame at a point.
@@ -26,21 +26,18 @@ pub struct Line {
     pub seen: Interface,
     /// Which way it went, as that interface's node sees it.
     pub direction: Direction,
-    /// On a wire: the end that it comes from, and the one that it goes to.
+    /// On a wire: the host that it comes from, and the one that it goes to.
     pub ends: Option<(String, String)>,
     /// Bytes on the wire.
     pub length: u32,
-    /// Who sent the frame.
-    pub source: Party,
+    /// Who sent the frame; none where it is too short to tell.
+    pub source: Option<Station>,
     /// Whom it is for.
-    pub destination: Party,
+    pub destination: Option<Station>,
     /// The number of its outermost VLAN.
     pub vlan: Option<u16>,
-    /// What it carries; none where it is too short to have addresses.
-    pub payload: Option<Payload>,
-    /// How lines are aligned.
-    #[serde(skip)]
-    pub layout: Layout,
+    /// What it carries.
+    pub payload: Payload,
 }
 
 /// Which way a frame went.
@@ -52,27 +49,17 @@ pub enum Direction {
     Out,
 }
 
-/// A MAC address in a frame, and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Party {
-    /// The address.
-    pub mac: String,
-    /// The interface that has it; none where nobody in the lab has, or several nodes have.
-    pub owner: Option<Interface>,
-    /// The owner's node as it is typed.
-    #[serde(skip)]
-    pub name: Option<String>,
-}
-
-/// How lines are aligned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How the lines of a capture are aligned and name nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     /// When the capture began, in nanoseconds since 1970.
     pub start: u64,
     /// Columns of the longest point with its direction.
-    pub point: usize,
+    pub place: usize,
     /// Columns of the longest name of a node.
     pub name: usize,
+    /// How nodes are typed.
+    pub names: Names,
 }
 
 /// How a capture ended.

@@ -3,6 +3,19 @@
 /// Something worth telling that is no error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
+    /// `capture` has begun: where it listens.
+    Listening(Vec<String>),
+    /// Interfaces that are listened at went down.
+    PointsDown(Vec<String>),
+    /// Interfaces that were listened at are gone, with how many are left.
+    PointsGone {
+        /// The points.
+        points: Vec<String>,
+        /// How many are left.
+        left: usize,
+    },
+    /// A capture has ended: how, and the file where there is one.
+    Captured(super::capture::End, Option<String>),
     /// Several labs are up and the command line names none: the lab that is meant, and the name that would say so.
     Assumed {
         /// The lab.
@@ -15,6 +28,13 @@ pub enum Notice {
         /// The lab.
         lab: String,
     },
+}
+
+impl Notice {
+    /// Whether it must be told even to somebody who wants to hear nothing.
+    pub fn is_grave(&self) -> bool {
+        matches!(self, Self::Captured(end, _) if !end.dropped.is_empty())
+    }
 }
 
 /// A question to answer with yes or no.

@@ -1,5 +1,6 @@
 //! English.
 
+mod capture;
 mod causes;
 mod doctor;
 mod errors;
@@ -14,6 +15,8 @@ use super::{Failing, Mark, Message, Tongue, Way, Word};
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::render::escape::escape;
+use crate::report::capture::Direction;
+use crate::report::frame::Payload;
 use crate::report::notice::{Notice, Question};
 use crate::report::{doctor as health, lab, node, ping as pings, plan, topology};
 
@@ -50,6 +53,10 @@ impl Tongue for English {
 
     fn notice(&self, notice: &Notice) -> String {
         match notice {
+            Notice::Listening(points) => capture::listening(points),
+            Notice::PointsDown(points) => capture::down(points),
+            Notice::PointsGone { points, left } => capture::gone(points, *left),
+            Notice::Captured(end, file) => capture::end(end, file.as_deref()),
             Notice::OwnDescription { lab } => format!(
                 "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first."
             ),
@@ -223,6 +230,21 @@ impl Tongue for English {
 
     fn trace(&self) -> &dyn super::trace::Tracing {
         self
+    }
+
+    fn payload(&self, vlan: Option<u16>, payload: &Payload) -> String {
+        capture::payload(vlan, payload)
+    }
+
+    fn direction(&self, direction: Direction) -> &'static str {
+        match direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+        }
+    }
+
+    fn group(&self, everybody: bool) -> &'static str {
+        if everybody { "everybody" } else { "multicast" }
     }
 
     fn verdict(&self, report: &health::Doctor) -> String {

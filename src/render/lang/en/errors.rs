@@ -40,6 +40,8 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Output { errno } => {
             say(format!("cannot write the output: {}", reason(*errno))).why("The command itself has done its work.")
         }
+        Error::Capture { file, errno } => say(format!("cannot write {}: {}", shown(file), reason(*errno)))
+            .why("What was written before is whole and can be read."),
         Error::Usage(usage) => wrong_use(usage),
         Error::Filter { text, at, fault } => super::filters::error(text, at, fault),
     }
@@ -87,6 +89,7 @@ fn thing(what: Thing) -> &'static str {
         Thing::Container => "container",
         Thing::Interface => "interface",
         Thing::Network => "network",
+        Thing::Point => "node, network or interface",
         Thing::Command => "command",
     }
 }
@@ -112,7 +115,7 @@ fn file_fault(file: &Path, why: &FileFault) -> Message {
 fn unknown(what: Thing, word: &str, candidates: &[String]) -> Message {
     let message = say(format!("there is no {} {}", thing(what), quoted(word)));
     match (candidates, what) {
-        ([], Thing::Lab | Thing::Node) => message.why("No lab is up.").hint("nslab up bridged"),
+        ([], Thing::Lab | Thing::Node | Thing::Point) => message.why("No lab is up.").hint("nslab up bridged"),
         ([], Thing::Topology) => message.hint("nslab topology lists them; a file is meant by ./FILE or FILE.yaml"),
         ([], _) => message,
         ([one], _) => message.hint(format!("did you mean {}?", quoted(one))),
@@ -264,6 +267,15 @@ fn wrong_use(usage: &Usage) -> Message {
             say(format!("{} is link-local: it means nothing without an interface", escape(address)))
                 .hint(format!("{}%eth0, with the sender's interface", escape(address)))
         }
+        Usage::Terminal => say("a terminal cannot show pcapng").hint("-w FILE, or a pipe: -w - | wireshark -k -i -"),
+        Usage::NoPoint => say("where to listen?").hint("nslab capture NODE, NODE.INTERFACE, NETWORK or all; then a filter"),
+        Usage::PointsInSeveralLabs(labs) => say(format!("the points are in several labs: {}", listed(labs)))
+            .why("One capture watches one lab.")
+            .hint("a capture for each"),
+        Usage::PointOrFilter(word, exact) => say(format!("{} is a point and a word of filters", quoted(word)))
+            .hint(format!("the point: nslab capture {} ...", escape(exact)))
+            .hint(format!("the filter: nslab capture POINT -- {} ...", escape(word))),
+        Usage::NotEthernet(point) => say(format!("{} carries no Ethernet frames", quoted(point))),
         Usage::Option(option, takes) => say(option_fault(option, takes)),
     }
 }

@@ -1,0 +1,216 @@
+//! Points of a lab to listen at: nodes, interfaces, networks, or everything.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result, Thing, Usage};
+use crate::lab::{Entry, resolve};
+use crate::name::{Mac, NodeName};
+use crate::plan::NodeId;
+use crate::probe::filter::KEYWORDS;
+use crate::probe::view::{Place, View};
+use crate::report::node::{Kind, Link, Peer};
+use crate::report::wire::{Interface, Names};
+use crate::topology::{Network, Topology, nearest};
+
+/// The word for every cable of the lab.
+pub const ALL: &str = "all";
+
+/// An interface to listen at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// As it is typed: `a1.eth0`, or the network.
+    pub name: String,
+    /// The interface.
+    pub interface: Interface,
+    /// Its index.
+    pub index: u32,
+    /// The pin of its node.
+    pub pin: PathBuf,
+    /// Of a wire between hosts: the host at this end, the one at the other.
+    pub ends: Option<(String, String)>,
+    /// What it is, for files.
+    pub description: String,
+    /// Its MAC address.
+    pub mac: Option<Mac>,
+    /// A bridge that was asked for by name: what passes through it is shown, not only what is for its node.
+    pub promiscuous: bool,
+}
+
+/// A lab that is up.
+#[derive(Debug, Clone, Copy)]
+pub struct Lab<'a> {
+    /// Its names.
+    pub entry: &'a Entry,
+    /// What is in it.
+    pub view: &'a View,
+    /// What it was made from.
+    pub topology: &'a Topology,
+    /// How its nodes are typed.
+    pub names: &'a Names,
+}
+
+impl Lab<'_> {
+    /// The points that the words name, each once.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] and [`Error::Ambiguous`] with what could be meant.
+    pub fn points(&self, words: &[String]) -> Result<Vec<Point>> {
+        let mut points: Vec<Point> = Vec::new();
+        for word in words {
+            points.extend(self.named(word)?);
+        }
+        let mut seen = HashSet::new();
+        points.retain(|point| seen.insert(point.interface.clone()));
+        Ok(points)
+    }
+
+    fn named(&self, typed: &str) -> Result<Vec<Point>> {
+        let word = typed.strip_prefix(self.entry.lab.as_str()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(typed);
+        if word == ALL {
+            return Ok(self.all());
+        }
+        if let Some(wire) = self.wires().find(|network| network.name.as_str() == word) {
+            return self.wire(wire).map(|point| vec![point]);
+        }
+        let (node, interface) = resolve::parts(word);
+        let place = self.place(node, typed)?;
+        if let Some(interface) = interface {
+            return self.interface(place, interface, typed).map(|point| vec![point]);
+        }
+        let links = place.node.links.iter().filter(|link| link.mac.is_some() && link.kind != "loopback");
+        // What passes a switch passes its ports.
+        let links = links.filter(|link| place.node.kind != Kind::Switch || link.bridge.is_some());
+        Ok(links.map(|link| self.point(place, link)).collect())
+    }
+
+    fn place(&self, word: &str, typed: &str) -> Result<&Place> {
+        // Namespaces made by hand are in the view alone.
+        if let Some(place) = self.view.places.iter().find(|place| resolve::word(&place.id) == word) {
+            return Ok(place);
+        }
+        let gone = || Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: Vec::new() };
+        match resolve::node(word, std::slice::from_ref(self.entry), None) {
+            Ok(target) => self.view.place(&target.node).ok_or_else(gone),
+            Err(Error::Unknown { .. }) => Err(self.unknown(typed)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unknown(&self, typed: &str) -> Error {
+        if let Some(error) = resolve::dotted(typed, std::slice::from_ref(self.entry)) {
+            return error;
+        }
+        let nodes = resolve::shortest(self.entry).into_iter().map(|(_, word)| word);
+        let wires = self.wires().map(|network| network.name.to_string());
+        let words: Vec<String> = wires.chain(nodes).chain([ALL.to_owned()]).collect();
+        // A slip in the first word of a filter makes it a point.
+        let near = nearest(typed, words.iter().map(String::as_str)).or_else(|| nearest(typed, KEYWORDS));
+        Error::Unknown { what: Thing::Point, word: typed.to_owned(), candidates: near.map_or(words, |word| vec![word]) }
+    }
+
+    fn interface(&self, place: &Place, interface: &str, typed: &str) -> Result<Point> {
+        let Some(link) = place.node.links.iter().find(|link| link.name == interface) else {
+            let names = place.node.links.iter().map(|link| link.name.clone()).collect();
+            let candidates = resolve::near(interface, names);
+            let dotted = resolve::dotted(typed, std::slice::from_ref(self.entry));
+            return Err(dotted.unwrap_or(Error::Unknown { what: Thing::Interface, word: typed.to_owned(), candidates }));
+        };
+        if link.mac.is_none() && link.kind != "loopback" {
+            return Err(Error::Usage(Usage::NotEthernet(typed.to_owned())));
+        }
+        let mut point = self.point(place, link);
+        point.promiscuous = link.kind == "bridge";
+        Ok(point)
+    }
+
+    fn point(&self, place: &Place, link: &Link) -> Point {
+        let interface = place.interface(link);
+        Point {
+            name: self.names.interface(&interface),
+            index: link.index,
+            pin: place.pin.clone(),
+            ends: None,
+            description: self.description(link),
+            mac: link.mac.as_ref().and_then(|mac| mac.parse().ok()),
+            promiscuous: false,
+            interface,
+        }
+    }
+
+    fn description(&self, link: &Link) -> String {
+        let mut parts = vec![link.kind.clone()];
+        if let Some(Peer { node: Some(node), name: Some(name) }) = &link.peer {
+            let far = Interface { node: node.clone(), interface: name.clone() };
+            parts.push(format!("other end {}", self.names.interface(&far)));
+        }
+        parts.extend(link.bridge.as_ref().map(|bridge| format!("port of {bridge}")));
+        parts.extend(link.addresses.iter().map(ToString::to_string));
+        parts.push(format!("lab {}", self.entry.lab));
+        parts.join(", ")
+    }
+
+    /// Networks that are one cable between two hosts.
+    fn wires(&self) -> impl Iterator<Item = &Network> {
+        self.topology.networks.iter().filter(|network| self.topology.is_wire(network))
+    }
+
+    /// One end of a wire sees what the other sees.
+    fn wire(&self, network: &Network) -> Result<Point> {
+        let ends: Vec<(&NodeName, &str)> =
+            self.topology.ends(&network.name).map(|(host, nic)| (&host.name, nic.name.as_str())).collect();
+        let at = |here: usize| {
+            let (host, nic) = ends.get(here)?;
+            let (other, _) = ends.get(1 - here)?;
+            let place = self.view.place(&NodeId::Host((*host).clone()))?;
+            let link = place.node.links.iter().find(|link| link.name == *nic)?;
+            let mut point = self.point(place, link);
+            point.name = network.name.to_string();
+            point.ends = Some((host.to_string(), other.to_string()));
+            point.description = format!("wire between {host} and {other}, at {host}.{nic}, lab {}", self.entry.lab);
+            Some(point)
+        };
+        at(0).or_else(|| at(1)).ok_or_else(|| Error::Unknown {
+            what: Thing::Interface,
+            word: ends.first().map(|(host, nic)| format!("{host}.{nic}")).unwrap_or_default(),
+            candidates: Vec::new(),
+        })
+    }
+
+    /// Every cable once: of a pair of interfaces the container's end, or the network. A bridge's own interface is left out,
+    /// since what it sees passes a cable, too.
+    fn all(&self) -> Vec<Point> {
+        let mut points: Vec<Point> = self.wires().filter_map(|network| self.wire(network).ok()).collect();
+        let mut known: HashSet<Interface> = points.iter().map(|point| point.interface.clone()).collect();
+        let containers_first = |place: &&Place| match place.node.kind {
+            Kind::Container => 0,
+            Kind::Host => 1,
+            Kind::Switch => 2,
+        };
+        for point in &points {
+            known.extend(self.far(&point.interface));
+        }
+        let mut places: Vec<&Place> = self.view.places.iter().collect();
+        places.sort_by_key(containers_first);
+        for place in places {
+            let wanted = |link: &&Link| link.mac.is_some() && !["loopback", "bridge"].contains(&link.kind.as_str());
+            for link in place.node.links.iter().filter(wanted) {
+                let here = place.interface(link);
+                if known.insert(here.clone()) {
+                    known.extend(self.far(&here));
+                    points.push(self.point(place, link));
+                }
+            }
+        }
+        points
+    }
+
+    /// The other end of a pair.
+    fn far(&self, interface: &Interface) -> Option<Interface> {
+        let place = self.view.places.iter().find(|place| place.id.to_string() == interface.node)?;
+        let link = place.node.links.iter().find(|link| link.name == interface.interface)?;
+        let peer = link.peer.as_ref()?;
+        let node = peer.node.clone().unwrap_or_else(|| interface.node.clone());
+        Some(Interface { node, interface: peer.name.clone()? })
+    }
+}
