@@ -68,6 +68,7 @@ commands! {
     Trace(trace),
     Ping(ping),
     Capture(capture),
+    Macs(macs),
     Plan(plan),
     Validate(validate),
     Doctor(doctor),

@@ -7,6 +7,7 @@ pub mod down;
 pub mod exec;
 pub mod home;
 pub mod list;
+pub mod macs;
 pub mod man;
 pub mod ping;
 pub mod plan;
@@ -22,6 +23,7 @@ pub mod up;
 pub mod validate;
 
 mod complete;
+mod duration;
 mod inside;
 mod rights;
 mod source;

@@ -6,6 +6,7 @@ pub mod hosts;
 pub mod index;
 mod journal;
 mod lock;
+pub mod private;
 pub mod resolve;
 pub mod rootless;
 mod status;
@@ -34,8 +35,13 @@ pub struct Step {
     pub of: usize,
 }
 
-/// Every lab that is there, for anybody.
+/// Every lab that is there, for anybody; not those that another nslab has made for itself and is about to take away.
 pub fn names() -> Vec<Entry> {
+    every().into_iter().filter(|entry| !private::in_use(&entry.lab)).collect()
+}
+
+/// Every lab that is there.
+pub fn every() -> Vec<Entry> {
     index::read()
 }
 

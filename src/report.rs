@@ -6,6 +6,7 @@ pub mod capture;
 pub mod doctor;
 pub mod frame;
 pub mod lab;
+pub mod macs;
 pub mod node;
 pub mod notice;
 pub mod ping;
@@ -57,6 +58,8 @@ pub enum Report {
     Ping(ping::Ping),
     /// `ping --all`
     Matrix(ping::Matrix),
+    /// `macs`
+    Macs(macs::Macs),
     /// `ps`
     Processes(node::Processes),
     /// `doctor`

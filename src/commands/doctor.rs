@@ -59,13 +59,13 @@ fn own_rights() -> Rights {
 
 /// Labs that are not as they should be.
 fn labs() -> Vec<Leftover> {
-    let known = lab::names();
-    let broken = known.iter().filter_map(|entry| {
+    let known = lab::every();
+    let broken = known.iter().filter(|entry| !lab::private::in_use(&entry.lab)).filter_map(|entry| {
         let lab = entry.lab.clone();
         match lab::status(&resolve::lab_name(&lab).ok()?).map(|status| status.condition) {
             Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
             Ok(Condition::Unfinished) => Some(Leftover::Unfinished { lab }),
-            Ok(Condition::Up | Condition::Drifted) => None,
+            Ok(Condition::Up | Condition::Drifted) => lab::private::is_forgotten(&lab).then_some(Leftover::Forgotten { lab }),
             Err(_) => Some(Leftover::NoJournal { lab }),
         }
     });

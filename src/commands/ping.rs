@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
+use super::duration::duration;
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::echo::{self, Manner};
@@ -54,11 +55,11 @@ pub struct Ping {
     /// Forbid everybody to cut them: where one is larger than an MTU, a router says so
     #[arg(long)]
     df: bool,
-    /// Seconds from one request to the next
-    #[arg(short, long, value_name = "SECONDS", default_value = "0.2", value_parser = seconds)]
+    /// From one request to the next
+    #[arg(short, long, value_name = "TIME", default_value = "200ms", value_parser = duration)]
     interval: Duration,
-    /// Seconds to wait for the last answer
-    #[arg(short = 'W', long = "wait", value_name = "SECONDS", value_parser = seconds)]
+    /// How long to wait for the last answer
+    #[arg(short = 'W', long = "wait", value_name = "TIME", value_parser = duration)]
     patience: Option<Duration>,
     /// Take an IPv4 address of B
     #[arg(short = '4', conflicts_with = "ipv6")]
@@ -66,12 +67,6 @@ pub struct Ping {
     /// Take an IPv6 address of B
     #[arg(short = '6')]
     ipv6: bool,
-}
-
-/// A number of seconds, with a point where it is no whole one; an hour at most.
-fn seconds(word: &str) -> std::result::Result<Duration, String> {
-    let number: f64 = word.parse().map_err(|_| "a number of seconds, like 1 or 0.2".to_owned())?;
-    if (0.0..=3600.0).contains(&number) { Ok(Duration::from_secs_f64(number)) } else { Err("0 to 3600 seconds".to_owned()) }
 }
 
 impl Ping {
@@ -130,7 +125,7 @@ impl Ping {
 
     fn every(&self, context: &mut Context) -> Result<Report> {
         let begin = Instant::now();
-        let entry = target::lab(self.from.as_deref())?.ok_or_else(target::none_up)?;
+        let entry = target::current(self.from.as_deref(), context)?;
         let stations = Stations::look(&entry)?;
         let is_member = |station: &&Station| match station.id {
             NodeId::Container(..) => true,
@@ -140,13 +135,12 @@ impl Ping {
             NodeId::Switch(_) => false,
         };
         let members: Vec<&Station> = stations.all.iter().filter(is_member).collect();
-        let outcome = all::all(&stations, &members, &mut |step| context.front.progress(step))?;
-        let pairs = members.len() * members.len().saturating_sub(1);
+        let outcome = all::all(&stations, &members, &|_, _| true, &mut |step| context.front.progress(step))?;
         Ok(Report::Matrix(Matrix {
             lab: entry.lab.clone(),
             nodes: outcome.nodes.iter().map(ToString::to_string).collect(),
-            pairs,
-            answered: pairs - outcome.failed.len(),
+            pairs: outcome.pairs,
+            answered: outcome.pairs - outcome.failed.len(),
             pings: outcome.pings,
             failed: outcome.failed,
             rounds: outcome.rounds,

@@ -31,6 +31,19 @@ pub(super) fn lab(typed: Option<&str>) -> Result<Option<Entry>> {
     }
 }
 
+/// The lab that was typed, or else that of `NSLAB_LAB`, the only one, or the last one brought up; says so when it had to assume.
+pub(super) fn current(typed: Option<&str>, context: &mut Context) -> Result<Entry> {
+    let labs = lab::names();
+    let found = match typed.map(str::to_owned).or_else(wish) {
+        Some(name) => resolve::find(&name, &labs)?,
+        None => resolve::last(&labs).ok_or_else(none_up)?,
+    };
+    if labs.len() > 1 && typed.is_none() && wish().is_none() {
+        context.front.notice(&Notice::Assumed { lab: found.lab.clone(), exact: found.lab.clone() });
+    }
+    Ok(found.clone())
+}
+
 /// The labs that a command without a lab looks at: that of `NSLAB_LAB`, else all.
 pub(super) fn labs(typed: Option<&str>) -> Result<Vec<LabName>> {
     let labs = lab::names();

@@ -1,6 +1,7 @@
 //! The tables of one network namespace, as the kernel's own decisions use them.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
@@ -288,6 +289,8 @@ pub struct Fdb {
     pub own: bool,
     /// Told, and kept.
     pub fixed: bool,
+    /// How long ago a frame came from it last; none where the kernel does not tell.
+    pub age: Option<Duration>,
 }
 
 impl Tables {

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::report::capture::Direction;
 use crate::report::frame::Payload;
 use crate::report::notice::{Notice, Question};
-use crate::report::{doctor, lab, ping, plan, topology};
+use crate::report::{doctor, lab, macs, ping, plan, topology};
 
 /// A language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,6 +90,12 @@ pub enum Word {
     Unlimited,
     Value,
     Allows,
+    Age,
+    Broadcasts,
+    Frames,
+    Owner,
+    Side,
+    Why,
 }
 
 /// What a language must be able to say.
@@ -188,6 +194,22 @@ pub trait Tongue: Sync {
     fn failing(&self, group: &Failing) -> String;
     /// The last lines of `ping --all`.
     fn matrix_end(&self, matrix: &ping::Matrix) -> Vec<String>;
+    /// The title of a network: its lab, its ends, what crossed it.
+    fn network(&self, census: &macs::Census, network: &macs::Network) -> Vec<String>;
+    /// That a lab has no network between hosts.
+    fn no_network(&self, census: &macs::Census) -> String;
+    /// Why a MAC address crosses, in a word.
+    fn reason(&self, reason: macs::Reason) -> &'static str;
+    /// Why those MAC addresses cross, in sentences.
+    fn reasons(&self, census: &macs::Census, network: &macs::Network) -> Vec<String>;
+    /// The title of a forwarding table.
+    fn forwarding_table(&self, kind: macs::Kind) -> &'static str;
+    /// What follows for the switch and for the containers.
+    fn lesson(&self, census: &macs::Census, network: &macs::Network) -> Vec<String>;
+    /// That so many rows are not shown.
+    fn more(&self, number: usize) -> String;
+    /// A row of two labs side by side.
+    fn beside(&self, row: Beside) -> &'static str;
 }
 
 /// A part of a recorded route.
@@ -225,4 +247,15 @@ pub enum Failing {
     Pair(String, String, Mark, Vec<ping::Fault>),
     /// So many more.
     More(usize),
+}
+
+/// A row of labs side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Beside {
+    Network,
+    Addresses,
+    Each,
+    Answered,
+    From,
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod doctor;
 mod labs;
+mod macs;
 mod node;
 mod ping;
 mod table;
@@ -28,6 +29,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Node(node) => node::node(node, style),
         Report::Ping(ping) => ping::end(ping, style),
         Report::Matrix(matrix) => ping::matrix(matrix, style),
+        Report::Macs(found) => macs::macs(found, style),
         Report::Processes(processes) => node::processes(processes, style),
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),

@@ -154,6 +154,11 @@ pub enum Leftover {
         /// The lab.
         lab: String,
     },
+    /// A lab that an nslab has made for itself, which was killed.
+    Forgotten {
+        /// The lab.
+        lab: String,
+    },
     /// Pins of a lab that has no journal.
     NoJournal {
         /// The lab.

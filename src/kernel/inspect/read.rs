@@ -1,6 +1,7 @@
 //! From netlink messages to tables.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
@@ -17,6 +18,9 @@ use netlink_packet_route::{AddressFamily, IpProtocol};
 
 use crate::kernel::tables::{Address, BridgePort, Far, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction};
 use crate::name::Mac;
+
+/// Milliseconds of a clock tick as the kernel tells time to programs (`USER_HZ` is 100).
+const TICK: u64 = 10;
 
 pub(super) fn link(message: &LinkMessage) -> Link {
     let flags = message.header.flags;
@@ -296,5 +300,9 @@ pub(super) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Option<Fdb> {
     let own = state == NeighbourState::Permanent;
     let named = own && links.iter().any(|link| link.index == port && link.mac == Some(mac));
     let fixed = !named && (own || sticky || state == NeighbourState::Noarp);
-    Some(Fdb { bridge, mac, port, own, fixed })
+    let age = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::CacheInfo(info) => Some(Duration::from_millis(u64::from(info.updated) * TICK)),
+        _ => None,
+    });
+    Some(Fdb { bridge, mac, port, own, fixed, age })
 }

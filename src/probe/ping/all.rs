@@ -33,6 +33,8 @@ const PASSES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(
 pub struct Outcome {
     /// The nodes, in the order of the lab.
     pub nodes: Vec<NodeId>,
+    /// How many pairs there are.
+    pub pairs: usize,
     /// The pairs that did not work, or only in part.
     pub failed: Vec<Pair>,
     /// Requests sent, those again included.
@@ -66,19 +68,25 @@ struct Mesh {
     pings: usize,
 }
 
-/// Pings every ordered pair of `members`, by every family that both have, and tells how far it is.
+/// Whether one member is to ping another.
+pub type Wanted<'a> = &'a dyn Fn(&Station, &Station) -> bool;
+
+/// Pings the wanted ordered pairs of `members`, by every family that both have, and tells how far it is.
 ///
 /// # Errors
 /// When a namespace or socket cannot be had, or a signal arrives.
-pub fn all(stations: &Stations, members: &[&Station], tell: &mut dyn FnMut(Step)) -> Result<Outcome> {
+pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, tell: &mut dyn FnMut(Step)) -> Result<Outcome> {
+    let pairs = pairs(members, wanted);
     let mut outcome = Outcome {
         nodes: members.iter().map(|member| member.id.clone()).collect(),
+        pairs: pairs.len(),
         failed: Vec::new(),
         pings: 0,
         rounds: 0,
         limit: 0,
     };
-    let mut meshes: Vec<Mesh> = [Family::Ipv4, Family::Ipv6].into_iter().map(|family| Mesh::new(family, members)).collect();
+    let mut meshes: Vec<Mesh> =
+        [Family::Ipv4, Family::Ipv6].into_iter().map(|family| Mesh::new(family, members, &pairs)).collect();
     meshes.retain(|mesh| !mesh.jobs.is_empty());
     let of = meshes.iter().map(|mesh| mesh.jobs.len()).sum();
     let mut before = 0;
@@ -89,8 +97,14 @@ pub fn all(stations: &Stations, members: &[&Station], tell: &mut dyn FnMut(Step)
         outcome.pings += mesh.pings;
         mesh.sockets.clear();
     }
-    outcome.failed = failed(members, &meshes);
+    outcome.failed = failed(members, &pairs, &meshes);
     Ok(outcome)
+}
+
+/// The places of senders and receivers.
+fn pairs(members: &[&Station], wanted: Wanted) -> Vec<(usize, usize)> {
+    let all = (0..members.len()).flat_map(|from| (0..members.len()).map(move |to| (from, to)));
+    all.filter(|(from, to)| from != to && wanted(members[*from], members[*to])).collect()
 }
 
 fn system(tried: &str, errno: Errno) -> Error {
@@ -98,28 +112,26 @@ fn system(tried: &str, errno: Errno) -> Error {
 }
 
 /// The pairs of which some ping was not answered, or that have no family in common.
-fn failed(members: &[&Station], meshes: &[Mesh]) -> Vec<Pair> {
+fn failed(members: &[&Station], pairs: &[(usize, usize)], meshes: &[Mesh]) -> Vec<Pair> {
     let mut failed = Vec::new();
-    for (from, sender) in members.iter().enumerate() {
-        for (to, receiver) in members.iter().enumerate().filter(|(to, _)| *to != from) {
-            let jobs: Vec<(Family, &Job)> = meshes.iter().filter_map(|mesh| Some((mesh.family, mesh.job(from, to)?))).collect();
-            if jobs.is_empty() || jobs.iter().any(|(_, job)| !job.answered) {
-                let attempt = |(family, job): (Family, &Job)| Attempt {
-                    family,
-                    address: job.address,
-                    answered: job.answered,
-                    fault: job.fault.filter(|_| !job.answered),
-                };
-                let attempts = jobs.into_iter().map(attempt).collect();
-                failed.push(Pair { from: sender.id.to_string(), to: receiver.id.to_string(), attempts });
-            }
+    for &(from, to) in pairs {
+        let jobs: Vec<(Family, &Job)> = meshes.iter().filter_map(|mesh| Some((mesh.family, mesh.job(from, to)?))).collect();
+        if jobs.is_empty() || jobs.iter().any(|(_, job)| !job.answered) {
+            let attempt = |(family, job): (Family, &Job)| Attempt {
+                family,
+                address: job.address,
+                answered: job.answered,
+                fault: job.fault.filter(|_| !job.answered),
+            };
+            let attempts = jobs.into_iter().map(attempt).collect();
+            failed.push(Pair { from: members[from].id.to_string(), to: members[to].id.to_string(), attempts });
         }
     }
     failed
 }
 
 impl Mesh {
-    fn new(family: Family, members: &[&Station]) -> Self {
+    fn new(family: Family, members: &[&Station], pairs: &[(usize, usize)]) -> Self {
         let count = members.len();
         let mut mesh = Self {
             family,
@@ -130,19 +142,18 @@ impl Mesh {
             key: key(),
             pings: 0,
         };
-        for (from, sender) in members.iter().enumerate() {
+        for &(from, to) in pairs {
+            let (sender, receiver) = (members[from], members[to]);
             // A sender without an address of the family has not got it.
             if sender.reachable(family).next().is_none() {
                 continue;
             }
-            for (to, receiver) in members.iter().enumerate().filter(|(to, _)| *to != from) {
-                let address = |(_, net): (&str, ipnet::IpNet)| net.addr();
-                let near = receiver.reachable(family).map(address).find(|address| sender.is_near(*address));
-                let Some(address) = near.or_else(|| receiver.reachable(family).map(address).next()) else { continue };
-                mesh.places[from * count + to] = u32::try_from(mesh.jobs.len()).ok();
-                let link = Link { from, to, near: near.is_some() };
-                mesh.jobs.push(Job { link, address, flying: false, answered: false, fault: None });
-            }
+            let address = |(_, net): (&str, ipnet::IpNet)| net.addr();
+            let near = receiver.reachable(family).map(address).find(|address| sender.is_near(*address));
+            let Some(address) = near.or_else(|| receiver.reachable(family).map(address).next()) else { continue };
+            mesh.places[from * count + to] = u32::try_from(mesh.jobs.len()).ok();
+            let link = Link { from, to, near: near.is_some() };
+            mesh.jobs.push(Job { link, address, flying: false, answered: false, fault: None });
         }
         mesh
     }

@@ -7,18 +7,19 @@ mod errors;
 mod filters;
 mod findings;
 mod labs;
+mod macs;
 mod ping;
 mod plans;
 mod trace;
 
-use super::{Failing, Mark, Message, Tongue, Way, Word};
+use super::{Beside, Failing, Mark, Message, Tongue, Way, Word};
 use crate::error::Error;
 use crate::problem::Problem;
 use crate::render::escape::escape;
 use crate::report::capture::Direction;
 use crate::report::frame::Payload;
 use crate::report::notice::{Notice, Question};
-use crate::report::{doctor as health, lab, node, ping as pings, plan, topology};
+use crate::report::{doctor as health, lab, macs as census, node, ping as pings, plan, topology};
 
 /// English.
 pub(super) struct English;
@@ -81,6 +82,12 @@ impl Tongue for English {
     fn word(&self, word: Word) -> &'static str {
         match word {
             Word::Address => "ADDRESS",
+            Word::Age => "AGE",
+            Word::Broadcasts => "TO ALL",
+            Word::Frames => "FRAMES",
+            Word::Owner => "OWNER",
+            Word::Side => "FROM",
+            Word::Why => "WHY",
             Word::Addresses => "Addresses",
             Word::Allows => "ALLOWS",
             Word::Bridge => "BRIDGE",
@@ -281,6 +288,38 @@ impl Tongue for English {
 
     fn matrix_end(&self, matrix: &pings::Matrix) -> Vec<String> {
         ping::matrix_end(matrix)
+    }
+
+    fn network(&self, lab: &census::Census, network: &census::Network) -> Vec<String> {
+        macs::network(lab, network)
+    }
+
+    fn no_network(&self, lab: &census::Census) -> String {
+        format!("{} has no network between hosts.", escape(&lab.lab))
+    }
+
+    fn reason(&self, reason: census::Reason) -> &'static str {
+        macs::reason(reason)
+    }
+
+    fn reasons(&self, lab: &census::Census, network: &census::Network) -> Vec<String> {
+        macs::reasons(lab, network)
+    }
+
+    fn forwarding_table(&self, kind: census::Kind) -> &'static str {
+        macs::forwarding_table(kind)
+    }
+
+    fn lesson(&self, lab: &census::Census, network: &census::Network) -> Vec<String> {
+        macs::lesson(lab, network)
+    }
+
+    fn more(&self, number: usize) -> String {
+        format!("... and {number} more (--format json has all)")
+    }
+
+    fn beside(&self, row: Beside) -> &'static str {
+        macs::beside(row)
     }
 }
 

@@ -165,7 +165,7 @@ impl Page {
 }
 
 /// A sentence in lines of at most 80 columns, each with its beginning; at a no-break space no line ends.
-fn broken(first: &str, below: &str, sentence: &str) -> Vec<String> {
+pub(super) fn broken(first: &str, below: &str, sentence: &str) -> Vec<String> {
     let (mut lines, mut line, mut begun) = (Vec::new(), first.to_owned(), false);
     for word in sentence.split(' ') {
         if begun && line.chars().count() + 1 + word.chars().count() > WIDTH {

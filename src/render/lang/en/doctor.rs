@@ -102,6 +102,11 @@ pub(super) fn leftover(leftover: &Leftover) -> Message {
             "An up or down was cut short.",
             &[&format!("nslab up {0} completes it, nslab down {0} removes it", escape(lab))],
         ),
+        Leftover::Forgotten { lab } => message(
+            format!("the lab {} was made by nslab for itself and is still up", quoted(lab)),
+            "That nslab was killed before it took it down.",
+            &[&format!("nslab down {}", escape(lab))],
+        ),
         Leftover::NoJournal { lab } => message(
             format!("namespaces of a lab {} have no record", quoted(lab)),
             "Its record was removed or is damaged.",

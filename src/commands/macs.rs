@@ -1,0 +1,156 @@
+//! `nslab macs`
+
+use std::time::{Duration, Instant};
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::duration::duration;
+use super::{Context, complete, rights, source, target};
+use crate::error::{Error, Result, Thing, Usage};
+use crate::kernel::{interrupted, sys};
+use crate::lab::{self, Entry, private, resolve};
+use crate::plan::NodeId;
+use crate::probe::macs::{self, census, segments};
+use crate::probe::ping::all;
+use crate::probe::ping::stations::{Station, Stations};
+use crate::probe::view::View;
+use crate::report::Report;
+use crate::report::macs::{Census, Macs as Found, Pings};
+use crate::report::ping::Family;
+use crate::topology::{Topology, catalog};
+
+/// How long `--passive` listens where nothing is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Show which MAC addresses the networks between the hosts see, whose they are and why
+///
+/// Pings once between every two containers of different hosts and listens. A topology that is not up is brought up for
+/// that alone, and taken away again.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab macs\n  sudo nslab macs bridged routed\n  sudo nslab macs three-hosts --passive --for 10s"
+)]
+pub struct Macs {
+    /// Labs, or topologies as for `up`; two are shown side by side
+    #[arg(value_name = "LAB", add = ArgValueCompleter::new(complete::plans))]
+    labs: Vec<String>,
+    /// One of the networks alone
+    #[arg(long, short, value_name = "NETWORK")]
+    network: Option<String>,
+    /// Only listen, and send nothing
+    #[arg(long)]
+    passive: bool,
+    /// How long to listen: 5s, 500ms, 2m; with --passive 5s where nothing is said
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    time: Option<Duration>,
+}
+
+/// What is measured.
+enum Subject {
+    /// A lab that is up, from this topology.
+    There(Entry, Box<Topology>),
+    /// A topology that is brought up for it.
+    New(Box<Topology>),
+}
+
+impl Macs {
+    /// Listens to the networks, with pings between the hosts.
+    ///
+    /// # Errors
+    /// When there is no such lab or network, or the kernel refuses.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        sys::note_signals();
+        let subjects = self.subjects(context)?;
+        for subject in &subjects {
+            let (Subject::There(_, topology) | Subject::New(topology)) = subject;
+            segments::known(topology, self.network.as_deref())?;
+        }
+        if subjects.iter().any(|subject| matches!(subject, Subject::New(_))) {
+            rights::need_outside(context)?;
+        }
+        let labs = subjects.into_iter().map(|subject| self.measure(subject, context)).collect::<Result<_>>()?;
+        Ok(Report::Macs(Found { labs }))
+    }
+
+    fn subjects(&self, context: &mut Context) -> Result<Vec<Subject>> {
+        if self.labs.is_empty() {
+            let entry = target::current(None, context)?;
+            return Ok(vec![there(entry)?]);
+        }
+        self.labs.iter().map(|word| self.subject(word)).collect()
+    }
+
+    fn subject(&self, word: &str) -> Result<Subject> {
+        let labs = lab::names();
+        if let Some(entry) = labs.iter().find(|entry| entry.lab == word) {
+            return there(entry.clone());
+        }
+        if !source::is_file(word) && catalog::find(word).is_none() {
+            let words = labs.into_iter().map(|entry| entry.lab).chain(catalog::names().map(str::to_owned)).collect();
+            return Err(Error::Unknown { what: Thing::Lab, word: word.to_owned(), candidates: resolve::near(word, words) });
+        }
+        let topology = source::topology(word)?;
+        if self.passive {
+            return Err(Error::Usage(Usage::NotUp(topology.name.to_string())));
+        }
+        Ok(Subject::New(Box::new(topology)))
+    }
+
+    fn measure(&self, subject: Subject, context: &mut Context) -> Result<Census> {
+        match subject {
+            Subject::There(entry, topology) => self.census(&entry, &topology, context),
+            Subject::New(topology) => {
+                let name = topology.name.to_string();
+                let private = private::bring_up((*topology).clone(), &mut |step| context.front.progress(step))?;
+                let found = private.entry().and_then(|entry| self.census(&entry, &topology, context));
+                private.end()?;
+                Ok(Census { lab: name, own: true, ..found? })
+            }
+        }
+    }
+
+    fn census(&self, entry: &Entry, topology: &Topology, context: &mut Context) -> Result<Census> {
+        let segments = segments::segments(topology, &View::look(entry)?, self.network.as_deref());
+        let stations = Stations::look(entry)?;
+        let (pings, tallies) = macs::listen(&segments, || {
+            let begin = Instant::now();
+            let pings = if self.passive { None } else { Some(traffic(&stations, context)?) };
+            let time = self.time.or(self.passive.then_some(PATIENCE)).unwrap_or_default();
+            while begin.elapsed() < time && sys::signal().is_none() {
+                std::thread::sleep(Duration::from_millis(20).min(time.saturating_sub(begin.elapsed())));
+            }
+            if self.passive { Ok(pings) } else { interrupted().map(|()| pings) }
+        })?;
+        let after = View::look(entry)?;
+        let networks = segments.iter().zip(&tallies).map(|(segment, tally)| census::network(segment, tally, &after)).collect();
+        let is_container = |station: &&Station| matches!(station.id, NodeId::Container(..));
+        let containers = stations.all.iter().filter(is_container).count();
+        Ok(Census { lab: entry.lab.clone(), own: false, containers, pings, networks, names: stations.names })
+    }
+}
+
+fn there(entry: Entry) -> Result<Subject> {
+    let topology = lab::load(&resolve::lab_name(&entry.lab)?)?.topology;
+    Ok(Subject::There(entry, Box::new(topology)))
+}
+
+/// One ping between every two containers of different hosts; between the hosts where there are no such containers.
+fn traffic(stations: &Stations, context: &mut Context) -> Result<Pings> {
+    fn host(station: &Station) -> Option<&str> {
+        match &station.id {
+            NodeId::Container(host, _) | NodeId::Host(host) => Some(host.as_str()),
+            NodeId::Switch(_) => None,
+        }
+    }
+    let has_address =
+        |station: &Station| [Family::Ipv4, Family::Ipv6].iter().any(|family| station.reachable(*family).next().is_some());
+    let containers = stations.all.iter().filter(|station| matches!(station.id, NodeId::Container(..)));
+    let mut members: Vec<&Station> = containers.collect();
+    if !members.iter().any(|member| host(member) != host(members[0])) {
+        members = stations.all.iter().filter(|station| matches!(station.id, NodeId::Host(_)) && has_address(station)).collect();
+    }
+    let apart = |from: &Station, to: &Station| host(from) != host(to);
+    let outcome = all::all(stations, &members, &apart, &mut |step| context.front.progress(step))?;
+    Ok(Pings { pairs: outcome.pairs, answered: outcome.pairs - outcome.failed.len() })
+}
