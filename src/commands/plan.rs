@@ -1,27 +1,46 @@
 //! `nslab plan`
 
+use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, source, target};
-use crate::error::Result;
+use crate::error::{Error, Result, Thing, Usage};
 use crate::lab::{self, resolve};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
-use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces};
-use crate::topology::catalog;
+use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces, lxd};
+use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  nslab plan routed\n  nslab plan bridged > bridged.sh; sudo sh -e bridged.sh\n  sudo nslab plan bridged --by-hand"
+    after_help = "Examples:\n  nslab plan routed\n  nslab plan bridged > bridged.sh; sudo sh -e bridged.sh\n  nslab plan routed --as lxc --role host-a\n  sudo nslab plan bridged --by-hand"
 )]
 pub struct Plan {
     /// A topology, a file, or a lab that is up; may be left out when only one is up
     #[arg(add = ArgValueCompleter::new(complete::plans))]
     topology: Option<String>,
     /// Print what was made by hand in the lab instead
-    #[arg(long)]
+    #[arg(long, conflicts_with = "how")]
     by_hand: bool,
+    /// With which commands
+    #[arg(long = "as", value_name = "COMMANDS", default_value = "ip", hide_default_value = true)]
+    how: How,
+    /// Print the part of one host alone, with --as lxc
+    #[arg(long, value_name = "HOST")]
+    role: Option<String>,
+    /// The image that containers are launched from, with --as lxc (ubuntu:22.04 unless given)
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+}
+
+/// With which commands a lab is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// ip, in the namespaces of one machine
+    Ip,
+    /// ip and lxc, on hosts with LXD
+    Lxc,
 }
 
 impl Plan {
@@ -47,8 +66,26 @@ impl Plan {
             }
         };
         let lab = topology.name.to_string();
+        if self.how == How::Lxc {
+            return self.on_lxd(&topology);
+        }
+        for (option, given) in [("--role", &self.role), ("--image", &self.image)] {
+            if given.is_some() {
+                return Err(Error::Usage(Usage::Option(option, "--as lxc beside it")));
+            }
+        }
         let steps = by_host(&diff(&State::new(), &compile(&topology)), &lab);
         Ok(Report::Plan(Commands { lab, purpose: Purpose::Build, steps }))
+    }
+
+    fn on_lxd(&self, topology: &Topology) -> Result<Report> {
+        if let Some(role) = self.role.as_deref().filter(|role| topology.host(role).is_none()) {
+            let hosts = topology.hosts.iter().map(|host| host.name.to_string()).collect();
+            let candidates = resolve::near(role, hosts);
+            return Err(Error::Unknown { what: Thing::Host, word: role.to_owned(), candidates });
+        }
+        let steps = lxd::by_host(topology, self.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
+        Ok(Report::Plan(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps }))
     }
 
     fn by_hand(&self, context: &Context) -> Result<Report> {

@@ -139,7 +139,7 @@ pub fn unplug(pins: &Pins) {
 }
 
 /// The pins in a directory whose namespaces are mounted more than once, by the lines of `mountinfo`
-/// (proc_pid_mountinfo(5): the namespace is field 4, the mount point field 5).
+/// (`proc_pid_mountinfo(5)`: the namespace is field 4, the mount point field 5).
 fn held(mounts: &str, directory: &Path) -> Vec<PathBuf> {
     let mut places: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
     for line in mounts.lines() {

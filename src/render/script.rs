@@ -11,11 +11,12 @@ pub fn script(plan: &Plan, style: Style) -> String {
         return format!("# {}\n", tongue.nothing_to_do(plan));
     }
     let mut lines = Vec::new();
-    if plan.purpose == Purpose::Build {
+    let whole = matches!(plan.purpose, Purpose::Build | Purpose::BuildOnLxd);
+    if whole {
         lines.push("#!/bin/sh".to_owned());
     }
     lines.extend(tongue.script(plan).iter().map(|line| format!("# {line}")));
-    if plan.purpose == Purpose::Build {
+    if whole {
         lines.push("set -e".to_owned());
     }
     let mut here: Option<&Place> = None;
@@ -25,7 +26,7 @@ pub fn script(plan: &Plan, style: Style) -> String {
             lines.push(style.bold(&format!("# ---- {} ----", tongue.place(&step.place))));
             here = Some(&step.place);
         }
-        lines.push(format!("# {}", tongue.step(step.what)));
+        lines.extend(tongue.step(step.what).lines().map(|line| format!("# {line}")));
         lines.extend(step.commands.iter().map(|command| escape(command).into_owned()));
     }
     lines.join("\n") + "\n"

@@ -1,5 +1,7 @@
 //! A plan as the commands that a student would type, grouped by host.
 
+pub mod lxd;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -24,6 +26,8 @@ pub struct Plan {
 pub enum Purpose {
     /// Make the lab out of nothing.
     Build,
+    /// Make it on hosts with LXD.
+    BuildOnLxd,
     /// What `up` would do now.
     Preview,
     /// Make again what somebody made by hand.
@@ -76,6 +80,12 @@ pub enum What {
     Remove,
     HostNamespaces,
     Filters,
+    Forwarding,
+    Instances,
+    Devices,
+    HostEnds,
+    InstanceAddresses,
+    InstanceRoutes,
 }
 
 /// The steps of what somebody made by hand, in the plan's own order.

@@ -51,11 +51,11 @@ pub type Born = HashMap<NodeId, Vec<(Sysctl, u32)>>;
 
 /// Makes the namespaces of containers; the thread must end soon after.
 pub fn spaces(pins: &Pins, units: &[&Unit], settings: &Born, stop: &AtomicBool) -> Result<Vec<Space>> {
-    let make = |unit: &&Unit| {
+    let space = |unit: &&Unit| {
         go_on(stop)?;
         Space::make(pins, &unit.node, settings.get(&unit.node).map_or(&[][..], Vec::as_slice), false)
     };
-    let made = units.iter().map(make).collect();
+    let made = units.iter().map(space).collect();
     if Result::is_err(&made) {
         stop.store(true, Ordering::Relaxed);
     }

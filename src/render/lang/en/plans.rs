@@ -9,6 +9,14 @@ pub(super) fn script(plan: &Plan) -> Vec<String> {
             format!("The lab {lab} by hand: what `nslab up {lab}` makes, as the commands of a student."),
             "Run it as root where no lab of that name is up. `ip -all netns delete` or a restart undoes it.".to_owned(),
         ],
+        Purpose::BuildOnLxd => vec![
+            format!(
+                "The lab {lab} on hosts with LXD, as in class. Each host runs its own part, as root (--role HOST prints one)."
+            ),
+            "The networks between the hosts are the hypervisor's: an Internal Network of VirtualBox, where the adapters need"
+                .to_owned(),
+            "Promiscuous Mode: Allow All as soon as a bridge is on them.".to_owned(),
+        ],
         Purpose::Preview => vec![format!("What `nslab up` would do to {lab} now.")],
         Purpose::ByHand => vec![format!("What was made by hand in {lab}.")],
     }
@@ -41,6 +49,15 @@ pub(super) fn step(what: What) -> &'static str {
         What::Routes => "Routes: where packets for other networks go.",
         What::HostNamespaces => "Namespaces made inside the host.",
         What::Filters => "Packet filter tables: these lines print their rules, as `nft -f` takes them.",
+        What::Forwarding => "The host is a router.",
+        What::Instances => "Containers. The default profile puts their eth0 on lxdbr0.",
+        What::Devices => {
+            "Take them off lxdbr0: a device of the same name takes the place of the profile's.\n\
+             (lxc profile device remove default eth0, before the launch, does it for all that come later.)"
+        }
+        What::HostEnds => "The host's ends of the point-to-point links.",
+        What::InstanceAddresses => "Addresses of the containers.",
+        What::InstanceRoutes => "Routes of the containers.",
         What::Remove => "Remove what is no longer wanted.",
     }
 }
@@ -48,6 +65,6 @@ pub(super) fn step(what: What) -> &'static str {
 pub(super) fn nothing(plan: &Plan) -> String {
     match plan.purpose {
         Purpose::ByHand => format!("Nothing was made by hand in {}.", plan.lab),
-        Purpose::Build | Purpose::Preview => format!("Nothing to do: {} is as described.", plan.lab),
+        Purpose::Build | Purpose::BuildOnLxd | Purpose::Preview => format!("Nothing to do: {} is as described.", plan.lab),
     }
 }
