@@ -141,17 +141,37 @@ fn a_wrong_permanent_neighbour_is_named() {
     );
 }
 
+/// Two hosts with two wires between them; packets go by one and come back by the other.
+const TWO_WIRES: &str = "
+name: two-wires
+networks: { one: {}, two: {} }
+hosts:
+  host-a:
+    forwarding: true
+    nics: { e1: { network: one, address: 10.1.1.1/24 }, e2: { network: two, address: 10.1.2.1/24 } }
+    bridges: { br0: { address: 10.8.0.1/24 } }
+    routes: [ { to: 10.9.0.0/24, via: 10.1.1.2 } ]
+    containers: { a1: { nics: { eth0: { bridge: br0, address: 10.8.0.2/24 } }, gateway: 10.8.0.1 } }
+  host-b:
+    forwarding: true
+    nics: { e1: { network: one, address: 10.1.1.2/24 }, e2: { network: two, address: 10.1.2.2/24 } }
+    bridges: { br0: { address: 10.9.0.1/24 } }
+    routes: [ { to: 10.8.0.0/24, via: 10.1.2.1 } ]
+    containers: { b1: { nics: { eth0: { bridge: br0, address: 10.9.0.2/24 } }, gateway: 10.9.0.1 } }
+";
+
 #[test]
 fn the_reverse_path_filter_is_named() {
-    cases(
-        "routed",
-        &[(
-            &[("host-b", "sysctl -qw net.ipv4.conf.enp0s8.rp_filter=1; ip route add 10.1.0.0/24 dev veth-b2")],
-            "a1 b1",
-            "request host-b reverse-path at host-b.enp0s8",
-            true,
-        )],
-    );
+    in_box(|| {
+        std::fs::write("/run/two-wires.yaml", TWO_WIRES).unwrap();
+        ok("up /run/two-wires.yaml");
+        let there_and_back = Traced::run("a1 b1");
+        assert_eq!(there_and_back.verdict(), "answered", "{}", there_and_back.ran);
+        let breaks: &[(&str, &str)] = &[("host-b", "sysctl -qw net.ipv4.conf.e1.rp_filter=1")];
+        let verdict = "request host-b reverse-path at host-b.e1";
+        Case { lab: "two-wires", breaks, trace: "a1 b1", verdict }.check_and_cure();
+        ok("down");
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The commands that mend what a packet dies of, as they are typed.
 
 mod addresses;
+mod filters;
 mod links;
 mod routes;
 
@@ -60,8 +61,9 @@ impl Cures<'_> {
                 }
             }
             Cause::EchoIgnored { node } => self.echo(node),
-            // A filter's rule is named by who saw it drop the packet; the others are no command's business.
-            Cause::Filtered { .. } | Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::Unknown { .. } => {}
+            Cause::Filtered { .. } => self.filtered(cause),
+            // No command's business.
+            Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::Unknown { .. } => {}
         }
     }
 

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use judge::End;
+use netlink_packet_route::neighbour::NeighbourState;
 use verdict::{Account, Acted};
 use watch::{Patience, Watch};
 
@@ -74,7 +75,8 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         }
     }
     if !account.answered && !account.confirms(&prediction) && !acted.iter().any(|acted| acted.step.drops) {
-        let patience = if account.unanswered().is_some() && prediction.death.is_none() { ASKING } else { HOPED };
+        let asks = account.unanswered().is_some() || is_asking(view, &account.end(&sender).node);
+        let patience = if asks && prediction.death.is_none() { ASKING } else { HOPED };
         account = Account::of(view, &prediction, &watch.shoot(patience)?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
@@ -120,6 +122,12 @@ fn places<'a>(view: &'a View, order: &Order<'_>, prediction: &Prediction) -> Vec
             .filter(|place| place.id != *order.from && (place.node.kind != Kind::Container || wanted.contains(&place.node.node))),
     );
     places
+}
+
+/// Whether a node waits for the answer to a question of before; until a second is over it does not ask again.
+fn is_asking(view: &View, node: &str) -> bool {
+    let place = view.places.iter().find(|place| place.node.node == node);
+    place.is_some_and(|place| place.tables.neighbours.iter().any(|one| one.state == NeighbourState::Incomplete))
 }
 
 /// Where the packet died, the kernel tells which rule does it, if the node has any.

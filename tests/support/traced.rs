@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::run::{Ran, nslab, sh};
+use super::run::{Ran, nslab, sh, wait_for};
 use super::wiring::inside;
 
 /// A trace that was made.
@@ -100,7 +100,12 @@ impl Case {
     pub fn check_and_cure(&self) {
         let traced = self.check();
         traced.cure();
-        let again = Traced::run(self.trace);
+        // The kernel lets a port forward up to a second after its link is up.
+        let mut again = Traced::run(self.trace);
+        wait_for(3, || {
+            again = Traced::run(self.trace);
+            again.verdict() == "answered"
+        });
         assert_eq!(again.verdict(), "answered", "after {:?}\ncured by {}\n{}", self.breaks, traced.death()["cure"], again.ran);
     }
 }

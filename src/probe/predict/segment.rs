@@ -137,6 +137,10 @@ impl Map<'_> {
             }
             let flags = self.link(port).port.unwrap_or_default();
             if !self.forwards(port) {
+                // A port whose cable's other end is down is disabled for that.
+                if let Some(far) = self.far(port).filter(|far| !self.link(*far).up) {
+                    return Some(down(port, Some(far)));
+                }
                 return Some(Cause::PortClosed { interface: self.interface(port), state: flags.state.word().to_owned() });
             }
             let before = place.checked_sub(1).and_then(|before| path.steps.get(before)).filter(|_| !self.is_bridge(next));

@@ -2,11 +2,13 @@
 
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::report::trace::{Deed, Difference, Frame, Journey, Leg, Note, Outcome, Trace, Visit};
+use crate::report::trace::{Cause, Deed, Difference, Frame, Journey, Known, Leg, Note, Outcome, Trace, Visit};
 use crate::report::wire::Station;
 
 /// Columns that lines are broken at; commands are left whole.
 const WIDTH: usize = 80;
+/// What a loopback interface puts into its frames.
+const NOWHERE: &str = "00:00:00:00:00:00";
 
 pub(super) fn trace(trace: &Trace, style: Style) -> String {
     let tongue = style.lang.tongue().trace();
@@ -45,7 +47,9 @@ fn request(page: &mut Page, trace: &Trace, style: Style) {
 
 fn segment(page: &mut Page, trace: &Trace, journey: &Journey, frame: &Frame, style: Style) {
     let (from, to) = (station(trace, &frame.source), station(trace, &frame.destination));
-    if from.len() + to.len() + 10 + 4 <= WIDTH {
+    // Within a node there are no cables.
+    if frame.source.mac == NOWHERE {
+    } else if from.len() + to.len() + 10 + 4 <= WIDTH {
         page.line(&format!("    | MAC {from} -> {to}"));
     } else {
         page.line(&format!("    | MAC {from}"));
@@ -74,7 +78,8 @@ fn back(page: &mut Page, trace: &Trace, journey: &Journey, style: Style) {
 fn sentence(visit: &Visit, leg: Leg, style: Style) -> String {
     let tongue = style.lang.tongue().trace();
     // Where it was seen to stop, the verdict says what that means.
-    let known = Some(visit.known).filter(|_| visit.deed != Deed::Drops).and_then(|known| tongue.known(known));
+    let stops = visit.known == Known::Observed && visit.frame.is_none() && visit.deed != Deed::Receives;
+    let known = Some(visit.known).filter(|_| !stops).and_then(|known| tongue.known(known));
     let known = known.map(|known| format!(" {known}")).unwrap_or_default();
     format!("{}{known}", tongue.deed(visit, leg))
 }
@@ -104,8 +109,9 @@ fn verdict(page: &mut Page, trace: &Trace, style: Style) {
         Outcome::Answered { milliseconds } => page.strong(&tongue.answered(trace, *milliseconds), style),
         Outcome::Died(death) => {
             page.strong(&tongue.died(trace, death), style);
-            let because = tongue.because(death.certain);
-            page.wrap(&format!("  {because} "), "    ", &tongue.cause(trace, &death.cause));
+            let known = !matches!(death.cause, Cause::Unknown { .. });
+            let because = if known { format!("  {} ", tongue.because(death.certain)) } else { "  ".to_owned() };
+            page.wrap(&because, "    ", &tongue.cause(trace, &death.cause));
             cures(page, &death.cure, style);
             tongue.advice(trace, &death.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
         }

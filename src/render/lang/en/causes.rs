@@ -103,7 +103,7 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
                 Some(interface) => format!("{}.{interface}", word(node)),
                 None => word(node),
             };
-            format!("It was last seen at {place}; nslab does not know what stops it there.")
+            format!("It was last seen at {place}. Neither the tables nor nftables tell what stops it there.")
         }
     }
 }
@@ -120,6 +120,9 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
         ),
         Cause::Filtered { node, family, table, chain, .. } => {
             Some(format!("To see it: sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.word(node)))
+        }
+        Cause::Unknown { node, .. } => {
+            Some(format!("To look closer: sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.word(node)))
         }
         _ => None,
     }
