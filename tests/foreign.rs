@@ -112,6 +112,26 @@ fn what_a_user_made_by_hand_is_counted_kept_by_up_and_gone_with_down() {
 }
 
 #[test]
+fn cables_made_by_hand_alike_in_two_hosts_are_told_apart() {
+    in_box(|| {
+        ok("up bare");
+        for (host, container) in [("host-a", "a1"), ("host-b", "b1")] {
+            sh(&format!(
+                "nsenter --net=/run/netns/bare.{host} ip link add br7 type bridge
+                 nsenter --net=/run/netns/bare.{host} ip link add v1 type veth peer name eth0 netns /run/netns/bare.{host}.{container}"
+            ));
+        }
+        let lines = ok("plan bare --by-hand").out;
+        for (host, container) in [("host-a", "a1"), ("host-b", "b1")] {
+            let pair = format!("ip -n bare.{host} link add v1 type veth peer name eth0 netns bare.{host}.{container}\n");
+            assert!(lines.contains(&pair), "not there: {pair}{lines}");
+        }
+        assert!(lines.contains("ip -n bare.host-a link add br7 type bridge\n"), "more than was typed:\n{lines}");
+        ok("down bare");
+    });
+}
+
+#[test]
 fn processes_that_will_not_go_are_ended_by_down() {
     let stubborn = [
         "exec a1 -- sh -c 'trap \"\" TERM INT HUP; while :; do sleep 1; done'",

@@ -1,6 +1,6 @@
 //! What is in the nodes' namespaces: links, addresses, routes, forwarding tables, neighbours.
 
-mod peer;
+pub mod peer;
 mod read;
 mod report;
 mod settings;

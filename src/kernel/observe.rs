@@ -15,6 +15,7 @@ use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, Neig
 use nix::errno::Errno;
 
 use super::backend::Scope;
+use super::inspect::peer;
 use super::space::{self, Pins, Space};
 use super::sys::process;
 use super::thread::{joined, processors, thread};
@@ -37,7 +38,8 @@ struct SeenLink {
     kind: Option<InfoKind>,
     /// Index of the other end of a pair, in its namespace.
     peer: Option<u32>,
-    elsewhere: bool,
+    /// The number that its namespace gives to the other end's, where that is another one.
+    elsewhere: Option<i32>,
 }
 
 /// Reads the facts of the scope.
@@ -62,7 +64,14 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
     for share in read {
         seen.extend(share?);
     }
-    Ok(join(seen, &scope.expected))
+    Ok(join(seen, &scope.expected, &|here, number, there| is_numbered(pins, here, number, there)))
+}
+
+/// Whether one namespace gives another that number: indices alone do not tell whose other end is whose.
+fn is_numbered(pins: &Pins, here: &NodeId, number: i32, there: &NodeId) -> bool {
+    let (pin, there) = (pins.pin(here), pins.pin(there));
+    let asked = thread(|| Space::open(&pin, here).ok().and_then(|mut space| peer::number(&mut space.socket, &there)));
+    asked.is_ok_and(|found| found == Some(number))
 }
 
 /// Whether a path is a namespace's pin: a file of the kernel's namespace file system (`NSFS_MAGIC`, `linux/magic.h`).
@@ -208,7 +217,7 @@ impl Seen {
         if *name == IfName::loopback() {
             return false;
         }
-        let mut found = SeenLink { name: name.clone(), kind: None, peer: None, elsewhere: false };
+        let mut found = SeenLink { name: name.clone(), kind: None, peer: None, elsewhere: None };
         let mut isolated = false;
         for attribute in &link.attributes {
             match attribute {
@@ -226,7 +235,7 @@ impl Seen {
                     }
                 }
                 LinkAttribute::Link(index) => found.peer = Some(*index),
-                LinkAttribute::LinkNetNsId(_) => found.elsewhere = true,
+                LinkAttribute::LinkNetNsId(number) => found.elsewhere = Some(*number),
                 LinkAttribute::LinkInfo(info) => isolated |= self.kind(&port, info, &mut found),
                 _ => {}
             }
@@ -262,7 +271,7 @@ impl Seen {
 }
 
 /// All namespaces together: the ends of pairs find each other.
-fn join(seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
+fn join(seen: BTreeMap<NodeId, Seen>, expected: &State, is_numbered: &dyn Fn(&NodeId, i32, &NodeId) -> bool) -> State {
     let mut state = State::new();
     let mut paired: BTreeSet<Port> = BTreeSet::new();
     let mut alone: BTreeSet<Port> = BTreeSet::new();
@@ -296,7 +305,11 @@ fn join(seen: BTreeMap<NodeId, Seen>, expected: &State) -> State {
                         && other != port
                         && link.peer == Some(*far_index)
                         && far.peer == Some(*index)
-                        && link.elsewhere == (other.ns != port.ns)
+                        && match (link.elsewhere, &port.ns, &other.ns) {
+                            (None, here, there) => here == there,
+                            (Some(number), Ns::Node(here), Ns::Node(there)) => here != there && is_numbered(here, number, there),
+                            _ => false,
+                        }
                 });
                 match far {
                     Some((far, ..)) if far < port => {}

@@ -24,6 +24,9 @@ pub fn line(op: &Op, name: &dyn Fn(&NodeId) -> String) -> String {
     }
 }
 
+/// What nslab's own bridges are born with beside: they forward at once, and everything.
+pub const PROMPT: &str = " forward_delay 0 mcast_snooping 0";
+
 struct Line<'a> {
     name: &'a dyn Fn(&NodeId) -> String,
 }
@@ -115,7 +118,7 @@ impl Line<'_> {
     fn link(&self, port: &Port, link: &Link) -> String {
         let add = format!("{} link add {}", self.ip(&port.ns), word(&port.dev));
         match link {
-            Link::Bridge => format!("{add} type bridge forward_delay 0 mcast_snooping 0"),
+            Link::Bridge => format!("{add} type bridge{PROMPT}"),
             Link::Veth { peer } if peer.ns == port.ns => format!("{add} type veth peer name {}", word(&peer.dev)),
             Link::Veth { peer } => format!("{add} type veth peer name {} netns {}", word(&peer.dev), self.ns(&peer.ns)),
             Link::Other(kind) => format!("{add} type {kind}"),

@@ -146,7 +146,11 @@ impl Steps<'_> {
 
     fn one(&mut self, op: &Op) {
         let (place, what) = (place(op), what(op));
-        let command = line::line(op, &|node| self.name(node));
+        let mut command = line::line(op, &|node| self.name(node));
+        if !self.described {
+            // Somebody else's bridge is what the kernel makes.
+            command = command.replace(line::PROMPT, "");
+        }
         match self.done.last_mut() {
             Some(last) if last.place == place && last.what == what => last.commands.push(command),
             _ => {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
@@ -21,7 +22,7 @@ pub(super) fn nodes<'a>(socket: &mut Netlink, links: &[Link], among: impl IntoIt
         if found.len() == wanted.len() {
             break;
         }
-        if let Some(number) = number(socket, pin).filter(|number| wanted.contains(number)) {
+        if let Some(number) = number(socket, &pin.path).filter(|number| wanted.contains(number)) {
             found.insert(number, pin.node.as_str());
         }
     }
@@ -55,8 +56,8 @@ pub(super) fn name(socket: &mut Netlink, far: &Far) -> Option<String> {
 }
 
 /// The number that this namespace gives to the pinned one, if it has met it.
-fn number(socket: &mut Netlink, pin: &Pin) -> Option<i32> {
-    let namespace = File::open(&pin.path).ok()?;
+pub fn number(socket: &mut Netlink, pin: &Path) -> Option<i32> {
+    let namespace = File::open(pin).ok()?;
     let mut message = NsidMessage::default();
     message.attributes.push(NsidAttribute::Fd(u32::try_from(namespace.as_raw_fd()).ok()?));
     let Ok(Some(RouteNetlinkMessage::NewNsId(answer))) = socket.ask(RouteNetlinkMessage::GetNsId(message)) else { return None };
