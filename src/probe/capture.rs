@@ -194,6 +194,7 @@ impl Run<'_> {
             if looked.elapsed() >= TICK {
                 looked = Instant::now();
                 self.leave(&pins.gone(), watcher);
+                self.leave(&self.vanished(), watcher);
             }
             self.part();
             if !watcher.settle()? {
@@ -272,6 +273,12 @@ impl Run<'_> {
         self.round(newest, watcher);
         self.pass(u64::MAX, watcher);
         watcher.settle().map(drop)
+    }
+
+    /// The points whose interface does not exist any more; one that was down goes in silence.
+    fn vanished(&self) -> Vec<usize> {
+        let vanished = |(_, ear): &(usize, &Ear)| ear.tap.as_ref().is_some_and(Tap::is_gone);
+        self.ears.iter().enumerate().filter(vanished).map(|(point, _)| point).collect()
     }
 
     /// Their interfaces are gone.

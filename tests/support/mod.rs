@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::missing_panics_doc, unreachable_pub)]
 
 mod boxed;
+pub mod capture;
 mod machine;
 mod run;
 mod traced;
