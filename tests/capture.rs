@@ -266,14 +266,13 @@ fn it_needs_no_other_program_and_no_root_outside_a_user_namespace() {
 #[test]
 fn a_hundred_containers_are_a_hundred_cables_and_a_wire() {
     in_box(|| {
-        let hosts: String = [("host-a", 1, 11), ("host-b", 2, 111)]
-            .iter()
-            .map(|(host, number, first)| {
-                format!(
-                    "  {host}:\n    nics: {{ enp0s8: {{ network: internal }} }}\n    bridges: {{ br0: {{ ports: [enp0s8] }} }}\n    containers:\n      c: {{ count: 50, nics: {{ eth0: {{ bridge: br0, address: 10.0.{number}.{first}/16 }} }} }}\n"
-                )
-            })
-            .collect();
+        let host = |host: &str, number: u8, first: u8| {
+            format!(
+                "  {host}:\n    nics: {{ enp0s8: {{ network: internal }} }}\n    bridges: {{ br0: {{ ports: [enp0s8] }} }}\n    \
+                 containers:\n      c: {{ count: 50, nics: {{ eth0: {{ bridge: br0, address: 10.0.{number}.{first}/16 }} }} }}\n"
+            )
+        };
+        let hosts = host("host-a", 1, 11) + &host("host-b", 2, 111);
         std::fs::write("/run/many.yaml", format!("name: many\nnetworks: {{ internal: {{}} }}\nhosts:\n{hosts}")).unwrap();
         ok("up /run/many.yaml");
         let capture = Capture::start("all --format json icmp");

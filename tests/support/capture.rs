@@ -61,7 +61,7 @@ impl Capture {
                         return;
                     }
                 }
-                Err(_) => panic!("{} does not say {what:?}; it said:\n{}", self.line, self.said),
+                Err(error) => panic!("{} does not say {what:?} ({error}); it said:\n{}", self.line, self.said),
             }
         }
     }
