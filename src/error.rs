@@ -283,6 +283,8 @@ pub enum Usage {
     NoAddress(String, Option<u8>),
     /// A word that begins like an address and is none.
     NotAnAddress(String),
+    /// An address that no one node can have: multicast, broadcast, unspecified.
+    NotOneNode(String),
     /// A link-local address without the interface to send by: the address.
     NeedsInterface(String),
     /// A binary format is to go to a terminal.

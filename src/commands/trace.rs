@@ -1,9 +1,11 @@
 //! `nslab trace`
 
+use std::net::IpAddr;
+
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, target};
-use crate::error::Result;
+use crate::error::{Error, Result, Usage};
 use crate::lab::{self, resolve};
 use crate::probe::ping::goal::goal;
 use crate::probe::ping::stations::Stations;
@@ -54,6 +56,7 @@ impl Trace {
         let mut view = View::look(entry)?;
         let stations = Stations::of(&view, entry);
         let goal = goal(&self.to, self.families(), stations.get(&target.node)?, &stations, entry)?;
+        check(goal.address, &view)?;
         let order = Order { from: &target.node, to: goal.address, scope: goal.scope, payload: self.size, ttl: self.ttl };
         trace(&mut view, order, stations.names.clone()).map(|trace| Report::Trace(Box::new(trace)))
     }
@@ -65,4 +68,17 @@ impl Trace {
             _ => &[Family::Ipv4, Family::Ipv6],
         }
     }
+}
+
+/// That the address can be that of one node: neither 0.0.0.0, nor multicast, nor the broadcast address of a network here.
+fn check(address: IpAddr, view: &View) -> Result<()> {
+    let nets = || view.places.iter().flat_map(|place| &place.node.links).flat_map(|link| &link.addresses);
+    let broadcast = match address {
+        IpAddr::V4(v4) => v4.is_broadcast() || nets().any(|net| net.prefix_len() < 31 && net.broadcast() == address),
+        IpAddr::V6(_) => false,
+    };
+    if broadcast || address.is_unspecified() || address.is_multicast() {
+        return Err(Error::Usage(Usage::NotOneNode(address.to_string())));
+    }
+    Ok(())
 }

@@ -92,7 +92,7 @@ pub enum Difference {
         /// The interface where it was seen.
         observed: Option<String>,
     },
-    /// The frame on a segment had other addresses or another time to live.
+    /// The frame on a segment had other MAC addresses or another time to live.
     Frame {
         /// The packet or its reply.
         leg: Leg,
@@ -102,6 +102,17 @@ pub enum Difference {
         predicted: Box<Frame>,
         /// The frame that was seen.
         observed: Box<Frame>,
+    },
+    /// A node put other addresses into the packet, as a packet filter that translates them (NAT) does.
+    Translation {
+        /// The packet or its reply.
+        leg: Leg,
+        /// The node.
+        node: String,
+        /// Source and destination before.
+        before: (IpAddr, IpAddr),
+        /// And after.
+        after: (IpAddr, IpAddr),
     },
     /// It was to die of this, and was answered.
     Lives {
@@ -212,7 +223,11 @@ pub struct Frame {
     pub source: Station,
     /// Whom it is for.
     pub destination: Station,
-    /// The time to live of the packet in it.
+    /// The source address of the packet in it; a router that translates addresses changes it.
+    pub from: Option<IpAddr>,
+    /// Its destination address.
+    pub to: IpAddr,
+    /// Its time to live.
     pub ttl: u8,
     /// How often it was seen on the segment; none where nobody looked.
     pub seen: Option<u32>,

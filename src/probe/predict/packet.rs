@@ -276,7 +276,14 @@ impl<'a> World<'a> {
         self.note_mac(own);
         self.note_mac(mac);
         let (from, to) = (self.map.station(own), self.map.station(mac));
-        let frame = Some(Frame { source: from, destination: to, ttl: packet.ttl, seen: None });
+        let frame = Some(Frame {
+            source: from,
+            destination: to,
+            from: packet.source,
+            to: packet.destination,
+            ttl: packet.ttl,
+            seen: None,
+        });
         let mut delivery = self.fabric.send(out, Ether { source: own, destination: mac, size: packet.size });
         let wanted = |landing: &Landing| by.contains(&landing.at) || self.has(landing.at.place, next);
         let right = delivery.landings.iter().position(wanted);

@@ -49,8 +49,9 @@ pub fn tell(view: &View, predicted: Option<&Journey>, shot: &Shot, leg: Leg) -> 
     if predicted.is_none() && stops.is_empty() {
         return None;
     }
-    let addresses = shot.sightings.iter().find_map(|seen| match seen.what {
-        What::Packet { leg: its, source, destination, .. } if its == leg => Some((source, destination)),
+    let first = stops.first().and_then(|stop| stop.seen.first());
+    let addresses = first.and_then(|seen| match seen.what {
+        What::Packet { source, destination, .. } => Some((source, destination)),
         _ => None,
     });
     let (source, destination) = match (addresses, predicted) {
@@ -65,8 +66,35 @@ pub fn tell(view: &View, predicted: Option<&Journey>, shot: &Shot, leg: Leg) -> 
     }
     let end = stops.last().and_then(|stop| end(leg, stop));
     let unanswered = teller.unanswered(&stops, predicted);
-    let Teller { visits, differences, .. } = teller;
+    let Teller { mut visits, mut differences, .. } = teller;
+    differences.extend(source.into_iter().flat_map(|source| translations(leg, (source, destination), &visits)));
+    if let Some(again) = circle(&visits) {
+        visits.truncate(again);
+    }
     Some(Told { journey: Journey { source, destination, visits }, differences, end, unanswered, agrees })
+}
+
+/// Where the addresses in the packet change.
+fn translations(leg: Leg, mut before: (IpAddr, IpAddr), visits: &[Visit]) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for visit in visits {
+        let Some((Some(from), to)) = visit.frame.as_ref().map(|frame| (frame.from, frame.to)) else { continue };
+        if (from, to) != before {
+            found.push(Difference::Translation { leg, node: visit.node.clone(), before, after: (from, to) });
+            before = (from, to);
+        }
+    }
+    found
+}
+
+/// The first visit by which a packet is sent the same way as before.
+fn circle(visits: &[Visit]) -> Option<usize> {
+    let again = |(at, visit): (usize, &Visit)| {
+        let way = |visit: &Visit| (visit.node.clone(), visit.leaves.clone());
+        let routes = matches!(visit.deed, Deed::Routes { .. });
+        routes && visits[..at].iter().any(|before| matches!(before.deed, Deed::Routes { .. }) && way(before) == way(visit))
+    };
+    visits.iter().enumerate().position(|(at, visit)| again((at, visit)))
 }
 
 fn end(leg: Leg, stop: &Stop<'_>) -> Option<End> {
@@ -101,7 +129,8 @@ impl Teller<'_> {
                 _ if stop.left().is_none() => {
                     // It came here, and not away; where the tables say that it cannot leave either, they agree.
                     if visit.frame.is_none() {
-                        self.visits.push(Visit { known: Known::Both, leaves: None, ..visit.clone() });
+                        let resolution = self.resolution(visit, None);
+                        self.visits.push(Visit { known: Known::Both, leaves: None, resolution, ..visit.clone() });
                         continue;
                     }
                     self.dies(visit);
@@ -162,10 +191,8 @@ impl Teller<'_> {
     fn both(&mut self, visit: &Visit, stop: &Stop<'_>, leaves: &str) {
         let Some(seen) = stop.leaving(leaves) else { return };
         let frame = self.frame(seen, visit.frame.as_ref());
-        if let Some(predicted) = &visit.frame
-            && (&predicted.source.mac, &predicted.destination.mac, predicted.ttl)
-                != (&frame.source.mac, &frame.destination.mac, frame.ttl)
-        {
+        let told = |frame: &Frame| (frame.source.mac.clone(), frame.destination.mac.clone(), frame.ttl);
+        if let Some(predicted) = visit.frame.as_ref().filter(|predicted| told(predicted) != told(&frame)) {
             self.differences.push(Difference::Frame {
                 leg: self.leg,
                 interface: Interface { node: visit.node.clone(), interface: leaves.to_owned() },
@@ -216,7 +243,10 @@ impl Teller<'_> {
 
     /// The frame as it was seen, with its owners as the tables name them, where they say the same.
     fn frame(&self, seen: &Sighting, predicted: Option<&Frame>) -> Frame {
-        let ttl = seen.packet().map_or(0, |(_, ttl)| ttl);
+        let (ttl, from, to) = match seen.what {
+            What::Packet { ttl, source, destination, .. } => (ttl, Some(source), destination),
+            _ => (0, None, self.destination),
+        };
         let same = predicted.filter(|frame| {
             (frame.source.mac.as_str(), frame.destination.mac.as_str())
                 == (seen.source.to_string().as_str(), seen.destination.to_string().as_str())
@@ -230,7 +260,7 @@ impl Teller<'_> {
                 && (&other.node, &other.interface) == (&seen.node, &seen.interface)
                 && other.packet().is_some_and(|(leg, _)| leg == self.leg)
         });
-        Frame { source, destination, ttl, seen: Some(u32::try_from(times.count()).unwrap_or(u32::MAX)) }
+        Frame { source, destination, from, to, ttl, seen: Some(u32::try_from(times.count()).unwrap_or(u32::MAX)) }
     }
 
     /// A MAC address with its one owner; of several on one node the bridge, which shares the address of a port.

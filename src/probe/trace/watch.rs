@@ -39,6 +39,8 @@ pub struct Shot {
     pub sightings: Vec<Sighting>,
     /// Its reply came back to the socket that sent it.
     pub answered: bool,
+    /// From when it was sent until it was answered or given up.
+    pub took: Duration,
 }
 
 impl Shot {
@@ -49,13 +51,15 @@ impl Shot {
         self
     }
 
-    /// From when the packet left its sender until its reply came back there; 0 where it did not.
+    /// From when the packet left its sender until its reply came back there, in milliseconds: by the stamps of the frames, or
+    /// where the kernel did not stamp both, until the reply was read.
     pub fn milliseconds(&self) -> f64 {
         let of = |seen: &&Sighting, wanted| seen.packet().is_some_and(|(leg, _)| leg == wanted);
         let left = self.sightings.iter().find(|seen| of(seen, Leg::Request));
         let back = self.sightings.iter().rfind(|seen| of(seen, Leg::Reply));
-        let nanoseconds = left.zip(back).map_or(0, |(left, back)| back.nanoseconds.saturating_sub(left.nanoseconds));
-        Duration::from_nanos(nanoseconds).as_secs_f64() * 1000.0
+        let stamped = left.zip(back).and_then(|(left, back)| back.nanoseconds.checked_sub(left.nanoseconds));
+        let between = stamped.map(Duration::from_nanos).filter(|between| *between < self.took && !between.is_zero());
+        between.unwrap_or(self.took).as_secs_f64() * 1000.0
     }
 }
 
@@ -137,6 +141,7 @@ impl Watch {
             crate::kernel::interrupted()?;
             self.wait(left);
         }
+        shot.took = began.elapsed();
         shot.sightings.sort_by_key(|sighting| sighting.nanoseconds);
         Ok(shot)
     }

@@ -1,6 +1,7 @@
 //! From what was seen to the way that it was seen to go.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use super::sighting::Sighting;
 use crate::probe::view::View;
@@ -56,7 +57,7 @@ type Spot<'a> = (&'a str, &'a str, bool, u8);
 struct Graph<'a, 'v> {
     view: &'v View,
     sightings: &'a [Sighting],
-    start: Option<usize>,
+    leg: Leg,
     spots: HashMap<Spot<'a>, Vec<usize>>,
     by_node: HashMap<(&'a str, u8), Vec<usize>>,
     expected: &'v dyn Fn(&Sighting) -> bool,
@@ -72,13 +73,10 @@ enum Best {
 
 impl<'a, 'v> Graph<'a, 'v> {
     fn new(view: &'v View, sightings: &'a [Sighting], leg: Leg, expected: &'v dyn Fn(&Sighting) -> bool) -> Self {
-        let mut graph = Self { view, sightings, start: None, spots: HashMap::new(), by_node: HashMap::new(), expected };
+        let mut graph = Self { view, sightings, leg, spots: HashMap::new(), by_node: HashMap::new(), expected };
         for (at, seen) in sightings.iter().enumerate() {
             let Some((its, ttl)) = seen.packet().filter(|(its, _)| *its == leg) else { continue };
             debug_assert_eq!(its, leg);
-            if seen.outgoing && graph.start.is_none() {
-                graph.start = Some(at);
-            }
             graph.spots.entry((&seen.node, &seen.interface, seen.outgoing, ttl)).or_default().push(at);
             if seen.outgoing {
                 graph.by_node.entry((&seen.node, ttl)).or_default().push(at);
@@ -89,8 +87,13 @@ impl<'a, 'v> Graph<'a, 'v> {
 
     fn longest(&self) -> Vec<&'a Sighting> {
         let mut best = vec![Best::Unknown; self.sightings.len()];
-        let Some(start) = self.start else { return Vec::new() };
-        self.explore(start, &mut best);
+        let starts = self.starts();
+        starts.iter().for_each(|start| self.explore(*start, &mut best));
+        let length = |start: &usize| match best[*start] {
+            Best::Found { length, .. } => length,
+            Best::Unknown | Best::Underway => 0,
+        };
+        let Some(start) = starts.into_iter().max_by_key(|start| (length(start), Reverse(*start))) else { return Vec::new() };
         let (mut way, mut here) = (Vec::new(), Some(start));
         while let Some(at) = here {
             way.push(&self.sightings[at]);
@@ -100,6 +103,15 @@ impl<'a, 'v> Graph<'a, 'v> {
             };
         }
         way
+    }
+
+    /// Where the packet can have begun: it leaves a node and was not seen before. Times do not tell: a frame that the kernel
+    /// had not stamped yet bears that of its reading.
+    fn starts(&self) -> Vec<usize> {
+        let mine = |at: &usize| self.sightings[*at].packet().is_some_and(|(leg, _)| leg == self.leg);
+        let all: Vec<usize> = (0..self.sightings.len()).filter(mine).collect();
+        let later: HashSet<usize> = all.iter().flat_map(|at| self.nexts(*at)).collect();
+        all.into_iter().filter(|at| self.sightings[*at].outgoing && !later.contains(at)).collect()
     }
 
     /// Without recursion: a storm in a circle of bridges is long.

@@ -28,6 +28,8 @@ pub trait Tracing: Sync {
     fn died(&self, trace: &Trace, death: &Death) -> String;
     /// Why, in whole sentences.
     fn cause(&self, trace: &Trace, cause: &Cause) -> String;
+    /// What belongs to it, each on a line of its own.
+    fn details(&self, trace: &Trace, cause: &Cause) -> Vec<String>;
     /// What to do about it that is no command.
     fn advice(&self, trace: &Trace, cause: &Cause) -> Option<String>;
     /// Something odd.

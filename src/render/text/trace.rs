@@ -40,12 +40,12 @@ fn request(page: &mut Page, trace: &Trace, style: Style) {
             page.wrap("    | ", "    |   ", &tongue.resolution(trace, resolution));
         }
         if let Some(frame) = &visit.frame {
-            segment(page, trace, journey, frame, style);
+            segment(page, trace, frame, style);
         }
     }
 }
 
-fn segment(page: &mut Page, trace: &Trace, journey: &Journey, frame: &Frame, style: Style) {
+fn segment(page: &mut Page, trace: &Trace, frame: &Frame, style: Style) {
     let (from, to) = (station(trace, &frame.source), station(trace, &frame.destination));
     // Within a node there are no cables.
     if frame.source.mac == NOWHERE {
@@ -55,10 +55,13 @@ fn segment(page: &mut Page, trace: &Trace, journey: &Journey, frame: &Frame, sty
         page.line(&format!("    | MAC {from}"));
         page.line(&format!("    |  -> {to}"));
     }
-    let source = journey.source.map(|source| format!("{source} -> ")).unwrap_or_default();
     let times = frame.seen.filter(|&times| times > 1);
     let times = times.map(|times| format!(", {}", style.lang.tongue().trace().seen(times))).unwrap_or_default();
-    page.wrap("    | IP  ", "    |     ", &format!("{source}{}, TTL {}{times}", journey.destination, frame.ttl));
+    page.wrap("    | IP  ", "    |     ", &format!("{}, TTL {}{times}", addresses(frame), frame.ttl));
+}
+
+fn addresses(frame: &Frame) -> String {
+    frame.from.map_or_else(|| frame.to.to_string(), |from| format!("{from} -> {}", frame.to))
 }
 
 /// The reply, one line for each node.
@@ -68,6 +71,11 @@ fn back(page: &mut Page, trace: &Trace, journey: &Journey, style: Style) {
         let first = format!("{:2}  {:width$}  ", at + 1, trace.word(&visit.node));
         let below = " ".repeat(first.chars().count());
         page.wrap(&first, &below, &sentence(visit, Leg::Reply, style));
+        // What translates addresses changes them on the way.
+        let as_before = |frame: &&Frame| frame.from == journey.source && frame.to == journey.destination;
+        if let Some(frame) = visit.frame.as_ref().filter(|frame| !as_before(frame)) {
+            page.wrap(&below, &below, &format!("IP {}", addresses(frame)));
+        }
         if let Some(asked) = visit.resolution.as_ref().filter(|asked| asked.answer.is_none()) {
             page.wrap(&below, &below, &style.lang.tongue().trace().resolution(trace, asked));
         }
@@ -112,6 +120,7 @@ fn verdict(page: &mut Page, trace: &Trace, style: Style) {
             let known = !matches!(death.cause, Cause::Unknown { .. });
             let because = if known { format!("  {} ", tongue.because(death.certain)) } else { "  ".to_owned() };
             page.wrap(&because, "    ", &tongue.cause(trace, &death.cause));
+            tongue.details(trace, &death.cause).iter().for_each(|line| page.line(&format!("    {line}")));
             cures(page, &death.cure, style);
             tongue.advice(trace, &death.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
         }

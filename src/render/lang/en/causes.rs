@@ -62,7 +62,10 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
         }
         Cause::TtlExpired { node, ttl } => format!("Its time to live was {ttl} and ran out in {}.", word(node)),
         Cause::TooBig { interface, mtu, size } => {
-            format!("The packet has {size} bytes, {} takes at most {mtu} (its MTU), and it may not be cut (DF).", at(interface))
+            format!(
+                "The packet has {size} bytes, {} takes at most {mtu} (its MTU), and it may not be cut on its way.",
+                at(interface)
+            )
         }
         Cause::Refused { node, kind, to } => format!("{} has a route that refuses: {kind} {to}.", word(node)),
         Cause::WrongNeighbour { interface, address, mac, right } => {
@@ -78,14 +81,10 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
             };
             format!("A packet filter in {} drops it: {who} of chain {chain}{hook} of table {family} {table}.", word(node))
         }
-        Cause::Loop { routes, crossings } => {
-            let routes: Vec<String> =
-                routes.iter().map(|(node, route)| format!("{}: {}", word(node), english.route(route))).collect();
-            format!(
-                "Routers send it in a circle until its time to live runs out; it crossed {crossings} times ({}).",
-                routes.join("; ")
-            )
-        }
+        Cause::Loop { crossings, .. } => format!(
+            "Routers send it in a circle, {crossings} times from one to the next, until its time to live runs out. \
+             These routes make the circle:"
+        ),
         Cause::AddressOnPort { interface, address, bridge } => {
             format!("{address} is on {}, a port of {bridge}, where it is of no use: it belongs on the bridge.", at(interface))
         }

@@ -263,6 +263,9 @@ fn wrong_use(usage: &Usage) -> Message {
         }
         Usage::NotAnAddress(word) => say(format!("{} is neither an address nor a node", quoted(word)))
             .why("An address is like 10.0.0.21 or fd00::21, without a prefix length; names of nodes begin with a letter."),
+        Usage::NotOneNode(address) => say(format!("{} is the address of no single node", escape(address)))
+            .why("A packet to a multicast or broadcast address has no one path.")
+            .hint("take the address of a node; nslab show NODE lists them"),
         Usage::NeedsInterface(address) => {
             say(format!("{} is link-local: it means nothing without an interface", escape(address)))
                 .hint(format!("{}%eth0, with the sender's interface", escape(address)))

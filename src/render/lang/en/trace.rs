@@ -43,6 +43,9 @@ impl Tracing for English {
 
     fn deed(&self, visit: &Visit, leg: Leg) -> String {
         match &visit.deed {
+            Deed::Sends(route) | Deed::Routes { route, .. } if visit.frame.is_none() => {
+                format!("its route: {}", self.route(route))
+            }
             Deed::Sends(route) => {
                 let sends = if leg == Leg::Request { "sends it" } else { "answers" };
                 format!("{sends}: {}", self.route(route))
@@ -56,10 +59,8 @@ impl Tracing for English {
                 format!("bridged unchanged by {bridge}{ports}{flood}")
             }
             Deed::Routes { route, ttl } => {
-                let rewritten = match &visit.frame {
-                    Some(frame) => format!("; MACs rewritten, TTL\u{a0}{ttl}\u{a0}->\u{a0}{}", frame.ttl),
-                    None => format!("; TTL\u{a0}{ttl}\u{a0}->\u{a0}{}", ttl.saturating_sub(1)),
-                };
+                let left = visit.frame.as_ref().map_or_else(|| ttl.saturating_sub(1), |frame| frame.ttl);
+                let rewritten = format!("; MACs rewritten, TTL\u{a0}{ttl}\u{a0}->\u{a0}{left}");
                 format!("routed: {}{rewritten}", self.route(route))
             }
             Deed::Passes { .. } => match (&visit.enters, &visit.leaves) {
@@ -127,11 +128,16 @@ impl Tracing for English {
                 format!("By the tables the {it} {}; it was seen otherwise: it {}.", by(predicted), by(observed))
             }
             Difference::Frame { leg, interface, predicted, observed } => format!(
-                "The {} leaves {} with {}; by the tables it would with {}.",
+                "By the tables the {} leaves {} with {}; it was seen with {}.",
                 leg_word(*leg),
                 trace.interface(interface),
-                frame(trace, observed),
-                frame(trace, predicted)
+                frame(trace, predicted),
+                frame(trace, observed)
+            ),
+            Difference::Translation { leg, node, before: (from, to), after: (new_from, new_to) } => format!(
+                "{} puts other addresses into the {} (NAT): {from} -> {to} becomes {new_from} -> {new_to}.",
+                trace.word(node),
+                leg_word(*leg)
             ),
             Difference::Lives { cause } => {
                 format!("By the tables it should not have been answered: {}", causes::cause(self, trace, cause))
@@ -156,6 +162,15 @@ impl Tracing for English {
 
     fn cause(&self, trace: &Trace, cause: &Cause) -> String {
         causes::cause(self, trace, cause)
+    }
+
+    fn details(&self, trace: &Trace, cause: &Cause) -> Vec<String> {
+        match cause {
+            Cause::Loop { routes, .. } => {
+                routes.iter().map(|(node, route)| format!("{}: {}", trace.word(node), self.route(route))).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn advice(&self, trace: &Trace, cause: &Cause) -> Option<String> {
