@@ -1,6 +1,7 @@
 //! The command line: grammar, terminal, exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -180,12 +181,13 @@ fn tell(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// The columns of a terminal that nobody made wider.
+/// The columns of a terminal that does not tell.
 const WIDTH: u16 = 80;
 
 /// How text looks on a stream.
-fn style(stream: &impl IsTerminal) -> Style {
-    Style { lang: Lang::default(), colour: colours(stream), width: stream.is_terminal().then_some(WIDTH) }
+fn style(stream: &(impl IsTerminal + AsFd)) -> Style {
+    let columns = || crate::kernel::sys::process::columns(stream).unwrap_or(WIDTH);
+    Style { lang: Lang::default(), colour: colours(stream), width: stream.is_terminal().then(columns) }
 }
 
 /// Whether a stream shows colours: a terminal, and nobody asked for none (<https://no-color.org>).

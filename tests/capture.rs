@@ -171,7 +171,7 @@ fn what_vanishes_is_told_and_the_rest_goes_on() {
         inside("bridged", "host-a.a1", "ip link add left type veth peer name right; ip link set left up; ip link set right up");
         let mut capture = Capture::start("a1.left b1.eth0 a2 b2 icmp");
         inside("bridged", "host-a.a1", "ip link set left down").expect(0);
-        capture.wait_for("a1.left went down");
+        capture.wait_for("a1.left is down");
         inside("bridged", "host-a.a1", "ip link del left").expect(0);
         capture.wait_for("a1.left is gone");
         inside("bridged", "host-a.a2", "ip link del eth0").expect(0);
@@ -244,6 +244,27 @@ fn a_node_named_like_a_filter_word_is_asked_about() {
             nslab(&format!("capture odd/{word} --for 50ms")).expect(0);
         }
         nslab("capture b --for 50ms -- arp").expect(0);
+        ok("down");
+    });
+}
+
+#[test]
+fn a_terminal_that_is_too_narrow_gets_the_packet_below_its_frame() {
+    in_box(|| {
+        ok("up bridged");
+        let on_terminal = |columns: u8| {
+            let line = format!("stty cols {columns}; echo listening >&2; {} capture a1 -c 2 icmp", env!("CARGO_BIN_EXE_nslab"));
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("echo listening >&2; exec script -qec '{line}' /dev/null")]).env("TERM", "dumb");
+            let capture = Capture::with(&mut command);
+            // It says on the terminal that it listens: so there is traffic until it has ended.
+            let ran = std::thread::scope(|scope| {
+                scope.spawn(|| inside("bridged", "host-a.a1", "ping -c 25 -i 0.2 -W 1 10.0.0.12"));
+                capture.end().expect(0)
+            });
+            ran.out.lines().filter(|line| line.contains("02:00:01") || line.contains("ICMP")).count()
+        };
+        assert_eq!((on_terminal(80), on_terminal(200)), (4, 2));
         ok("down");
     });
 }

@@ -48,7 +48,7 @@ fn a_hundred_thousand_damaged_frames_are_decoded_without_panic_or_delay() {
         let decoded = decoded.unwrap_or_else(|_| panic!("FRAMES_SEED={seed}, frame {number} panics: {bytes:02x?}"));
         kinds[match decoded.map(|frame| frame.payload) {
             None => 0,
-            Some(Payload::Short | Payload::Other(_)) => 1,
+            Some(Payload::Short | Payload::SpanningTree | Payload::Other(_)) => 1,
             Some(Payload::Arp { .. }) => 2,
             Some(Payload::Ip(_)) => 3,
         }] += 1;
@@ -79,6 +79,13 @@ fn a_vlan_tag_is_told_and_looked_behind() {
     let frame = decoded(&format!("{ETHER} 8100 0005 0800 4500001c 12344000 40010000 0a00000b 0a000015 00000000 00070003"));
     assert_eq!(frame.vlan, Some(5));
     assert!(matches!(frame.payload, Payload::Ip(Packet { body: Body::Echo { reply: true, .. }, .. })), "{frame:?}");
+}
+
+#[test]
+fn bridges_that_talk_to_each_other_are_known() {
+    let hello = decoded("0180c2000000 0a0001000000 0026 424203 0000 00 00 00");
+    assert_eq!((hello.payload, hello.destination.is_unicast()), (Payload::SpanningTree, false));
+    assert_eq!(decoded("0180c2000000 0a0001000000 0026 aaaa03 0000").payload, Payload::Other(0x26));
 }
 
 #[test]

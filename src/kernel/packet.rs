@@ -139,7 +139,9 @@ impl Tap {
     }
 
     fn queued(&mut self, each: &mut dyn FnMut(Seen<'_>)) -> Result<usize, Errno> {
-        self.room.resize(LONGEST, 0);
+        if self.room.is_empty() {
+            self.room = vec![0; LONGEST];
+        }
         for number in 0..BATCH {
             match packet::receive(&self.socket, &mut self.room) {
                 Ok(beside) => restore(beside, &self.room[..beside.captured], each),

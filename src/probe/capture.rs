@@ -59,7 +59,7 @@ pub trait Watcher {
     fn settle(&mut self) -> Result<bool>;
     /// Something happened that is no frame.
     fn notice(&mut self, notice: &Notice);
-    /// What tells by `POLLERR` that nobody reads any more.
+    /// What tells to `poll` that nobody reads any more.
     fn reader(&self) -> Option<BorrowedFd<'_>>;
 }
 
@@ -112,6 +112,7 @@ fn open(points: &[Point], filter: &[libc::sock_filter]) -> Result<Vec<Tap>> {
     }
     .map_err(|(point, tried, errno)| match errno {
         Errno::EMFILE => Error::Machine(Limit::OpenFiles),
+        Errno::EPERM if tried.starts_with("socket") => Error::Machine(Limit::Capability("CAP_NET_RAW")),
         // The kernel keeps filters in memory of this limit.
         Errno::ENOMEM if tried.contains("FILTER") => Error::Machine(Limit::Sysctl("net.core.optmem_max")),
         Errno::ENOMEM => Error::Machine(Limit::Memory),
@@ -217,7 +218,7 @@ impl Run<'_> {
         let reader = watcher.reader();
         fds.extend(reader.as_ref().map(|reader| PollFd::new(*reader, PollFlags::empty())));
         let _ = poll(&mut fds, PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO));
-        let lost = |fd: &PollFd<'_>| fd.revents().is_some_and(|told| told.contains(PollFlags::POLLERR));
+        let lost = |fd: &PollFd<'_>| fd.revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
         !(reader.is_some() && fds.last().is_some_and(lost))
     }
 

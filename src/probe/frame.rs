@@ -16,6 +16,9 @@ mod kind {
     pub(super) const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 }
 
+/// The logical link header of the spanning tree protocol (IEEE 802.1D): both service access points, unnumbered information.
+const SPANNING_TREE: [u8; 3] = [0x42, 0x42, 0x03];
+
 impl Frame {
     /// Decodes a frame; none where it has no two MAC addresses and no type.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
@@ -34,6 +37,7 @@ impl Frame {
             kind::IPV4 => ip::v4(rest, 0).map_or(Payload::Short, Payload::Ip),
             kind::IPV6 => ip::v6(rest, 0).map_or(Payload::Short, Payload::Ip),
             tag if kind::TAGS.contains(&tag) => Payload::Short,
+            length if length < 1536 && rest.starts_with(&SPANNING_TREE) => Payload::SpanningTree,
             other => Payload::Other(other),
         };
         Some(Self { source: Mac(*source), destination: Mac(*destination), vlan, payload })

@@ -38,6 +38,8 @@ pub enum Payload {
     },
     /// An IPv4 or IPv6 packet.
     Ip(Packet),
+    /// A message between bridges that keeps circles out (IEEE 802.1D).
+    SpanningTree,
     /// Anything else, by its `EtherType`; below 1536 it is a length (IEEE 802.3).
     Other(u16),
     /// Too few bytes, or too damaged, for what it claims to be.

@@ -280,3 +280,11 @@ pub fn standard(number: RawFd) -> BorrowedFd<'static> {
     // SAFETY: the standard library opens the three where the caller has closed them, and nslab never closes them.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
+
+/// How wide the terminal is that a stream is; none for anything else, and where nobody told it.
+pub fn columns(stream: &impl AsFd) -> Option<u16> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel fills in the structure.
+    let done = unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (done == 0 && size.ws_col > 0).then_some(size.ws_col)
+}

@@ -19,7 +19,8 @@ pub(super) fn payload(vlan: Option<u16>, payload: &Payload) -> String {
         Payload::Arp { operation: 2, sender_ip, sender_mac, .. } => format!("ARP {sender_ip} is at {sender_mac}"),
         Payload::Arp { operation, sender_ip, target_ip, .. } => format!("ARP operation {operation}, {sender_ip} > {target_ip}"),
         Payload::Ip(packet) => self::packet(packet),
-        // Below this a type is a length (IEEE 802.3): spanning tree and the like.
+        Payload::SpanningTree => "spanning tree of bridges (STP)".to_owned(),
+        // Below this a type is a length (IEEE 802.3).
         Payload::Other(length) if *length < 1536 => format!("802.3 frame, {}", count((*length).into(), "byte", "bytes")),
         Payload::Other(kind) => format!("type 0x{kind:04x}"),
         Payload::Short => "damaged, or cut short".to_owned(),
@@ -142,7 +143,8 @@ pub(super) fn listening(points: &[String]) -> String {
 }
 
 pub(super) fn down(points: &[String]) -> String {
-    format!("{} went down; the capture goes on", listed(points))
+    let verb = if points.len() == 1 { "is" } else { "are" };
+    format!("{} {verb} down; the capture goes on", listed(points))
 }
 
 pub(super) fn gone(points: &[String], left: usize) -> String {
