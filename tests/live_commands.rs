@@ -7,25 +7,10 @@ mod support;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{Machine, Ran, fails, in_box, inside, ok, run, sh};
+use support::{Machine, Ran, documented, fails, in_box, inside, ok, run, sh};
 
 fn json(words: &str) -> Value {
     support::nslab(&format!("--format json {words}")).json()
-}
-
-/// Every key of a JSON value, at any depth, is described in the document.
-fn documented(value: &Value, words: &str) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                let known = include_str!("../docs/json.md").contains(&format!("`{key}`"));
-                assert!(known || key == "host" || key == "containers", "docs/json.md does not describe `{key}` of nslab {words}");
-                documented(value, words);
-            }
-        }
-        Value::Array(items) => items.iter().for_each(|item| documented(item, words)),
-        _ => {}
-    }
 }
 
 #[test]

@@ -26,7 +26,22 @@ impl Dump {
         let log = format!("{file}.log");
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/nslab/{lab}/netns/{node}"))
-            .args(["tcpdump", "-U", "-Z", "root", "-i", interface, "-w", &file, filter])
+            .args([
+                "tcpdump",
+                "--immediate-mode",
+                "-s",
+                "256",
+                "-B",
+                "4096",
+                "-U",
+                "-Z",
+                "root",
+                "-i",
+                interface,
+                "-w",
+                &file,
+                filter,
+            ])
             .stdin(Stdio::null())
             .stderr(std::fs::File::create(&log).unwrap())
             .spawn()

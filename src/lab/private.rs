@@ -26,7 +26,7 @@ pub struct Private {
 pub fn bring_up(mut topology: Topology, tell: &mut dyn FnMut(Step)) -> Result<Private> {
     let pid = std::process::id();
     let free = |name: &LabName| !home::lab(name).exists();
-    let name = (1..).filter_map(|number: u32| format!("{PREFIX}-{pid}-{number}").parse().ok()).find(free);
+    let name = (1..u16::MAX).filter_map(|number| format!("{PREFIX}-{pid}-{number}").parse().ok()).find(free);
     let name: LabName = name.ok_or_else(|| Error::Internal("no name is free".to_owned()))?;
     topology.rename(name.clone())?;
     up(&topology, tell)?;

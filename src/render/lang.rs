@@ -94,7 +94,6 @@ pub enum Word {
     Broadcasts,
     Frames,
     Owner,
-    Side,
     Why,
 }
 

@@ -5,12 +5,14 @@
 
 mod boxed;
 pub mod capture;
+mod json;
 mod machine;
 mod run;
 mod traced;
 mod wiring;
 
 pub use boxed::in_box;
+pub use json::documented;
 pub use machine::{Machine, canaries, running};
 pub use run::{Ran, count_faults, fails, nslab, nslab_at, ok, run, sh, spawn, wait_for};
 pub use traced::{Case, Traced};

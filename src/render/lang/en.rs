@@ -86,7 +86,6 @@ impl Tongue for English {
             Word::Broadcasts => "TO ALL",
             Word::Frames => "FRAMES",
             Word::Owner => "OWNER",
-            Word::Side => "FROM",
             Word::Why => "WHY",
             Word::Addresses => "Addresses",
             Word::Allows => "ALLOWS",

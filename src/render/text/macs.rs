@@ -74,7 +74,7 @@ fn owners(owners: &[Interface], lab: &Census, style: Style) -> String {
 
 fn sources(lab: &Census, network: &Network, style: Style) -> String {
     let tongue = style.lang.tongue();
-    let headings = [Word::Mac, Word::Owner, Word::Side, Word::Frames, Word::Broadcasts, Word::Why];
+    let headings = [Word::Mac, Word::Owner, Word::From, Word::Frames, Word::Broadcasts, Word::Why];
     let mut table = Table::new(style, &headings).right(&[3, 4]);
     for source in network.sources.iter().take(ROWS) {
         table.row([
