@@ -25,6 +25,9 @@ struct Cli {
     /// Say nothing but errors and what was asked for
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// The language of what nslab says, else that of the locale; help, commands and JSON are the same in all
+    #[arg(long, global = true, value_name = "LANG")]
+    lang: Option<Tongue>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -35,6 +38,14 @@ enum Shape {
     Text,
     /// For programs: stable, described in docs/json.md
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tongue {
+    /// English
+    En,
+    /// Español
+    Es,
 }
 
 /// The command enum and its dispatch, one line per command.
@@ -83,7 +94,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The program: parse, run, print, exit code.
 pub fn main() -> ExitCode {
-    let err = style(&io::stderr());
+    let err = style(&io::stderr(), Lang::of_locale(|name| std::env::var_os(name)));
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
@@ -103,9 +114,15 @@ fn run(err: Style) -> u8 {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, err),
     };
+    let lang = match cli.lang {
+        Some(Tongue::En) => Lang::En,
+        Some(Tongue::Es) => Lang::Es,
+        None => err.lang,
+    };
+    let err = Style { lang, ..err };
     let format = if cli.format == Shape::Json { Format::Json } else { Format::Text };
     let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: typed(), lang: err.lang, failure: None };
+    let mut context = Context { front: &mut terminal, typed: typed(), lang, failure: None };
     let result = match cli.command {
         Some(command) => command.run(&mut context),
         None => commands::home::Home.run(&mut context),
@@ -158,7 +175,7 @@ fn refuse(error: &clap::Error, err: Style) -> u8 {
 
 /// Prints a report, and the errors that it carries; its exit code.
 fn print(report: &Report, format: Format, quiet: bool, err: Style) -> Result<u8> {
-    let out = style(&io::stdout());
+    let out = style(&io::stdout(), err.lang);
     if !(quiet && format == Format::Text && report.is_talk()) {
         write(&render::report(report, format, out))?;
     }
@@ -185,9 +202,9 @@ fn tell(text: &str) {
 const WIDTH: u16 = 80;
 
 /// How text looks on a stream.
-fn style(stream: &(impl IsTerminal + AsFd)) -> Style {
+fn style(stream: &(impl IsTerminal + AsFd), lang: Lang) -> Style {
     let columns = || crate::kernel::sys::process::columns(stream).unwrap_or(WIDTH);
-    Style { lang: Lang::default(), colour: colours(stream), width: stream.is_terminal().then(columns) }
+    Style { lang, colour: colours(stream), width: stream.is_terminal().then(columns) }
 }
 
 /// Whether a stream shows colours: a terminal, and nobody asked for none (<https://no-color.org>).
@@ -244,7 +261,7 @@ impl Front for Terminal {
 
     fn emit(&mut self, piece: Piece) -> Result<bool> {
         self.done();
-        let text = render::piece(piece, self.format, style(&io::stdout()));
+        let text = render::piece(piece, self.format, style(&io::stdout(), self.style.lang));
         if text.is_empty() { Ok(true) } else { write(&text) }
     }
 

@@ -58,7 +58,7 @@ pub struct Context<'a> {
     pub front: &'a mut dyn Front,
     /// The command line as it was typed.
     pub typed: String,
-    /// The language of what programs read beside the data.
+    /// The language that people read, for the width of its words.
     pub lang: Lang,
     /// The exit code for nslab's own failures, where the command's codes mean something else.
     pub failure: Option<u8>,

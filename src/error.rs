@@ -212,8 +212,8 @@ pub enum FileFault {
 /// What this machine lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Limit {
-    /// The kernel has no support for it: what, and its configuration symbol.
-    Feature(&'static str, &'static str),
+    /// The kernel has no support for it.
+    Feature(Feature),
     /// A limit of the kernel is reached: its name as `sysctl` shows it.
     Sysctl(&'static str),
     /// Too few file descriptors (`RLIMIT_NOFILE`).
@@ -226,6 +226,34 @@ pub enum Limit {
     Space(PathBuf),
     /// Memory ran out.
     Memory,
+}
+
+/// What a kernel may have no support for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Feature {
+    Overlay,
+    /// PID, mount, UTS and IPC namespaces.
+    SandboxNamespaces,
+    /// `open_tree` and `mount_setattr`.
+    MountCalls,
+    NetworkNamespaces,
+    Bridge,
+    Veth,
+}
+
+impl Feature {
+    /// Its configuration symbol, or the release that brought it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Overlay => "CONFIG_OVERLAY_FS",
+            Self::SandboxNamespaces => "CONFIG_PID_NS",
+            Self::MountCalls => "Linux >= 5.12",
+            Self::NetworkNamespaces => "CONFIG_NET_NS",
+            Self::Bridge => "CONFIG_BRIDGE",
+            Self::Veth => "CONFIG_VETH",
+        }
+    }
 }
 
 /// An operation on the kernel that failed.
@@ -298,7 +326,20 @@ pub enum Usage {
     /// Frames of the interface are not those of Ethernet.
     NotEthernet(String),
     /// Anything else: the option, and what it takes.
-    Option(&'static str, &'static str),
+    Option(&'static str, Takes),
+}
+
+/// What an option takes, or what must stand beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// An IPv4 address or a node.
+    Ipv4,
+    /// An IPv6 address or a node.
+    Ipv6,
+    /// An IPv4 address, since IPv6 records no route.
+    RecordRoute,
+    /// `--as lxc` beside it.
+    AsLxc,
 }
 
 impl Error {

@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::duration::duration;
 use super::{Context, complete, rights, target};
-use crate::error::{Error, Result, Usage};
+use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
 use crate::lab::{self, resolve};
 use crate::plan::NodeId;
@@ -88,7 +88,7 @@ impl Ping {
         let from = stations.get(&target.node)?;
         let goal = goal::goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {
-            return Err(Error::Usage(Usage::Option("-R", "an IPv4 address: IPv6 has no record route option")));
+            return Err(Error::Usage(Usage::Option("-R", Takes::RecordRoute)));
         }
         let source = echo::sources(&from.pin, &from.id.to_string(), &[goal.socket_address()])?.remove(0).ok();
         let start = Start {

@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, source, target};
-use crate::error::{Error, Result, Thing, Usage};
+use crate::error::{Error, Result, Takes, Thing, Usage};
 use crate::lab::{self, resolve};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
@@ -71,7 +71,7 @@ impl Plan {
         }
         for (option, given) in [("--role", &self.role), ("--image", &self.image)] {
             if given.is_some() {
-                return Err(Error::Usage(Usage::Option(option, "--as lxc beside it")));
+                return Err(Error::Usage(Usage::Option(option, Takes::AsLxc)));
             }
         }
         let steps = by_host(&diff(&State::new(), &compile(&topology)), &lab);

@@ -26,13 +26,13 @@ impl Validate {
     ///
     /// # Errors
     /// None; what is wrong with a file is part of the report.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        let files = self.files.iter().map(|file| check(file, context.lang)).collect();
+    pub fn run(self, _: &mut Context) -> Result<Report> {
+        let files = self.files.iter().map(|file| check(file)).collect();
         Ok(Report::Validation(Validation { files }))
     }
 }
 
-fn check(path: &Path, lang: Lang) -> File {
+fn check(path: &Path) -> File {
     let file = path.display().to_string();
     match read(path) {
         Ok(topology) => File {
@@ -43,13 +43,13 @@ fn check(path: &Path, lang: Lang) -> File {
             findings: Vec::new(),
             error: None,
         },
-        Err(error) => File { file, valid: false, hosts: 0, containers: 0, findings: said(&error, lang), error: Some(error) },
+        Err(error) => File { file, valid: false, hosts: 0, containers: 0, findings: said(&error), error: Some(error) },
     }
 }
 
-/// What is wrong, for programs: the same words with their places.
-fn said(error: &Error, lang: Lang) -> Vec<Finding> {
-    let tongue = lang.tongue();
+/// What is wrong, for programs: in English, whatever people read, with the places.
+fn said(error: &Error) -> Vec<Finding> {
+    let tongue = Lang::En.tongue();
     let Error::Topology { text, findings, .. } = error else {
         return vec![Finding { line: 0, column: 0, message: tongue.error(error).what }];
     };

@@ -18,7 +18,7 @@ use super::socket::Refusal;
 use super::space::{self, Pins, Space};
 use super::thread::{interrupted, thread};
 use super::verbs;
-use crate::error::{Error, KernelError, Limit, Result};
+use crate::error::{Error, Feature, KernelError, Limit, Result};
 use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, Sysctl, Value};
 
 /// A plan under way.
@@ -43,8 +43,8 @@ pub fn node_of(ns: &Ns) -> Result<&NodeId> {
 fn refused(op: &Op, refusal: &Refusal) -> Error {
     let add_link = matches!(op, Op::Add(Key::Link(_), _));
     let feature = match (op.value(), refusal.errno) {
-        (Value::Link(Link::Bridge), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature("bridge", "CONFIG_BRIDGE")),
-        (Value::Link(Link::Veth { .. }), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature("veth", "CONFIG_VETH")),
+        (Value::Link(Link::Bridge), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature(Feature::Bridge)),
+        (Value::Link(Link::Veth { .. }), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature(Feature::Veth)),
         (_, Errno::ENOMEM | Errno::ENOBUFS) => Some(Limit::Memory),
         _ => None,
     };

@@ -30,7 +30,7 @@ pub use lab::{forget, links};
 pub use scan::{Process, around, processes};
 pub use wait::{Exit, Started};
 
-use crate::error::{Error, KernelError, Limit, Result};
+use crate::error::{Error, Feature, KernelError, Limit, Result};
 
 /// Where the files of one lab are.
 #[derive(Debug, Clone)]
@@ -114,9 +114,9 @@ impl From<std::io::Error> for Cause {
 fn error(node: &str, (tried, errno): Failure) -> Error {
     let step = tried.split([' ', '(']).next().unwrap_or_default();
     let limit = match (errno, step) {
-        (Errno::ENODEV, "overlay") => Limit::Feature("overlay file systems", "CONFIG_OVERLAY_FS"),
-        (Errno::EINVAL, "unshare") => Limit::Feature("PID, mount, UTS and IPC namespaces", "CONFIG_PID_NS"),
-        (Errno::ENOSYS, _) => Limit::Feature("open_tree and mount_setattr", "Linux 5.12 and later"),
+        (Errno::ENODEV, "overlay") => Limit::Feature(Feature::Overlay),
+        (Errno::EINVAL, "unshare") => Limit::Feature(Feature::SandboxNamespaces),
+        (Errno::ENOSYS, _) => Limit::Feature(Feature::MountCalls),
         (Errno::ENOSPC, "unshare") if tried.contains("CLONE_NEWNS") => Limit::Sysctl("user.max_mnt_namespaces"),
         (Errno::ENOSPC, "unshare") => Limit::Sysctl("user.max_pid_namespaces"),
         (Errno::ENOSPC, "mount" | "attach" | "copy" | "overlay") => Limit::Sysctl("fs.mount-max"),

@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 
 use super::socket::Netlink;
 use super::{fault, verbs};
-use crate::error::{Error, KernelError, Limit, Result};
+use crate::error::{Error, Feature, KernelError, Limit, Result};
 use crate::name::IfName;
 use crate::plan::{NodeId, Sysctl};
 
@@ -110,7 +110,7 @@ fn failed(node: &str, tried: &str, errno: Errno) -> Error {
         (Errno::ENFILE, _) => Some(Limit::Sysctl("fs.file-max")),
         (Errno::ENOMEM, _) => Some(Limit::Memory),
         (Errno::EPERM, Some("unshare" | "setns" | "mount")) => Some(Limit::Capability("CAP_SYS_ADMIN")),
-        (Errno::EINVAL, Some("unshare")) => Some(Limit::Feature("network namespaces", "CONFIG_NET_NS")),
+        (Errno::EINVAL, Some("unshare")) => Some(Limit::Feature(Feature::NetworkNamespaces)),
         _ => None,
     };
     limit.map_or_else(

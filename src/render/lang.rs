@@ -1,7 +1,16 @@
 //! The languages that nslab speaks. Every sentence for people is in one of their files.
 
 mod en;
+mod es;
+mod message;
+mod names;
 pub mod trace;
+
+use std::ffi::OsString;
+
+pub use message::Message;
+use message::{marked, say};
+use names::{flags, protocol};
 
 use crate::error::Error;
 use crate::report::capture::Direction;
@@ -15,26 +24,28 @@ pub enum Lang {
     /// English.
     #[default]
     En,
+    /// Spanish.
+    Es,
 }
 
 impl Lang {
+    /// The language of a locale: the first variable that POSIX looks at and that is not empty tells, `es...` for Spanish.
+    pub fn of_locale(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let first = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().filter_map(variable).find(|value| !value.is_empty());
+        let locale = first.unwrap_or_default().to_string_lossy().into_owned();
+        match locale.split(['_', '.', '@']).next() {
+            Some("es") => Self::Es,
+            _ => Self::En,
+        }
+    }
+
     /// Its sentences.
     pub fn tongue(self) -> &'static dyn Tongue {
         match self {
             Self::En => &en::English,
+            Self::Es => &es::Spanish,
         }
     }
-}
-
-/// An error in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// What happened.
-    pub what: String,
-    /// The likely cause, where there is more to say.
-    pub why: Option<String>,
-    /// What to type.
-    pub hints: Vec<String>,
 }
 
 /// A word that stands in a heading or a table.
@@ -203,6 +214,8 @@ pub trait Tongue: Sync {
     fn reasons(&self, census: &macs::Census, network: &macs::Network) -> Vec<String>;
     /// The title of a forwarding table.
     fn forwarding_table(&self, kind: macs::Kind) -> &'static str;
+    /// How many MAC addresses one more container adds, where hosts bridge and where they route.
+    fn growth(&self, bridged: bool, routed: bool) -> &'static str;
     /// What follows for the switch and for the containers.
     fn lesson(&self, census: &macs::Census, network: &macs::Network) -> Vec<String>;
     /// That so many rows are not shown.

@@ -1,5 +1,7 @@
 //! `macs`: which MAC addresses the networks between hosts see.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::wire::{Interface, Names};
@@ -132,7 +134,22 @@ pub struct Part {
 impl Network {
     /// How many different MAC addresses crossed.
     pub fn addresses(&self) -> usize {
-        let different: std::collections::BTreeSet<&str> = self.sources.iter().map(|source| source.mac.as_str()).collect();
-        different.len()
+        self.count(|_| true)
+    }
+
+    /// How many different MAC addresses crossed for a reason.
+    pub fn addresses_of(&self, reason: Reason) -> usize {
+        self.count(|source| source.reason == reason)
+    }
+
+    /// The nodes from whose side addresses came for a reason.
+    pub fn hosts_of(&self, reason: Reason) -> impl Iterator<Item = &str> {
+        let its = self.sources.iter().filter(|source| source.reason == reason);
+        its.map(|source| source.side.node.as_str()).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    fn count(&self, wanted: impl Fn(&Source) -> bool) -> usize {
+        let its = self.sources.iter().filter(|source| wanted(source));
+        its.map(|source| source.mac.as_str()).collect::<BTreeSet<_>>().len()
     }
 }

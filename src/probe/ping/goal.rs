@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use super::stations::{self, Station, Stations};
-use crate::error::{Error, Result, Thing, Usage};
+use crate::error::{Error, Result, Takes, Thing, Usage};
 use crate::lab::{Entry, resolve};
 use crate::report::ping::Family;
 
@@ -63,8 +63,8 @@ pub fn goal(word: &str, families: &[Family], from: &Station, stations: &Stations
 
 fn check(address: IpAddr, families: &[Family]) -> Result<()> {
     match families {
-        [Family::Ipv4] if address.is_ipv6() => Err(Error::Usage(Usage::Option("-4", "an IPv4 address or a node"))),
-        [Family::Ipv6] if address.is_ipv4() => Err(Error::Usage(Usage::Option("-6", "an IPv6 address or a node"))),
+        [Family::Ipv4] if address.is_ipv6() => Err(Error::Usage(Usage::Option("-4", Takes::Ipv4))),
+        [Family::Ipv6] if address.is_ipv4() => Err(Error::Usage(Usage::Option("-6", Takes::Ipv6))),
         _ => Ok(()),
     }
 }

@@ -309,6 +309,10 @@ impl Tongue for English {
         macs::forwarding_table(kind)
     }
 
+    fn growth(&self, bridged: bool, routed: bool) -> &'static str {
+        macs::growth(bridged, routed)
+    }
+
     fn lesson(&self, lab: &census::Census, network: &census::Network) -> Vec<String> {
         macs::lesson(lab, network)
     }

@@ -121,7 +121,7 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
         lab.pings.iter().map(|pings| format!("{} / {}", pings.answered, pings.pairs)).collect()
     });
     row(tongue.beside(Beside::Addresses).to_owned(), &|_, network| vec![network.addresses().to_string()]);
-    row(tongue.beside(Beside::Each).to_owned(), &|_, network| vec![growth(network)]);
+    row(tongue.beside(Beside::Each).to_owned(), &|_, network| vec![growth(network, style)]);
     let mut hosts: Vec<String> = Vec::new();
     for (lab, network) in columns {
         for end in &network.ends {
@@ -153,14 +153,9 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
 }
 
 /// What one more container adds.
-fn growth(network: &Network) -> String {
+fn growth(network: &Network, style: Style) -> String {
     let how = |wanted: Reason| network.hosts.iter().any(|part| part.how == wanted);
-    match (how(Reason::Bridged), how(Reason::Routed)) {
-        (true, false) => "+1 MAC".to_owned(),
-        (false, true) => "+0 MACs".to_owned(),
-        (true, true) => "+1 MAC or +0".to_owned(),
-        (false, false) => "-".to_owned(),
-    }
+    style.lang.tongue().growth(how(Reason::Bridged), how(Reason::Routed)).to_owned()
 }
 
 /// The addresses that come from a host.

@@ -22,10 +22,12 @@ pub(super) fn event(start: &Start, event: &Event, before: Option<&Recorded>, sty
         if before == Some(route) {
             told.push(format!("  {}", tongue.recorded(Way::AsBefore)));
         } else {
+            let width =
+                [Way::There, Way::Back].map(|way| tongue.recorded(way).chars().count()).into_iter().max().unwrap_or(0) + 1;
             for (way, parties) in [(Way::There, &route.there), (Way::Back, &route.back)] {
                 told.extend(parties.iter().enumerate().map(|(at, party)| {
                     let title = if at == 0 { tongue.recorded(way) } else { "" };
-                    format!("  {title:6}{}", address(party, start))
+                    format!("  {title:width$}{}", address(party, start))
                 }));
             }
         }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::count;
 use super::errors::listed;
+use crate::render::lang::{flags, protocol};
 use crate::report::capture::End;
 use crate::report::frame::{Body, Packet, Payload, Recorded};
 
@@ -67,13 +68,13 @@ fn body(packet: &Packet) -> String {
             format!("UDP port {source} > {destination}, {}", count(usize::from(*length), "byte", "bytes"))
         }
         Body::Tcp { source, destination, flags, sequence, length, .. } => {
-            let flags = named(*flags);
+            let flags = self::flags(*flags);
             let bytes = if *length > 0 { format!(", {}", count(*length as usize, "byte", "bytes")) } else { String::new() };
             format!("TCP port {source} > {destination} [{flags}] seq {sequence}{bytes}")
         }
-        Body::Part => format!("{}, a later part", protocol(packet.protocol)),
-        Body::Other => protocol(packet.protocol),
-        Body::Short => format!("{}, damaged or cut short", protocol(packet.protocol)),
+        Body::Part => format!("{}, a later part", named(packet.protocol)),
+        Body::Other => named(packet.protocol),
+        Body::Short => format!("{}, damaged or cut short", named(packet.protocol)),
     }
 }
 
@@ -114,28 +115,12 @@ fn message(six: bool, kind: u8, code: u8) -> String {
     what.to_owned()
 }
 
-/// The flags of TCP, from the lowest bit (RFC 9293).
-fn named(flags: u8) -> String {
-    const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-    let set: Vec<&str> = (0..).zip(NAMES).filter(|(bit, _)| flags >> bit & 1 == 1).map(|(_, name)| name).collect();
-    set.join(" ")
-}
-
-fn protocol(number: u8) -> String {
-    let name = match i32::from(number) {
-        libc::IPPROTO_ICMP => "ICMP",
-        libc::IPPROTO_IGMP => "IGMP",
-        libc::IPPROTO_TCP => "TCP",
-        libc::IPPROTO_UDP => "UDP",
-        libc::IPPROTO_GRE => "GRE",
-        libc::IPPROTO_ESP => "ESP",
-        libc::IPPROTO_ICMPV6 => "ICMPv6",
-        libc::IPPROTO_SCTP => "SCTP",
-        89 => "OSPF",
-        59 => "nothing",
-        _ => return format!("protocol {number}"),
-    };
-    name.to_owned()
+fn named(number: u8) -> String {
+    match (number, protocol(number)) {
+        (_, Some(name)) => name.to_owned(),
+        (59, None) => "nothing".to_owned(),
+        (_, None) => format!("protocol {number}"),
+    }
 }
 
 pub(super) fn listening(points: &[String]) -> String {

@@ -1,15 +1,14 @@
 //! Errors in words: what happened, why, what to type.
 
-use std::fmt::Display;
 use std::path::Path;
 
 use nix::errno::Errno;
 
 use super::{count, quoted};
-use crate::error::{Error, FileFault, JournalFault, KernelError, Left, Limit, Thing, Usage};
+use crate::error::{Error, Feature, FileFault, JournalFault, KernelError, Left, Limit, Takes, Thing, Usage};
 use crate::name::NameFault;
 use crate::render::escape::escape;
-use crate::render::lang::Message;
+use crate::render::lang::{Message, say};
 
 pub(super) fn error(error: &Error) -> Message {
     match error {
@@ -44,23 +43,6 @@ pub(super) fn error(error: &Error) -> Message {
             .why("What was written before is whole and can be read."),
         Error::Usage(usage) => wrong_use(usage),
         Error::Filter { text, at, fault } => super::filters::error(text, at, fault),
-    }
-}
-
-/// A message under construction.
-pub(super) fn say(what: impl Into<String>) -> Message {
-    Message { what: what.into(), why: None, hints: Vec::new() }
-}
-
-impl Message {
-    pub(super) fn why(mut self, why: impl Into<String>) -> Self {
-        self.why = Some(why.into());
-        self
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
-        self
     }
 }
 
@@ -162,13 +144,25 @@ fn not_root(command: &str) -> Message {
         .hint(format!("unshare -Urnm      a shell in which you are root, without sudo; in it: {command}"))
 }
 
+fn feature(feature: Feature) -> &'static str {
+    match feature {
+        Feature::Overlay => "overlay file systems",
+        Feature::SandboxNamespaces => "PID, mount, UTS and IPC namespaces",
+        Feature::MountCalls => "open_tree and mount_setattr",
+        Feature::NetworkNamespaces => "network namespaces",
+        Feature::Bridge => "bridges",
+        Feature::Veth => "veth interfaces",
+    }
+}
+
 fn machine(limit: &Limit) -> Message {
     match limit {
-        Limit::Feature(what @ "overlay file systems", symbol) => {
-            say(format!("this kernel has no {what} ({symbol})")).hint("nslab exec --real-root uses the machine's own files")
-        }
-        Limit::Feature(what, symbol) => {
-            say(format!("this kernel has no {what} support ({symbol})")).hint("nslab doctor tells what this machine can do")
+        Limit::Feature(what) => {
+            let message = say(format!("this kernel has no {} ({})", feature(*what), what.symbol()));
+            match what {
+                Feature::Overlay => message.hint("nslab exec --real-root uses the machine's own files"),
+                _ => message.hint("nslab doctor tells what this machine can do"),
+            }
         }
         Limit::Sysctl(name) => {
             // The kernel's own defaults: 100000 mounts, files by memory.
@@ -279,10 +273,15 @@ fn wrong_use(usage: &Usage) -> Message {
             .hint(format!("the point: nslab capture {} ...", escape(exact)))
             .hint(format!("the filter: nslab capture POINT -- {} ...", escape(word))),
         Usage::NotEthernet(point) => say(format!("{} carries no Ethernet frames", quoted(point))),
-        Usage::Option(option, takes) => say(option_fault(option, takes)),
+        Usage::Option(option, takes) => say(option_fault(option, *takes)),
     }
 }
 
-fn option_fault(option: impl Display, takes: impl Display) -> String {
-    format!("{option} takes {takes}")
+fn option_fault(option: &str, takes: Takes) -> String {
+    match takes {
+        Takes::Ipv4 => format!("{option} takes an IPv4 address or a node"),
+        Takes::Ipv6 => format!("{option} takes an IPv6 address or a node"),
+        Takes::RecordRoute => format!("{option} takes an IPv4 address: IPv6 has no record route option"),
+        Takes::AsLxc => format!("{option} takes --as lxc beside it"),
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::errors::{listed, say};
+use super::errors::listed;
 use crate::error::{Awaited, FilterFault};
 use crate::render::escape::escape;
-use crate::render::lang::Message;
+use crate::render::lang::{Message, marked, say};
 
 pub(super) fn error(text: &str, at: &Range<usize>, fault: &FilterFault) -> Message {
     let word = text.get(at.clone()).unwrap_or_default();
@@ -65,11 +65,4 @@ fn sentence(word: &str, fault: &FilterFault) -> String {
         FilterFault::TooLong(number) => format!("the filter is too long: {number} steps, where 4096 are the limit"),
         FilterFault::Never => "no frame can ever pass this filter".to_owned(),
     }
-}
-
-/// The filter with the place marked under it.
-fn marked(text: &str, at: &Range<usize>) -> String {
-    let width = |range: Range<usize>| text.get(range).map_or(0, |part| escape(part).chars().count());
-    let (before, below) = (width(0..at.start), width(at.clone()).max(1));
-    format!("{}\n  {}{}", escape(text), " ".repeat(before), "^".repeat(below))
 }

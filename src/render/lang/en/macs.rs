@@ -1,11 +1,9 @@
 //! Which MAC addresses cross a network, in words.
 
-use std::collections::BTreeSet;
-
 use super::count;
 use crate::render::escape::escape;
 use crate::render::lang::Beside;
-use crate::report::macs::{Census, Kind, Network, Part, Reason, Source};
+use crate::report::macs::{Census, Kind, Network, Part, Reason};
 
 pub(super) fn network(lab: &Census, network: &Network) -> Vec<String> {
     let ends: Vec<String> = network.ends.iter().map(|end| escape(&lab.names.interface(end)).into_owned()).collect();
@@ -42,17 +40,10 @@ pub(super) fn reason(reason: Reason) -> &'static str {
     }
 }
 
-/// The hosts from whose side addresses came for a reason.
-fn hosts(lab: &Census, network: &Network, reason: Reason) -> Vec<String> {
-    let its = network.sources.iter().filter(|source| source.reason == reason);
-    let nodes: BTreeSet<&str> = its.map(|source| source.side.node.as_str()).collect();
-    nodes.into_iter().map(|node| escape(&lab.names.node(node)).into_owned()).collect()
-}
-
 pub(super) fn reasons(lab: &Census, network: &Network) -> Vec<String> {
     let mut lines = Vec::new();
     for reason in [Reason::Bridged, Reason::Routed, Reason::Own, Reason::Cloned, Reason::Unknown] {
-        let hosts = hosts(lab, network, reason);
+        let hosts: Vec<String> = network.hosts_of(reason).map(|host| escape(&lab.names.node(host)).into_owned()).collect();
         if hosts.is_empty() {
             continue;
         }
@@ -100,7 +91,7 @@ pub(super) fn lesson(lab: &Census, network: &Network) -> Vec<String> {
     let of = |how: Reason| -> Vec<&Part> { network.hosts.iter().filter(|part| part.how == how).collect() };
     let (bridged, routed) = (of(Reason::Bridged), of(Reason::Routed));
     if !bridged.is_empty() {
-        let addresses = distinct(network, |source| source.reason == Reason::Bridged);
+        let addresses = network.addresses_of(Reason::Bridged);
         let whose = if routed.is_empty() { String::new() } else { format!(" of {}", listed(&names(lab, &bridged))) };
         lines.push(format!(
             "Each further container{whose} adds one MAC to the {addresses} here. A switch port that allows only a few (port \
@@ -108,7 +99,7 @@ pub(super) fn lesson(lab: &Census, network: &Network) -> Vec<String> {
         ));
     }
     if !routed.is_empty() {
-        let addresses = distinct(network, |source| source.reason == Reason::Routed);
+        let addresses = network.addresses_of(Reason::Routed);
         let whose = if bridged.is_empty() { String::new() } else { format!(" of {}", listed(&names(lab, &routed))) };
         lines.push(format!(
             "A further container{whose} adds none to the {addresses} here, however many there are. Port security has nothing to \
@@ -116,11 +107,6 @@ pub(super) fn lesson(lab: &Census, network: &Network) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// How many addresses there are of a kind.
-fn distinct(network: &Network, wanted: impl Fn(&Source) -> bool) -> usize {
-    network.sources.iter().filter(|source| wanted(source)).map(|source| source.mac.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 fn names(lab: &Census, parts: &[&Part]) -> Vec<String> {
@@ -144,6 +130,15 @@ fn blocked(lab: &Census, network: &Network) -> Vec<String> {
         _ => {}
     }
     lines
+}
+
+pub(super) fn growth(bridged: bool, routed: bool) -> &'static str {
+    match (bridged, routed) {
+        (true, false) => "+1 MAC",
+        (false, true) => "+0 MACs",
+        (true, true) => "+1 MAC or +0",
+        (false, false) => "-",
+    }
 }
 
 pub(super) fn beside(row: Beside) -> &'static str {

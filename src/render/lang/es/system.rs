@@ -1,0 +1,55 @@
+//! The system's error numbers in Spanish, as the C library says them; std speaks English alone.
+
+use nix::errno::Errno;
+
+pub(super) fn sentence(errno: i32) -> String {
+    let known = Errno::from_raw(errno);
+    let said = match known {
+        Errno::EPERM => "operación no permitida",
+        Errno::ENOENT => "no existe el fichero o el directorio",
+        Errno::ESRCH => "no existe el proceso o la ruta",
+        Errno::EINTR => "llamada al sistema interrumpida",
+        Errno::EIO => "error de entrada/salida",
+        Errno::ENXIO | Errno::ENODEV => "no existe el dispositivo",
+        Errno::E2BIG => "la lista de argumentos es demasiado larga",
+        Errno::ENOEXEC => "formato de ejecutable incorrecto",
+        Errno::EBADF => "descriptor de fichero incorrecto",
+        Errno::EAGAIN => "recurso no disponible por el momento",
+        Errno::ENOMEM => "no hay memoria suficiente",
+        Errno::EACCES => "permiso denegado",
+        Errno::EBUSY => "dispositivo o recurso ocupado",
+        Errno::EEXIST => "ya existe",
+        Errno::EXDEV => "enlace entre sistemas de ficheros distintos",
+        Errno::ENOTDIR => "no es un directorio",
+        Errno::EISDIR => "es un directorio",
+        Errno::EINVAL => "argumento no válido",
+        Errno::ENFILE => "demasiados ficheros abiertos en el sistema",
+        Errno::EMFILE => "demasiados ficheros abiertos",
+        Errno::ETXTBSY => "el fichero ejecutable está en uso",
+        Errno::EFBIG => "fichero demasiado grande",
+        Errno::ENOSPC => "no queda espacio en el dispositivo",
+        Errno::EROFS => "sistema de ficheros de solo lectura",
+        Errno::EPIPE => "tubería rota",
+        Errno::ERANGE => "resultado numérico fuera de rango",
+        Errno::ENAMETOOLONG => "nombre de fichero demasiado largo",
+        Errno::ENOSYS => "función no implementada en el kernel",
+        Errno::ELOOP => "demasiados enlaces simbólicos",
+        Errno::EMSGSIZE => "mensaje demasiado largo",
+        Errno::EPROTONOSUPPORT => "protocolo no admitido",
+        Errno::EOPNOTSUPP => "operación no admitida",
+        Errno::EAFNOSUPPORT => "familia de direcciones no admitida",
+        Errno::EADDRINUSE => "la dirección ya está en uso",
+        Errno::EADDRNOTAVAIL => "no se puede asignar la dirección pedida",
+        Errno::ENETDOWN => "la red no está activa",
+        Errno::ENETUNREACH => "la red es inaccesible",
+        Errno::ENOBUFS => "no queda espacio en los búferes",
+        Errno::ETIMEDOUT => "se ha agotado el tiempo de espera",
+        Errno::ECONNREFUSED => "conexión rechazada",
+        Errno::EHOSTDOWN => "el host no está activo",
+        Errno::EHOSTUNREACH => "no hay camino hasta el host",
+        Errno::EDQUOT => "cuota de disco excedida",
+        Errno::UnknownErrno => return format!("error {errno}"),
+        other => other.desc(),
+    };
+    said.to_owned()
+}
