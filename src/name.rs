@@ -131,6 +131,15 @@ impl Mac {
     pub fn is_unicast(self) -> bool {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
     }
+
+    /// The link-local IPv6 address that is made of it (RFC 4291, section 2.1 and appendix A).
+    pub fn link_local(self) -> std::net::Ipv6Addr {
+        let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+        address[8..11].copy_from_slice(&self.0[..3]);
+        address[13..].copy_from_slice(&self.0[3..]);
+        address[8] ^= 2;
+        address.into()
+    }
 }
 
 impl fmt::Display for Mac {

@@ -193,19 +193,15 @@ impl Facts<'_> {
     }
 }
 
-/// An interface with an IPv6 address has a link-local one (RFC 4291 section 2.1), made of its MAC address (appendix A):
-/// without one a router sends no neighbour solicitation for what it forwards.
+/// An interface with an IPv6 address has a link-local one, made of its MAC address: without one a router sends no neighbour
+/// solicitation for what it forwards.
 fn link_local(own: Mac, addresses: &[IpNet]) -> Option<IpNet> {
     let v6 = |net: &IpNet| matches!(net, IpNet::V6(_));
     let given = |net: &IpNet| matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
     if !addresses.iter().any(v6) || addresses.iter().any(given) {
         return None;
     }
-    let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
-    address[8..11].copy_from_slice(&own.0[..3]);
-    address[13..].copy_from_slice(&own.0[3..]);
-    address[8] ^= 2;
-    IpNet::new(IpAddr::from(address), 64).ok()
+    IpNet::new(own.link_local().into(), 64).ok()
 }
 
 fn host_port(host: &NodeName, dev: &IfName) -> Port {

@@ -73,7 +73,7 @@ impl Cures<'_> {
         }
     }
 
-    /// An interface with an IPv6 address and no link-local one, and that of its MAC address (RFC 4291 appendix A).
+    /// An interface with an IPv6 address and no link-local one, and that of its MAC address.
     fn link_local(&self, place: usize) -> Option<(String, IpNet)> {
         let near = |net: IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
         let links = self.map.tables(place).links.iter().filter(|link| link.kind != "loopback");
@@ -81,9 +81,7 @@ impl Cures<'_> {
         let mut mute =
             links.filter(|link| link.addresses.iter().any(|own| six(own.net)) && !link.addresses.iter().any(|own| near(own.net)));
         let link = mute.next()?;
-        let Mac([a, b, c, d, e, f]) = link.mac?;
-        let bytes = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f];
-        Some((link.name.clone(), IpNet::new(IpAddr::from(bytes), 64).ok()?))
+        Some((link.name.clone(), IpNet::new(link.mac?.link_local().into(), 64).ok()?))
     }
 
     /// An interface that is no port, and an address that nobody has in the subnet of others on its segment.

@@ -30,18 +30,15 @@ impl Cures<'_> {
         let node = &interface.node;
         let Some(at) = self.at(interface) else { return };
         let mut plug = vec![at];
-        let bridge = match bridges.first() {
-            Some(bridge) => bridge.clone(),
-            None => {
-                self.run(node, "ip link add br0 type bridge");
-                self.run(node, "ip link set br0 up");
-                plug.extend(self.map.of(at.place).filter(|other| *other != at && self.map.is_loose(*other)));
-                "br0".to_owned()
-            }
-        };
+        let bridge = bridges.first().map_or("br0", String::as_str);
+        if bridges.is_empty() {
+            self.run(node, "ip link add br0 type bridge");
+            self.run(node, "ip link set br0 up");
+            plug.extend(self.map.of(at.place).filter(|other| *other != at && self.map.is_loose(*other)));
+        }
         for at in plug {
             let link = self.map.link(at);
-            self.run(node, &format!("ip link set {} master {}", quoted(&link.name), quoted(&bridge)));
+            self.run(node, &format!("ip link set {} master {}", quoted(&link.name), quoted(bridge)));
             if !link.up {
                 self.run(node, &format!("ip link set {} up", quoted(&link.name)));
             }

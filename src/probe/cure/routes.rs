@@ -176,8 +176,8 @@ impl Cures<'_> {
         };
         let Some(near) = self.map.of(here).find(leads) else { return };
         let host = self.host_of(owner.place);
-        let ends = self.map.of(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
-        let Some(far) = ends.filter(|at| self.map.far(*at).is_some() && self.map.bridge(*at).is_none()).next() else {
+        let mut ends = self.map.of(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
+        let Some(far) = ends.find(|at| self.map.far(*at).is_some() && self.map.bridge(*at).is_none()) else {
             return self.run(&interface.node, &format!("ip link set {} up", self.map.link(near).name));
         };
         let link = IpAddr::from([192, 168, 100, 0]);

@@ -112,7 +112,7 @@ impl<'a> Fabric<'a> {
             }
             return self.switch(run, at, None, way);
         }
-        if run.frame.size > link.mtu + SLACK {
+        if run.frame.size > link.mtu.saturating_add(SLACK) {
             return run.stop(at, None, Why::TooBig(link.mtu), way);
         }
         match self.map.far(at) {
@@ -127,7 +127,7 @@ impl<'a> Fabric<'a> {
         if !link.up {
             return run.stop(at, None, Why::Down, way);
         }
-        if run.frame.size > link.mtu + SLACK {
+        if run.frame.size > link.mtu.saturating_add(SLACK) {
             return run.stop(at, Some(at), Why::TooBig(link.mtu), way);
         }
         let Some(bridge) = self.map.bridge(at) else {
