@@ -162,3 +162,6 @@ fn refusal(kind: RouteType) -> &'static str {
         _ => "unreachable",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,12 +45,14 @@ enum Act<'a> {
     Take(&'a Route),
     Pass(&'a Route, &'a NextHop),
     Die(Cause),
+    /// Back at its sender, which takes no packets with its own address.
+    Return,
 }
 
 /// A hop that was taken.
 #[derive(Debug)]
 struct Taken {
-    stand: Stand,
+    place: usize,
     route: Told,
     /// The two ends of the segment.
     segment: (At, At),
@@ -83,11 +85,7 @@ impl<'a> World<'a> {
         let first = packet.ttl;
         let mut stand = Stand { place: start, enters: None };
         loop {
-            if walk.circle.is_none()
-                && let Some(before) = walk.taken.iter().position(|taken| taken.stand == stand)
-            {
-                walk.circle = Some(before..walk.taken.len());
-            }
+            let home = walk.taken.first().is_some_and(|taken| taken.place == stand.place);
             match self.decide(stand, packet, first) {
                 Act::Take(route) => {
                     self.take(&mut walk, stand, packet, route);
@@ -95,6 +93,15 @@ impl<'a> World<'a> {
                         self.note(cause);
                     }
                     return (walk.visits, End::Received { place: stand.place });
+                }
+                Act::Return if home => {
+                    walk.circle.get_or_insert(0..walk.taken.len());
+                    let ended = Cause::TtlExpired { node: self.map.name(stand.place), ttl: first };
+                    return self.die(walk, stand, ended);
+                }
+                Act::Return => {
+                    let cause = self.duplicate(packet.source.unwrap_or(packet.destination));
+                    return self.die(walk, stand, cause);
                 }
                 Act::Die(cause) => return self.die(walk, stand, cause),
                 Act::Pass(route, hop) => match self.pass(&mut walk, stand, packet, route, hop) {
@@ -122,7 +129,7 @@ impl<'a> World<'a> {
             && let Some(source) = packet.source
             && let Err(martian) = validate(tables, link, source, packet.destination)
         {
-            return Act::Die(self.martian(at, source, martian));
+            return if martian == Martian::Own { Act::Return } else { Act::Die(self.martian(at, source, martian)) };
         }
         match found {
             Found::Local(route) => Act::Take(route),
@@ -153,8 +160,7 @@ impl<'a> World<'a> {
         let interface = self.map.interface(at);
         match martian {
             Martian::ReversePath { strict } => Cause::ReversePath { interface, source, strict },
-            Martian::Own if self.map.owners(source).len() > 1 => self.duplicate(source),
-            Martian::Own => Cause::Unknown { node: interface.node, interface: Some(interface.interface) },
+            Martian::Own => self.duplicate(source),
         }
     }
 
@@ -194,6 +200,11 @@ impl<'a> World<'a> {
             None => Deed::Sends(told.clone()),
             Some(_) => Deed::Routes { route: told.clone(), ttl: packet.ttl },
         };
+        if walk.circle.is_none()
+            && let Some(before) = walk.taken.iter().position(|taken| taken.place == stand.place && taken.route == told)
+        {
+            walk.circle = Some(before..walk.taken.len());
+        }
         let mut visit = self.visit(stand, deed);
         let die = |cause| Err(Box::new((stand.place, cause)));
         let node = visit.node.clone();
@@ -241,7 +252,7 @@ impl<'a> World<'a> {
             Ok(landing) => {
                 let segment = (out.min(landing.at), out.max(landing.at));
                 *walk.crossings.entry(segment).or_default() += 1;
-                walk.taken.push(Taken { stand, route: told, segment });
+                walk.taken.push(Taken { place: stand.place, route: told, segment });
                 Ok(Stand { place: landing.at.place, enters: Some(landing.at) })
             }
             Err((stop, cause)) => {
@@ -292,7 +303,7 @@ impl<'a> World<'a> {
         }
         let cause = self.astray(out, next, (mac, entry), &delivery, route, packet);
         if delivery.landings.is_empty() {
-            let stop = furthest(&mut delivery);
+            let stop = furthest(&mut delivery, self.map.owners(next));
             return Sent { resolution, frame, outcome: Err((stop, cause)), suspect: None };
         }
         Sent { resolution, frame, outcome: Ok(delivery.landings.swap_remove(0)), suspect: Some(cause) }
@@ -324,9 +335,9 @@ impl<'a> World<'a> {
     fn die(&mut self, mut walk: Walk, stand: Stand, cause: Cause) -> (Vec<Visit>, End) {
         if let (Some(circle), Cause::TtlExpired { .. }) = (walk.circle.clone(), &cause) {
             let taken = &walk.taken[circle];
-            let routes = taken.iter().map(|taken| (self.map.name(taken.stand.place), taken.route.clone())).collect();
+            let routes = taken.iter().map(|taken| (self.map.name(taken.place), taken.route.clone())).collect();
             let crossings = taken.first().and_then(|taken| walk.crossings.get(&taken.segment)).copied().unwrap_or(0);
-            let node = taken.first().map_or_else(String::new, |taken| self.map.name(taken.stand.place));
+            let node = taken.first().map_or_else(String::new, |taken| self.map.name(taken.place));
             return (walk.visits, End::Died { node, cause: Cause::Loop { routes, crossings } });
         }
         walk.visits.push(self.visit(stand, Deed::Drops));
@@ -336,13 +347,31 @@ impl<'a> World<'a> {
     /// What was wrong before is what it dies of.
     fn end(&self, walk: Walk, cause: (usize, Cause)) -> (Vec<Visit>, End) {
         let (place, cause) = walk.suspect.unwrap_or(cause);
-        (walk.visits, End::Died { node: self.map.name(place), cause })
+        let node = scene(&cause).map_or_else(|| self.map.name(place), str::to_owned);
+        (walk.visits, End::Died { node, cause })
     }
 }
 
-/// The end that the frame came furthest to.
-fn furthest(delivery: &mut Delivery) -> Option<Stop> {
-    let seen = |stop: &Stop| (stop.way.len(), stop.why != Why::Foreign);
+/// The node that a cause is about, where it is one.
+fn scene(cause: &Cause) -> Option<&str> {
+    match cause {
+        Cause::LinkDown { interface, .. }
+        | Cause::NotInBridge { interface, .. }
+        | Cause::PortClosed { interface, .. }
+        | Cause::ReversePath { interface, .. }
+        | Cause::TooBig { interface, .. }
+        | Cause::AddressOnPort { interface, .. }
+        | Cause::WrongPrefix { interface, .. }
+        | Cause::WrongNeighbour { interface, .. }
+        | Cause::OtherNic { interface, .. }
+        | Cause::Unresolved { interface, .. } => Some(&interface.node),
+        _ => None,
+    }
+}
+
+/// The end that the frame came furthest to, or that at the address that it was for.
+fn furthest(delivery: &mut Delivery, owners: &[At]) -> Option<Stop> {
+    let seen = |stop: &Stop| (owners.contains(&stop.at), stop.why != Why::Foreign, stop.way.len());
     let at = (0..delivery.stops.len()).max_by_key(|at| seen(&delivery.stops[*at]))?;
     Some(delivery.stops.swap_remove(at))
 }
