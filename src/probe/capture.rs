@@ -17,7 +17,7 @@ use crate::kernel::packet::{self, Buffer, Counts, Seen, Spot, Tap};
 use crate::kernel::sys;
 use crate::report::notice::Notice;
 use pins::Pins;
-use points::Point;
+use points::{Bridge, Point};
 
 /// Frames of several points wait so long for earlier ones of other points: a ring hands over what it has after 10 ms.
 const WINDOW: Duration = Duration::from_millis(60);
@@ -130,7 +130,7 @@ fn open_with(
     let (mut taps, mut failure) = (Vec::with_capacity(points.len()), None);
     for (point, opened) in points.iter().zip(Tap::open_all(&spots)) {
         let failed = |(tried, errno)| (point.name.clone(), tried, errno);
-        let wide = |tap: &Tap| if point.promiscuous { tap.promiscuous(point.index) } else { Ok(()) };
+        let wide = |tap: &Tap| if point.bridge == Bridge::Whole { tap.promiscuous(point.index) } else { Ok(()) };
         match opened.and_then(|tap| wide(&tap).map(|()| tap).map_err(|errno| ("promiscuous mode".to_owned(), errno))) {
             Ok(tap) => taps.push(tap),
             Err(error) => failure = failure.or(Some(failed(error))),
@@ -256,7 +256,8 @@ impl Run<'_> {
 
     /// Passes on what waited, up to a time, in the order of time.
     fn pass(&mut self, ripe: u64, watcher: &mut dyn Watcher) {
-        self.pending.sort_by_key(|held| held.nanoseconds);
+        // A frame that came in by a port keeps its time on the way into the bridge.
+        self.pending.sort_by_key(|held| (held.nanoseconds, self.points[held.point].bridge));
         let number = self.pending.partition_point(|held| held.nanoseconds <= ripe);
         for held in self.pending.drain(..number) {
             if self.frames < self.limit {

@@ -26,7 +26,7 @@ pub struct Line {
     pub seen: Interface,
     /// Which way it went, as that interface's node sees it.
     pub direction: Direction,
-    /// On a wire: the host that it comes from, and the one that it goes to.
+    /// On a wire between hosts, or between a host and a switch: where it comes from, and where it goes to.
     pub ends: Option<(String, String)>,
     /// Bytes on the wire.
     pub length: u32,

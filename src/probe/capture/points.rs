@@ -27,14 +27,25 @@ pub struct Point {
     pub index: u32,
     /// The pin of its node.
     pub pin: PathBuf,
-    /// Of a wire between hosts: the host at this end, the one at the other.
+    /// Of a wire between hosts: the host at this end, the one at the other; of a switch's port: the switch, the host.
     pub ends: Option<(String, String)>,
     /// What it is, for files.
     pub description: String,
     /// Its MAC address.
     pub mac: Option<Mac>,
-    /// A bridge that was asked for by name: what passes through it is shown, not only what is for its node.
-    pub promiscuous: bool,
+    /// Whether it is a bridge's own interface.
+    pub bridge: Bridge,
+}
+
+/// Whether a point is a bridge's own interface, and how much of it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bridge {
+    /// It is none.
+    No,
+    /// What is for its node.
+    Own,
+    /// All that passes it: it was asked for by name.
+    Whole,
 }
 
 /// A lab that is up.
@@ -120,20 +131,23 @@ impl Lab<'_> {
             return Err(Error::Usage(Usage::NotEthernet(typed.to_owned())));
         }
         let mut point = self.point(place, link);
-        point.promiscuous = link.kind == "bridge";
+        if point.bridge == Bridge::Own {
+            point.bridge = Bridge::Whole;
+        }
         Ok(point)
     }
 
     fn point(&self, place: &Place, link: &Link) -> Point {
         let interface = place.interface(link);
+        let far = link.peer.as_ref().and_then(|peer| peer.node.as_deref()).filter(|_| place.node.kind == Kind::Switch);
         Point {
             name: self.names.interface(&interface),
             index: link.index,
             pin: place.pin.clone(),
-            ends: None,
+            ends: far.map(|far| (self.names.node(&place.node.node), self.names.node(far))),
             description: self.description(link),
             mac: link.mac.as_ref().and_then(|mac| mac.parse().ok()),
-            promiscuous: false,
+            bridge: if link.kind == "bridge" { Bridge::Own } else { Bridge::No },
             interface,
         }
     }
