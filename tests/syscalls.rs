@@ -31,9 +31,21 @@ const CHANGING: [&str; 18] = [
 /// Most of these change nothing; every so many of them are enough.
 const SELDOM: [(&str, usize); 3] = [("close", 5), ("write", 2), ("openat", 5)];
 
+/// On one processor nslab shares nothing out among threads, whose calls strace counts each by itself.
 fn traced(inject: &str, words: &str) -> Ran {
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={inject}"), env!("CARGO_BIN_EXE_nslab")]);
+    let mut command = Command::new("taskset");
+    command.args([
+        "-c",
+        "0",
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("inject={inject}"),
+        env!("CARGO_BIN_EXE_nslab"),
+    ]);
     command.args(words.split(' ')).env_remove("RUST_BACKTRACE");
     run(&mut command)
 }
