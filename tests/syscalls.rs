@@ -31,12 +31,19 @@ const CHANGING: [&str; 18] = [
 /// Most of these change nothing; every so many of them are enough.
 const SELDOM: [(&str, usize); 3] = [("close", 5), ("write", 2), ("openat", 5)];
 
+/// The first processor that this process may use.
+fn processor() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    list.chars().take_while(char::is_ascii_digit).collect()
+}
+
 /// On one processor nslab shares nothing out among threads, whose calls strace counts each by itself.
 fn traced(inject: &str, words: &str) -> Ran {
     let mut command = Command::new("taskset");
     command.args([
         "-c",
-        "0",
+        &processor(),
         "strace",
         "-f",
         "-qq",
