@@ -88,7 +88,9 @@ impl<'a, 'v> Graph<'a, 'v> {
     fn longest(&self) -> Vec<&'a Sighting> {
         let mut best = vec![Best::Unknown; self.sightings.len()];
         let starts = self.starts();
-        starts.iter().for_each(|start| self.explore(*start, &mut best));
+        for start in &starts {
+            self.explore(*start, &mut best);
+        }
         let length = |start: &usize| match best[*start] {
             Best::Found { length, .. } => length,
             Best::Unknown | Best::Underway => 0,
