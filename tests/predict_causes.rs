@@ -89,10 +89,10 @@ fn check(case: &Case<'_>) {
     let prediction = foresee(lab, case);
     let death =
         prediction.death.as_ref().unwrap_or_else(|| panic!("{} in {lab}: no death is predicted: {prediction:#?}", case.cause));
-    let cause = serde_json::to_value(&death.cause).unwrap();
+    let told = serde_json::to_value(&death.cause).unwrap();
     let wanted: Value = serde_json::from_str(case.cause).unwrap();
     for (key, value) in wanted.as_object().unwrap() {
-        assert_eq!(&cause[key], value, "{} in {lab}: {death:#?}\n{:#?}", case.cause, prediction.request);
+        assert_eq!(&told[key], value, "{} in {lab}: {death:#?}\n{:#?}", case.cause, prediction.request);
     }
     assert_eq!(death.leg, case.leg, "{}: {death:#?}", case.cause);
     assert!(!answered(lab, case), "{} in {lab}: it is answered all the same", case.cause);
@@ -416,9 +416,9 @@ fn a_circle_of_default_routes_is_named_with_the_routes_and_how_often_the_wire_is
         ok("up routed");
         let case = Case { to: "8.8.8.8", ..CASE };
         let death = foresee("routed", &case).death.unwrap();
-        let cause = serde_json::to_value(&death.cause).unwrap();
-        assert_eq!((&cause["cause"], &cause["crossings"]), (&"loop".into(), &63.into()), "{cause}");
-        assert_eq!(cause["routes"].as_array().unwrap().len(), 2, "{cause}");
+        let told = serde_json::to_value(&death.cause).unwrap();
+        assert_eq!((&told["cause"], &told["crossings"]), (&"loop".into(), &63.into()), "{told}");
+        assert_eq!(told["routes"].as_array().unwrap().len(), 2, "{told}");
         // The kernel's count: what either end of the wire receives for 8.8.8.8.
         let rules = "nft add table ip t; nft add chain ip t c '{ type filter hook prerouting priority 0; }'; \
                      nft add rule ip t c iifname enp0s8 ip daddr 8.8.8.8 counter";

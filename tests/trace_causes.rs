@@ -17,9 +17,9 @@ fn cases(lab: &'static str, all: &[Broken]) {
             ok(&format!("up {lab}"));
             let case = Case { lab, breaks, trace, verdict };
             if cures {
-                case.check_and_cure()
+                case.check_and_cure();
             } else {
-                drop(case.check())
+                drop(case.check());
             }
             ok("down");
         }

@@ -28,8 +28,8 @@ use crate::report::{Piece, Report};
 )]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Ping {
-    /// Who pings: [LAB/][HOST/]NODE; with --all the lab
-    #[arg(value_name = "A", required_unless_present = "all", add = ArgValueCompleter::new(complete::labs_and_nodes))]
+    /// Who pings, or with `--all` the lab.
+    #[arg(help = "Who pings: [LAB/][HOST/]NODE; with --all the lab", value_name = "A", required_unless_present = "all", add = ArgValueCompleter::new(complete::labs_and_nodes))]
     from: Option<String>,
     /// Whom: a node, one of its interfaces NODE.INTERFACE, or an address
     #[arg(value_name = "B", required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(complete::nodes))]

@@ -22,8 +22,8 @@ use crate::report::ping::Family;
     after_help = "Examples:\n  sudo nslab trace a1 b1\n  sudo nslab trace a1 8.8.8.8\n  sudo nslab trace a1 b1 --size 1472"
 )]
 pub struct Trace {
-    /// Who sends it: [LAB/][HOST/]NODE
-    #[arg(value_name = "A", add = ArgValueCompleter::new(complete::nodes))]
+    /// Who sends it.
+    #[arg(help = "Who sends it: [LAB/][HOST/]NODE", value_name = "A", add = ArgValueCompleter::new(complete::nodes))]
     from: String,
     /// Whom it is for: a node, one of its interfaces NODE.INTERFACE, or an address
     #[arg(value_name = "B", add = ArgValueCompleter::new(complete::nodes))]

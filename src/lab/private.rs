@@ -22,7 +22,7 @@ pub struct Private {
 /// Brings a topology up under a name that no lab has.
 ///
 /// # Errors
-/// As [`up`].
+/// As [`up()`].
 pub fn bring_up(mut topology: Topology, tell: &mut dyn FnMut(Step)) -> Result<Private> {
     let pid = std::process::id();
     let free = |name: &LabName| !home::lab(name).exists();
@@ -46,7 +46,7 @@ impl Private {
     /// Takes it down.
     ///
     /// # Errors
-    /// As [`down`].
+    /// As [`down()`].
     pub fn end(mut self) -> Result<()> {
         self.gone = true;
         down(&self.name, &mut |_| {}).map(drop)
