@@ -4,35 +4,26 @@ pub mod line;
 mod pins;
 pub mod points;
 pub mod sink;
+mod taps;
 pub mod words;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::error::{Error, KernelError, Limit, Result};
-use crate::kernel::packet::{self, Buffer, Counts, Seen, Spot, Tap};
+use crate::error::Result;
+use crate::kernel::packet::{self, Counts, Seen, Tap};
 use crate::kernel::sys;
 use crate::report::notice::Notice;
 use pins::Pins;
-use points::{Bridge, Point};
+use points::Point;
 
 /// Frames of several points wait so long for earlier ones of other points: a ring hands over what it has after 10 ms.
 const WINDOW: Duration = Duration::from_millis(60);
 
 /// How often the pins are looked at, and how long a signal may wait that came at a bad moment.
 const TICK: Duration = Duration::from_millis(250);
-
-/// Bytes of all rings together; a ring has 1 MiB at least.
-const RINGS: usize = 64 << 20;
-
-/// With more points than this each has a queue instead, which takes memory only when it is used.
-const MOST_RINGS: usize = 64;
-
-/// Bytes of such a queue.
-const QUEUE: usize = 4 << 20;
 
 /// What ends a capture, beside a signal.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,7 +78,7 @@ fn now() -> u64 {
 /// When a point cannot be listened at, or the output cannot be written.
 pub fn capture(points: &[Point], filter: &[libc::sock_filter], bounds: Bounds, watcher: &mut dyn Watcher) -> Result<Ended> {
     crate::kernel::open_files(points.len() + 64);
-    let taps = open(points, filter)?;
+    let taps = taps::open(points, filter)?;
     let ears = taps.into_iter().map(|tap| Ear { tap: Some(tap), leaves: None, counts: Counts::default() }).collect();
     let mut run = Run { points, ears, pending: Vec::new(), frames: 0, limit: bounds.frames.unwrap_or(u64::MAX) };
     let (start, began) = (now(), Instant::now());
@@ -99,50 +90,6 @@ pub fn capture(points: &[Point], filter: &[libc::sock_filter], bounds: Bounds, w
     let end = now();
     let counts = run.close();
     listened.map(|signal| Ended { span: (start, end), frames: run.frames, counts, signal })
-}
-
-fn open(points: &[Point], filter: &[libc::sock_filter]) -> Result<Vec<Tap>> {
-    let queue = Buffer::Queue(QUEUE);
-    let ring = Buffer::Ring((RINGS / points.len().max(1)).max(1 << 20));
-    let wanted = if points.len() > MOST_RINGS { queue } else { ring };
-    match open_with(points, filter, wanted) {
-        // Memory for the rings could not be had in one piece.
-        Err((_, tried, Errno::ENOMEM)) if tried.contains("RING") => open_with(points, filter, queue),
-        other => other,
-    }
-    .map_err(|(point, tried, errno)| match errno {
-        Errno::EMFILE => Error::Machine(Limit::OpenFiles),
-        Errno::EPERM if tried.starts_with("socket") => Error::Machine(Limit::Capability("CAP_NET_RAW")),
-        // The kernel keeps filters in memory of this limit.
-        Errno::ENOMEM if tried.contains("FILTER") => Error::Machine(Limit::Sysctl("net.core.optmem_max")),
-        Errno::ENOMEM => Error::Machine(Limit::Memory),
-        errno => Error::Kernel(KernelError { node: Some(point), tried, errno: errno as i32, said: None }),
-    })
-}
-
-fn open_with(
-    points: &[Point],
-    filter: &[libc::sock_filter],
-    buffer: Buffer,
-) -> std::result::Result<Vec<Tap>, (String, String, Errno)> {
-    let spots: Vec<Spot<'_>> =
-        points.iter().map(|point| Spot { pin: &point.pin, on: Some(point.index), filter, buffer }).collect();
-    let (mut taps, mut failure) = (Vec::with_capacity(points.len()), None);
-    for (point, opened) in points.iter().zip(Tap::open_all(&spots)) {
-        let failed = |(tried, errno)| (point.name.clone(), tried, errno);
-        let wide = |tap: &Tap| if point.bridge == Bridge::Whole { tap.promiscuous(point.index) } else { Ok(()) };
-        match opened.and_then(|tap| wide(&tap).map(|()| tap).map_err(|errno| ("promiscuous mode".to_owned(), errno))) {
-            Ok(tap) => taps.push(tap),
-            Err(error) => failure = failure.or(Some(failed(error))),
-        }
-    }
-    match failure {
-        None => Ok(taps),
-        Some(failure) => {
-            packet::close(taps);
-            Err(failure)
-        }
-    }
 }
 
 /// A point's tap, while it has one.

@@ -8,6 +8,7 @@ mod bpf;
 mod code;
 mod names;
 mod parse;
+mod qualifier;
 mod words;
 
 use std::net::IpAddr;
