@@ -178,3 +178,44 @@ fn a_wrong_command_line_says_what_to_type() {
         assert!(fails(2, "trace a1 b1").err.contains("No lab is up"));
     });
 }
+
+/// The fastest of some runs of the whole program, in milliseconds: others may be busy on the machine.
+fn fastest(words: &str) -> u128 {
+    (0..7).map(|_| support::nslab(words).took.as_millis()).min().unwrap()
+}
+
+#[test]
+fn a_trace_in_the_routed_lab_takes_at_most_150_milliseconds() {
+    in_box(|| {
+        ok("up routed");
+        Traced::run("a1 b1");
+        let took = fastest("trace a1 b1");
+        assert!(took <= 150, "{took} ms");
+        ok("down");
+    });
+}
+
+/// Two hosts with so many containers each, in one LAN.
+fn large(count: u32) -> String {
+    let host = |host: &str, container: &str, third: u32| {
+        format!(
+            "  {host}:\n    nics: {{ enp0s8: {{ network: internal }} }}\n    bridges: {{ br0: {{ ports: [enp0s8] }} }}\n    \
+             containers: {{ {container}: {{ count: {count}, nics: {{ eth0: {{ bridge: br0, address: 10.0.{third}.1/16 }} }} }} }}\n"
+        )
+    };
+    format!("name: large\nnetworks: {{ internal: {{}} }}\nhosts:\n{}{}", host("host-a", "a", 1), host("host-b", "b", 2))
+}
+
+#[test]
+fn a_trace_in_a_large_lab_is_no_slower_than_the_lab_is_large() {
+    in_box(|| {
+        std::fs::write("/run/large.yaml", large(100)).unwrap();
+        ok("up /run/large.yaml");
+        let traced = Traced::run("a1 b99");
+        assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+        let took = fastest("trace a1 b99");
+        assert!(took < 1500, "{took} ms");
+        assert_eq!(Traced::run("a1 10.0.77.7").verdict(), "request host-a.a1 unresolved at host-a.a1.eth0");
+        ok("down");
+    });
+}

@@ -82,9 +82,8 @@ impl World<'_> {
 
     /// The other interfaces with addresses that frames from there come to.
     fn segment_of(&self, at: At) -> Vec<At> {
-        let all = self.map.places().iter().enumerate().flat_map(|(place, _)| self.map.of(place));
         let other = |other: &At| other.place != at.place && !self.map.link(*other).addresses.is_empty();
-        all.filter(other).filter(|other| self.map.path(at, *other).is_some_and(|path| path.is_open())).collect()
+        self.map.open_to(at).into_iter().filter(other).collect()
     }
 
     /// Nobody answers the question for the next address.

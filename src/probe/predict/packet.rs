@@ -144,7 +144,7 @@ impl<'a> World<'a> {
                     let routes = hops.iter().map(|hop| route_of(tables, route, Some(hop))).collect();
                     self.choose(Choice { node, routes });
                 }
-                hops.first().map_or(Act::Die(self.no_route(stand, packet)), |hop| Act::Pass(route, hop))
+                hops.first().map_or_else(|| Act::Die(self.no_route(stand, packet)), |hop| Act::Pass(route, hop))
             }
         }
     }

@@ -28,11 +28,6 @@ impl Path {
     pub(in crate::probe) fn is_plugged(&self) -> bool {
         self.cost < UNPLUGGED
     }
-
-    /// All of it works, as far as cables and bridges go.
-    pub(in crate::probe) fn is_open(&self) -> bool {
-        self.cost < OFF
-    }
 }
 
 impl Map<'_> {
@@ -69,29 +64,46 @@ impl Map<'_> {
 
     /// What a loose end could be plugged into.
     fn patches(&self, at: At) -> Vec<At> {
-        let bridges: Vec<At> = self.of(at.place).filter(|other| self.is_bridge(*other)).collect();
         if self.is_bridge(at) {
             return self.of(at.place).filter(|other| self.is_loose(*other)).collect();
         }
-        match (self.is_loose(at), bridges.is_empty()) {
-            (false, _) => Vec::new(),
-            (true, false) => bridges,
-            (true, true) => self.of(at.place).filter(|other| *other != at && self.is_loose(*other)).collect(),
+        if !self.is_loose(at) {
+            return Vec::new();
         }
+        let bridges: Vec<At> = self.of(at.place).filter(|other| self.is_bridge(*other)).collect();
+        if bridges.is_empty() {
+            return self.of(at.place).filter(|other| *other != at && self.is_loose(*other)).collect();
+        }
+        bridges
     }
 
     /// The least wrong way from one interface to another.
     pub(in crate::probe) fn path(&self, from: At, to: At) -> Option<Path> {
+        let best = self.spread(from, Some(to), u32::MAX);
+        let (cost, _) = *best.get(&to)?;
+        let mut steps = vec![to];
+        while let Some((_, Some(before))) = steps.last().and_then(|last| best.get(last)) {
+            steps.push(*before);
+        }
+        steps.reverse();
+        Some(Path { steps, cost })
+    }
+
+    /// Every interface that frames from there come to as things are.
+    pub(in crate::probe) fn open_to(&self, from: At) -> Vec<At> {
+        let mut all: Vec<At> = self.spread(from, None, OFF).into_keys().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// From an interface outwards (Dijkstra): what it costs to come to each other one, and from where one comes to it; until
+    /// `to` is reached, and no further than costs below `limit` go.
+    fn spread(&self, from: At, to: Option<At>, limit: u32) -> HashMap<At, (u32, Option<At>)> {
         let mut best: HashMap<At, (u32, Option<At>)> = HashMap::from([(from, (0, None))]);
         let mut queue = BinaryHeap::from([Reverse((0, from))]);
         while let Some(Reverse((cost, at))) = queue.pop() {
-            if at == to {
-                let mut steps = vec![at];
-                while let Some((_, Some(before))) = steps.last().and_then(|last| best.get(last)) {
-                    steps.push(*before);
-                }
-                steps.reverse();
-                return Some(Path { steps, cost });
+            if Some(at) == to {
+                break;
             }
             if best.get(&at).is_some_and(|(known, _)| *known < cost) {
                 continue;
@@ -99,13 +111,13 @@ impl Map<'_> {
             // A frame that comes to a bridge's own interface, or begins at a port, stays within the bridge.
             for (next, step) in self.next(at) {
                 let cost = cost.saturating_add(step);
-                if best.get(&next).is_none_or(|(known, _)| cost < *known) {
+                if cost < limit && best.get(&next).is_none_or(|(known, _)| cost < *known) {
                     best.insert(next, (cost, Some(at)));
                     queue.push(Reverse((cost, next)));
                 }
             }
         }
-        None
+        best
     }
 
     /// The first thing on the way that keeps frames from passing.
