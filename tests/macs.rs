@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Machine, Wiring, fails, in_box, inside, nslab, ok, sh, spawn, wait_for};
+use support::{Machine, Wiring, count_faults, fails, in_box, inside, nslab, nslab_at, ok, sh, spawn, wait_for};
 
 fn json_of(words: &str) -> Value {
     nslab(&format!("--format json {words}")).expect(0).json()
@@ -264,6 +264,25 @@ fn an_interrupt_takes_its_own_lab_away_and_a_kill_leaves_one_that_is_found() {
 }
 
 #[test]
+fn a_fault_anywhere_leaves_nothing_or_what_down_removes() {
+    in_box(|| {
+        let machine = Machine::look();
+        let points = count_faults("macs bridged");
+        for fault in ["kill", "errno:ENOMEM", "signal:TERM", "panic"] {
+            for point in (1..=points).step_by(usize::try_from(points).unwrap() / 7) {
+                let ran = nslab_at(&format!("{fault}@{point}"), "macs bridged");
+                // What fails once on the way down is tried again, and then nothing has failed.
+                if fault == "kill" {
+                    assert_eq!(ran.code, 137, "{ran}");
+                    ok("down --all");
+                }
+                machine.assert_unchanged(&ran.line);
+            }
+        }
+    });
+}
+
+#[test]
 fn what_was_made_by_hand_has_its_owner_and_a_stranger_is_unknown() {
     in_box(|| {
         ok("up bare");
@@ -319,6 +338,21 @@ fn a_cloned_mac_names_all_who_have_it() {
         let network = &found["labs"][0]["networks"][0];
         assert!(owners(network).contains(&"host-a.a1.eth0+host-b.b1.eth0".to_owned()), "{network}");
         assert!(reasons(network).contains("cloned"), "{network}");
+        ok("down");
+    });
+}
+
+#[test]
+fn one_network_can_be_picked_of_several() {
+    in_box(|| {
+        ok("up routed-router");
+        let all = json_of("macs");
+        assert_eq!(all["labs"][0]["networks"].as_array().unwrap().len(), 3);
+        let one = json_of("macs --network net-m");
+        let networks = one["labs"][0]["networks"].as_array().unwrap();
+        assert_eq!((networks.len(), &networks[0]["network"]), (1, &json!("net-m")));
+        assert_eq!(owners(&networks[0]), ["router-1.eth1", "router-2.eth0"]);
+        assert_eq!(reasons(&networks[0]), BTreeSet::from(["routed"]));
         ok("down");
     });
 }

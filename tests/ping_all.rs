@@ -68,6 +68,17 @@ fn every_pair_is_pinged_and_the_matrix_says_which_fail() {
 }
 
 #[test]
+fn a_lab_without_pairs_says_so() {
+    in_box(|| {
+        std::fs::write("/run/lone.yaml", "name: lone\nhosts: { h: { containers: { c: { nics: { eth0: { address: 10.0.0.1/24, host: { address: 10.0.0.2/24 } } } } } } }\n").unwrap();
+        ok("up /run/lone.yaml");
+        assert!(ok("ping --all").out.contains("no two containers"));
+        assert!(ok("ping --all --hosts").out.contains("2 pairs: 2 answered"));
+        ok("down");
+    });
+}
+
+#[test]
 fn what_was_made_by_hand_belongs_to_it_and_a_missing_address_is_told() {
     in_box(|| {
         ok("up bridged");

@@ -43,13 +43,15 @@ impl Private {
         found.ok_or_else(|| Error::Internal(format!("{} has gone", self.name)))
     }
 
-    /// Takes it down.
+    /// Takes it down; what fails once is tried again, since nobody else would.
     ///
     /// # Errors
     /// As [`down()`].
     pub fn end(mut self) -> Result<()> {
+        let down = || down(&self.name, &mut |_| {}).map(drop);
+        let ended = down().or_else(|_| down());
         self.gone = true;
-        down(&self.name, &mut |_| {}).map(drop)
+        ended
     }
 }
 

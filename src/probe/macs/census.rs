@@ -12,6 +12,7 @@ use crate::report::wire::Interface;
 
 /// The report on a network; `after` is the lab as it is once everything was heard.
 pub fn network(segment: &Segment, tally: &Tally, after: &View) -> Network {
+    let blocked = tally.blocked();
     let source = |(&(side, mac), count): (&(usize, Mac), &Count)| {
         let owners = owners(mac, after);
         Some(Source {
@@ -21,7 +22,7 @@ pub fn network(segment: &Segment, tally: &Tally, after: &View) -> Network {
             side: segment.sides.get(side)?.end.clone(),
             frames: count.frames,
             broadcasts: count.broadcasts,
-            blocked: tally.blocked(side, mac),
+            blocked: blocked.get(&(side, mac)).copied().unwrap_or(0),
         })
     };
     let sources: Vec<Source> = tally.sources.iter().filter_map(source).collect();

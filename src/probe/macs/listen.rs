@@ -88,11 +88,15 @@ impl Tally {
         }
     }
 
-    /// Frames of a source, for one address, that the switch did not pass on although their target is not where they came from.
-    pub fn blocked(&self, side: usize, mac: Mac) -> u64 {
-        let stays = |passage: &&Passage| !self.sources.contains_key(&(passage.side, passage.to));
-        let its = self.unicast.values().filter(|passage| (passage.side, passage.from) == (side, mac)).filter(stays);
-        its.map(|passage| passage.came.saturating_sub(passage.left)).sum()
+    /// By source the frames for one address that the switch did not pass on, although their target is not where they came from.
+    pub fn blocked(&self) -> HashMap<(usize, Mac), u64> {
+        let mut blocked: HashMap<(usize, Mac), u64> = HashMap::new();
+        for passage in self.unicast.values() {
+            if !self.sources.contains_key(&(passage.side, passage.to)) {
+                *blocked.entry((passage.side, passage.from)).or_default() += passage.came.saturating_sub(passage.left);
+            }
+        }
+        blocked
     }
 }
 

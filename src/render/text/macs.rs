@@ -45,8 +45,9 @@ fn block(lab: &Census, network: &Network, style: Style) -> String {
         let bold = move |line: String| if at == 0 { style.bold(&line) } else { line };
         broken("", "  ", line).into_iter().map(bold)
     });
-    let mut text = lines(&title.collect::<Vec<_>>()) + "\n";
+    let mut text = lines(&title.collect::<Vec<_>>());
     if !network.sources.is_empty() {
+        text += "\n";
         text += &sources(lab, network, style);
         text += "\n";
     }

@@ -82,6 +82,9 @@ fn letter(mark: Mark) -> char {
 
 /// The matrix as a square; none where it is too wide.
 fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
+    if matrix.pairs == 0 {
+        return None;
+    }
     let names: Vec<String> = matrix.nodes.iter().map(|node| escape(&matrix.names.node(node)).into_owned()).collect();
     let label = names.iter().map(String::len).max().unwrap_or(0);
     if label + names.iter().map(|name| name.len() + 2).sum::<usize>() > WIDTH {

@@ -82,7 +82,8 @@ pub(super) fn forwarding_table(kind: Kind) -> &'static str {
 
 pub(super) fn lesson(lab: &Census, network: &Network) -> Vec<String> {
     if network.sources.is_empty() {
-        return vec!["Nothing crossed.".to_owned()];
+        let more = if lab.pings.is_some() { " nslab ping --all tells which pings are answered." } else { "" };
+        return vec![format!("Nothing crossed.{more}")];
     }
     let mut lines = blocked(lab, network);
     if !lines.is_empty() {

@@ -152,6 +152,10 @@ pub(super) fn failing(group: &Failing) -> String {
 }
 
 pub(super) fn matrix_end(matrix: &Matrix) -> Vec<String> {
+    if matrix.pairs == 0 {
+        let lab = escape(&matrix.lab);
+        return vec![format!("{lab} has no two containers to ping one another; --hosts adds the hosts that have addresses.")];
+    }
     let pairs = count(matrix.pairs, "pair", "pairs");
     let mut lines =
         vec![format!("{pairs}: {} answered, {} not; {:.0} ms", matrix.answered, matrix.failed.len(), matrix.milliseconds)];
