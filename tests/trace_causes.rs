@@ -78,10 +78,10 @@ fn a_link_that_is_down_is_named_at_either_end() {
     cases(
         "bridged",
         &[
-            (&[("host-a", "ip link set enp0s8 down")], "a1 b1", "request host-a.a1 link-down at host-a.enp0s8", true),
-            (&[("host-b", "ip link set enp0s8 down")], "a1 b1", "request host-a.a1 link-down at host-a.enp0s8", true),
-            (&[("host-b.b1", "ip link set eth0 down")], "a1 b1", "request host-a.a1 link-down at host-b.veth-b1", true),
-            (&[("host-a", "ip link set br0 down")], "a1 b1", "request host-a.a1 link-down at host-a.br0", true),
+            (&[("host-a", "ip link set enp0s8 down")], "a1 b1", "request host-a link-down at host-a.enp0s8", true),
+            (&[("host-b", "ip link set enp0s8 down")], "a1 b1", "request host-a link-down at host-a.enp0s8", true),
+            (&[("host-b.b1", "ip link set eth0 down")], "a1 b1", "request host-b link-down at host-b.veth-b1", true),
+            (&[("host-a", "ip link set br0 down")], "a1 b1", "request host-a link-down at host-a.br0", true),
         ],
     );
 }
@@ -91,9 +91,9 @@ fn a_port_that_is_not_in_the_bridge_is_named() {
     cases(
         "bridged",
         &[
-            (&[("host-a", "ip link set enp0s8 nomaster")], "a1 b1", "request host-a.a1 not-in-bridge at host-a.enp0s8", true),
-            (&[("host-b", "ip link set enp0s8 nomaster")], "a1 b1", "request host-a.a1 not-in-bridge at host-b.enp0s8", true),
-            (&[("host-b", "ip link set veth-b1 nomaster")], "a1 b1", "request host-a.a1 not-in-bridge at host-b.veth-b1", true),
+            (&[("host-a", "ip link set enp0s8 nomaster")], "a1 b1", "request host-a not-in-bridge at host-a.enp0s8", true),
+            (&[("host-b", "ip link set enp0s8 nomaster")], "a1 b1", "request host-b not-in-bridge at host-b.enp0s8", true),
+            (&[("host-b", "ip link set veth-b1 nomaster")], "a1 b1", "request host-b not-in-bridge at host-b.veth-b1", true),
         ],
     );
 }

@@ -1,6 +1,7 @@
 //! The packet filter tables (nftables) of a namespace: whose there are, and their end. nslab itself keeps none.
 
 pub mod chains;
+pub mod legacy;
 mod message;
 pub mod trace;
 

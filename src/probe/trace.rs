@@ -16,12 +16,13 @@ use verdict::{Account, Acted};
 use watch::{Patience, Watch};
 
 use crate::error::Result;
+use crate::kernel::filter::legacy;
 use crate::kernel::filter::trace::{Step, Traced, Tracer, number_of};
 use crate::plan::NodeId;
 use crate::probe::predict::{self, Prediction, predict};
 use crate::probe::view::{Place, View};
 use crate::report::node::Kind;
-use crate::report::trace::{Outcome, Trace};
+use crate::report::trace::{Cause, Outcome, Trace};
 use crate::report::wire::Names;
 
 /// Where the tables say that the packet dies, it is dead when nothing was seen of it for so long.
@@ -166,6 +167,12 @@ fn report(
     if let Outcome::Died(death) = &outcome {
         notes.retain(|note| note.cause != death.cause);
     }
+    let unknown = match &outcome {
+        Outcome::Died(death) if matches!(death.cause, Cause::Unknown { .. }) => Some(&death.node),
+        _ => None,
+    };
+    let place = unknown.and_then(|node| view.places.iter().find(|place| place.node.node == *node));
+    let legacy = place.map_or_else(Vec::new, |place| legacy::tables(&place.pin));
     let request = account.request.map_or_else(|| prediction.request.clone(), |told| told.journey);
     Trace {
         lab: view.lab.to_string(),
@@ -180,6 +187,8 @@ fn report(
         differences,
         outcome,
         notes,
+        legacy,
+        several: view.several,
         names,
     }
 }

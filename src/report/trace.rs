@@ -35,6 +35,11 @@ pub struct Trace {
     pub outcome: Outcome,
     /// What is odd on the way and did not stop the packet.
     pub notes: Vec<Note>,
+    /// Where the packet died of nothing known: tables of iptables-legacy there, whose rules cannot be traced.
+    pub legacy: Vec<String>,
+    /// Several labs are up, so that a command must name this one.
+    #[serde(skip)]
+    pub several: bool,
     /// How the nodes are typed.
     #[serde(skip)]
     pub names: Names,
@@ -340,6 +345,11 @@ impl Trace {
         self.names.node(node)
     }
 
+    /// The words for a node in a command that works whatever labs are up.
+    pub fn typed(&self, node: &str) -> String {
+        if self.several { format!("{}/{}", self.lab, self.word(node)) } else { self.word(node) }
+    }
+
     /// `NODE.INTERFACE` as it can be typed.
     pub fn interface(&self, interface: &Interface) -> String {
         self.names.interface(interface)
@@ -351,6 +361,12 @@ impl Trace {
             Leg::Request => Some(&self.request),
             Leg::Reply => self.reply.as_ref(),
         }
+    }
+
+    /// The node that a packet that died came to last; its cause may be further on, where the question for a MAC address went.
+    pub fn furthest<'a>(&'a self, death: &'a Death) -> &'a str {
+        let last = self.journey(death.leg).and_then(|journey| journey.visits.last());
+        last.map_or(&death.node, |visit| &visit.node)
     }
 
     /// How the packet or its reply died.

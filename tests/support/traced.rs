@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::json::documented;
 use super::run::{Ran, nslab, sh, wait_for};
 use super::wiring::inside;
 
@@ -18,6 +19,7 @@ impl Traced {
         let ran = nslab(&format!("--format json trace {words}"));
         assert!(ran.code < 2, "{ran}");
         let report = ran.json();
+        documented(&report, "trace");
         let answered = report["outcome"]["answered"].is_object();
         assert_eq!(ran.code, i32::from(!answered), "{ran}");
         Self { ran, report }

@@ -97,14 +97,23 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
             format!("The network {network} delivers unicast only to its NICs' own MAC addresses, and drops {mac}{owner}.")
         }
         Cause::EchoIgnored { node } => format!("{} has the address and ignores echo requests.", word(node)),
-        Cause::Unknown { node, interface } => {
-            let place = match interface {
-                Some(interface) => format!("{}.{interface}", word(node)),
-                None => word(node),
-            };
-            format!("It was last seen at {place}. Neither the tables nor nftables tell what stops it there.")
-        }
+        Cause::Unknown { node, interface } => unknown(trace, node, interface.as_deref()),
     }
+}
+
+fn unknown(trace: &Trace, node: &str, interface: Option<&str>) -> String {
+    let place = match interface {
+        Some(interface) => format!("{}.{interface}", trace.word(node)),
+        None => trace.word(node),
+    };
+    let legacy = match trace.legacy.as_slice() {
+        [] => String::new(),
+        tables => format!(
+            " iptables-legacy has tables there ({}), whose rules cannot be traced: it may be one of them.",
+            tables.join(", ")
+        ),
+    };
+    format!("It was last seen at {place}. Neither the tables nor nftables tell what stops it there.{legacy}")
 }
 
 pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
@@ -118,13 +127,20 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
             "In VirtualBox: Settings > Network > Adapter 2 > Advanced > MAC Address > Generate, on one of the VMs.".to_owned(),
         ),
         Cause::Filtered { node, family, table, chain, .. } => {
-            Some(format!("To see it: sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.word(node)))
+            let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
+            Some(format!("To see it: {}", whole(&command)))
         }
         Cause::Unknown { node, .. } => {
-            Some(format!("To look closer: sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.word(node)))
+            let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
+            Some(format!("To look closer: {}", whole(&command)))
         }
         _ => None,
     }
+}
+
+/// A command that no line end may cut.
+fn whole(command: &str) -> String {
+    command.replace(' ', "\u{a0}")
 }
 
 fn list(trace: &Trace, interfaces: &[Interface]) -> String {

@@ -153,7 +153,7 @@ impl Tracing for English {
     }
 
     fn died(&self, trace: &Trace, death: &Death) -> String {
-        let node = trace.word(&death.node);
+        let node = trace.word(trace.furthest(death));
         match death.leg {
             Leg::Request => format!("No answer: the request gets as far as {node}."),
             Leg::Reply => format!("No answer: the request arrives, its reply gets as far as {node}."),

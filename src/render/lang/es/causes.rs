@@ -114,14 +114,23 @@ pub(super) fn cause(spanish: &Spanish, trace: &Trace, cause: &Cause) -> String {
         Cause::EchoIgnored { node } => {
             format!("{} tiene la dirección y no hace caso de las peticiones de eco.", word(node))
         }
-        Cause::Unknown { node, interface } => {
-            let place = match interface {
-                Some(interface) => format!("{}.{interface}", word(node)),
-                None => word(node),
-            };
-            format!("Se vio por última vez en {place}. Ni las tablas ni nftables dicen qué lo detiene ahí.")
-        }
+        Cause::Unknown { node, interface } => unknown(trace, node, interface.as_deref()),
     }
+}
+
+fn unknown(trace: &Trace, node: &str, interface: Option<&str>) -> String {
+    let place = match interface {
+        Some(interface) => format!("{}.{interface}", trace.word(node)),
+        None => trace.word(node),
+    };
+    let legacy = match trace.legacy.as_slice() {
+        [] => String::new(),
+        tables => format!(
+            " Allí hay tablas de iptables-legacy ({}), cuyas reglas no se pueden rastrear: puede ser una de ellas.",
+            tables.join(", ")
+        ),
+    };
+    format!("Se vio por última vez en {place}. Ni las tablas ni nftables dicen qué lo detiene ahí.{legacy}")
 }
 
 pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
@@ -136,14 +145,20 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
                 .to_owned(),
         ),
         Cause::Filtered { node, family, table, chain, .. } => {
-            Some(format!("Para verlo: sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.word(node)))
+            let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
+            Some(format!("Para verlo: {}", whole(&command)))
         }
-        Cause::Unknown { node, .. } => Some(format!(
-            "Para mirar más de cerca: sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'",
-            trace.word(node)
-        )),
+        Cause::Unknown { node, .. } => {
+            let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
+            Some(format!("Para mirar más de cerca: {}", whole(&command)))
+        }
         _ => None,
     }
+}
+
+/// A command that no line end may cut.
+fn whole(command: &str) -> String {
+    command.replace(' ', "\u{a0}")
 }
 
 fn list(trace: &Trace, interfaces: &[Interface]) -> String {

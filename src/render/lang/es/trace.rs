@@ -154,7 +154,7 @@ impl Tracing for Spanish {
     }
 
     fn died(&self, trace: &Trace, death: &Death) -> String {
-        let node = trace.word(&death.node);
+        let node = trace.word(trace.furthest(death));
         match death.leg {
             Leg::Request => format!("Sin respuesta: la petición no pasa de {node}."),
             Leg::Reply => format!("Sin respuesta: la petición llega, pero su respuesta no pasa de {node}."),
