@@ -5,6 +5,7 @@
 
 mod boxed;
 pub mod capture;
+pub mod foreseen;
 mod json;
 mod machine;
 mod run;
