@@ -38,65 +38,70 @@ fn hops_are_those_of_traceroute() {
     });
 }
 
-/// A frame as both tell it: interface it leaves by, MAC addresses, time to live.
+/// A frame as both tell it: interface, source and destination MAC address, time to live.
 type Told = (String, String, String, u64);
 
+/// Each frame of a direction twice: where it leaves a node, and where it comes into the next.
 fn frames(traced: &Traced, leg: &str) -> Vec<Told> {
-    let visits = traced.report[leg]["visits"].as_array().unwrap().iter();
-    let told = |visit: &Value| {
-        let frame = visit["frame"].as_object()?;
+    let visits = traced.report[leg]["visits"].as_array().unwrap();
+    let mut told = Vec::new();
+    for (visit, next) in visits.iter().zip(&visits[1..]) {
+        let frame = &visit["frame"];
         let mac = |of: &str| frame[of]["mac"].as_str().unwrap().to_owned();
-        let at = format!("{}.{}", visit["node"].as_str().unwrap(), visit["leaves"].as_str().unwrap());
-        Some((at, mac("source"), mac("destination"), frame["ttl"].as_u64().unwrap()))
-    };
-    visits.filter_map(told).collect()
+        for (node, interface) in [(&visit["node"], &visit["leaves"]), (&next["node"], &next["enters"])] {
+            let at = format!("{}.{}", node.as_str().unwrap(), interface.as_str().unwrap());
+            told.push((at, mac("source"), mac("destination"), frame["ttl"].as_u64().unwrap()));
+        }
+    }
+    told
 }
 
-/// Traces while tcpdump listens in every node; what it saw leave, by interface.
+/// Traces while tcpdump listens at every interface of the hosts, the switches, a1 and b1; what it saw, by direction.
 fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Told)>) {
-    let nodes = support::nodes(lab);
-    for node in &nodes {
-        let pin = format!("/run/nslab/{lab}/netns/{node}");
+    let nodes =
+        support::nodes(lab).into_iter().filter(|node| !node.contains('.') || node.ends_with(".a1") || node.ends_with(".b1"));
+    let mut points = Vec::new();
+    for node in nodes {
+        let links = inside(lab, &node, "ip -o link | cut -d: -f2 | cut -d@ -f1").expect(0).out;
+        points.extend(links.split_whitespace().filter(|link| *link != "lo").map(|link| (node.clone(), link.to_owned())));
+    }
+    for (node, link) in &points {
+        let (pin, name) = (format!("/run/nslab/{lab}/netns/{node}"), format!("{node}.{link}"));
         sh(&format!(
-            "nsenter --net={pin} tcpdump -i any -Q out -n -e -v -l -s 256 -B 4096 --immediate-mode icmp or icmp6 >/run/dump.{node} 2>/run/said.{node} & echo $! >/run/pid.{node}"
+            "nsenter --net={pin} tcpdump -i {link} -n -e -v -l -s 256 -B 4096 --immediate-mode icmp or icmp6 \
+             >/run/dump.{name} 2>/run/said.{name} & echo $! >/run/pid.{name}"
         ));
     }
+    let names: Vec<String> = points.iter().map(|(node, link)| format!("{node}.{link}")).collect();
     let listening =
-        |node: &String| std::fs::read_to_string(format!("/run/said.{node}")).is_ok_and(|said| said.contains("listening"));
-    assert!(support::wait_for(20, || nodes.iter().all(listening)));
+        |name: &String| std::fs::read_to_string(format!("/run/said.{name}")).is_ok_and(|said| said.contains("listening"));
+    assert!(support::wait_for(30, || names.iter().all(listening)));
     let traced = Traced::run(words);
     std::thread::sleep(Duration::from_millis(500));
     let mut seen = Vec::new();
-    for node in &nodes {
-        sh(&format!("kill -INT $(cat /run/pid.{node}); while kill -0 $(cat /run/pid.{node}) 2>/dev/null; do sleep 0.05; done"));
-        let text = std::fs::read_to_string(format!("/run/dump.{node}")).unwrap();
-        seen.extend(text.lines().collect::<Vec<_>>().windows(2).filter_map(|pair| dumped(node, pair)));
+    for name in &names {
+        sh(&format!("kill -INT $(cat /run/pid.{name}); while kill -0 $(cat /run/pid.{name}) 2>/dev/null; do sleep 0.02; done"));
+        let text = std::fs::read_to_string(format!("/run/dump.{name}")).unwrap();
+        seen.extend(text.lines().collect::<Vec<_>>().windows(2).filter_map(|pair| dumped(name, pair)));
     }
     (traced, seen)
 }
 
-/// `TIME DEV Out ifindex N SOURCE ethertype IPv4 (0x0800), length L: (tos 0x0, ttl 64, ...)` and a line on the ICMP message.
-fn dumped(node: &str, pair: &[&str]) -> Option<(String, Told)> {
+/// `TIME SOURCE > DESTINATION, ethertype IPv4 (0x0800), length L: (tos 0x0, ttl 64, ...)` and a line on the ICMP message.
+fn dumped(at: &str, pair: &[&str]) -> Option<(String, Told)> {
     let [head, inner] = pair else { return None };
     // What an error quotes has lines of its own, further in.
     if !head.contains("ethertype") {
         return None;
     }
-    let words: Vec<&str> = head.split_whitespace().collect();
-    let after = |word: &str| words.iter().position(|each| *each == word).map(|at| words[at + 1].trim_end_matches(','));
-    let leg = if inner.contains("echo request") {
-        "request"
-    } else if inner.contains("echo reply") {
-        "reply"
-    } else {
-        return None;
-    };
-    let source = words.iter().find(|word| word.len() == 17 && word.matches(':').count() == 5)?;
-    Some((leg.to_owned(), (format!("{node}.{}", words[1]), (*source).to_owned(), String::new(), after("ttl")?.parse().ok()?)))
+    let words: Vec<&str> = head.split_whitespace().map(|word| word.trim_end_matches(',')).collect();
+    let ttl = words.iter().position(|word| *word == "ttl").and_then(|at| words[at + 1].parse().ok())?;
+    let leg = ["request", "reply"].into_iter().find(|leg| inner.contains(&format!("echo {leg}")))?;
+    Some((leg.to_owned(), (at.to_owned(), words[1].to_owned(), words[3].to_owned(), ttl)))
 }
 
 #[test]
-fn every_frame_is_as_tcpdump_saw_it() {
+fn every_frame_is_as_tcpdump_saw_it_at_both_ends() {
     in_box(|| {
         for lab in ["bridged", "routed", "routed-router", "three-hosts"] {
             ok(&format!("up {lab}"));
@@ -104,12 +109,10 @@ fn every_frame_is_as_tcpdump_saw_it() {
             assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
             for leg in ["request", "reply"] {
                 let ours = frames(&traced, leg);
-                assert!(ours.len() >= 3, "{}", traced.ran);
-                for (at, source, _, ttl) in ours {
-                    let there = seen
-                        .iter()
-                        .any(|(its, (place, mac, _, left))| (its.as_str(), place, mac, *left) == (leg, &at, &source, ttl));
-                    assert!(there, "{lab}: no {leg} at {at} from {source} with TTL {ttl} in {seen:?}\n{}", traced.ran);
+                assert!(ours.len() >= 6, "{}", traced.ran);
+                for frame in ours {
+                    let there = seen.iter().any(|(its, told)| its == leg && *told == frame);
+                    assert!(there, "{lab}: no {leg} {frame:?} in {seen:#?}\n{}", traced.ran);
                 }
             }
             ok("down");
@@ -124,8 +127,8 @@ fn a_circle_of_routers_is_counted_as_tcpdump_counts_it() {
         let (traced, seen) = beside_tcpdump("routed", "a1 8.8.8.8");
         assert_eq!(traced.death()["cause"]["cause"], "loop", "{}", traced.ran);
         assert_eq!(traced.death()["certain"], true, "{}", traced.ran);
-        let wire = ["host-a.enp0s8", "host-b.enp0s8"];
-        let crossed = seen.iter().filter(|(leg, (at, ..))| leg == "request" && wire.contains(&at.as_str())).count();
+        // One end of the wire sees both directions.
+        let crossed = seen.iter().filter(|(leg, (at, ..))| leg == "request" && at == "host-a.enp0s8").count();
         assert_eq!(traced.death()["cause"]["crossings"], crossed, "{}", traced.ran);
         assert_eq!(crossed, 63);
         let text = fails(1, "trace a1 8.8.8.8").out;
