@@ -58,8 +58,8 @@ fn frames(traced: &Traced, leg: &str) -> Vec<Told> {
 
 /// Traces while tcpdump listens at every interface of the hosts, the switches, a1 and b1; what it saw, by direction.
 fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Told)>) {
-    let nodes =
-        support::nodes(lab).into_iter().filter(|node| !node.contains('.') || node.ends_with(".a1") || node.ends_with(".b1"));
+    let watched = |node: &String| node.split_once('.').is_none_or(|(_, container)| ["a1", "b1"].contains(&container));
+    let nodes = support::nodes(lab).into_iter().filter(watched);
     let mut points = Vec::new();
     for node in nodes {
         let links = inside(lab, &node, "ip -o link | cut -d: -f2 | cut -d@ -f1").expect(0).out;
