@@ -119,8 +119,24 @@ def first_pings(_count, nslab):
     return {"ok": len(pairs) == 12 and all([child.wait() == 0 for child in children])}
 
 
+def trace(_count, nslab):
+    clock([nslab, "up", "routed"])
+    return {"ms": statistics.median(clock([nslab, "trace", "a1", "b1"])[0] for _ in range(9))}
+
+
+def macs(_count, nslab):
+    clock([nslab, "up", "bridged"])
+    return {"ms": statistics.median(clock([nslab, "macs", "bridged"])[0] for _ in range(9))}
+
+
+def ping_all(count, nslab):
+    """Every pair of containers, one process; what is not answered is an error and ends the benchmark."""
+    clock([nslab, "up", star(count)])
+    return {"ms": clock([nslab, "ping", "--all", "star"])[0]}
+
+
 CONTESTANTS = {"floor": floor, "nslab": nslab_up_down, "ip -batch": ip_batch, "mininet": mininet}
-SINGLES = {f.__name__: f for f in (up_again, exec_cold, exec_warm, first_pings)}
+SINGLES = {f.__name__: f for f in (up_again, exec_cold, exec_warm, trace, macs, ping_all, first_pings)}
 
 
 def in_box(name, count, nslab):
@@ -172,7 +188,8 @@ def race(counts, names, reps, nslab):
 def singles(nslab, reps, memory, largest):
     print("\n| what | figure | target |\n| --- | --- | --- |")
     rows = [("`up` of a lab that is up, N=100", "up_again", 100, 30), ("`exec a1 true`, no sandbox yet", "exec_cold", 4, 15),
-            ("`exec a1 true`, sandbox there", "exec_warm", 4, 5)]
+            ("`exec a1 true`, sandbox there", "exec_warm", 4, 5), ("`trace a1 b1`, routed", "trace", 4, 150),
+            ("`macs bridged`", "macs", 4, 300), ("`ping --all`, 9 900 pairs", "ping_all", 100, 2000)]
     for title, name, count, target in rows:
         figure = statistics.median(in_box(name, count, nslab)["ms"] for _ in range(reps))
         print(f"| {title} | {figure:.1f} ms{verdict(figure <= target)} | {target} ms |", flush=True)

@@ -384,11 +384,9 @@ fn ipv6_crosses_as_well() {
 }
 
 #[test]
-fn it_is_quick_and_its_json_is_documented() {
+fn its_json_is_documented() {
     in_box(|| {
         ok("up bridged");
-        let took = (0..5).map(|_| ok("macs bridged").took).min().unwrap();
-        assert!(took < Duration::from_millis(300), "{took:?}");
         for words in
             ["macs bridged routed", "macs three-hosts", "ping a1 b1 -c 1 -R", "ping --all", "ping a1 10.0.0.99 -c 1 -W 1ms"]
         {

@@ -182,22 +182,6 @@ fn a_wrong_command_line_says_what_to_type() {
     });
 }
 
-/// The fastest of some runs of the whole program, in milliseconds: others may be busy on the machine.
-fn fastest(words: &str) -> u128 {
-    (0..7).map(|_| support::nslab(words).took.as_millis()).min().unwrap()
-}
-
-#[test]
-fn a_trace_in_the_routed_lab_takes_at_most_150_milliseconds() {
-    in_box(|| {
-        ok("up routed");
-        Traced::run("a1 b1");
-        let took = fastest("trace a1 b1");
-        assert!(took <= 150, "{took} ms");
-        ok("down");
-    });
-}
-
 /// Two hosts with so many containers each, in one LAN.
 fn large(count: u32) -> String {
     let host = |host: &str, container: &str, third: u32| {
@@ -210,14 +194,12 @@ fn large(count: u32) -> String {
 }
 
 #[test]
-fn a_trace_in_a_large_lab_is_no_slower_than_the_lab_is_large() {
+fn in_a_large_lab_one_of_many_is_traced() {
     in_box(|| {
         std::fs::write("/run/large.yaml", large(100)).unwrap();
         ok("up /run/large.yaml");
         let traced = Traced::run("a1 b99");
         assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
-        let took = fastest("trace a1 b99");
-        assert!(took < 1500, "{took} ms");
         assert_eq!(Traced::run("a1 10.0.77.7").verdict(), "request host-a.a1 unresolved at host-a.a1.eth0");
         ok("down");
     });
