@@ -84,3 +84,4 @@ $(DENY):
 
 bench: build
 	$(SUDO) python3 benches/run.py --nslab target/nslab
+	$(SUDO) python3 benches/flood.py --nslab target/nslab
