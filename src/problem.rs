@@ -142,6 +142,19 @@ pub enum Problem {
     HostNamedLikeLab(String),
     /// Of `via`, `dev` and `blackhole` exactly one must be given.
     OneHop,
+    /// A checkpoint has no name.
+    NoCheckpointName,
+    /// A check has its kind as its only key.
+    OneCheck,
+    /// Two nodes belong there.
+    OnePair,
+    /// A path must end with the node that it leads to.
+    PathEnd(String),
+    /// Several nodes bear the name.
+    AmbiguousNode {
+        word: String,
+        candidates: Vec<String>,
+    },
 }
 
 /// What a value of a topology file must be.
@@ -155,6 +168,8 @@ pub enum Shape {
     Whole,
     TrueOrFalse,
     AllowOrDeny,
+    AllOrPairs,
+    Subnet,
 }
 
 /// Why a text is no address.
@@ -181,4 +196,8 @@ pub enum Reference {
     /// A NIC of the host, as a bridge's port.
     Port,
     Interface,
+    Node,
+    Host,
+    /// What can be plugged into a bridge of the host.
+    Plug,
 }

@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod catalog;
+pub mod checks;
 mod findings;
 mod inherit;
 pub mod mac;

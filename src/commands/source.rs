@@ -33,10 +33,16 @@ pub(super) fn described(word: &str) -> Option<Topology> {
 pub(super) fn wanted(word: &str, context: &mut Context) -> Result<Topology> {
     let described = if is_file(word) { None } else { described(word) };
     let Some(described) = described else { return topology(word) };
-    if catalog::find(word).is_some() && built_in(word)? != described {
+    if catalog::find(word).is_some() && without_checks(built_in(word)?) != without_checks(described.clone()) {
         context.front.notice(&Notice::OwnDescription { lab: word.to_owned() });
     }
     Ok(described)
+}
+
+/// What makes the lab: its checkpoints are none of that.
+fn without_checks(mut topology: Topology) -> Topology {
+    topology.checkpoints.clear();
+    topology
 }
 
 /// The topology of the catalogue.

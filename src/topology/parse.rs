@@ -1,6 +1,7 @@
 //! From a file's text to a topology, or to everything that is wrong with it.
 
 mod build;
+mod checks;
 mod count;
 mod decode;
 mod raw;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::checks::Checkpoint;
 use crate::error::{Error, Result, Usage};
 use crate::name::{IfName, LabName, Mac, NodeName};
 
@@ -23,6 +24,9 @@ pub struct Topology {
     pub hosts: Vec<Host>,
     /// The number that the next new host gets; numbers are never reused while a lab lives.
     pub next_host: u16,
+    /// What must hold in it; a lab of an older nslab has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 /// An L2 segment between hosts.

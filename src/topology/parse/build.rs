@@ -1,5 +1,6 @@
 //! From raw values to a topology: names, addresses and references are checked one by one, places noted for what follows.
 
+mod checks;
 mod container;
 mod host;
 
@@ -33,8 +34,14 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
     let networks = networks(file, &mut places, findings);
     let known: Vec<&str> = file.networks.iter().flat_map(Named::names).collect();
     let expand = nodes_fit(file, findings);
-    let mut topology =
-        Topology { name: lab?, summary: file.summary.as_ref().map(summary), networks, hosts: Vec::new(), next_host: 1 };
+    let mut topology = Topology {
+        name: lab?,
+        summary: file.summary.as_ref().map(summary),
+        networks,
+        hosts: Vec::new(),
+        next_host: 1,
+        checkpoints: Vec::new(),
+    };
     // Without any count there are too many already: nothing is worth saying but that.
     let written: usize =
         hosts.iter().map(|(_, host)| 1 + host.containers.as_ref().map_or(0, |containers| containers.0.len())).sum();
@@ -48,6 +55,10 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
             topology.hosts.push(host);
             topology.next_host += 1;
         }
+    }
+    // Names of checks cannot be judged where not every node is there.
+    if expand && topology.hosts.len() == hosts.len() {
+        topology.checkpoints = checks::build(file.checkpoints.as_ref(), &topology, findings);
     }
     Some(Built { topology, places })
 }

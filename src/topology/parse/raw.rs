@@ -1,5 +1,6 @@
 //! The keys of a topology file: what may be written, before it is known to make sense.
 
+use super::checks::RawCheckpoint;
 use super::decode::{At, List, Named, OneOrMany, record};
 use crate::topology::Promiscuous;
 
@@ -16,6 +17,8 @@ record! {
         /// The machines, by name.
         #[schemars(required)]
         hosts: Named<RawHost>,
+        /// What must hold, and the points that it gives: `nslab check`.
+        checkpoints: List<RawCheckpoint>,
     }
 }
 

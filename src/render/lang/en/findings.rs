@@ -28,6 +28,11 @@ pub(super) fn problem(problem: &Problem) -> String {
         Problem::UnknownReference { what, word, meant, .. } => {
             format!("there is no {} {}{}", reference(*what), quoted(word), did_you_mean(meant.as_deref()))
         }
+        Problem::NoCheckpointName => "a checkpoint needs a name".to_owned(),
+        Problem::OneCheck => "a check is one kind with what it asks, as in reach: all".to_owned(),
+        Problem::OnePair => "two nodes belong here, as in [a1, b1]".to_owned(),
+        Problem::PathEnd(to) => format!("the last hop must be {}, where the path ends", escape(to)),
+        Problem::AmbiguousNode { word, .. } => format!("several hosts have a container {}", quoted(word)),
         Problem::OneHop => "a route takes exactly one of via, dev and blackhole: true".to_owned(),
         other => addresses(other).unwrap_or_else(|| parts(other)),
     }
@@ -108,6 +113,9 @@ pub(super) fn advice(problem: &Problem) -> Option<String> {
         Problem::UnknownReference { known, meant: None, .. } => {
             format!("one of {}", known.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", "))
         }
+        Problem::AmbiguousNode { candidates, .. } => {
+            format!("say of which host: {}", candidates.iter().map(|name| escape(name)).collect::<Vec<_>>().join(" or "))
+        }
         Problem::Syntax(said) if said.contains("tab") => "indent with spaces; YAML takes no tabs there".to_owned(),
         Problem::Alias => "write the value out in each place".to_owned(),
         Problem::Missing("name") => "write the name of the lab in the first line: name: mylab".to_owned(),
@@ -161,6 +169,8 @@ fn expected(shape: Shape) -> &'static str {
         Shape::Whole => "a whole number",
         Shape::TrueOrFalse => "true or false",
         Shape::AllowOrDeny => "allow or deny",
+        Shape::AllOrPairs => "all, or a list of pairs ([[a1, b1], [a2, b2]])",
+        Shape::Subnet => "same, different or point-to-point",
     }
 }
 
@@ -208,6 +218,9 @@ fn reference(what: Reference) -> &'static str {
         Reference::Bridge => "bridge",
         Reference::Port => "NIC of this host called",
         Reference::Interface => "interface",
+        Reference::Node => "host or container",
+        Reference::Host => "host",
+        Reference::Plug => "NIC or container of this host called",
     }
 }
 
@@ -215,6 +228,7 @@ fn nothing_known(what: Reference) -> String {
     match what {
         Reference::Network => "name it under networks: in the file first".to_owned(),
         Reference::Bridge => "name it under bridges: of the host first".to_owned(),
+        Reference::Node | Reference::Host | Reference::Plug => "name it under hosts: first".to_owned(),
         Reference::Port | Reference::Interface => "name it under nics: first".to_owned(),
     }
 }

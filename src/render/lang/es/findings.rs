@@ -28,6 +28,11 @@ pub(super) fn problem(problem: &Problem) -> String {
         Problem::UnknownReference { what, word, meant, .. } => {
             format!("no hay {} {}{}", reference(*what), quoted(word), did_you_mean(meant.as_deref()))
         }
+        Problem::NoCheckpointName => "un punto de control necesita un nombre".to_owned(),
+        Problem::OneCheck => "una comprobación es una clave con lo que pide, como en reach: all".to_owned(),
+        Problem::OnePair => "aquí van dos nodos, como en [a1, b1]".to_owned(),
+        Problem::PathEnd(to) => format!("el último salto debe ser {}, donde acaba el camino", escape(to)),
+        Problem::AmbiguousNode { word, .. } => format!("varios hosts tienen un contenedor {}", quoted(word)),
         Problem::OneHop => "una ruta lleva exactamente uno de via, dev y blackhole: true".to_owned(),
         other => addresses(other).unwrap_or_else(|| parts(other)),
     }
@@ -120,6 +125,9 @@ pub(super) fn advice(problem: &Problem) -> Option<String> {
         Problem::UnknownReference { known, meant: None, .. } => {
             format!("alguno de {}", known.iter().map(|name| escape(name)).collect::<Vec<_>>().join(", "))
         }
+        Problem::AmbiguousNode { candidates, .. } => {
+            format!("diga de qué host: {}", candidates.iter().map(|name| escape(name)).collect::<Vec<_>>().join(" o "))
+        }
         Problem::Syntax(said) if said.contains("tab") => "sangre con espacios; YAML no admite tabuladores ahí".to_owned(),
         Problem::Alias => "escriba el valor en cada sitio".to_owned(),
         Problem::Missing("name") => "escriba el nombre del laboratorio en la primera línea: name: mylab".to_owned(),
@@ -175,6 +183,8 @@ fn expected(shape: Shape) -> &'static str {
         Shape::Whole => "un número entero",
         Shape::TrueOrFalse => "true o false",
         Shape::AllowOrDeny => "allow o deny",
+        Shape::AllOrPairs => "all, o una lista de parejas ([[a1, b1], [a2, b2]])",
+        Shape::Subnet => "same, different o point-to-point",
     }
 }
 
@@ -222,6 +232,9 @@ fn reference(what: Reference) -> &'static str {
         Reference::Bridge => "ningún bridge",
         Reference::Port => "ninguna tarjeta de red de este host llamada",
         Reference::Interface => "ningún interfaz",
+        Reference::Node => "ningún host ni contenedor",
+        Reference::Host => "ningún host",
+        Reference::Plug => "ninguna tarjeta ni contenedor de este host con el nombre",
     }
 }
 
@@ -229,6 +242,7 @@ fn nothing_known(what: Reference) -> String {
     match what {
         Reference::Network => "póngala antes en el fichero, bajo networks:".to_owned(),
         Reference::Bridge => "póngalo antes en el host, bajo bridges:".to_owned(),
+        Reference::Node | Reference::Host | Reference::Plug => "póngalo antes bajo hosts:".to_owned(),
         Reference::Port | Reference::Interface => "póngalo antes bajo nics:".to_owned(),
     }
 }
