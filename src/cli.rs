@@ -78,6 +78,7 @@ commands! {
     Ps(ps),
     Show(show),
     Trace(trace),
+    Check(check),
     Ping(ping),
     Capture(capture),
     Macs(macs),

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, and what it does with them.
 
 pub mod capture;
+pub mod check;
 pub mod completions;
 pub mod doctor;
 pub mod down;

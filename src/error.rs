@@ -187,6 +187,8 @@ pub enum Thing {
     /// Where to listen: a node, an interface, a network.
     Point,
     Command,
+    /// A checkpoint, or a kind of check.
+    Check,
 }
 
 /// Why a file cannot be read as a topology.
@@ -309,6 +311,10 @@ pub enum Usage {
     OtherTopology(String, String),
     /// The node has no address that could be pinged: the node as typed, and the version of IP that was asked for.
     NoAddress(String, Option<u8>),
+    /// The lab has no checkpoints.
+    NothingToCheck(String),
+    /// The other topology has no checkpoints.
+    NoCheckpoints(String),
     /// A word that begins like an address and is none.
     NotAnAddress(String),
     /// An address that no one node can have: multicast, broadcast, unspecified.

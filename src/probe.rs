@@ -10,3 +10,4 @@ pub mod ping;
 pub mod predict;
 pub mod trace;
 pub mod view;
+pub mod witness;

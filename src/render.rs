@@ -44,6 +44,11 @@ impl Style {
         self.paint("1;31", text)
     }
 
+    /// Text that all is well with, where the terminal can show it.
+    pub fn green(self, text: &str) -> String {
+        self.paint("1;32", text)
+    }
+
     fn paint(self, code: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

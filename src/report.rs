@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 pub mod capture;
+pub mod check;
 pub mod doctor;
 pub mod frame;
 pub mod lab;
@@ -64,6 +65,8 @@ pub enum Report {
     Processes(node::Processes),
     /// `doctor`
     Doctor(doctor::Doctor),
+    /// `check`
+    Check(Box<check::Report>),
     /// `trace`
     Trace(Box<trace::Trace>),
     /// `schema`, `completions`, `man`: printed as it is, whatever the format.
@@ -92,6 +95,7 @@ impl Report {
                     3
                 }
             }
+            Self::Check(report) => report.exit_code(),
             Self::Trace(trace) => u8::from(trace.death().is_some()),
             Self::Ping(ping) => u8::from(ping.received == 0),
             Self::Matrix(matrix) => u8::from(!matrix.failed.is_empty()),

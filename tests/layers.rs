@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module at the top of `src` and its layer; a module uses its own layer or a lower one.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("name", 0),
     ("error", 0),
     ("problem", 0),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, u8); 16] = [
     ("kernel", 4),
     ("lab", 5),
     ("probe", 5),
+    ("check", 5),
     ("check", 5),
     ("remote", 5),
     ("commands", 6),

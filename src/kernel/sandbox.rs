@@ -67,6 +67,8 @@ pub struct Run {
     pub cwd: Option<PathBuf>,
     /// The command is an interactive shell: it starts only in the foreground of its terminal.
     pub interactive: bool,
+    /// The command reads nothing, and what it writes is kept for [`Started::output`].
+    pub captured: bool,
 }
 
 /// What was tried, and the system's error number.

@@ -61,6 +61,20 @@ impl View {
     pub fn look(entry: &Entry) -> Result<Self> {
         let lab = resolve::lab_name(&entry.lab)?;
         let pins = pins(&lab, entry);
+        Self::of(lab, pins)
+    }
+
+    /// Looks at those nodes of a lab whose namespaces are there; the others are named beside.
+    ///
+    /// # Errors
+    /// When a namespace cannot be entered.
+    pub fn living(entry: &Entry) -> Result<(Self, Vec<NodeId>)> {
+        let lab = resolve::lab_name(&entry.lab)?;
+        let (here, gone): (Vec<_>, Vec<_>) = pins(&lab, entry).into_iter().partition(|(_, pin)| observe::is_namespace(pin));
+        Ok((Self::of(lab, here)?, gone.into_iter().map(|(id, _)| id).collect()))
+    }
+
+    fn of(lab: LabName, pins: Vec<(NodeId, PathBuf)>) -> Result<Self> {
         let others: Vec<Pin> = pins.iter().map(|(id, path)| Pin { node: id.to_string(), path: path.clone() }).collect();
         let mut places = Vec::with_capacity(pins.len());
         for ((id, pin), tables) in pins.into_iter().zip(inspect::look(&others)?) {

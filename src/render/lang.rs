@@ -1,5 +1,6 @@
 //! The languages that nslab speaks. Every sentence for people is in one of their files.
 
+pub mod check;
 mod en;
 mod es;
 mod message;
@@ -178,6 +179,8 @@ pub trait Tongue: Sync {
     fn leftover(&self, leftover: &doctor::Leftover) -> Message;
     /// Something that could not be looked at.
     fn unseen(&self, unseen: doctor::Unseen) -> String;
+    /// The sentences of `check`.
+    fn check(&self) -> &dyn check::Checking;
     /// The sentences of `trace`.
     fn trace(&self) -> &dyn trace::Tracing;
     /// What a frame carries.

@@ -1,6 +1,7 @@
 //! Reports as text for people.
 
 mod capture;
+mod check;
 mod doctor;
 mod labs;
 mod macs;
@@ -31,6 +32,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Matrix(matrix) => ping::matrix(matrix, style),
         Report::Macs(found) => macs::macs(found, style),
         Report::Processes(processes) => node::processes(processes, style),
+        Report::Check(report) => check::check(report, style),
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Text(text) => text.clone(),

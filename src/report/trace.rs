@@ -355,6 +355,28 @@ impl Trace {
         self.names.interface(interface)
     }
 
+    /// A trace of no packet, to tell a cause in a lab with.
+    pub fn none(lab: &str, names: Names) -> Self {
+        let nowhere = IpAddr::from([0; 4]);
+        Self {
+            lab: lab.to_owned(),
+            from: String::new(),
+            to: nowhere,
+            to_node: None,
+            size: 0,
+            ttl: 0,
+            request: Journey { source: None, destination: nowhere, visits: Vec::new() },
+            reply: None,
+            messages: Vec::new(),
+            differences: Vec::new(),
+            outcome: Outcome::Answered { milliseconds: 0.0 },
+            notes: Vec::new(),
+            legacy: Vec::new(),
+            several: false,
+            names,
+        }
+    }
+
     /// The way of the packet, or of its reply.
     pub fn journey(&self, leg: Leg) -> Option<&Journey> {
         match leg {

@@ -65,7 +65,7 @@ pub fn shell(paths: &Paths) -> Run {
         Some("zsh") => env.push(("PROMPT".to_owned(), "%n@%m:%~%# ".to_owned())),
         _ => env.push(("PS1".to_owned(), "${USER}@${HOSTNAME}:${PWD}# ".to_owned())),
     }
-    Run { argv, env, cwd: None, interactive: true }
+    Run { argv, env, interactive: true, ..Run::default() }
 }
 
 /// Where bash finds [`BASH`]; the same path inside and outside.

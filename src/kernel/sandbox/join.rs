@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -160,6 +160,9 @@ fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run, terminal: &Termi
 fn command(paths: &Paths, spec: &Spec, run: &Run) -> Command {
     let mut command = Command::new(run.argv.first().map_or(OsStr::new(""), |program| program));
     command.args(run.argv.iter().skip(1)).env_clear().envs(environment::of(paths, spec, run));
+    if run.captured {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
     command
 }
 

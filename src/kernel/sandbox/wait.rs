@@ -1,8 +1,11 @@
 //! Waiting for a command on the caller's terminal.
 
+use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, killpg, pthread_sigmask};
@@ -36,6 +39,11 @@ impl Exit {
 /// The signals that a waiting nslab takes.
 const TAKEN: [Signal; 7] =
     [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// Bytes of each stream of a captured command that are kept.
+const KEPT: usize = 64 << 10;
+/// How often a captured command is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How often an interactive command asks for the foreground.
 const ASKED: usize = 8;
@@ -141,6 +149,60 @@ impl Started {
                 Err(errno) => return Err(error("", ("sigwaitinfo".to_owned(), errno))),
             }
         }
+    }
+
+    /// Waits for the end of a captured command, no longer than `patience`: how it ended, none where it had to be killed, and
+    /// the first of what it wrote.
+    ///
+    /// # Errors
+    /// When the system cannot wait.
+    pub fn output(mut self, patience: Duration) -> Result<(Option<Exit>, Vec<u8>)> {
+        let (ours, theirs) = std::sync::mpsc::channel();
+        let streams: [Option<Box<dyn Read + Send>>; 2] = [
+            self.child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+            self.child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+        ];
+        // A daemon that the command leaves behind may hold its streams open for ever: nobody waits for these threads.
+        for (place, stream) in streams.into_iter().enumerate() {
+            let (Some(mut stream), ours) = (stream, ours.clone()) else { continue };
+            std::thread::spawn(move || {
+                let mut part = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut part) {
+                    if ours.send((place, part[..length].to_vec())).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(ours);
+        let mut written = [Vec::new(), Vec::new()];
+        let mut take = |(place, part): (usize, Vec<u8>)| {
+            let kept: &mut Vec<u8> = &mut written[place];
+            kept.extend(part.into_iter().take(KEPT.saturating_sub(kept.len())));
+        };
+        let began = Instant::now();
+        let exit = loop {
+            let ended = self.child.try_wait().map_err(|fault| error("", ("waitpid".to_owned(), process::errno(&fault))))?;
+            if let Some(status) = ended {
+                break Some(status.signal().map_or_else(|| Exit::Code(status.code().unwrap_or_default()), Exit::Signal));
+            }
+            if began.elapsed() >= patience {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                break None;
+            }
+            match theirs.recv_timeout(LOOK) {
+                Ok(part) => take(part),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
+            }
+        };
+        // What it wrote last is on its way.
+        while let Ok(part) = theirs.recv_timeout(LOOK) {
+            take(part);
+        }
+        self.terminal.take_back(exit);
+        Ok((exit, written.concat()))
     }
 
     fn look(&mut self, pid: Pid) -> std::result::Result<Option<Exit>, Errno> {

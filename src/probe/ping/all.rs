@@ -76,6 +76,18 @@ pub type Wanted<'a> = &'a dyn Fn(&Station, &Station) -> bool;
 /// # Errors
 /// When a namespace or socket cannot be had, or a signal arrives.
 pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, tell: &mut dyn FnMut(Step)) -> Result<Outcome> {
+    run(stations, members, wanted, PASSES.len(), tell)
+}
+
+/// Like [`all`], without the patience for an ARP request that the kernel repeats after a second.
+///
+/// # Errors
+/// As [`all`].
+pub fn soon(stations: &Stations, members: &[&Station], wanted: Wanted) -> Result<Outcome> {
+    run(stations, members, wanted, PASSES.len() - 1, &mut |_| {})
+}
+
+fn run(stations: &Stations, members: &[&Station], wanted: Wanted, passes: usize, tell: &mut dyn FnMut(Step)) -> Result<Outcome> {
     let pairs = pairs(members, wanted);
     let mut outcome = Outcome {
         nodes: members.iter().map(|member| member.id.clone()).collect(),
@@ -92,7 +104,7 @@ pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, tell: &mut
     let mut before = 0;
     for mesh in &mut meshes {
         mesh.open(members)?;
-        mesh.run(stations, &mut outcome, &mut |done| tell(Step { done: before + done, of }))?;
+        mesh.run(stations, passes, &mut outcome, &mut |done| tell(Step { done: before + done, of }))?;
         before += mesh.jobs.len();
         outcome.pings += mesh.pings;
         mesh.sockets.clear();
@@ -148,9 +160,11 @@ impl Mesh {
             if sender.reachable(family).next().is_none() {
                 continue;
             }
-            let address = |(_, net): (&str, ipnet::IpNet)| net.addr();
-            let near = receiver.reachable(family).map(address).find(|address| sender.is_near(*address));
-            let Some(address) = near.or_else(|| receiver.reachable(family).map(address).next()) else { continue };
+            // An address that the sender has too would be answered by the sender itself.
+            let own = |address: &IpAddr| sender.reachable(family).any(|(_, net)| net.addr() == *address);
+            let addresses = || receiver.reachable(family).map(|(_, net)| net.addr()).filter(|address| !own(address));
+            let near = addresses().find(|address| sender.is_near(*address));
+            let Some(address) = near.or_else(|| addresses().next()) else { continue };
             mesh.places[from * count + to] = u32::try_from(mesh.jobs.len()).ok();
             let link = Link { from, to, near: near.is_some() };
             mesh.jobs.push(Job { link, address, flying: false, answered: false, fault: None });
@@ -177,11 +191,11 @@ impl Mesh {
         Ok(())
     }
 
-    fn run(&mut self, stations: &Stations, outcome: &mut Outcome, tell: &mut dyn FnMut(usize)) -> Result<()> {
+    fn run(&mut self, stations: &Stations, passes: usize, outcome: &mut Outcome, tell: &mut dyn FnMut(usize)) -> Result<()> {
         let mut memory = Memory::of(&stations.all, self.family)?;
         let room = memory.room()?;
         let budget = rounds::budget(room);
-        for (pass, patience) in PASSES.into_iter().enumerate() {
+        for (pass, patience) in PASSES.into_iter().take(passes).enumerate() {
             let open: Vec<usize> = (0..self.jobs.len()).filter(|place| self.jobs[*place].is_open()).collect();
             if open.is_empty() {
                 break;

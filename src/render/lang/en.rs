@@ -2,6 +2,7 @@
 
 mod capture;
 mod causes;
+mod check;
 mod doctor;
 mod errors;
 mod filters;
@@ -232,6 +233,10 @@ impl Tongue for English {
 
     fn unseen(&self, unseen: health::Unseen) -> String {
         doctor::unseen(unseen)
+    }
+
+    fn check(&self) -> &dyn super::check::Checking {
+        self
     }
 
     fn trace(&self) -> &dyn super::trace::Tracing {

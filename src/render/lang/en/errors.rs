@@ -73,6 +73,7 @@ fn thing(what: Thing) -> &'static str {
         Thing::Network => "network",
         Thing::Point => "node, network or interface",
         Thing::Command => "command",
+        Thing::Check => "checkpoint or kind of check",
     }
 }
 
@@ -254,6 +255,13 @@ fn wrong_use(usage: &Usage) -> Message {
             let which = version.map_or_else(|| "IP".to_owned(), |version| format!("IPv{version}"));
             say(format!("{} has no {which} address that could be pinged", escape(node)))
                 .hint(format!("nslab show {}", escape(node)))
+        }
+        Usage::NothingToCheck(lab) => say(format!("nothing to check: {} has no checkpoints; use --against", escape(lab)))
+            .hint(format!("nslab check {} --against bridged", escape(lab)))
+            .hint(format!("nslab check {} --against routed", escape(lab))),
+        Usage::NoCheckpoints(topology) => {
+            say(format!("{} has no checkpoints, so nothing can be checked against it", escape(topology)))
+                .hint("nslab check --against bridged, or a file with checkpoints")
         }
         Usage::NotAnAddress(word) => say(format!("{} is neither an address nor a node", quoted(word)))
             .why("An address is like 10.0.0.21 or fd00::21, without a prefix length; names of nodes begin with a letter."),

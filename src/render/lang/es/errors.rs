@@ -68,6 +68,7 @@ fn thing(what: Thing) -> &'static str {
         Thing::Network => "red",
         Thing::Point => "nodo, red o interfaz",
         Thing::Command => "comando",
+        Thing::Check => "punto de control o clase de comprobación",
     }
 }
 
@@ -274,6 +275,15 @@ fn wrong_use(usage: &Usage) -> Message {
             let which = version.map_or_else(|| "IP".to_owned(), |version| format!("IPv{version}"));
             say(format!("{} no tiene ninguna dirección {which} a la que hacer ping", escape(node)))
                 .hint(format!("nslab show {}", escape(node)))
+        }
+        Usage::NothingToCheck(lab) => {
+            say(format!("no hay nada que comprobar: {} no tiene puntos de control; use --against", escape(lab)))
+                .hint(format!("nslab check {} --against bridged", escape(lab)))
+                .hint(format!("nslab check {} --against routed", escape(lab)))
+        }
+        Usage::NoCheckpoints(topology) => {
+            say(format!("{} no tiene puntos de control, así que no sirve para comprobar nada", escape(topology)))
+                .hint("nslab check --against bridged, o un fichero con puntos de control")
         }
         Usage::NotAnAddress(word) => say(format!("{} no es ni una dirección ni un nodo", quoted(word))).why(
             "Una dirección es como 10.0.0.21 o fd00::21, sin longitud de prefijo; los nombres de los nodos empiezan por una letra.",

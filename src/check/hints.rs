@@ -1,0 +1,87 @@
+//! The commands that may mend what is wrong: of what the tables show at once, of what a packet dies of after a trace.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::error::Result;
+use crate::plan::NodeId;
+use crate::probe::cure::cure;
+use crate::probe::trace::{Order, trace};
+use crate::probe::view::View;
+use crate::report::check::Evidence;
+use crate::report::trace::Cause;
+use crate::report::wire::Names;
+
+/// Packets that are traced in one run: each takes a tenth of a second and more.
+const TRACES: usize = 2;
+
+/// Why a packet dies, how certainly, and what mends it.
+type Death = Option<(Cause, bool, Vec<String>)>;
+
+/// Hints, each packet traced once.
+pub(super) struct Hints {
+    names: Names,
+    traced: HashMap<(NodeId, IpAddr), Death>,
+}
+
+impl Hints {
+    pub(super) fn new(names: Names) -> Self {
+        Self { names, traced: HashMap::new() }
+    }
+
+    /// The evidence with the cause of what is suspect, and the commands.
+    ///
+    /// # Errors
+    /// When a signal arrives.
+    pub(super) fn find(
+        &mut self,
+        view: &mut View,
+        mut evidence: Vec<Evidence>,
+        suspect: Option<(NodeId, IpAddr)>,
+    ) -> Result<(Vec<Evidence>, Vec<String>)> {
+        let mut hints: Vec<String> = evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)).collect();
+        if let Some((from, to)) = suspect
+            && let Some((cause, certain, cures)) = self.death(view, from, to)?
+        {
+            hints.extend(cures);
+            evidence.push(Evidence::Because { cause, certain });
+        }
+        let mut kept: Vec<String> = Vec::new();
+        for hint in hints {
+            if !kept.contains(&hint) {
+                kept.push(hint);
+            }
+        }
+        Ok((evidence, kept))
+    }
+
+    fn death(&mut self, view: &mut View, from: NodeId, to: IpAddr) -> Result<Death> {
+        let key = (from, to);
+        if let Some(known) = self.traced.get(&key) {
+            return Ok(known.clone());
+        }
+        if self.traced.len() >= TRACES {
+            return Ok(None);
+        }
+        let order = Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
+        let death = match trace(view, order, self.names.clone()) {
+            Ok(trace) => trace.death().map(|death| (death.cause.clone(), death.certain, death.cure.clone())),
+            Err(error @ crate::error::Error::Signal(_)) => return Err(error),
+            // Without a trace the failure stands all the same.
+            Err(_) => None,
+        };
+        self.traced.insert(key, death.clone());
+        Ok(death)
+    }
+}
+
+/// The cause that says how evidence is mended.
+fn cause(evidence: &Evidence) -> Option<Cause> {
+    match evidence {
+        Evidence::Because { cause, .. } => Some(cause.clone()),
+        Evidence::NotInBridge { interface, bridge: Some(bridge) } => {
+            Some(Cause::NotInBridge { interface: interface.clone(), bridges: vec![bridge.clone()] })
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,79 @@
+//! `reach`: nodes answer each other's pings.
+
+use std::collections::BTreeSet;
+
+use super::scene::id;
+use super::verdict::Verdict;
+use super::{Stage, scene::Scene};
+use crate::plan::NodeId;
+use crate::report::check::Evidence;
+use crate::topology::checks::Reach;
+
+/// Pairs that are named one by one.
+const NAMED: usize = 4;
+
+/// The ordered pairs that are to be pinged.
+pub(super) fn pairs(reach: &Reach, scene: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
+    match reach {
+        Reach::All => {
+            let all = scene.containers();
+            let of = |from: &NodeId| all.iter().filter(|to| *to != from).map(|to| (from.clone(), to.clone())).collect::<Vec<_>>();
+            all.iter().flat_map(of).collect()
+        }
+        Reach::Pairs(pairs) => {
+            let both = |(from, to): &(_, _)| [(id(from), id(to)), (id(to), id(from))];
+            pairs.iter().flat_map(both).collect()
+        }
+    }
+}
+
+pub(super) fn check(reach: &Reach, stage: &Stage<'_>) -> Verdict {
+    let scene = stage.scene;
+    if *reach == Reach::All
+        && let Some(evidence) = too_few(scene)
+    {
+        return Verdict::wrong(evidence);
+    }
+    let pairs = pairs(reach, scene);
+    let nodes: BTreeSet<&NodeId> = pairs.iter().flat_map(|(from, to)| [from, to]).collect();
+    let mut verdict = Verdict::default();
+    for node in &nodes {
+        if let Err(gone) = scene.place(node) {
+            verdict.evidence.push(gone);
+        } else if scene.addresses(node).is_empty() {
+            verdict.evidence.push(Evidence::NoAddress { node: node.to_string() });
+        }
+    }
+    verdict.evidence.extend(super::addresses::duplicates(&nodes.iter().copied().cloned().collect::<Vec<_>>(), scene));
+    let able = |node: &NodeId| scene.place(node).is_ok() && !scene.addresses(node).is_empty();
+    let asked: Vec<&(NodeId, NodeId)> = pairs.iter().filter(|(from, to)| able(from) && able(to)).collect();
+    let open: Vec<&(NodeId, NodeId)> =
+        asked.iter().copied().filter(|(from, to)| stage.pinged.answered(from, to) != Some(true)).collect();
+    if !open.is_empty() {
+        let pairs = open.iter().take(NAMED).map(|(from, to)| (from.to_string(), to.to_string())).collect();
+        verdict.evidence.push(Evidence::Unanswered { pairs, number: open.len(), of: asked.len() });
+        verdict.suspect = open.iter().find_map(|(from, to)| Some((from.clone(), stage.pinged.unanswered(from, to)?)));
+    }
+    verdict
+}
+
+/// Against another topology, that there is nobody on one side.
+pub(super) fn too_few(scene: &Scene<'_>) -> Option<Evidence> {
+    let configured: Vec<NodeId> = scene.containers().into_iter().filter(|id| scene.is_configured(id)).collect();
+    if scene.containers().len() < 2 || (scene.against && configured.len() < 2) {
+        return Some(Evidence::TooFew { configured: configured.iter().map(ToString::to_string).collect() });
+    }
+    let hosts: BTreeSet<&str> = configured.iter().filter_map(host).collect();
+    match hosts.first() {
+        Some(host) if scene.against && hosts.len() == 1 => Some(Evidence::OneHost { host: (*host).to_owned() }),
+        _ => None,
+    }
+}
+
+/// The host of a container.
+pub(super) fn host(id: &NodeId) -> Option<&str> {
+    match id {
+        NodeId::Container(host, _) => Some(host.as_str()),
+        _ => None,
+    }
+}

@@ -1,0 +1,89 @@
+//! `record-route`: the nodes on the way of a packet, as the record route option of a ping says.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Stage;
+use super::scene::id;
+use super::verdict::Verdict;
+use crate::kernel::echo::Manner;
+use crate::probe::ping::one::{Came, Order, ping};
+use crate::probe::ping::packet::Slots;
+use crate::report::check::Evidence;
+use crate::topology::checks::Path;
+
+/// Requests, until one is answered: the first may be lost to a busy machine.
+const TRIES: u64 = 3;
+/// Since the last one.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
+pub(super) fn check(path: &Path, stage: &Stage<'_>) -> Verdict {
+    let scene = stage.scene;
+    let (from, to) = (id(&path.from), id(&path.to));
+    for node in [&from, &to] {
+        if let Err(gone) = scene.place(node) {
+            return Verdict::wrong(gone);
+        }
+    }
+    let Some((pin, address)) = scene.station(&from).map(|station| station.pin.clone()).zip(address4(stage, path)) else {
+        return Verdict::wrong(Evidence::NoAddress { node: to.to_string() });
+    };
+    let order = Order {
+        pin,
+        node: from.to_string(),
+        to: address,
+        scope: 0,
+        count: TRIES,
+        interval: Duration::from_millis(300),
+        patience: Some(PATIENCE),
+        size: 16,
+        manner: Manner { ttl: None, record_route: true, whole: false },
+    };
+    let mut slots: Option<Slots> = None;
+    let sent = ping(&order, &mut |came| match came {
+        Came::Reply { slots: Some(found), .. } => {
+            slots = Some(found);
+            false
+        }
+        _ => true,
+    });
+    if let Err(error) = sent {
+        return Verdict::failed(&error);
+    }
+    let Some(slots) = slots else {
+        let pairs = vec![(from.to_string(), to.to_string())];
+        return Verdict { suspect: Some((from, address)), ..Verdict::wrong(Evidence::Unanswered { pairs, number: 1, of: 1 }) };
+    };
+    let mut hops = hops(&slots, address, stage);
+    // The sender writes its own address first.
+    if hops.first() == Some(&from.to_string()) {
+        hops.remove(0);
+    }
+    let wanted: Vec<String> = path.hops.iter().map(ToString::to_string).collect();
+    if hops == wanted {
+        Verdict::default()
+    } else {
+        Verdict::wrong(Evidence::Way { from: from.to_string(), to: to.to_string(), hops })
+    }
+}
+
+fn address4(stage: &Stage<'_>, path: &Path) -> Option<IpAddr> {
+    let (from, to) = (stage.scene.station(&id(&path.from))?, stage.scene.station(&id(&path.to))?);
+    let mut all: Vec<IpAddr> = to.addresses.iter().map(|(_, net)| net.addr()).filter(IpAddr::is_ipv4).collect();
+    all.sort_by_key(|address| !from.is_near(*address));
+    all.first().copied()
+}
+
+/// Who wrote an address on the way there; the destination writes its own last.
+fn hops(slots: &Slots, to: IpAddr, stage: &Stage<'_>) -> Vec<String> {
+    let mut hops: Vec<String> = Vec::new();
+    for address in &slots.addresses {
+        let address = IpAddr::from(*address);
+        let owner = stage.scene.owners(address).into_iter().next();
+        hops.push(owner.map_or_else(|| address.to_string(), |owner| owner.node));
+        if address == to {
+            break;
+        }
+    }
+    hops
+}

@@ -1,0 +1,245 @@
+//! The live lab as the checks see it: who is plugged into what, and which addresses count.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::name::{IfName, NodeName};
+use crate::plan::NodeId;
+use crate::probe::ping::stations::{Station, Stations, is_link_local};
+use crate::probe::view::{Place, View};
+use crate::report::check::{Evidence, Wiring};
+use crate::report::node::Link;
+use crate::report::ping::Family;
+use crate::report::wire::Interface;
+use crate::topology::checks::{Machine, Members};
+use crate::topology::{Attach, Topology};
+
+/// Bridges that LXD, Incus, Docker and libvirt make, with NAT and DHCP of their own.
+const MANAGED: [&str; 4] = ["lxdbr", "incusbr", "docker", "virbr"];
+
+/// A container's interface and the other end of its cable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cable<'a> {
+    pub inner: &'a Link,
+    /// The host's interface at the other end; none where it ends elsewhere.
+    pub end: Option<(&'a Place, &'a Link)>,
+}
+
+/// Where a host's NIC is.
+pub(super) enum NicAt<'a> {
+    Here(&'a Link),
+    Moved(Interface),
+    Gone,
+}
+
+/// The live lab, and what of it is judged.
+pub(super) struct Scene<'a> {
+    pub view: &'a View,
+    /// The lab as it was described: its networks and NICs.
+    pub lab: &'a Topology,
+    /// Nodes whose namespaces are gone.
+    pub gone: &'a [NodeId],
+    /// Whether another topology judges: then spares, managed bridges and further networks do not count.
+    pub against: bool,
+    /// Addresses that count.
+    pub stations: Stations,
+    /// The family that another topology's checks are about.
+    pub family: Option<Family>,
+    /// Containers that the checks speak of, besides those that are configured.
+    pub named: Vec<NodeId>,
+}
+
+/// The node of a machine.
+pub(super) fn id(machine: &Machine) -> NodeId {
+    match &machine.container {
+        None => NodeId::Host(machine.host.clone()),
+        Some(container) => NodeId::Container(machine.host.clone(), container.clone()),
+    }
+}
+
+/// Whether the name of a bridge is one that a container manager gives.
+pub(super) fn is_managed(bridge: &str) -> bool {
+    MANAGED.iter().any(|prefix| bridge.starts_with(prefix))
+}
+
+/// The cables of a container.
+pub(super) fn cables<'a>(view: &'a View, id: &NodeId) -> Vec<Cable<'a>> {
+    let Some(place) = view.place(id) else { return Vec::new() };
+    let of = |inner: &'a Link| {
+        let end = inner.peer.as_ref().and_then(|peer| {
+            let other = view.places.iter().find(|other| Some(&other.node.node) == peer.node.as_ref())?;
+            let link = other.node.links.iter().find(|link| Some(&link.name) == peer.name.as_ref())?;
+            Some((other, link))
+        });
+        Cable { inner, end }
+    };
+    place.node.links.iter().filter(|link| link.kind == "veth").map(of).collect()
+}
+
+impl Cable<'_> {
+    /// The bridge of its own host that it ends in.
+    pub(super) fn bridge(&self, host: &NodeName) -> Option<&str> {
+        let (place, link) = self.end?;
+        link.bridge.as_deref().filter(|_| place.id == NodeId::Host(host.clone()))
+    }
+}
+
+/// Addresses of a node that another can send to, by interface; with `judged` without those behind managed bridges.
+pub(super) fn addresses(view: &View, id: &NodeId, judged: bool) -> Vec<(String, IpNet)> {
+    let Some(place) = view.place(id) else { return Vec::new() };
+    let hidden: HashSet<&str> = match id {
+        NodeId::Container(host, _) if judged => {
+            let managed = |cable: &Cable<'_>| cable.bridge(host).is_some_and(is_managed);
+            cables(view, id).into_iter().filter(managed).map(|cable| cable.inner.name.as_str()).collect()
+        }
+        _ => HashSet::new(),
+    };
+    let counts = |link: &&Link| {
+        let managed = judged && (is_managed(&link.name) || link.bridge.as_deref().is_some_and(is_managed));
+        link.kind != "loopback" && !hidden.contains(link.name.as_str()) && !managed
+    };
+    let of = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
+    let all = place.node.links.iter().filter(counts).flat_map(of);
+    all.filter(|(_, net)| !is_link_local(net.addr()) && !net.addr().is_loopback()).collect()
+}
+
+/// Every container of the lab, made by hand or not.
+pub(super) fn containers(view: &View) -> impl Iterator<Item = &NodeId> {
+    view.places.iter().map(|place| &place.id).filter(|id| matches!(id, NodeId::Container(..)))
+}
+
+/// How a container is wired.
+pub(super) fn wiring(view: &View, lab: &Topology, id: &NodeId) -> Wiring {
+    let NodeId::Container(host, _) = id else { return Wiring::None };
+    let mut best = Wiring::None;
+    for cable in cables(view, id) {
+        let found = match cable.bridge(host) {
+            Some(bridge) if is_managed(bridge) => continue,
+            Some(bridge) if has_nic(view, lab, host, bridge) => Wiring::Switch { bridge: bridge.to_owned() },
+            Some(bridge) => Wiring::Gateway { bridge: bridge.to_owned() },
+            None if cable.end.is_some_and(|(place, _)| place.id == NodeId::Host(host.clone())) => Wiring::PointToPoint,
+            None => continue,
+        };
+        best = best.min(found);
+    }
+    best
+}
+
+fn has_nic(view: &View, lab: &Topology, host: &NodeName, bridge: &str) -> bool {
+    let nics = lab.host(host.as_str()).map_or(&[][..], |host| &host.nics);
+    let place = view.place(&NodeId::Host(host.clone()));
+    let port = |name: &str| {
+        place.is_some_and(|place| place.node.links.iter().any(|link| link.name == name && link.bridge.as_deref() == Some(bridge)))
+    };
+    nics.iter().any(|nic| port(nic.name.as_str()))
+}
+
+impl Scene<'_> {
+    /// The node, or why nothing can be said about it.
+    pub(super) fn place(&self, id: &NodeId) -> Result<&Place, Evidence> {
+        self.view.place(id).ok_or_else(|| Evidence::NodeGone { node: id.to_string() })
+    }
+
+    /// The node of a machine, or why nothing can be said about it.
+    pub(super) fn machine(&self, machine: &Machine) -> Result<&Place, Evidence> {
+        self.place(&id(machine))
+    }
+
+    /// The cables of a container.
+    pub(super) fn cables(&self, id: &NodeId) -> Vec<Cable<'_>> {
+        cables(self.view, id)
+    }
+
+    /// The station of a node: the addresses that count.
+    pub(super) fn station(&self, id: &NodeId) -> Option<&Station> {
+        self.stations.all.iter().find(|station| station.id == *id)
+    }
+
+    /// The addresses that count, of the families that count.
+    pub(super) fn addresses(&self, id: &NodeId) -> Vec<(String, IpNet)> {
+        self.station(id).map(|station| station.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Whether anything is configured in a container.
+    pub(super) fn is_configured(&self, id: &NodeId) -> bool {
+        !self.addresses(id).is_empty()
+    }
+
+    /// Every container that is judged: with the lab's own checkpoints all of them that the lab describes, else those that
+    /// are configured and those that the checks name.
+    pub(super) fn containers(&self) -> Vec<NodeId> {
+        if self.against {
+            let judged = |id: &&NodeId| self.is_configured(id) || self.named.contains(id);
+            return containers(self.view).filter(judged).cloned().collect();
+        }
+        let described = self.lab.hosts.iter().flat_map(|host| {
+            host.containers.iter().map(|container| NodeId::Container(host.name.clone(), container.name.clone()))
+        });
+        let mut all: Vec<NodeId> = described.collect();
+        let by_hand: Vec<NodeId> =
+            containers(self.view).filter(|id| !all.contains(id) && self.is_configured(id)).cloned().collect();
+        all.extend(by_hand);
+        all
+    }
+
+    /// The nodes that are meant.
+    pub(super) fn members(&self, members: &Members) -> Vec<NodeId> {
+        match members {
+            Members::Containers => self.containers(),
+            Members::Hosts => self.lab.hosts.iter().map(|host| NodeId::Host(host.name.clone())).collect(),
+            Members::These(machines) => machines.iter().map(id).collect(),
+        }
+    }
+
+    /// The NICs of hosts on a network: host and name.
+    pub(super) fn ends(&self, network: &NodeName) -> Vec<(NodeName, IfName)> {
+        self.lab.ends(network).map(|(host, nic)| (host.name.clone(), nic.name.clone())).collect()
+    }
+
+    /// The network that a NIC of a host is on.
+    pub(super) fn network_of(&self, host: &NodeName, nic: &str) -> Option<NodeName> {
+        let nics = self.lab.host(host.as_str()).map_or(&[][..], |host| &host.nics);
+        nics.iter().find(|each| each.name.as_str() == nic).and_then(|nic| match &nic.attach {
+            Attach::Network(network) => Some(network.clone()),
+            Attach::Host(_) => None,
+        })
+    }
+
+    /// Where a NIC of a host is now.
+    pub(super) fn nic(&self, host: &NodeName, name: &IfName) -> NicAt<'_> {
+        let Some(place) = self.view.place(&NodeId::Host(host.clone())) else { return NicAt::Gone };
+        if let Some(link) = place.node.links.iter().find(|link| link.name == name.as_str()) {
+            return NicAt::Here(link);
+        }
+        // A NIC that somebody moved keeps its MAC address, and mostly its name.
+        let mac = self.mac(host, name);
+        for place in self.view.places.iter().filter(|place| !matches!(place.id, NodeId::Switch(_))) {
+            let is_it = |link: &&Link| link.mac.is_some() && link.mac == mac && link.kind != "bridge";
+            if let Some(link) = place.node.links.iter().find(is_it) {
+                return if place.id == NodeId::Host(host.clone()) {
+                    NicAt::Here(link)
+                } else {
+                    NicAt::Moved(place.interface(link))
+                };
+            }
+        }
+        NicAt::Gone
+    }
+
+    fn mac(&self, host: &NodeName, name: &IfName) -> Option<String> {
+        let host = self.lab.host(host.as_str())?;
+        let nic = host.nics.iter().find(|nic| nic.name == *name)?;
+        Some(crate::topology::mac::of_nic(host.number, 0, nic).to_string())
+    }
+
+    /// Every interface among those that are judged that has an address.
+    pub(super) fn owners(&self, address: IpAddr) -> Vec<Interface> {
+        let all = self.stations.all.iter().flat_map(|station| {
+            let here = station.addresses.iter().filter(move |(_, net)| net.addr() == address);
+            here.map(|(name, _)| Interface { node: station.id.to_string(), interface: name.clone() })
+        });
+        all.collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! `nslab check`
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, source, target};
+use crate::check::{self, Order};
+use crate::error::{Error, Result, Thing, Usage};
+use crate::lab::{self, resolve};
+use crate::report::Report;
+use crate::topology::Topology;
+
+/// Check a lab: its own checkpoints, or those of another topology whatever the names in the lab are
+///
+/// What is judged is the live lab: its tables, its answers to pings, the frames on its wires. Ends with 0 when every check
+/// passes, 1 when one fails, 3 when one could not run.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab check\n  sudo nslab check bare --against bridged\n  sudo nslab check --against routed --watch"
+)]
+pub struct Check {
+    /// The lab; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    lab: Option<String>,
+    /// The topology whose checkpoints must hold: a built-in one, or a file
+    #[arg(long, value_name = "TOPOLOGY", add = ArgValueCompleter::new(complete::topologies))]
+    against: Option<String>,
+    /// Check this alone: the name of a checkpoint, or a kind of check such as reach; may be given several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Give each check its part of a checkpoint's points
+    #[arg(long)]
+    partial: bool,
+}
+
+impl Check {
+    /// Checks the lab.
+    ///
+    /// # Errors
+    /// When there is no such lab or topology, or nothing to check.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need(context)?;
+        crate::kernel::sys::note_signals();
+        let against = self.against.as_deref().map(source::topology).transpose()?;
+        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
+        let lab = lab::load(&resolve::lab_name(&entry.lab)?)?.topology;
+        if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {
+            return Err(Error::Usage(Usage::NoCheckpoints(against.name.to_string())));
+        }
+        let judge = against.as_ref().unwrap_or(&lab);
+        if judge.checkpoints.is_empty() {
+            return Err(Error::Usage(Usage::NothingToCheck(entry.lab.clone())));
+        }
+        known(&self.only, judge)?;
+        let order = Order { entry: &entry, lab: &lab, against: against.as_ref(), only: &self.only, partial: self.partial };
+        check::check(order).map(|report| Report::Check(Box::new(report)))
+    }
+}
+
+/// Every word of `--only` must name something.
+fn known(only: &[String], judge: &Topology) -> Result<()> {
+    let words = check::words(judge);
+    match only.iter().find(|word| !words.contains(word)) {
+        None => Ok(()),
+        Some(word) => Err(Error::Unknown { what: Thing::Check, word: word.clone(), candidates: resolve::near(word, words) }),
+    }
+}

@@ -1,0 +1,73 @@
+//! Checkpoints as text: what must hold, how it ended, and below a failure what was seen and what to type.
+
+use super::trace::broken;
+use crate::render::Style;
+use crate::render::escape::escape;
+use crate::report::check::{Checkpoint, Outcome, Report, State};
+
+/// Columns before evidence.
+const INDENT: &str = "        ";
+
+pub(super) fn check(report: &Report, style: Style) -> String {
+    let tongue = style.lang.tongue().check();
+    let mut text = wrapped("", "  ", &tongue.title(report));
+    for role in &report.roles {
+        text += &wrapped("  ", "    ", &tongue.role(report, role));
+    }
+    if !report.spares.is_empty() {
+        text += &wrapped("  ", "    ", &tongue.spares(report));
+    }
+    for checkpoint in &report.checkpoints {
+        text += "\n";
+        text += &self::checkpoint(report, checkpoint, style);
+    }
+    text += "\n";
+    for line in tongue.sum(report) {
+        text += &style.bold(&escape(&line));
+        text += "\n";
+    }
+    text
+}
+
+fn checkpoint(report: &Report, checkpoint: &Checkpoint, style: Style) -> String {
+    let heading = style.lang.tongue().check().checkpoint(checkpoint);
+    let mut text = style.bold(&escape(&heading)) + "\n";
+    for outcome in &checkpoint.checks {
+        text += &self::outcome(report, outcome, style);
+    }
+    text
+}
+
+/// One check, and what is to be said about it.
+pub(super) fn outcome(report: &Report, outcome: &Outcome, style: Style) -> String {
+    let tongue = style.lang.tongue().check();
+    let word = tongue.state(outcome.state);
+    let first = format!("  {word:<4}  ");
+    let whole = wrapped(&first, INDENT, &tongue.asked(report, &outcome.check));
+    let mut text = whole.replacen(word, &mark(word, outcome.state, style), 1);
+    for evidence in &outcome.evidence {
+        text += &wrapped(INDENT, &format!("{INDENT}  "), &tongue.evidence(report, evidence));
+    }
+    for note in &outcome.notes {
+        text += &wrapped(INDENT, &format!("{INDENT}  "), &tongue.note(report, note));
+    }
+    let cure = style.lang.tongue().trace().cure();
+    for (at, hint) in outcome.hints.iter().enumerate() {
+        let word = if at == 0 { cure.to_owned() } else { " ".repeat(cure.chars().count()) };
+        text += &[INDENT, &word, " ", &escape(hint), "\n"].concat();
+    }
+    text
+}
+
+fn mark(word: &str, state: State, style: Style) -> String {
+    match state {
+        State::Pass => style.green(word),
+        State::Fail => style.red(word),
+        State::CouldNotRun => style.bold(word),
+        State::Skipped => word.to_owned(),
+    }
+}
+
+fn wrapped(first: &str, below: &str, sentence: &str) -> String {
+    broken(first, below, &escape(sentence)).iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
