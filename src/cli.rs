@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::{self, Context, Front};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Usage};
 use crate::lab::Step;
 use crate::render::{self, Format, Style, lang::Lang};
 use crate::report::notice::{Notice, Question};
@@ -20,8 +20,8 @@ use crate::report::{Piece, Report};
 #[command(name = "nslab", version, propagate_version = false, disable_help_subcommand = false, max_term_width = 100)]
 struct Cli {
     /// The shape of the output
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_default_value = true)]
-    format: Shape,
+    #[arg(long, global = true, value_name = "FORMAT")]
+    format: Option<Format>,
     /// Say nothing but errors and what was asked for
     #[arg(long, short, global = true)]
     quiet: bool,
@@ -30,14 +30,6 @@ struct Cli {
     lang: Option<Tongue>,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Shape {
-    /// For people
-    Text,
-    /// For programs: stable, described in docs/json.md
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -66,6 +58,16 @@ macro_rules! commands {
     };
 }
 
+impl Command {
+    /// The formats in which the command can report.
+    fn formats(&self) -> &'static [Format] {
+        match self {
+            Self::Graph(_) => &Format::DRAWN,
+            _ => &Format::PLAIN,
+        }
+    }
+}
+
 commands! {
     Up(up),
     Down(down),
@@ -82,6 +84,7 @@ commands! {
     Ping(ping),
     Capture(capture),
     Macs(macs),
+    Graph(graph),
     Plan(plan),
     Validate(validate),
     Doctor(doctor),
@@ -121,9 +124,16 @@ fn run(err: Style) -> u8 {
         None => err.lang,
     };
     let err = Style { lang, ..err };
-    let format = if cli.format == Shape::Json { Format::Json } else { Format::Text };
+    let format = cli.format.unwrap_or_default();
+    let takes = cli.command.as_ref().map_or(&Format::PLAIN[..], Command::formats);
+    if !takes.contains(&format) {
+        let takes = takes.iter().map(|format| format.word()).collect();
+        let error = Error::Usage(Usage::Format { format: format.word(), takes });
+        tell(&render::error(&error, err));
+        return error.exit_code();
+    }
     let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: typed(), lang, failure: None };
+    let mut context = Context { front: &mut terminal, typed: typed(), format: cli.format, lang, failure: None };
     let result = match cli.command {
         Some(command) => command.run(&mut context),
         None => commands::home::Home.run(&mut context),
@@ -205,7 +215,14 @@ const WIDTH: u16 = 80;
 /// How text looks on a stream.
 fn style(stream: &(impl IsTerminal + AsFd), lang: Lang) -> Style {
     let columns = || crate::kernel::sys::process::columns(stream).unwrap_or(WIDTH);
-    Style { lang, colour: colours(stream), width: stream.is_terminal().then(columns) }
+    Style { lang, colour: colours(stream), width: stream.is_terminal().then(columns), unicode: unicode() }
+}
+
+/// Whether the locale's characters are Unicode's (`setlocale(3)`: the first of these that is set counts).
+fn unicode() -> bool {
+    let set = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// Whether a stream shows colours: a terminal, and nobody asked for none (<https://no-color.org>).

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+pub mod graph;
 pub mod home;
 pub mod list;
 pub mod macs;
@@ -32,6 +33,7 @@ mod target;
 
 use crate::error::Result;
 use crate::lab::Step;
+use crate::render::Format;
 use crate::render::lang::Lang;
 use crate::report::Piece;
 use crate::report::notice::{Notice, Question};
@@ -59,6 +61,8 @@ pub struct Context<'a> {
     pub front: &'a mut dyn Front,
     /// The command line as it was typed.
     pub typed: String,
+    /// The shape of the output that was asked for.
+    pub format: Option<Format>,
     /// The language that people read, for the width of its words.
     pub lang: Lang,
     /// The exit code for nslab's own failures, where the command's codes mean something else.

@@ -295,6 +295,20 @@ pub enum Left {
 /// A wrong use of the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Usage {
+    /// The command has no output of that shape; those that it has.
+    Format {
+        /// What was asked for.
+        format: &'static str,
+        /// What there is.
+        takes: Vec<&'static str>,
+    },
+    /// A file's name does not say in which shape it should be written; endings that would.
+    Ending {
+        /// The file.
+        file: PathBuf,
+        /// Endings with their dots.
+        endings: Vec<&'static str>,
+    },
     /// A question must be answered but nobody is there to ask: the flag that answers it.
     NeedsAnswer(&'static str),
     /// `--name` is the name of one of the lab's hosts.

@@ -2,6 +2,7 @@
 
 pub mod escape;
 mod findings;
+pub mod graph;
 pub mod json;
 pub mod lang;
 pub mod script;
@@ -13,13 +14,37 @@ use crate::report::{Piece, Report};
 use lang::Lang;
 
 /// The shape of the output.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// For programs; `docs/json.md` describes it.
+    /// For programs: stable, described in docs/json.md
     Json,
+    /// Of graph: a picture to look at or print
+    Svg,
+    /// Of graph: for Graphviz
+    Dot,
+    /// Of graph: for Markdown pages that draw Mermaid
+    Mermaid,
+}
+
+impl Format {
+    /// What every command that reports something can print.
+    pub const PLAIN: [Self; 2] = [Self::Text, Self::Json];
+    /// What `graph` can print.
+    pub const DRAWN: [Self; 5] = [Self::Text, Self::Json, Self::Svg, Self::Dot, Self::Mermaid];
+
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Svg => "svg",
+            Self::Dot => "dot",
+            Self::Mermaid => "mermaid",
+        }
+    }
 }
 
 /// How text looks: its language, and whether it is for a terminal that shows colours.
@@ -31,6 +56,8 @@ pub struct Style {
     pub colour: bool,
     /// How many columns long texts in tables may take; none where no person reads.
     pub width: Option<u16>,
+    /// Whether lines may be drawn with box drawing characters.
+    pub unicode: bool,
 }
 
 impl Style {
@@ -61,6 +88,9 @@ pub fn report(report: &Report, format: Format, style: Style) -> String {
         (Report::Text(text), _) => text.clone(),
         (_, Format::Text) => text::report(report, style),
         (_, Format::Json) => json::report(report),
+        (Report::Graph(graph), format) => graph::graph(graph, format, style),
+        // Refused before the command began.
+        (_, Format::Svg | Format::Dot | Format::Mermaid) => String::new(),
     }
 }
 
@@ -69,6 +99,7 @@ pub fn piece(piece: Piece, format: Format, style: Style) -> String {
     match format {
         Format::Text => text::piece(piece, style),
         Format::Json => json::piece(piece),
+        _ => String::new(),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod capture;
 pub mod check;
 pub mod doctor;
 pub mod frame;
+pub mod graph;
 pub mod lab;
 pub mod macs;
 pub mod node;
@@ -69,6 +70,8 @@ pub enum Report {
     Check(Box<check::Report>),
     /// `trace`
     Trace(Box<trace::Trace>),
+    /// `graph`
+    Graph(Box<graph::Graph>),
     /// `schema`, `completions`, `man`: printed as it is, whatever the format.
     Text(String),
     /// `exec`, `shell`: the command's own exit code.

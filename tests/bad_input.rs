@@ -24,7 +24,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 fn said(error: &Error) -> String {
-    render::error(error, Style { lang: Lang::En, colour: false, width: None })
+    render::error(error, Style { lang: Lang::En, colour: false, width: None, unicode: true })
 }
 
 #[test]

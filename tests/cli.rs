@@ -39,6 +39,7 @@ fn every_command_is_there_and_explains_itself() {
         "shell",
         "ps",
         "show",
+        "graph",
         "plan",
         "validate",
         "doctor",

@@ -209,7 +209,7 @@ fn refused(text: &str) -> String {
         Err(other) => panic!("{text:?}: {other:?}"),
     };
     assert_eq!(error.exit_code(), 2);
-    render::error(&error, Style { lang: Lang::En, colour: false, width: None })
+    render::error(&error, Style { lang: Lang::En, colour: false, width: None, unicode: true })
 }
 
 #[test]

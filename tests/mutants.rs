@@ -34,7 +34,7 @@ fn judge(text: &str) -> bool {
         Err(error) => {
             let Error::Topology { findings, .. } = &error else { panic!("{error:?}") };
             assert!(!findings.is_empty() && findings.iter().all(|finding| text.get(finding.at.clone()).is_some()));
-            let said = render::error(&error, Style { lang: Lang::En, colour: false, width: None });
+            let said = render::error(&error, Style { lang: Lang::En, colour: false, width: None, unicode: true });
             assert!(!said.chars().any(|c| c.is_control() && c != '\n'));
             false
         }

@@ -1,5 +1,7 @@
 //! The lab as it is now: the tables of every node, and who owns which address.
 
+mod state;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 

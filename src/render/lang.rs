@@ -3,6 +3,7 @@
 pub mod check;
 mod en;
 mod es;
+pub mod graph;
 mod message;
 mod names;
 pub mod trace;
@@ -189,6 +190,8 @@ pub trait Tongue: Sync {
     fn direction(&self, direction: Direction) -> &'static str;
     /// Everybody, or a group: what a MAC address that is no interface's means.
     fn group(&self, everybody: bool) -> &'static str;
+    /// The words of `graph`.
+    fn graph(&self) -> &dyn graph::Drawing;
     /// The last line of `doctor`.
     fn verdict(&self, doctor: &doctor::Doctor) -> String;
     /// Who pings whom.

@@ -3,6 +3,7 @@
 mod capture;
 mod check;
 mod doctor;
+mod graph;
 mod labs;
 mod macs;
 mod node;
@@ -35,6 +36,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Check(report) => check::check(report, style),
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
+        Report::Graph(graph) => graph::graph(graph, style),
         Report::Text(text) => text.clone(),
         Report::Exit(_) => String::new(),
     }

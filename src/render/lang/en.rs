@@ -7,6 +7,7 @@ mod doctor;
 mod errors;
 mod filters;
 mod findings;
+mod graph;
 mod labs;
 mod macs;
 mod ping;
@@ -256,6 +257,10 @@ impl Tongue for English {
 
     fn group(&self, everybody: bool) -> &'static str {
         if everybody { "everybody" } else { "multicast" }
+    }
+
+    fn graph(&self) -> &dyn super::graph::Drawing {
+        self
     }
 
     fn verdict(&self, report: &health::Doctor) -> String {

@@ -7,6 +7,7 @@ mod doctor;
 mod errors;
 mod filters;
 mod findings;
+mod graph;
 mod labs;
 mod macs;
 mod ping;
@@ -257,6 +258,10 @@ impl Tongue for Spanish {
 
     fn group(&self, everybody: bool) -> &'static str {
         if everybody { "todos" } else { "multicast" }
+    }
+
+    fn graph(&self) -> &dyn super::graph::Drawing {
+        self
     }
 
     fn verdict(&self, report: &health::Doctor) -> String {

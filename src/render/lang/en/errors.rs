@@ -235,6 +235,11 @@ fn command_fault(command: &str, errno: i32) -> Message {
 
 fn wrong_use(usage: &Usage) -> Message {
     match usage {
+        Usage::Format { format, takes } => say(format!("this command has no --format {format}"))
+            .why(format!("It has: {}.", takes.join(", ")))
+            .hint(format!("--format {}", takes.first().unwrap_or(&"text"))),
+        Usage::Ending { file, endings } => say(format!("the name {} does not say what to write", shown(file)))
+            .hint(format!("a name that ends in one of {}, or --format", endings.join(" "))),
         Usage::NeedsAnswer(flag) => {
             say("a question must be answered, but there is no terminal to ask on").hint(format!("add {flag} if you mean it"))
         }

@@ -251,6 +251,11 @@ fn command_fault(command: &str, errno: i32) -> Message {
 
 fn wrong_use(usage: &Usage) -> Message {
     match usage {
+        Usage::Format { format, takes } => say(format!("este comando no tiene --format {format}"))
+            .why(format!("Tiene: {}.", takes.join(", ")))
+            .hint(format!("--format {}", takes.first().unwrap_or(&"text"))),
+        Usage::Ending { file, endings } => say(format!("el nombre {} no dice qué escribir", shown(file)))
+            .hint(format!("un nombre que termine en {}, o --format", endings.join(" "))),
         Usage::NeedsAnswer(flag) => {
             say("hay que responder a una pregunta, pero no hay terminal donde hacerla").hint(format!("añada {flag} si es lo que quiere"))
         }

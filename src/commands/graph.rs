@@ -1,0 +1,116 @@
+//! `nslab graph`
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, rights, source, target};
+use crate::error::{Error, FileFault, Result, Usage};
+use crate::lab::{self, Entry, resolve};
+use crate::probe::view::View;
+use crate::render::{self, Format, Style};
+use crate::report::Report;
+use crate::report::graph::Graph as Drawing;
+use crate::report::graph::build::{self, Layer};
+use crate::topology::caller::Caller;
+use crate::topology::catalog;
+
+/// Draw a lab: how it is wired, or its subnets and routers
+///
+/// A topology is drawn as it is described. A lab that is up is drawn as it is now: what is missing, down or made by hand is
+/// marked.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  nslab graph routed\n  nslab graph routed --layer l3 -o figure-3.svg\n  sudo nslab graph --format svg > now.svg\n  nslab graph bridged --format dot | dot -Tpdf > bridged.pdf"
+)]
+pub struct Graph {
+    /// A topology, a file, or a lab that is up; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(complete::plans))]
+    topology: Option<String>,
+    /// What to draw
+    #[arg(long, value_name = "LAYER", default_value = "physical")]
+    layer: Shown,
+    /// Write to a file; its ending chooses the format: .svg .dot .mmd .json .txt
+    #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Shown {
+    /// Hosts, bridges, containers, cables
+    Physical,
+    /// Subnets and routers
+    L3,
+}
+
+/// Which ending stands for which format.
+const ENDINGS: [(&str, Format); 6] = [
+    ("svg", Format::Svg),
+    ("dot", Format::Dot),
+    ("gv", Format::Dot),
+    ("mmd", Format::Mermaid),
+    ("json", Format::Json),
+    ("txt", Format::Text),
+];
+
+impl Graph {
+    /// Draws; a lab that is up is only looked at.
+    ///
+    /// # Errors
+    /// When there is no such topology or lab, or the file cannot be written.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        let format = self.output.as_deref().map(|file| format(file, context.format)).transpose()?;
+        let report = Report::Graph(Box::new(self.drawing(context)?));
+        let (Some(file), Some(format)) = (&self.output, format) else { return Ok(report) };
+        let style = Style { lang: context.lang, colour: false, width: None, unicode: true };
+        write(file, &render::report(&report, format, style))?;
+        Ok(Report::Text(String::new()))
+    }
+
+    fn drawing(&self, context: &Context) -> Result<Drawing> {
+        let layer = match self.layer {
+            Shown::Physical => Layer::Physical,
+            Shown::L3 => Layer::L3,
+        };
+        let entry = match &self.topology {
+            Some(word) if source::is_file(word) => None,
+            Some(word) => lab::names().into_iter().find(|entry| entry.lab == *word),
+            None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
+        };
+        match (entry, &self.topology) {
+            (Some(entry), _) if rights::lacking().is_none() => live(&entry, layer),
+            // Who may not look at the lab still gets the built-in topology of its name.
+            (Some(entry), _) if catalog::find(&entry.lab).is_none() || self.topology.is_none() => Err(rights::refusal(context)),
+            (_, Some(word)) => Ok(build::graph(&source::topology(word)?, None, layer)),
+            (_, None) => Err(target::none_up()),
+        }
+    }
+}
+
+fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
+    let journal = lab::load(&resolve::lab_name(&entry.lab)?)?;
+    let seen = View::living(entry)?.0.state();
+    Ok(build::graph(&journal.topology, Some(&seen), layer))
+}
+
+/// The format that was asked for, or that the file's name says.
+fn format(file: &Path, asked: Option<Format>) -> Result<Format> {
+    let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    let said = || ENDINGS.iter().find(|(each, _)| Some(*each) == ending.as_deref()).map(|(_, format)| *format);
+    let endings = || vec![".svg", ".dot", ".mmd", ".json", ".txt"];
+    asked.or_else(said).ok_or_else(|| Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings() }))
+}
+
+/// Writes with the rights of the user behind `sudo`, whose file it becomes.
+fn write(file: &Path, text: &str) -> Result<()> {
+    let open = || File::options().write(true).create(true).truncate(true).mode(0o666).open(file);
+    let opened = Caller::behind_sudo().map_or_else(open, |caller| caller.open(open));
+    let written = opened.and_then(|mut opened| opened.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        let why = FileFault::Write(error.raw_os_error().unwrap_or(libc::EIO));
+        Error::File { file: file.to_owned(), why }
+    })
+}

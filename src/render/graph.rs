@@ -1,0 +1,34 @@
+//! Drawings: where things stand, and the formats in which they are written.
+
+mod dot;
+mod host;
+mod l3;
+pub(super) mod layers;
+mod mermaid;
+mod physical;
+mod scene;
+mod svg;
+pub(super) mod words;
+
+use super::escape::escape;
+use super::{Format, Style};
+use crate::report::graph::{Drawing, Graph};
+use words::Words;
+
+/// A drawing in a format other than text and JSON.
+pub fn graph(graph: &Graph, format: Format, style: Style) -> String {
+    let tongue = style.lang.tongue().graph();
+    let words = Words::new(tongue);
+    let title = escape(&tongue.title(graph)).into_owned();
+    let summary = graph.summary.as_deref().map(escape);
+    let scene = || match &graph.drawing {
+        Drawing::Physical(drawn) => physical::physical(drawn, words),
+        Drawing::L3(drawn) => l3::l3(drawn, words),
+    };
+    match format {
+        Format::Svg => svg::svg(scene(), &title, summary.as_deref()),
+        Format::Dot => dot::dot(graph, &title, words),
+        Format::Mermaid => mermaid::mermaid(graph, &title, words),
+        Format::Text | Format::Json => String::new(),
+    }
+}

@@ -1,0 +1,247 @@
+//! What `graph` draws: a lab as it is wired, or its subnets and routers.
+
+pub mod build;
+mod facts;
+mod l3;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+/// `graph`
+#[derive(Debug, Serialize)]
+pub struct Graph {
+    /// The lab, or the topology.
+    pub lab: String,
+    /// One line on what its topology teaches.
+    pub summary: Option<String>,
+    /// Whether it is a lab that is up, as it is now; else a topology as it is described.
+    pub live: bool,
+    /// What is drawn.
+    #[serde(flatten)]
+    pub drawing: Drawing,
+}
+
+/// One of the two layers.
+#[derive(Debug, Serialize)]
+#[serde(tag = "layer", rename_all = "kebab-case")]
+pub enum Drawing {
+    /// Machines, interfaces, cables.
+    Physical(Physical),
+    /// Subnets and routers.
+    L3(L3),
+}
+
+/// How a thing relates to the description of the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// It is there as described.
+    #[default]
+    Described,
+    /// It is described and not there.
+    Missing,
+    /// It is there, and its MAC address, MTU, bridge or other end is not as described.
+    Changed,
+    /// Somebody made it by hand.
+    ByHand,
+}
+
+/// A lab as it is wired.
+#[derive(Debug, Default, Serialize)]
+pub struct Physical {
+    /// In the order of the file.
+    pub hosts: Vec<Host>,
+    /// What joins the hosts, in the order of the file.
+    pub networks: Vec<Network>,
+    /// Every veth pair.
+    pub cables: Vec<Cable>,
+}
+
+/// A host and its containers.
+#[derive(Debug, Serialize)]
+pub struct Host {
+    /// The host itself.
+    #[serde(flatten)]
+    pub node: Node,
+    /// Its containers, in the order of the file.
+    pub containers: Vec<Node>,
+}
+
+/// A host or container.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Node {
+    /// `host` or `host.container`.
+    pub node: String,
+    /// How it relates to the description.
+    pub mark: Mark,
+    /// Whether it forwards packets of either family.
+    pub forwarding: bool,
+    /// The routers of its default routes.
+    pub gateways: Vec<IpAddr>,
+    /// Its interfaces but the loopback.
+    pub interfaces: Vec<Interface>,
+}
+
+impl Node {
+    /// Its own name, without that of its host.
+    pub fn name(&self) -> &str {
+        self.node.split_once('.').map_or(&self.node, |(_, name)| name)
+    }
+}
+
+/// An interface.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// `veth`, `bridge`, or the kernel's word for another kind.
+    pub kind: String,
+    /// How it relates to the description.
+    pub mark: Mark,
+    /// Whether frames can pass.
+    pub state: State,
+    /// Its Ethernet address.
+    pub mac: Option<String>,
+    /// Bytes of payload per frame.
+    pub mtu: u32,
+    /// The bridge that it is a port of.
+    pub bridge: Option<String>,
+    /// Its addresses but the IPv6 link-local one that follows from its MAC address.
+    pub addresses: Vec<Address>,
+}
+
+impl Interface {
+    /// Whether it is a bridge.
+    pub fn is_bridge(&self) -> bool {
+        self.kind == "bridge"
+    }
+}
+
+/// Whether frames can pass an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is up, and so is the other end of its cable.
+    #[default]
+    Up,
+    /// It is up, and the other end of its cable is not.
+    NoCarrier,
+    /// It is administratively down.
+    Down,
+}
+
+/// An address.
+#[derive(Debug, Clone, Serialize)]
+pub struct Address {
+    /// With its prefix.
+    pub address: IpNet,
+    /// How it relates to the description.
+    pub mark: Mark,
+}
+
+/// A network between hosts.
+#[derive(Debug, Serialize)]
+pub struct Network {
+    /// Its name.
+    pub network: String,
+    /// What it is made of.
+    pub kind: NetworkKind,
+    /// How it relates to the description.
+    pub mark: Mark,
+    /// It delivers unicast frames only to the NICs' own MAC addresses.
+    pub deny: bool,
+    /// Of a switch: its bridge and ports.
+    pub interfaces: Vec<Interface>,
+}
+
+/// What a network is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NetworkKind {
+    /// One veth pair between two NICs.
+    Wire,
+    /// A bridge in a namespace of its own.
+    Switch,
+}
+
+/// A veth pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cable {
+    /// Its two ends.
+    pub ends: [End; 2],
+    /// The network that it is, or belongs to.
+    pub network: Option<String>,
+    /// How it relates to the description.
+    pub mark: Mark,
+    /// Whether both ends are up.
+    pub up: bool,
+}
+
+impl Cable {
+    /// The end that is not this one; none where neither is.
+    pub fn far(&self, node: &str, interface: &str) -> Option<&End> {
+        let [a, b] = &self.ends;
+        if a.is(node, interface) {
+            Some(b)
+        } else if b.is(node, interface) {
+            Some(a)
+        } else {
+            None
+        }
+    }
+}
+
+/// An end of a cable.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct End {
+    /// The node: `host`, `host.container`, or a network that is a switch.
+    pub node: String,
+    /// The interface there.
+    pub interface: String,
+}
+
+impl End {
+    /// Whether it is that interface of that node.
+    pub fn is(&self, node: &str, interface: &str) -> bool {
+        self.node == node && self.interface == interface
+    }
+}
+
+/// Subnets and routers.
+#[derive(Debug, Default, Serialize)]
+pub struct L3 {
+    /// In the order in which hosts come to them.
+    pub subnets: Vec<Subnet>,
+    /// Nodes that forward packets, and nodes in several subnets.
+    pub routers: Vec<Node>,
+}
+
+/// Interfaces that reach each other without a router.
+#[derive(Debug, Serialize)]
+pub struct Subnet {
+    /// Its prefixes; one of each family where the same interfaces have both.
+    pub prefixes: Vec<IpNet>,
+    /// Who is in it and no router.
+    pub members: Vec<Member>,
+    /// Which interfaces of routers are in it.
+    pub routers: Vec<End>,
+}
+
+/// An interface in a subnet.
+#[derive(Debug, Serialize)]
+pub struct Member {
+    /// Its node, `host` or `host.container`.
+    pub node: String,
+    /// The interface.
+    pub interface: String,
+    /// Its addresses there.
+    pub addresses: Vec<Address>,
+    /// The node's routers of default routes that are in this subnet.
+    pub gateways: Vec<IpAddr>,
+    /// How its node relates to the description.
+    pub mark: Mark,
+    /// Whether frames can pass its interface.
+    pub state: State,
+}
