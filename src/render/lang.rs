@@ -160,6 +160,8 @@ pub trait Tongue: Sync {
     fn step(&self, what: plan::What) -> &'static str;
     /// That a plan is empty.
     fn nothing_to_do(&self, plan: &plan::Plan) -> String;
+    /// What a built-in topology teaches, where its file does not say it in this language.
+    fn summary(&self, name: &str) -> Option<&'static str>;
     /// That a topology file is fine.
     fn valid(&self, file: &topology::File) -> String;
     /// A node's title: what it is, whether it forwards.

@@ -47,7 +47,9 @@ impl Ran {
 fn command(words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nslab"));
     command.args(words.split_whitespace()).stdin(Stdio::null());
-    for name in ["RUST_BACKTRACE", "NO_COLOR", "NSLAB_LAB", "NSLAB_FAULT", "LANG", "LC_ALL", "SUDO_UID", "SUDO_GID"] {
+    for name in
+        ["RUST_BACKTRACE", "NO_COLOR", "NSLAB_LAB", "NSLAB_FAULT", "LANG", "LC_ALL", "LC_MESSAGES", "SUDO_UID", "SUDO_GID"]
+    {
         command.env_remove(name);
     }
     command

@@ -196,6 +196,10 @@ impl Tongue for English {
         plans::nothing(plan)
     }
 
+    fn summary(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
     fn valid(&self, file: &topology::File) -> String {
         format!("{}: fine, {}", escape(&file.file), self.size(file.hosts, file.containers))
     }

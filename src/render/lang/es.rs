@@ -13,6 +13,7 @@ mod macs;
 mod ping;
 mod plans;
 mod system;
+mod topologies;
 mod trace;
 
 use super::{Beside, Failing, Mark, Message, Tongue, Way, Word};
@@ -195,6 +196,10 @@ impl Tongue for Spanish {
 
     fn nothing_to_do(&self, plan: &plan::Plan) -> String {
         plans::nothing(plan)
+    }
+
+    fn summary(&self, name: &str) -> Option<&'static str> {
+        topologies::summary(name)
     }
 
     fn valid(&self, file: &topology::File) -> String {

@@ -12,7 +12,8 @@ pub(super) fn list(topologies: &[Item], style: Style) -> String {
 pub(super) fn table(topologies: &[Item], style: Style) -> Table {
     let mut table = Table::new(style, &[Word::Name, Word::Summary]).wrapped(2);
     for topology in topologies {
-        table.row([&topology.name, topology.summary.as_deref().unwrap_or_default()]);
+        let own = topology.summary.as_deref().unwrap_or_default();
+        table.row([&topology.name, style.lang.tongue().summary(&topology.name).unwrap_or(own)]);
     }
     table
 }

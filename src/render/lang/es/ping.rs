@@ -153,6 +153,10 @@ pub(super) fn failing(group: &Failing) -> String {
 }
 
 pub(super) fn matrix_end(matrix: &Matrix) -> Vec<String> {
+    if matrix.pairs == 0 {
+        let lab = escape(&matrix.lab);
+        return vec![format!("{lab} no tiene dos contenedores que se hagan ping; --hosts añade los hosts con dirección.")];
+    }
     let pairs = count(matrix.pairs, "par", "pares");
     let mut lines = vec![format!(
         "{pairs}: {} con respuesta, {} sin ella; {:.0} ms",

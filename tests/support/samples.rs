@@ -1,0 +1,447 @@
+//! A value of every kind of error, mistake and cause; a kind without one does not compile.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use nslab::error::{
+    Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, Takes, Thing, Usage,
+};
+use nslab::name::{Mac, NameFault};
+use nslab::problem::{AddressFault, Problem, Reference, Shape};
+use nslab::report::trace::{Cause, Death, Journey, Leg, Outcome, Route, Trace};
+use nslab::report::wire::{Interface, Names};
+
+/// Every pattern has its values; together the patterns are all that there is.
+macro_rules! every {
+    ($(#[$doc:meta])* $name:ident: $type:ty { $($pattern:pat => [$($sample:expr),+ $(,)?]),+ $(,)? }) => {
+        $(#[$doc])*
+        pub fn $name() -> Vec<$type> {
+            let _ = |value: &$type| match value { $($pattern => ()),+ };
+            $($(assert!(matches!(&$sample, $pattern));)+)+
+            vec![$($($sample),+),+]
+        }
+    };
+}
+
+fn word(word: &str) -> String {
+    word.to_owned()
+}
+
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|number| format!("host-{number}")).collect()
+}
+
+fn addr(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+fn near(node: &str) -> Interface {
+    Interface { node: word(node), interface: word("eth0") }
+}
+
+fn route(via: bool) -> Route {
+    Route { to: net("0.0.0.0/0"), via: via.then(|| addr("10.0.0.1")), dev: word("eth0") }
+}
+
+every!(things: Thing {
+    Thing::Lab => [Thing::Lab],
+    Thing::Topology => [Thing::Topology],
+    Thing::Node => [Thing::Node],
+    Thing::Host => [Thing::Host],
+    Thing::Container => [Thing::Container],
+    Thing::Interface => [Thing::Interface],
+    Thing::Network => [Thing::Network],
+    Thing::Point => [Thing::Point],
+    Thing::Command => [Thing::Command],
+    Thing::Check => [Thing::Check],
+});
+
+every!(name_faults: NameFault {
+    NameFault::Empty => [NameFault::Empty],
+    NameFault::TooLong { .. } => [NameFault::TooLong { len: 70, max: 63 }, NameFault::TooLong { len: 16, max: 15 }],
+    NameFault::Character(_) => [NameFault::Character('/')],
+    NameFault::Reserved => [NameFault::Reserved],
+});
+
+every!(file_faults: FileFault {
+    FileFault::Read { .. } => [
+        FileFault::Read { errno: libc::ENOENT, user: None },
+        FileFault::Read { errno: libc::EACCES, user: Some(1000) },
+    ],
+    FileFault::NotAFile => [FileFault::NotAFile],
+    FileFault::TooLong(_) => [FileFault::TooLong(2_000_000)],
+    FileFault::NotText => [FileFault::NotText],
+    FileFault::Write(_) => [FileFault::Write(libc::ENOSPC)],
+});
+
+every!(features: Feature {
+    Feature::Overlay => [Feature::Overlay],
+    Feature::SandboxNamespaces => [Feature::SandboxNamespaces],
+    Feature::MountCalls => [Feature::MountCalls],
+    Feature::NetworkNamespaces => [Feature::NetworkNamespaces],
+    Feature::Bridge => [Feature::Bridge],
+    Feature::Veth => [Feature::Veth],
+});
+
+every!(limits: Limit {
+    Limit::Feature(_) => [Limit::Feature(Feature::Bridge)],
+    Limit::Sysctl(_) => [Limit::Sysctl("fs.mount-max"), Limit::Sysctl("user.max_net_namespaces")],
+    Limit::OpenFiles => [Limit::OpenFiles],
+    Limit::Capability(_) => [Limit::Capability("CAP_NET_ADMIN")],
+    Limit::MountNamespace => [Limit::MountNamespace],
+    Limit::Space(_) => [Limit::Space(PathBuf::from("/run"))],
+    Limit::Memory => [Limit::Memory],
+});
+
+every!(journal_faults: JournalFault {
+    JournalFault::Damaged => [JournalFault::Damaged],
+    JournalFault::Newer(..) => [JournalFault::Newer(9, word("9.0.0"))],
+});
+
+every!(left: Left {
+    Left::Process(..) => [Left::Process(4711, word("sleep 60"))],
+    Left::Path(..) => [Left::Path(PathBuf::from("/run/nslab/lab"), libc::EBUSY)],
+    Left::Borrowed(_) => [Left::Borrowed(word("enp0s8"))],
+});
+
+every!(takes: Takes {
+    Takes::Ipv4 => [Takes::Ipv4],
+    Takes::Ipv6 => [Takes::Ipv6],
+    Takes::RecordRoute => [Takes::RecordRoute],
+    Takes::AsLxc => [Takes::AsLxc],
+});
+
+every!(usages: Usage {
+    Usage::Format { .. } => [Usage::Format { format: "svg", takes: vec!["text", "json"] }],
+    Usage::Ending { .. } => [Usage::Ending { file: PathBuf::from("lab.png"), endings: vec![".svg", ".dot"] }],
+    Usage::NeedsAnswer(_) => [Usage::NeedsAnswer("--yes")],
+    Usage::LabNamedLikeHost(_) => [Usage::LabNamedLikeHost(word("host-a"))],
+    Usage::NothingUp => [Usage::NothingUp],
+    Usage::NotUp(_) => [Usage::NotUp(word("bridged"))],
+    Usage::NamedLikeHost(_) => [Usage::NamedLikeHost(word("host-a"))],
+    Usage::InsideNode(_) => [Usage::InsideNode(word("bridged/a1"))],
+    Usage::OtherTopology(..) => [Usage::OtherTopology(word("lab"), word("lab.yaml"))],
+    Usage::NoAddress(..) => [Usage::NoAddress(word("a1"), None), Usage::NoAddress(word("a1"), Some(6))],
+    Usage::NotAnAddress(_) => [Usage::NotAnAddress(word("10.0.0.300"))],
+    Usage::NotOneNode(_) => [Usage::NotOneNode(word("224.0.0.1"))],
+    Usage::NeedsInterface(_) => [Usage::NeedsInterface(word("fe80::1"))],
+    Usage::Terminal => [Usage::Terminal],
+    Usage::NoPoint => [Usage::NoPoint],
+    Usage::PointsInSeveralLabs(_) => [Usage::PointsInSeveralLabs(names(2))],
+    Usage::PointOrFilter(..) => [Usage::PointOrFilter(word("icmp"), word("lab/icmp"))],
+    Usage::NotEthernet(_) => [Usage::NotEthernet(word("a1.tun0"))],
+    Usage::NothingToCheck(_) => [Usage::NothingToCheck(word("bare"))],
+    Usage::NoCheckpoints(_) => [Usage::NoCheckpoints(word("bare"))],
+    Usage::Option(..) => [Usage::Option("--role", Takes::AsLxc)],
+});
+
+every!(awaited: Awaited {
+    Awaited::Condition => [Awaited::Condition],
+    Awaited::Connective => [Awaited::Connective],
+    Awaited::Address => [Awaited::Address],
+    Awaited::Net => [Awaited::Net],
+    Awaited::Port => [Awaited::Port],
+    Awaited::Mac => [Awaited::Mac],
+    Awaited::Ether => [Awaited::Ether],
+});
+
+every!(filter_faults: FilterFault {
+    FilterFault::Keyword(_) => [FilterFault::Keyword(None), FilterFault::Keyword(Some(word("icmp")))],
+    FilterFault::Expected(_) => [FilterFault::Expected(Awaited::Port)],
+    FilterFault::NotClosed => [FilterFault::NotClosed],
+    FilterFault::NoNode(_) => [FilterFault::NoNode(names(0)), FilterFault::NoNode(names(1)), FilterFault::NoNode(names(20))],
+    FilterFault::NoInterface(_) => [FilterFault::NoInterface(names(3))],
+    FilterFault::Ambiguous(_) => [FilterFault::Ambiguous(names(2))],
+    FilterFault::NoAddress => [FilterFault::NoAddress],
+    FilterFault::NoMac => [FilterFault::NoMac],
+    FilterFault::MacWithoutEther => [FilterFault::MacWithoutEther],
+    FilterFault::NetAsHost => [FilterFault::NetAsHost],
+    FilterFault::Net => [FilterFault::Net],
+    FilterFault::HostBits(_) => [FilterFault::HostBits(net("10.0.0.0/24"))],
+    FilterFault::Port => [FilterFault::Port],
+    FilterFault::Modifier(..) => [FilterFault::Modifier(word("arp"), "port"), FilterFault::Modifier(word("tcp"), "host")],
+    FilterFault::TooLong(_) => [FilterFault::TooLong(5000)],
+    FilterFault::Never => [FilterFault::Never],
+});
+
+fn failed(node: Option<&str>, said: Option<&str>) -> Error {
+    let tried = word("ip link add br0 type bridge");
+    Error::Kernel(KernelError { node: node.map(word), tried, errno: libc::EEXIST, said: said.map(word) })
+}
+
+every!(one_of_each: Error {
+    Error::Topology { .. } => [Error::Topology { file: word("lab.yaml"), text: String::new(), findings: Vec::new() }],
+    Error::File { .. } => [Error::File { file: PathBuf::from("lab.yaml"), why: FileFault::NotText }],
+    Error::Unknown { .. } => [Error::Unknown { what: Thing::Node, word: word("a9"), candidates: names(1) }],
+    Error::Ambiguous { .. } => [Error::Ambiguous { what: Thing::Node, word: String::new(), candidates: names(2) }],
+    Error::BadName { .. } => [Error::BadName { what: Thing::Lab, word: word("Lab"), fault: NameFault::Reserved }],
+    Error::NotRoot { .. } => [Error::NotRoot { command: word("nslab up bridged") }],
+    Error::Machine(_) => [Error::Machine(Limit::Memory)],
+    Error::Kernel(_) => [failed(None, None), failed(Some("host-a"), Some("exclusivity flag on"))],
+    Error::Busy { .. } => [
+        Error::Busy { lab: None, holder: None },
+        Error::Busy { lab: Some(word("bridged")), holder: Some((4711, word("nslab up bridged"))) },
+    ],
+    Error::Conflict { .. } => [Error::Conflict { what: word("/run/netns/lab.host-a") }],
+    Error::Tampered(_) => [Error::Tampered(PathBuf::from("/run/nslab"))],
+    Error::Journal { .. } => [Error::Journal { lab: word("bridged"), why: JournalFault::Damaged }],
+    Error::Left(_) => [Error::Left(left())],
+    Error::Signal(_) => [Error::Signal(libc::SIGINT), Error::Signal(60)],
+    Error::Command { .. } => [
+        Error::Command { command: word("tcpdump"), errno: libc::ENOENT },
+        Error::Command { command: word("/tmp"), errno: libc::EACCES },
+    ],
+    Error::Internal(_) => [Error::Internal(word("1"))],
+    Error::Output { .. } => [Error::Output { errno: libc::ENOSPC }],
+    Error::Capture { .. } => [Error::Capture { file: PathBuf::from("a.pcapng"), errno: libc::EFBIG }],
+    Error::Usage(_) => [Error::Usage(Usage::NothingUp)],
+    Error::Filter { .. } => [Error::Filter { text: word("icmp and"), at: 8..8, fault: FilterFault::Expected(Awaited::Condition) }],
+});
+
+/// Every error, with every kind of what can be in it.
+pub fn errors() -> Vec<Error> {
+    let mut all = one_of_each();
+    for what in things() {
+        for count in [0, 1, 2, 20] {
+            all.push(Error::Unknown { what, word: word("a9"), candidates: names(count) });
+        }
+        all.push(Error::Ambiguous { what, word: word("c1"), candidates: names(2) });
+        all.push(Error::Ambiguous { what, word: String::new(), candidates: names(2) });
+        all.extend(name_faults().into_iter().map(|fault| Error::BadName { what, word: word("A/1"), fault }));
+    }
+    all.extend(file_faults().into_iter().map(|why| Error::File { file: PathBuf::from("lab.yaml"), why }));
+    all.extend(limits().into_iter().chain(features().into_iter().map(Limit::Feature)).map(Error::Machine));
+    all.extend(journal_faults().into_iter().map(|why| Error::Journal { lab: word("bridged"), why }));
+    let options = takes().into_iter().map(|takes| Usage::Option("-4", takes));
+    all.extend(usages().into_iter().chain(options).map(Error::Usage));
+    let wanted = awaited().into_iter().map(FilterFault::Expected);
+    let filter = |fault| Error::Filter { text: word("host a9 and icmp"), at: 5..7, fault };
+    all.extend(filter_faults().into_iter().chain(wanted).map(filter));
+    all
+}
+
+every!(shapes: Shape {
+    Shape::Keys => [Shape::Keys],
+    Shape::List => [Shape::List],
+    Shape::Text => [Shape::Text],
+    Shape::TextOrList => [Shape::TextOrList],
+    Shape::Whole => [Shape::Whole],
+    Shape::TrueOrFalse => [Shape::TrueOrFalse],
+    Shape::AllowOrDeny => [Shape::AllowOrDeny],
+    Shape::AllOrPairs => [Shape::AllOrPairs],
+    Shape::Subnet => [Shape::Subnet],
+});
+
+every!(address_faults: AddressFault {
+    AddressFault::Malformed => [AddressFault::Malformed],
+    AddressFault::LeadingZero => [AddressFault::LeadingZero],
+    AddressFault::NoPrefix => [AddressFault::NoPrefix],
+    AddressFault::Prefix => [AddressFault::Prefix],
+    AddressFault::PrefixRange(_) => [AddressFault::PrefixRange(32)],
+});
+
+every!(references: Reference {
+    Reference::Network => [Reference::Network],
+    Reference::Bridge => [Reference::Bridge],
+    Reference::Port => [Reference::Port],
+    Reference::Interface => [Reference::Interface],
+    Reference::Node => [Reference::Node],
+    Reference::Host => [Reference::Host],
+    Reference::Plug => [Reference::Plug],
+});
+
+every!(one_problem_of_each: Problem {
+    Problem::Syntax(_) => [Problem::Syntax(word("tab 1:2"))],
+    Problem::NoHosts => [Problem::NoHosts],
+    Problem::TooDeep(_) => [Problem::TooDeep(32)],
+    Problem::TooMuch(_) => [Problem::TooMuch(100)],
+    Problem::SeveralDocuments => [Problem::SeveralDocuments],
+    Problem::Alias => [Problem::Alias],
+    Problem::UnknownKey { .. } => [
+        Problem::UnknownKey { key: word("bridge"), known: names(2), meant: Some(word("bridges")) },
+        Problem::UnknownKey { key: word("xyz"), known: names(2), meant: None },
+    ],
+    Problem::DuplicateKey(_) => [Problem::DuplicateKey(word("name"))],
+    Problem::Missing(_) => [Problem::Missing("name"), Problem::Missing("network"), Problem::Missing("to")],
+    Problem::Expected(_) => [Problem::Expected(Shape::Keys)],
+    Problem::BadName { .. } => [Problem::BadName { word: "x".repeat(64), fault: NameFault::TooLong { len: 64, max: 63 } }],
+    Problem::NotAnAddress { .. } => [Problem::NotAnAddress { word: word("10.0.0"), fault: AddressFault::Malformed }],
+    Problem::NotAPrefix { .. } => [Problem::NotAPrefix { word: word("10.0.0.1"), fault: AddressFault::NoPrefix }],
+    Problem::NotAMac(_) => [Problem::NotAMac(word("02:00"))],
+    Problem::NotAHostAddress(_) => [
+        Problem::NotAHostAddress(addr("224.0.0.1")),
+        Problem::NotAHostAddress(addr("::ffff:10.0.0.1")),
+        Problem::NotAHostAddress(addr("0.0.0.0")),
+        Problem::NotAHostAddress(addr("127.0.0.1")),
+        Problem::NotAHostAddress(addr("255.255.255.255")),
+        Problem::NotAHostAddress(addr("240.0.0.1")),
+    ],
+    Problem::LinkLocal(_) => [Problem::LinkLocal(addr("fe80::1"))],
+    Problem::NetworkAddress(_) => [Problem::NetworkAddress(net("10.0.0.0/24")), Problem::NetworkAddress(net("fd00:1::/64"))],
+    Problem::BroadcastAddress(_) => [Problem::BroadcastAddress(net("10.0.0.255/24"))],
+    Problem::DuplicateAddress(_) => [Problem::DuplicateAddress(addr("10.0.0.1"))],
+    Problem::DuplicateMac(_) => [Problem::DuplicateMac(Mac([2, 0, 0, 0, 0, 1]))],
+    Problem::MulticastMac(_) => [Problem::MulticastMac(Mac([1, 0, 0, 0, 0, 1]))],
+    Problem::ZeroMac => [Problem::ZeroMac],
+    Problem::DuplicateName(_) => [Problem::DuplicateName(word("host-a"))],
+    Problem::DuplicateInterface { .. } => [Problem::DuplicateInterface { name: word("eth0"), node: word("a1") }],
+    Problem::OverlappingSubnets(..) => [
+        Problem::OverlappingSubnets(net("10.0.0.0/24"), net("10.0.0.0/24")),
+        Problem::OverlappingSubnets(net("10.0.0.0/24"), net("10.0.0.0/25")),
+    ],
+    Problem::GatewayOutsideSubnets(_) => [Problem::GatewayOutsideSubnets(addr("10.9.0.1"))],
+    Problem::BehindDown { .. } => [
+        Problem::BehindDown { gateway: Some(addr("10.9.0.1")), interface: word("eth0") },
+        Problem::BehindDown { gateway: None, interface: word("eth0") },
+    ],
+    Problem::TwoGateways => [Problem::TwoGateways],
+    Problem::OwnGateway(_) => [Problem::OwnGateway(addr("10.0.0.1"))],
+    Problem::HostBits { .. } => [Problem::HostBits { given: net("10.0.0.1/24"), meant: net("10.0.0.0/24") }],
+    Problem::DuplicateRoute(_) => [Problem::DuplicateRoute(net("10.0.0.0/24"))],
+    Problem::ConnectedRoute(_) => [Problem::ConnectedRoute(net("10.0.0.0/24"))],
+    Problem::MixedFamilies(..) => [Problem::MixedFamilies(net("10.0.0.0/24"), addr("fd00:1::1"))],
+    Problem::UnknownReference { .. } => [
+        Problem::UnknownReference { what: Reference::Network, word: word("lan"), meant: Some(word("wan")), known: names(1) },
+    ],
+    Problem::PortTwice { .. } => [
+        Problem::PortTwice { port: word("eth0"), bridges: (word("br0"), word("br0")) },
+        Problem::PortTwice { port: word("eth0"), bridges: (word("br0"), word("br1")) },
+    ],
+    Problem::AddressOnPort { .. } => [Problem::AddressOnPort { port: word("enp0s8"), bridge: word("br0") }],
+    Problem::Loop(_) => [Problem::Loop(names(3))],
+    Problem::OutOfRange { .. } => [Problem::OutOfRange { what: "mtu", low: 68, high: 65535 }],
+    Problem::CountLeavesSubnet { .. } => [Problem::CountLeavesSubnet { subnet: net("10.0.0.0/24"), count: 300, fit: 254 }],
+    Problem::CountNeedsOne(_) => [Problem::CountNeedsOne("mac")],
+    Problem::TooManyPorts { .. } => [Problem::TooManyPorts { bridge: word("br0"), ports: 1100, limit: 1023 }],
+    Problem::TooManyNodes { .. } => [Problem::TooManyNodes { nodes: 100_000, limit: 10_000 }],
+    Problem::TooManyInterfaces { .. } => [Problem::TooManyInterfaces { node: word("a1"), limit: 256 }],
+    Problem::MtuTooSmallForV6(_) => [Problem::MtuTooSmallForV6(576)],
+    Problem::TooLongForInterface { .. } => [Problem::TooLongForInterface { made: word("veth-container-1"), limit: 15 }],
+    Problem::HostNamedLikeLab(_) => [Problem::HostNamedLikeLab(word("lab"))],
+    Problem::OneHop => [Problem::OneHop],
+    Problem::NoCheckpointName => [Problem::NoCheckpointName],
+    Problem::OneCheck => [Problem::OneCheck],
+    Problem::OnePair => [Problem::OnePair],
+    Problem::PathEnd(_) => [Problem::PathEnd(word("b1"))],
+    Problem::AmbiguousNode { .. } => [Problem::AmbiguousNode { word: word("c1"), candidates: names(2) }],
+});
+
+/// Every mistake of a file, with every kind of what can be in it.
+pub fn problems() -> Vec<Problem> {
+    let mut all = one_problem_of_each();
+    all.extend(shapes().into_iter().map(Problem::Expected));
+    all.extend(name_faults().into_iter().map(|fault| Problem::BadName { word: word("a/1"), fault }));
+    for fault in address_faults() {
+        all.push(Problem::NotAnAddress { word: word("010.0.0.1"), fault });
+        all.push(Problem::NotAPrefix { word: word("010.0.0.1"), fault });
+    }
+    for what in references() {
+        let known = [0, 2].map(|count| Problem::UnknownReference { what, word: word("lan"), meant: None, known: names(count) });
+        all.extend(known);
+    }
+    all
+}
+
+fn filtered(rule: Option<u64>, number: Option<usize>) -> Cause {
+    Cause::Filtered {
+        node: word("host-a"),
+        family: word("inet"),
+        table: word("filter"),
+        chain: word("forward"),
+        hook: rule.map(|_| word("forward")),
+        rule,
+        number,
+        policy: rule.is_none(),
+    }
+}
+
+every!(causes: Cause {
+    Cause::NoRoute { .. } => [Cause::NoRoute { node: word("a1"), to: addr("10.0.0.1") }],
+    Cause::NoAddress { .. } => [Cause::NoAddress { node: word("a1") }],
+    Cause::ForwardingOff { .. } => [
+        Cause::ForwardingOff { node: word("host-a"), ipv6: false },
+        Cause::ForwardingOff { node: word("host-a"), ipv6: true },
+    ],
+    Cause::WrongPrefix { .. } => [
+        Cause::WrongPrefix { interface: near("a1"), address: net("10.0.0.1/8"), other: net("10.0.0.2/24"), to: addr("10.1.0.1") },
+        Cause::WrongPrefix { interface: near("a1"), address: net("10.0.0.1/30"), other: net("10.0.0.9/24"), to: addr("10.0.0.9") },
+    ],
+    Cause::NoSuchGateway { .. } => [Cause::NoSuchGateway { node: word("a1"), gateway: addr("10.0.0.1"), route: route(true) }],
+    Cause::LinkDown { .. } => [
+        Cause::LinkDown { interface: near("a1"), peer: None },
+        Cause::LinkDown { interface: near("a1"), peer: Some(near("host-a")) },
+    ],
+    Cause::NotInBridge { .. } => [
+        Cause::NotInBridge { interface: near("host-a"), bridges: Vec::new() },
+        Cause::NotInBridge { interface: near("host-a"), bridges: vec![word("br0"), word("br1")] },
+    ],
+    Cause::PortClosed { .. } => [
+        Cause::PortClosed { interface: near("host-a"), state: word("isolated") },
+        Cause::PortClosed { interface: near("host-a"), state: word("no-flood") },
+        Cause::PortClosed { interface: near("host-a"), state: word("blocking") },
+    ],
+    Cause::Unresolved { .. } => [
+        Cause::Unresolved { interface: near("a1"), address: addr("10.0.0.9"), owner: None },
+        Cause::Unresolved { interface: near("a1"), address: addr("fd00:1::9"), owner: Some(near("b1")) },
+    ],
+    Cause::DuplicateAddress { .. } => [Cause::DuplicateAddress { address: addr("10.0.0.9"), owners: vec![near("a1"), near("b1")] }],
+    Cause::DuplicateMac { .. } => [Cause::DuplicateMac { mac: word("02:00:00:00:00:01"), owners: vec![near("a1"), near("b1")] }],
+    Cause::ClonedMac { .. } => [Cause::ClonedMac { mac: word("02:00:00:00:00:01"), owners: vec![near("a1"), near("b1")] }],
+    Cause::ReversePath { .. } => [
+        Cause::ReversePath { interface: near("host-a"), source: addr("10.0.0.9"), strict: true },
+        Cause::ReversePath { interface: near("host-a"), source: addr("10.0.0.9"), strict: false },
+    ],
+    Cause::TtlExpired { .. } => [Cause::TtlExpired { node: word("host-a"), ttl: 1 }],
+    Cause::TooBig { .. } => [Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500 }],
+    Cause::Refused { .. } => [Cause::Refused { node: word("host-a"), kind: word("blackhole"), to: net("10.0.0.0/8") }],
+    Cause::WrongNeighbour { .. } => [
+        Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: None },
+        Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: Some(word("02:01")) },
+    ],
+    Cause::Filtered { .. } => [filtered(Some(7), Some(2)), filtered(Some(7), None), filtered(None, None)],
+    Cause::Loop { .. } => [Cause::Loop { routes: vec![(word("host-a"), route(true)), (word("host-b"), route(false))], crossings: 62 }],
+    Cause::AddressOnPort { .. } => [
+        Cause::AddressOnPort { interface: near("host-a"), address: net("10.0.0.1/24"), bridge: word("br0") },
+    ],
+    Cause::OtherNic { .. } => [
+        Cause::OtherNic { interface: near("host-a"), route: route(true), owner: None },
+        Cause::OtherNic { interface: near("host-a"), route: route(true), owner: Some(near("b1")) },
+    ],
+    Cause::ForeignMac { .. } => [
+        Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: None },
+        Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: Some(near("b1")) },
+    ],
+    Cause::EchoIgnored { .. } => [Cause::EchoIgnored { node: word("b1") }],
+    Cause::Unknown { .. } => [
+        Cause::Unknown { node: word("b1"), interface: None },
+        Cause::Unknown { node: word("b1"), interface: Some(word("eth0")) },
+    ],
+});
+
+/// A trace from a1 to 10.0.0.21 that died.
+pub fn trace(cause: Cause) -> Trace {
+    let (from, to) = (addr("10.0.0.11"), addr("10.0.0.21"));
+    let death = Death { leg: Leg::Request, node: word("host-a"), cause, certain: true, cure: Vec::new() };
+    Trace {
+        lab: word("bridged"),
+        from: word("a1"),
+        to,
+        to_node: None,
+        size: 84,
+        ttl: 64,
+        request: Journey { source: Some(from), destination: to, visits: Vec::new() },
+        reply: None,
+        messages: Vec::new(),
+        differences: Vec::new(),
+        outcome: Outcome::Died(Box::new(death)),
+        notes: Vec::new(),
+        legacy: vec![word("filter")],
+        several: false,
+        names: Names::default(),
+    }
+}
