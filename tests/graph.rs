@@ -205,3 +205,20 @@ fn a_thousand_containers_are_drawn_and_none_is_left_out() {
         assert!(svg.contains(&format!(">c{number}</text>")), "c{number}");
     }
 }
+
+/// Drawings that are kept: to look at, and to see what a change does to them. `NSLAB_BLESS=1` writes them anew.
+#[test]
+fn the_kept_drawings_are_what_nslab_draws() {
+    let mut kept = vec![("docs/bridged.svg".to_owned(), "bridged", Layer::Physical, Format::Svg)];
+    for name in ["bridged", "routed", "three-hosts"] {
+        kept.push((format!("tests/graphs/{name}.mmd"), name, Layer::Physical, Format::Mermaid));
+        kept.push((format!("tests/graphs/{name}-l3.mmd"), name, Layer::L3, Format::Mermaid));
+    }
+    for (file, name, layer, format) in kept {
+        let drawing = drawn(&topology::parse(name, catalog::find(name).unwrap()).unwrap(), layer, format);
+        if std::env::var_os("NSLAB_BLESS").is_some() {
+            std::fs::write(&file, &drawing).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), drawing, "{file}");
+    }
+}
