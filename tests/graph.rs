@@ -89,9 +89,9 @@ fn the_reader_of_pictures_sees_what_is_wrong() {
     let wide = rect.replace(" width=\"", " width=\"9");
     let text = good.lines().find(|line| line.contains("class=\"mono")).unwrap();
     let long = text.replace("</text>", " and very much more than fits into the box</text>");
-    let wire = good.lines().find(|line| line.starts_with("<path")).unwrap();
+    let cable = good.lines().find(|line| line.starts_with("<path")).unwrap();
     let through = "<path class=\"cable\" d=\"M1 1 L400 260\"/>";
-    for (what, bad) in [(rect, wide.as_str()), (text, &long), (wire, through)] {
+    for (what, bad) in [(rect, wide.as_str()), (text, &long), (cable, through)] {
         assert!(!svg::Picture::read(&good.replace(what, bad)).faults().is_empty(), "{bad}");
     }
 }

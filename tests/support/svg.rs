@@ -34,7 +34,7 @@ pub struct Text {
     pub class: String,
     pub x: f64,
     pub y: f64,
-    pub text: String,
+    pub words: String,
 }
 
 /// A picture.
@@ -92,7 +92,7 @@ impl Picture {
             } else if line.starts_with("<text ") {
                 let text = line.split_once('>').unwrap().1.strip_suffix("</text>").unwrap();
                 let class = attribute(line, "class").to_owned();
-                picture.texts.push(Text { class, x: number(line, "x"), y: number(line, "y"), text: plain(text) });
+                picture.texts.push(Text { class, x: number(line, "x"), y: number(line, "y"), words: plain(text) });
             } else if line.starts_with("<path ") {
                 let points = attribute(line, "d").trim_start_matches('M').split(" L").map(|point| {
                     let (x, y) = point.split_once(' ').unwrap();
@@ -188,7 +188,7 @@ fn size(class: &str) -> f64 {
 fn space(text: &Text) -> Box {
     let size = size(&text.class);
     let mono = text.class.starts_with("mono") || text.class.starts_with("strong");
-    let em: f64 = text.text.chars().map(|c| if mono { 1233.0 } else { advance(c) }).sum::<f64>() / 2048.0;
+    let em: f64 = text.words.chars().map(|c| if mono { 1233.0 } else { advance(c) }).sum::<f64>() / 2048.0;
     let w = em * size;
     let x = if text.class.contains("middle") { text.x - w / 2.0 } else { text.x };
     Box { class: "text".to_owned(), x, y: text.y - size * 0.76, w, h: size * 0.98 }
