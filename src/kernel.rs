@@ -15,6 +15,7 @@ pub mod observe;
 pub mod packet;
 mod read;
 pub mod sandbox;
+mod settle;
 pub mod socket;
 pub mod space;
 pub mod sys;

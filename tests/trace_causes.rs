@@ -285,3 +285,36 @@ fn a_node_that_ignores_echo_requests_is_named() {
         &[(&[("host-b.b1", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1")], "a1 b1", "request host-b.b1 echo-ignored", true)],
     );
 }
+
+#[test]
+fn what_a_probe_that_was_too_big_taught_its_sender_is_forgotten() {
+    in_box(|| {
+        ok("up routed");
+        inside("routed", "host-a", "ip link set enp0s8 mtu 1000").expect(0);
+        for _ in 0..2 {
+            assert_eq!(Traced::run("a1 b1 --size 1200").verdict(), "request host-a too-big at host-a.enp0s8");
+            let route = inside("routed", "host-a.a1", "ip route get 10.2.0.2").expect(0).out;
+            assert!(!route.contains("mtu"), "an exception outlives the probe: {route}");
+        }
+        ok("down");
+    });
+}
+
+#[test]
+fn what_was_typed_a_moment_ago_counts() {
+    in_box(|| {
+        ok("up bare");
+        for (host, container, address) in [("host-a", "a1", "10.0.0.11/24"), ("host-b", "b1", "10.0.0.21/24")] {
+            let script = format!(
+                "ip link add br0 type bridge; ip link set br0 up; ip link set enp0s8 master br0; ip link set enp0s8 up
+                 ip link add v1 type veth peer name eth0 netns /run/netns/bare.{host}.{container}
+                 ip link set v1 master br0; ip link set v1 up"
+            );
+            inside("bare", host, &script).expect(0);
+            inside("bare", &format!("{host}.{container}"), &format!("ip addr add {address} dev eth0; ip link set eth0 up")).expect(0);
+        }
+        assert_eq!(Traced::run("a1 b1").verdict(), "answered", "the kernel takes a second to see carriers, unless it is asked");
+        ok("check --against bridged");
+        ok("down");
+    });
+}

@@ -8,6 +8,7 @@ mod settings;
 use std::fs::File;
 use std::path::PathBuf;
 
+use netlink_packet_route::link::LinkMessage;
 use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -16,6 +17,7 @@ use nix::sched::{CloneFlags, setns};
 
 pub use report::report;
 
+use super::settle::settle;
 use super::socket::Netlink;
 use super::tables::{Link, Settings, Tables};
 use super::{read as facts, space};
@@ -150,14 +152,20 @@ fn failed(pin: &Pin, tried: &str, errno: Errno) -> Error {
     Error::Kernel(KernelError { node: Some(pin.node.clone()), tried: tried.to_owned(), errno: errno as i32, said: None })
 }
 
+fn links(socket: &mut Netlink) -> std::result::Result<Vec<LinkMessage>, (&'static str, Errno)> {
+    let found = socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))?;
+    let link = |message| if let RouteNetlinkMessage::NewLink(link) = message { Some(link) } else { None };
+    Ok(found.into_iter().filter_map(link).collect())
+}
+
 /// The tables of the namespace that the socket is in.
 fn tables(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Errno)> {
     let mut tables = Tables::default();
-    for message in socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))? {
-        if let RouteNetlinkMessage::NewLink(link) = message {
-            tables.links.push(read::link(&link));
-        }
+    let mut links = links(socket)?;
+    if settle(socket, &links).map_err(|errno| ("ip link show", errno))? {
+        links = self::links(socket)?;
     }
+    tables.links.extend(links.iter().map(read::link));
     tables.links.sort_by_key(|link| link.index);
     for message in socket.dump(&facts::all_addresses()).map_err(|errno| ("ip address show", errno))? {
         if let RouteNetlinkMessage::NewAddress(message) = message

@@ -9,17 +9,18 @@ use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, State as Operation,
+    LinkInfo, LinkMessage,
 };
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use nix::errno::Errno;
 
 use super::backend::Scope;
 use super::inspect::peer;
+use super::read;
+use super::settle::settle;
 use super::space::{self, Pins, Space};
 use super::sys::process;
 use super::thread::{joined, processors, thread};
-use super::{read, verbs};
 use crate::error::Result;
 use crate::name::{IfName, Mac};
 use crate::plan::{Key, Link, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
@@ -150,7 +151,7 @@ fn read_space(space: &mut Space, node: &NodeId, settings: &BTreeSet<Sysctl>) -> 
             _ => None,
         })
         .collect();
-    settle(space, &links).map_err(|errno| ("ip link show", errno))?;
+    settle(&mut space.socket, &links).map_err(|errno| ("ip link show", errno))?;
     let names: HashMap<u32, IfName> = links.iter().filter_map(|link| Some((link.header.index, name_of(link)?))).collect();
     let mut isolated = false;
     for link in &links {
@@ -168,21 +169,6 @@ fn read_space(space: &mut Space, node: &NodeId, settings: &BTreeSet<Sysctl>) -> 
         seen.state.extend(entries.iter().filter_map(|message| fdb(&ns, message, &names)));
     }
     Ok(seen)
-}
-
-/// Looks once more at links that are up but not in operation yet: a killed `up` may not have come to that, and a look makes
-/// the kernel see the carrier at once. Ports first, then what is made of them.
-fn settle(space: &mut Space, links: &[LinkMessage]) -> std::result::Result<(), Errno> {
-    let waits = |link: &&LinkMessage| {
-        let operates = link.attributes.contains(&LinkAttribute::OperState(Operation::Up));
-        link.header.flags.contains(LinkFlags::Up) && !link.header.flags.contains(LinkFlags::Loopback) && !operates
-    };
-    let indices: Vec<u32> = links.iter().filter(waits).map(|link| link.header.index).collect();
-    for index in indices.iter().chain(&indices) {
-        let (payload, flags) = verbs::look(*index);
-        space.socket.push(payload, flags, 0)?;
-    }
-    space.socket.flush().map(|_| ())
 }
 
 fn name_of(link: &LinkMessage) -> Option<IfName> {

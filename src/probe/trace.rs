@@ -16,13 +16,14 @@ use verdict::{Account, Acted};
 use watch::{Patience, Watch};
 
 use crate::error::Result;
+use crate::kernel::echo;
 use crate::kernel::filter::legacy;
 use crate::kernel::filter::trace::{Step, Traced, Tracer, number_of};
 use crate::plan::NodeId;
 use crate::probe::predict::{self, Prediction, predict};
 use crate::probe::view::{Place, View};
 use crate::report::node::Kind;
-use crate::report::trace::{Cause, Outcome, Trace};
+use crate::report::trace::{Cause, Leg, Outcome, Trace};
 use crate::report::wire::Names;
 
 /// Where the tables say that the packet dies, it is dead when nothing was seen of it for so long.
@@ -83,7 +84,24 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let closing = std::thread::spawn(move || drop(watch));
     let report = report(view, &order, names, &prediction, account, &acted, packet.ttl);
     let _ = closing.join();
+    forget(view, &report)?;
     Ok(report)
+}
+
+/// A node that was told of a smaller MTU on the way remembers it for minutes: what the probe taught it is forgotten.
+fn forget(view: &View, report: &Trace) -> Result<()> {
+    let Outcome::Died(death) = &report.outcome else { return Ok(()) };
+    let (taught, to) = match (&death.cause, death.leg) {
+        (Cause::TooBig { .. }, Leg::Request) => (Some(&report.from), Some(report.to)),
+        (Cause::TooBig { .. }, Leg::Reply) => (report.to_node.as_ref(), report.request.source),
+        _ => return Ok(()),
+    };
+    let place = view.places.iter().find(|place| Some(&place.node.node) == taught);
+    let (Some(place), Some(to)) = (place, to) else { return Ok(()) };
+    if place.tables.exceptions.iter().any(|(known, _)| *known == to) {
+        return Ok(());
+    }
+    echo::forget_mtu(&place.pin, &place.node.node, to)
 }
 
 /// Predicts, and reads what the prediction needs to know of the nodes on the way until nothing is missing.
