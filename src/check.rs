@@ -76,7 +76,7 @@ struct Task<'a> {
 /// When the lab cannot be looked at, or a signal arrives.
 pub fn check(order: Order<'_>) -> Result<Report> {
     let began = Instant::now();
-    let (mut view, gone) = View::living(order.entry)?;
+    let (view, gone) = View::living(order.entry)?;
     let judge = order.against.unwrap_or(order.lab);
     let casting = order.against.map(|topology| Casting::new(topology, order.lab, &view));
     let tasks: Vec<Vec<Task<'_>>> = judge
@@ -101,14 +101,14 @@ pub fn check(order: Order<'_>) -> Result<Report> {
     let spares = spares(&scene);
     let words = scene.stations.names.clone();
     let verdicts = judged(&scene, &tasks)?;
-    let mut hints = hints::Hints::new(words.clone());
+    let mut hints = hints::Hints::new(order.entry, words.clone());
     let mut checkpoints = Vec::new();
     for ((checkpoint, tasks), verdicts) in judge.checkpoints.iter().zip(&tasks).zip(verdicts) {
         let mut checks = Vec::new();
         for (task, verdict) in tasks.iter().zip(verdicts) {
             let state = if task.wanted { verdict.state() } else { State::Skipped };
             let check = task.meant.clone().unwrap_or_else(|_| task.written.clone());
-            let (evidence, hints) = hints.find(&mut view, verdict.evidence, verdict.suspect)?;
+            let (evidence, hints) = hints.find(&view, verdict.evidence, verdict.suspect)?;
             checks.push(Outcome { kind: task.written.kind(), check, state, evidence, notes: verdict.notes, hints });
         }
         let reached = reached(checkpoint.points, &checks, order.partial);

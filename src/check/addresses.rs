@@ -12,6 +12,7 @@ use super::verdict::Verdict;
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::report::check::{Evidence, Note};
+use crate::report::trace::Cause;
 use crate::topology::checks::{Addresses, Members, Subnet};
 
 pub(super) fn check(addresses: &Addresses, stage: &Stage<'_>) -> Verdict {
@@ -119,6 +120,10 @@ fn point_to_point(node: &NodeId, has: &[IpNet], scene: &Scene<'_>, verdict: &mut
     let ends = cables.iter().filter_map(|cable| cable.end).filter(|(_, link)| link.bridge.is_none());
     let mut met = None;
     for (place, link) in ends {
+        if !link.up {
+            let cause = Cause::LinkDown { interface: place.interface(link), peer: None };
+            verdict.evidence.push(Evidence::Because { cause, certain: true });
+        }
         let shared = has.iter().find(|net| {
             link.addresses.iter().any(|end| end.contains(&net.addr()) && net.contains(&end.addr()) && end.addr() != net.addr())
         });

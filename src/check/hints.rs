@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::lab::Entry;
 use crate::plan::NodeId;
 use crate::probe::cure::cure;
 use crate::probe::trace::{Order, trace};
@@ -19,14 +20,15 @@ const TRACES: usize = 2;
 type Death = Option<(Cause, bool, Vec<String>)>;
 
 /// Hints, each packet traced once.
-pub(super) struct Hints {
+pub(super) struct Hints<'a> {
+    entry: &'a Entry,
     names: Names,
     traced: HashMap<(NodeId, IpAddr), Death>,
 }
 
-impl Hints {
-    pub(super) fn new(names: Names) -> Self {
-        Self { names, traced: HashMap::new() }
+impl<'a> Hints<'a> {
+    pub(super) fn new(entry: &'a Entry, names: Names) -> Self {
+        Self { entry, names, traced: HashMap::new() }
     }
 
     /// The evidence with the cause of what is suspect, and the commands.
@@ -35,13 +37,13 @@ impl Hints {
     /// When a signal arrives.
     pub(super) fn find(
         &mut self,
-        view: &mut View,
+        view: &View,
         mut evidence: Vec<Evidence>,
         suspect: Option<(NodeId, IpAddr)>,
     ) -> Result<(Vec<Evidence>, Vec<String>)> {
         let mut hints: Vec<String> = evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)).collect();
         if let Some((from, to)) = suspect
-            && let Some((cause, certain, cures)) = self.death(view, from, to)?
+            && let Some((cause, certain, cures)) = self.death(from, to)?
         {
             hints.extend(cures);
             evidence.push(Evidence::Because { cause, certain });
@@ -55,7 +57,7 @@ impl Hints {
         Ok((evidence, kept))
     }
 
-    fn death(&mut self, view: &mut View, from: NodeId, to: IpAddr) -> Result<Death> {
+    fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {
         let key = (from, to);
         if let Some(known) = self.traced.get(&key) {
             return Ok(known.clone());
@@ -64,9 +66,11 @@ impl Hints {
             return Ok(None);
         }
         let order = Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
-        let death = match trace(view, order, self.names.clone()) {
+        // The pings have left their marks in the tables since.
+        let traced = View::living(self.entry).and_then(|(mut view, _)| trace(&mut view, order, self.names.clone()));
+        let death = match traced {
             Ok(trace) => trace.death().map(|death| (death.cause.clone(), death.certain, death.cure.clone())),
-            Err(error @ crate::error::Error::Signal(_)) => return Err(error),
+            Err(error @ Error::Signal(_)) => return Err(error),
             // Without a trace the failure stands all the same.
             Err(_) => None,
         };

@@ -68,18 +68,19 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
             break;
         }
     }
+    let allowed: BTreeSet<String> = scene.members(&macs.owners).iter().map(ToString::to_string).collect();
     let wanted: BTreeSet<String> = match &macs.owners {
         Members::Containers => crossing
             .iter()
             .filter(|(_, seen)| seen.answered)
             .flat_map(|(errand, _)| [errand.from.to_string(), errand.to.to_string()])
             .collect(),
-        members => scene.members(members).iter().map(ToString::to_string).collect(),
+        _ => allowed.clone(),
     };
     let (mut strangers, mut met): (Vec<Station>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
     for sighting in crossing.iter().flat_map(|(_, seen)| &seen.sightings).filter(|sighting| nics.contains(&sighting.at)) {
         let owners = scene.view.owners_of_mac(sighting.mac);
-        let right: Vec<&Interface> = owners.iter().filter(|owner| wanted.contains(&owner.node)).collect();
+        let right: Vec<&Interface> = owners.iter().filter(|owner| allowed.contains(&owner.node)).collect();
         if right.is_empty() {
             let owner = owners.first().cloned();
             let station = Station { mac: sighting.mac.to_string(), owner };

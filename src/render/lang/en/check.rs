@@ -125,7 +125,10 @@ impl Checking for English {
             }
             Evidence::Because { cause, certain } => {
                 let likely = if *certain { "" } else { "Likely: " };
-                format!("{likely}{}", Tracing::cause(self, &Trace::none(&report.lab, report.names.clone()), cause))
+                let trace = Trace::none(&report.lab, report.names.clone());
+                let details = Tracing::details(self, &trace, cause).join("; ");
+                let said = format!("{likely}{} {details}", Tracing::cause(self, &trace, cause));
+                said.trim_end().to_owned()
             }
             Evidence::Strangers { network, stations } => {
                 let of = |station: &crate::report::wire::Station| match &station.owner {

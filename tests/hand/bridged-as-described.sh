@@ -1,0 +1,5 @@
+# lab: bare
+# against: bridged
+# verdict: pass
+# why: plays host-a
+bridged

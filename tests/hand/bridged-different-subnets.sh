@@ -1,0 +1,7 @@
+# lab: bare
+# against: bridged
+# verdict: fail
+# why: No subnet has all of them
+bridged
+at host-b.b1 addr flush dev eth0
+at host-b.b1 addr add 10.0.1.2/24 dev eth0

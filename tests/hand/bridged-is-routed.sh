@@ -1,0 +1,5 @@
+# lab: bare
+# against: bridged
+# verdict: fail
+# why: No subnet has all of them
+routed

@@ -1,0 +1,4 @@
+# lab: routed
+# against: bridged
+# verdict: fail
+# why: no port of

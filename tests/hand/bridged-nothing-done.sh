@@ -1,0 +1,4 @@
+# lab: bare
+# against: bridged
+# verdict: fail
+# why: No container is configured

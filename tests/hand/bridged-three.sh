@@ -1,0 +1,7 @@
+# lab: bare
+# against: bridged
+# verdict: pass
+# why: Not judged, since nothing is configured there: b2
+bridged
+cable host-a a2 v2; at host-a link set v2 master br0
+at host-a.a2 addr add 10.0.0.3/24 dev eth0

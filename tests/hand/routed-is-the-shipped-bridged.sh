@@ -1,0 +1,4 @@
+# lab: bridged
+# against: routed
+# verdict: fail
+# why: does not forward

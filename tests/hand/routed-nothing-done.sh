@@ -1,0 +1,4 @@
+# lab: bare
+# against: routed
+# verdict: fail
+# why: No container is configured
