@@ -11,6 +11,7 @@ pub mod filter;
 pub mod inspect;
 pub mod model;
 pub mod neighbours;
+pub mod news;
 pub mod observe;
 pub mod packet;
 mod read;

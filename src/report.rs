@@ -22,6 +22,8 @@ pub mod wire;
 pub enum Piece<'a> {
     /// `ping`: who pings whom.
     PingStart(&'a ping::Start),
+    /// `check --watch`: what holds now, and what held before.
+    Check(&'a check::Report, Option<&'a check::Report>),
     /// `ping`: what has come back, and the record of the route that came before.
     PingEvent(&'a ping::Start, &'a ping::Event, Option<&'a ping::Recorded>),
     /// `capture`: frames, in the order of time.

@@ -6,7 +6,8 @@ use super::{Context, complete, rights, source, target};
 use crate::check::{self, Order};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::lab::{self, resolve};
-use crate::report::Report;
+use crate::report::check::Report as Found;
+use crate::report::{Piece, Report};
 use crate::topology::Topology;
 
 /// Check a lab: its own checkpoints, or those of another topology whatever the names in the lab are
@@ -30,6 +31,9 @@ pub struct Check {
     /// Give each check its part of a checkpoint's points
     #[arg(long)]
     partial: bool,
+    /// Check again whenever something changes in the lab, until everything passes or Ctrl-C
+    #[arg(long)]
+    watch: bool,
 }
 
 impl Check {
@@ -52,8 +56,18 @@ impl Check {
         }
         known(&self.only, judge)?;
         let order = Order { entry: &entry, lab: &lab, against: against.as_ref(), only: &self.only, partial: self.partial };
+        if self.watch {
+            return watch(order, context).map(|report| Report::Check(Box::new(report)));
+        }
         check::check(order).map(|report| Report::Check(Box::new(report)))
     }
+}
+
+/// Tells every change as it comes; the last state is the result.
+fn watch(order: Order<'_>, context: &mut Context) -> Result<Found> {
+    let mut report = check::watch::watch(order, &mut |now, before| context.front.emit(Piece::Check(now, before)))?;
+    report.told = true;
+    Ok(report)
 }
 
 /// Every word of `--only` must name something.

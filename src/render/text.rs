@@ -46,6 +46,7 @@ pub fn report(report: &Report, style: Style) -> String {
 pub fn piece(piece: Piece, style: Style) -> String {
     match piece {
         Piece::PingStart(start) => lines(&[style.lang.tongue().ping_start(start)]),
+        Piece::Check(now, before) => check::change(now, before, style),
         Piece::PingEvent(start, event, before) => ping::event(start, event, before, style),
         Piece::Frames(layout, frames) => frames.iter().map(|frame| capture::line(frame, layout, style)).collect(),
         Piece::CaptureEnd(_) => String::new(),

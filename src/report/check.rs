@@ -39,6 +39,9 @@ pub struct Report {
     /// How nodes are typed.
     #[serde(skip)]
     pub names: Names,
+    /// It was told while it was watched.
+    #[serde(skip)]
+    pub told: bool,
 }
 
 /// Who plays a part.

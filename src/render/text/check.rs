@@ -9,6 +9,35 @@ use crate::report::check::{Checkpoint, Outcome, Report, State};
 const INDENT: &str = "        ";
 
 pub(super) fn check(report: &Report, style: Style) -> String {
+    if report.told { String::new() } else { whole(report, style) }
+}
+
+/// What holds now: on a terminal the whole anew in its place, else what is not as before.
+pub(super) fn change(now: &Report, before: Option<&Report>, style: Style) -> String {
+    let tongue = style.lang.tongue().check();
+    let waiting = if now.exit_code() == 0 { String::new() } else { format!("{}\n", tongue.watching()) };
+    let drawn = style.colour && style.width.is_some();
+    let Some(before) = before.filter(|_| !drawn) else {
+        let clear = if drawn { "\x1b[H\x1b[J" } else { "" };
+        return [clear, &whole(now, style), &waiting].concat();
+    };
+    let changed = |(new, old): &(&Outcome, &Outcome)| new != old;
+    let pairs: Vec<(&Outcome, &Outcome)> = now.outcomes().zip(before.outcomes()).filter(changed).collect();
+    if pairs.is_empty() && now.spares == before.spares && now.roles == before.roles {
+        return String::new();
+    }
+    let mut text = "\n".to_owned();
+    for (new, _) in pairs {
+        text += &outcome(now, new, style);
+    }
+    for line in tongue.sum(now) {
+        text += &escape(&line);
+        text += "\n";
+    }
+    text
+}
+
+fn whole(report: &Report, style: Style) -> String {
     let tongue = style.lang.tongue().check();
     let mut text = wrapped("", "  ", &tongue.title(report));
     for role in &report.roles {
