@@ -63,6 +63,7 @@ impl Command {
     fn formats(&self) -> &'static [Format] {
         match self {
             Self::Graph(_) => &Format::DRAWN,
+            Self::Check(_) => &Format::JUDGED,
             _ => &Format::PLAIN,
         }
     }

@@ -4,6 +4,7 @@ pub mod escape;
 mod findings;
 pub mod graph;
 pub mod json;
+mod junit;
 pub mod lang;
 pub mod script;
 pub mod text;
@@ -27,11 +28,15 @@ pub enum Format {
     Dot,
     /// Of graph: for Markdown pages that draw Mermaid
     Mermaid,
+    /// Of check: for programs that read test results
+    Junit,
 }
 
 impl Format {
     /// What every command that reports something can print.
     pub const PLAIN: [Self; 2] = [Self::Text, Self::Json];
+    /// What `check` can print.
+    pub const JUDGED: [Self; 3] = [Self::Text, Self::Json, Self::Junit];
     /// What `graph` can print.
     pub const DRAWN: [Self; 5] = [Self::Text, Self::Json, Self::Svg, Self::Dot, Self::Mermaid];
 
@@ -43,6 +48,7 @@ impl Format {
             Self::Svg => "svg",
             Self::Dot => "dot",
             Self::Mermaid => "mermaid",
+            Self::Junit => "junit",
         }
     }
 }
@@ -88,9 +94,10 @@ pub fn report(report: &Report, format: Format, style: Style) -> String {
         (Report::Text(text), _) => text.clone(),
         (_, Format::Text) => text::report(report, style),
         (_, Format::Json) => json::report(report),
+        (Report::Check(checked), Format::Junit) => junit::check(checked, style),
         (Report::Graph(graph), format) => graph::graph(graph, format, style),
         // Refused before the command began.
-        (_, Format::Svg | Format::Dot | Format::Mermaid) => String::new(),
+        (_, Format::Svg | Format::Dot | Format::Mermaid | Format::Junit) => String::new(),
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
     let nics = nics(&macs.network, scene);
     let watched: Vec<(&Errand, &Witnessed)> =
         errands.iter().filter_map(|errand| Some((errand, stage.witnessed.get(errand)?))).collect();
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict::from(gone(macs, scene));
     let crosses = |seen: &Witnessed| seen.sightings.iter().any(|sighting| nics.contains(&sighting.at));
     let crossing: Vec<&(&Errand, &Witnessed)> = watched.iter().filter(|(_, seen)| crosses(seen)).collect();
     for (errand, seen) in watched.iter().filter(|(_, seen)| seen.answered && !crosses(seen)) {
@@ -75,7 +75,7 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
             .filter(|(_, seen)| seen.answered)
             .flat_map(|(errand, _)| [errand.from.to_string(), errand.to.to_string()])
             .collect(),
-        _ => allowed.clone(),
+        _ => allowed.iter().filter(|node| !scene.gone.iter().any(|gone| gone.to_string() == **node)).cloned().collect(),
     };
     let (mut strangers, mut met): (Vec<Station>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
     for sighting in crossing.iter().flat_map(|(_, seen)| &seen.sightings).filter(|sighting| nics.contains(&sighting.at)) {
@@ -102,6 +102,11 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
         verdict.evidence.push(Evidence::Unseen { network: macs.network.to_string(), nodes: unseen });
     }
     verdict
+}
+
+/// Owners whose namespaces are gone.
+fn gone(macs: &Macs, scene: &Scene<'_>) -> Vec<Evidence> {
+    scene.members(&macs.owners).iter().filter_map(|node| scene.place(node).err()).collect()
 }
 
 /// The NICs of a network, wherever they are now.

@@ -29,6 +29,6 @@ pub fn graph(graph: &Graph, format: Format, style: Style) -> String {
         Format::Svg => svg::svg(scene(), &title, summary.as_deref()),
         Format::Dot => dot::dot(graph, &title, words),
         Format::Mermaid => mermaid::mermaid(graph, &title, words),
-        Format::Text | Format::Json => String::new(),
+        Format::Text | Format::Json | Format::Junit => String::new(),
     }
 }
