@@ -311,7 +311,8 @@ fn what_was_typed_a_moment_ago_counts() {
                  ip link set v1 master br0; ip link set v1 up"
             );
             inside("bare", host, &script).expect(0);
-            inside("bare", &format!("{host}.{container}"), &format!("ip addr add {address} dev eth0; ip link set eth0 up")).expect(0);
+            inside("bare", &format!("{host}.{container}"), &format!("ip addr add {address} dev eth0; ip link set eth0 up"))
+                .expect(0);
         }
         assert_eq!(Traced::run("a1 b1").verdict(), "answered", "the kernel takes a second to see carriers, unless it is asked");
         ok("check --against bridged");

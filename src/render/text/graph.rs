@@ -6,6 +6,7 @@ mod physical;
 use super::lines;
 use crate::render::Style;
 use crate::render::escape::escape;
+use crate::render::graph::summary;
 use crate::render::graph::words::Words;
 use crate::report::graph::{Drawing, Graph};
 
@@ -16,7 +17,7 @@ pub(super) fn graph(graph: &Graph, style: Style) -> String {
     let tongue = style.lang.tongue().graph();
     let words = Words::new(tongue);
     let mut told = vec![style.bold(&escape(&tongue.title(graph)))];
-    told.extend(graph.summary.as_deref().into_iter().flat_map(|summary| wrapped(&escape(summary))));
+    told.extend(summary(graph, style).into_iter().flat_map(|summary| wrapped(&escape(summary))));
     told.push(String::new());
     let drawn = match &graph.drawing {
         Drawing::Physical(drawn) => physical::physical(drawn, words),

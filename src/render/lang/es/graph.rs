@@ -23,7 +23,7 @@ impl Drawing for Spanish {
             Label::PortOf(bridge) => return format!("puerto de {bridge}"),
             Label::CableTo(end) => return format!("cable a {end}"),
             Label::Kind(kind) => return (*kind).to_owned(),
-            Label::Bridge(name) => return format!("puente {name}"),
+            Label::Bridge(name) => return format!("bridge {name}"),
             Label::Wire(name) => return format!("red {name}"),
             Label::Switch(name) => return format!("conmutador {name}"),
             Label::More(number) => return format!("y {number} más"),
