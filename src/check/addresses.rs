@@ -32,7 +32,12 @@ pub(super) fn check(addresses: &Addresses, stage: &Stage<'_>) -> Verdict {
         }
         let has = of(&member, addresses.network.as_ref(), scene);
         if has.is_empty() {
-            verdict.evidence.push(Evidence::NoAddress { node: member.to_string() });
+            let node = member.to_string();
+            let network = addresses.network.as_ref().filter(|_| !scene.addresses(&member).is_empty());
+            verdict.evidence.push(match network {
+                Some(network) => Evidence::NoAddressOn { node, network: network.to_string() },
+                None => Evidence::NoAddress { node },
+            });
         } else {
             owned.push((member, has));
         }

@@ -55,9 +55,11 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
     let mut verdict = Verdict::from(gone(macs, scene));
     let crosses = |seen: &Witnessed| seen.sightings.iter().any(|sighting| nics.contains(&sighting.at));
     let crossing: Vec<&(&Errand, &Witnessed)> = watched.iter().filter(|(_, seen)| crosses(seen)).collect();
-    for (errand, seen) in watched.iter().filter(|(_, seen)| seen.answered && !crosses(seen)) {
-        if must_cross(errand, &macs.network, scene) {
-            let interfaces = ways_out(seen, scene);
+    let by = |seen: &Witnessed, leg| seen.sightings.iter().any(|sighting| sighting.leg == leg && nics.contains(&sighting.at));
+    for (errand, seen) in watched.iter().filter(|(_, seen)| seen.answered) {
+        let beside = [Leg::Request, Leg::Reply].into_iter().find(|leg| !by(seen, *leg));
+        if let Some(leg) = beside.filter(|_| must_cross(errand, &macs.network, scene)) {
+            let interfaces = ways_out(seen, leg, scene);
             let network = macs.network.to_string();
             verdict.evidence.push(Evidence::OtherWay {
                 from: errand.from.to_string(),
@@ -125,10 +127,10 @@ fn must_cross(errand: &Errand, network: &NodeName, scene: &Scene<'_>) -> bool {
     on(&errand.from) && on(&errand.to)
 }
 
-/// The interfaces by which a ping left hosts, those to containers left out.
-fn ways_out(seen: &Witnessed, scene: &Scene<'_>) -> Vec<Interface> {
+/// The interfaces by which a ping or its answer left hosts, those to containers left out.
+fn ways_out(seen: &Witnessed, leg: Leg, scene: &Scene<'_>) -> Vec<Interface> {
     let mut ways = Vec::new();
-    for sighting in seen.sightings.iter().filter(|sighting| sighting.outgoing && sighting.leg == Leg::Request) {
+    for sighting in seen.sightings.iter().filter(|sighting| sighting.outgoing && sighting.leg == leg) {
         let Some(place) = scene.view.places.iter().find(|place| place.node.node == sighting.at.node) else { continue };
         if !matches!(place.id, NodeId::Host(_)) {
             continue;

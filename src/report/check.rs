@@ -131,6 +131,8 @@ pub enum Evidence {
     Failed { tried: String, errno: i32 },
     /// The node has no address that counts.
     NoAddress { node: String },
+    /// The NIC of the node on the network has no address; elsewhere the node may have some.
+    NoAddressOn { node: String, network: String },
     /// Not a single container is configured, or one alone.
     TooFew { configured: Vec<String> },
     /// All containers that are configured are on one host.

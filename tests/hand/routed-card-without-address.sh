@@ -1,6 +1,6 @@
 # lab: bare
 # against: routed
 # verdict: fail
-# why: host-b has no address in this scenario
+# why: The NIC of host-b on internal has no address
 routed
 at host-b addr flush dev enp0s8

@@ -105,6 +105,7 @@ impl Checking for English {
             Evidence::NoNetwork { network } => format!("No network of the lab joins these hosts as {network} does."),
             Evidence::Failed { tried, errno } => format!("nslab failed: {tried} (error {errno})."),
             Evidence::NoAddress { node } => format!("{} has no address in this scenario.", word(node)),
+            Evidence::NoAddressOn { node, network } => format!("The NIC of {} on {network} has no address.", word(node)),
             Evidence::TooFew { configured } if configured.is_empty() => "No container is configured.".to_owned(),
             Evidence::TooFew { configured } => {
                 format!("One container alone is configured: {}.", words(report, configured))

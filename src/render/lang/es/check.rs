@@ -115,6 +115,9 @@ impl Checking for Spanish {
             }
             Evidence::Failed { tried, errno } => format!("Ha fallado nslab: {tried} (error {errno})."),
             Evidence::NoAddress { node } => format!("{} no tiene ninguna dirección en este escenario.", word(node)),
+            Evidence::NoAddressOn { node, network } => {
+                format!("La tarjeta de {} en {network} no tiene dirección.", word(node))
+            }
             Evidence::TooFew { configured } if configured.is_empty() => "No hay ningún contenedor configurado.".to_owned(),
             Evidence::TooFew { configured } => {
                 format!("Solo hay un contenedor configurado: {}.", words(report, configured))
