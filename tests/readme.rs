@@ -51,15 +51,47 @@ fn binary_first_in_path() -> String {
     format!("{}:{}", here.display(), std::env::var("PATH").unwrap())
 }
 
-/// Runs every command of the document's console blocks; the lines shown must come, in their order. `...` stands for lines left out.
-fn check(name: &str) -> usize {
+/// Fenced blocks in their order: what stands behind the fence, and their insides.
+fn fences(text: &str) -> Vec<(String, String)> {
+    let mut rest = text;
+    let mut found = Vec::new();
+    while let Some((_, after)) = rest.split_once("\n```") {
+        let (info, inside) = after.split_once('\n').unwrap();
+        let (inside, after) = inside.split_once("\n```").unwrap();
+        found.push((info.to_owned(), inside.to_owned()));
+        rest = after;
+    }
+    found
+}
+
+/// Runs a document's blocks in their order: `sh HOST` is typed into that host's shell, and of a `console` block the lines
+/// shown must come, in their order; `...` stands for lines left out.
+fn check(name: &str, locale: &str) -> usize {
     let mut checked = 0;
-    for (command, shown) in blocks(&document(name), "console").iter().flat_map(|block| commands(block)) {
+    for (info, inside) in fences(&document(name)) {
+        match info.split_once(' ') {
+            None if info == "console" => checked += console(name, locale, &inside),
+            Some(("sh", host)) => {
+                let nslab = env!("CARGO_BIN_EXE_nslab");
+                run(Command::new(nslab).args(["exec", host, "sh", "-ec", &inside])).expect(0);
+            }
+            _ => {}
+        }
+    }
+    checked
+}
+
+/// Runs the commands of a block; how many lines were compared.
+fn console(name: &str, locale: &str, block: &str) -> usize {
+    let mut checked = 0;
+    for (command, shown) in commands(block) {
         let plain = command.trim_start_matches("sudo ");
         let ran = run(Command::new("sh")
             .args(["-c", plain])
             .env("PATH", binary_first_in_path())
             .env("COLUMNS", "100")
+            .env("LANG", locale)
+            .env_remove("LC_ALL")
             .env_remove("RUST_BACKTRACE")
             .current_dir(env!("CARGO_MANIFEST_DIR")));
         let said = format!("{}{}", ran.out, ran.err);
@@ -79,9 +111,21 @@ fn check(name: &str) -> usize {
 fn the_readmes_examples_print_what_it_shows() {
     in_box(|| {
         let machine = Machine::look();
-        let lines = check("README.md");
+        let lines = check("README.md", "en_US.UTF-8");
         assert!(lines >= 10, "the README shows only {lines} lines of output");
         machine.assert_unchanged("the README's examples");
+    });
+}
+
+#[test]
+fn the_assignment_walked_through_prints_what_it_shows_in_both_languages() {
+    in_box(|| {
+        let machine = Machine::look();
+        for (name, locale) in [("docs/lab.md", "en_US.UTF-8"), ("docs/practica-4.md", "es_ES.UTF-8")] {
+            let lines = check(name, locale);
+            assert!(lines >= 200, "{name} shows only {lines} lines of output");
+        }
+        machine.assert_unchanged("the assignment walked through");
     });
 }
 
@@ -89,9 +133,12 @@ fn the_readmes_examples_print_what_it_shows() {
 fn the_format_documents_example_is_valid_and_comes_up() {
     in_box(|| {
         let examples = blocks(&document("docs/topology-format.md"), "yaml");
-        assert!(!examples.is_empty());
+        assert!(examples[0].starts_with("name:"));
+        let mut whole = String::new();
         for example in examples {
-            fs::write("/run/example.yaml", example).unwrap();
+            // A part stands for itself in the document, and belongs to the whole file before it.
+            whole = if example.starts_with("name:") { example } else { format!("{whole}\n{example}") };
+            fs::write("/run/example.yaml", &whole).unwrap();
             ok("validate /run/example.yaml");
             ok("up /run/example.yaml");
             ok("down --all");
