@@ -36,14 +36,16 @@ pub(super) fn check(bridged: &Bridged, stage: &Stage<'_>) -> Verdict {
         }
     }
     let all: Vec<&Link> = place.node.links.iter().filter(|link| link.kind == "bridge").collect();
+    let ports: Vec<String> = plugged.iter().map(|each| each.port.name.clone()).collect();
     let Some(bridge) = best(bridged, &all, &plugged, scene) else {
         let name = bridged.name.as_ref().map(ToString::to_string);
-        verdict.evidence.insert(0, Evidence::NoBridge { host: bridged.host.to_string(), name });
+        verdict.evidence.insert(0, Evidence::NoBridge { host: bridged.host.to_string(), name, ports });
         return verdict;
     };
     if scene.against && is_managed(&bridge.name) {
-        let managed = Evidence::ManagedBridge { host: bridged.host.to_string(), bridge: bridge.name.clone() };
+        let managed = Evidence::ManagedBridge { host: bridged.host.to_string(), bridge: bridge.name.clone(), ports };
         verdict.evidence.push(managed);
+        return verdict;
     }
     if !bridge.up {
         verdict.evidence.push(down(place.interface(bridge)));

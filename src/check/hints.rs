@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::error::{Error, Result};
-use crate::lab::Entry;
+use crate::lab::{self, Entry};
 use crate::plan::NodeId;
+use crate::plan::line::quoted;
 use crate::probe::cure::cure;
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
@@ -41,7 +42,8 @@ impl<'a> Hints<'a> {
         mut evidence: Vec<Evidence>,
         suspect: Option<(NodeId, IpAddr)>,
     ) -> Result<(Vec<Evidence>, Vec<String>)> {
-        let mut hints: Vec<String> = evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)).collect();
+        let mut hints: Vec<String> = evidence.iter().flat_map(|evidence| self.bridge(view, evidence)).collect();
+        hints.extend(evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)));
         if let Some((from, to)) = suspect
             && let Some((cause, certain, cures)) = self.death(from, to)?
         {
@@ -55,6 +57,26 @@ impl<'a> Hints<'a> {
             }
         }
         Ok((evidence, kept))
+    }
+
+    /// How a bridge is made, where there is none of the student's own.
+    fn bridge(&self, view: &View, evidence: &Evidence) -> Vec<String> {
+        let (host, name, ports) = match evidence {
+            Evidence::NoBridge { host, name, ports } => (host, name.as_deref(), ports),
+            Evidence::ManagedBridge { host, ports, .. } => (host, None, ports),
+            _ => return Vec::new(),
+        };
+        let place = view.places.iter().find(|place| place.node.node == *host);
+        let taken = |name: &str| place.is_some_and(|place| place.node.links.iter().any(|link| link.name == name));
+        let free = (0..100).map(|number| format!("br{number}")).find(|name| !taken(name)).unwrap_or_default();
+        let name = name.unwrap_or(&free);
+        let node = self.names.node(host);
+        let node = if lab::names().len() > 1 { format!("{}/{node}", self.entry.lab) } else { node };
+        let mut lines = vec![format!("ip link add {name} type bridge"), format!("ip link set {name} up")];
+        for port in ports {
+            lines.push(format!("ip link set {} master {name} up", quoted(port)));
+        }
+        lines.into_iter().map(|line| format!("sudo nslab exec {node} {line}")).collect()
     }
 
     fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {

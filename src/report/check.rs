@@ -177,8 +177,8 @@ pub enum Evidence {
     SharedLink { node: String, subnet: IpNet, others: Vec<String> },
     /// The node forwards, or does not, or the kernel did not tell.
     Forwards { node: String, ipv6: bool, on: Option<bool> },
-    /// The host has no bridge, or none of that name.
-    NoBridge { host: String, name: Option<String> },
+    /// The host has no bridge, or none of that name; its interfaces that should be ports.
+    NoBridge { host: String, name: Option<String>, ports: Vec<String> },
     /// A container has no cable.
     NoCable { node: String },
     /// A cable that does not end in its own host.
@@ -190,7 +190,7 @@ pub enum Evidence {
     /// A NIC that is not wanted is in the bridge.
     ForeignPort { interface: Interface, bridge: String, network: Option<String> },
     /// The bridge is one that LXD, Docker or libvirt made, with NAT and DHCP of its own.
-    ManagedBridge { host: String, bridge: String },
+    ManagedBridge { host: String, bridge: String, ports: Vec<String> },
     /// The NIC is not in the host any more: where it is.
     NicMoved { nic: Interface, to: Interface },
     /// There is no such NIC.

@@ -206,8 +206,8 @@ impl Checking for English {
                     None => format!("The kernel does not tell whether {} forwards {family}.", word(node)),
                 }
             }
-            Evidence::NoBridge { host, name: Some(name) } => format!("{host} has no bridge {name}."),
-            Evidence::NoBridge { host, name: None } => format!("{host} has no bridge of its own."),
+            Evidence::NoBridge { host, name: Some(name), .. } => format!("{host} has no bridge {name}."),
+            Evidence::NoBridge { host, name: None, .. } => format!("{host} has no bridge of its own."),
             Evidence::NoCable { node } => format!("{} has no cable to its host.", word(node)),
             Evidence::CableElsewhere { interface, end } => match end {
                 Some(end) => format!("The cable of {} leads to {}, not to its host.", at(interface), at(end)),
@@ -224,7 +224,7 @@ impl Checking for English {
                 let network = network.as_ref().map(|network| format!(", the NIC on {network},")).unwrap_or_default();
                 format!("{}{network} is a port of {bridge}, so the bridge leads out of the host.", at(interface))
             }
-            Evidence::ManagedBridge { host, bridge } => {
+            Evidence::ManagedBridge { host, bridge, .. } => {
                 format!(
                     "{host} uses {bridge}, a bridge that came with NAT and DHCP of its own; the scenario needs one that you make."
                 )

@@ -223,8 +223,8 @@ impl Checking for Spanish {
                     None => format!("El kernel no dice si {} reenvía {family}.", word(node)),
                 }
             }
-            Evidence::NoBridge { host, name: Some(name) } => format!("{host} no tiene ningún bridge {name}."),
-            Evidence::NoBridge { host, name: None } => format!("{host} no tiene ningún bridge propio."),
+            Evidence::NoBridge { host, name: Some(name), .. } => format!("{host} no tiene ningún bridge {name}."),
+            Evidence::NoBridge { host, name: None, .. } => format!("{host} no tiene ningún bridge propio."),
             Evidence::NoCable { node } => format!("{} no tiene cable hacia su host.", word(node)),
             Evidence::CableElsewhere { interface, end } => match end {
                 Some(end) => format!("El cable de {} lleva a {}, no a su host.", at(interface), at(end)),
@@ -241,7 +241,7 @@ impl Checking for Spanish {
                 let network = network.as_ref().map(|network| format!(", la tarjeta de {network},")).unwrap_or_default();
                 format!("{}{network} es puerto de {bridge}, así que el bridge sale del host.", at(interface))
             }
-            Evidence::ManagedBridge { host, bridge } => format!(
+            Evidence::ManagedBridge { host, bridge, .. } => format!(
                 "{host} usa {bridge}, un bridge que ya estaba, con NAT y DHCP propios; el escenario pide uno hecho por usted."
             ),
             Evidence::NicMoved { nic, to } => {
