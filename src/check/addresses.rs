@@ -11,7 +11,9 @@ use super::scene::{NicAt, Scene};
 use super::verdict::Verdict;
 use crate::name::NodeName;
 use crate::plan::NodeId;
+use crate::probe::view::Place;
 use crate::report::check::{Evidence, Note};
+use crate::report::node::Route;
 use crate::report::trace::Cause;
 use crate::topology::checks::{Addresses, Members, Subnet};
 
@@ -130,7 +132,21 @@ fn point_to_point(node: &NodeId, has: &[IpNet], scene: &Scene<'_>, verdict: &mut
             verdict.evidence.push(Evidence::Because { cause, certain: true });
         }
         let shared = has.iter().find(|net| {
-            link.addresses.iter().any(|end| end.contains(&net.addr()) && net.contains(&end.addr()) && end.addr() != net.addr())
+            let one = |end: &IpNet| end.contains(&net.addr()) && net.contains(&end.addr());
+            // Addresses without a subnet that name each other: ip address add ADDRESS peer ADDRESS.
+            let pair = |end: &IpNet| {
+                let known = |place: &Place, dev: &str, to: IpAddr| {
+                    let known =
+                        |route: &Route| route.to == IpNet::from(to) && route.dev.as_deref() == Some(dev) && route.via.is_none();
+                    place.node.routes.iter().any(known)
+                };
+                let inside = scene
+                    .view
+                    .place(node)
+                    .is_some_and(|inside| cables.iter().any(|cable| known(inside, &cable.inner.name, end.addr())));
+                inside && known(place, &link.name, net.addr())
+            };
+            link.addresses.iter().any(|end| end.addr() != net.addr() && (one(end) || pair(end)))
         });
         match shared {
             Some(net) => {

@@ -254,7 +254,11 @@ impl Checking for English {
                 format!("{} has a route of its own for {to} instead of a default route; that is as good.", report.word(node))
             }
             Note::Prefix { node, subnet } => {
-                let is = if subnet.prefix_len() == 31 { "a /31 (RFC 3021), which is as good as" } else { "larger than" };
+                let is = match subnet.prefix_len() {
+                    31 => "a /31 (RFC 3021), which is as good as",
+                    32 => "an address with a peer, which is as good as",
+                    _ => "larger than",
+                };
                 format!("{}'s link has {subnet}, {is} the /30 that is usual.", report.word(node))
             }
         }

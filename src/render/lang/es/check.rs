@@ -269,7 +269,11 @@ impl Checking for Spanish {
                 format!("{} tiene una ruta propia para {to} en lugar de una por defecto; vale igual.", report.word(node))
             }
             Note::Prefix { node, subnet } => {
-                let is = if subnet.prefix_len() == 31 { "un /31 (RFC 3021), que vale igual que" } else { "mayor que" };
+                let is = match subnet.prefix_len() {
+                    31 => "un /31 (RFC 3021), que vale igual que",
+                    32 => "una dirección con su pareja (peer), que vale igual que",
+                    _ => "mayor que",
+                };
                 format!("El enlace de {} usa {subnet}, {is} el /30 habitual.", report.word(node))
             }
         }
