@@ -135,6 +135,25 @@ def graph(count, nslab):
     return {"ms": statistics.median(clock([nslab, "graph", "star", "--format", "svg"])[0] for _ in range(5))}
 
 
+def check(_count, nslab):
+    """The slowest of the built-in labs that have checkpoints."""
+    slowest = 0
+    for lab in ("bridged", "bridged-hosts", "bridged-deny", "routed", "routed-router", "three-hosts"):
+        clock([nslab, "up", lab])
+        slowest = max(slowest, statistics.median(clock([nslab, "check", lab])[0] for _ in range(3)))
+        clock([nslab, "down", lab])
+    return {"ms": slowest}
+
+
+def check_all(count, nslab):
+    """`reach: all` among so many containers."""
+    path = star(count)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("checkpoints: [{ name: all, points: 1, checks: [{ reach: all }] }]\n")
+    clock([nslab, "up", path])
+    return {"ms": clock([nslab, "check", "star"])[0]}
+
+
 def ping_all(count, nslab):
     """Every pair of containers, one process; what is not answered is an error and ends the benchmark."""
     clock([nslab, "up", star(count)])
@@ -142,7 +161,7 @@ def ping_all(count, nslab):
 
 
 CONTESTANTS = {"floor": floor, "nslab": nslab_up_down, "ip -batch": ip_batch, "mininet": mininet}
-SINGLES = {f.__name__: f for f in (up_again, exec_cold, exec_warm, trace, macs, graph, ping_all, first_pings)}
+SINGLES = {f.__name__: f for f in (up_again, exec_cold, exec_warm, trace, macs, graph, ping_all, check, check_all, first_pings)}
 
 
 def in_box(name, count, nslab):
@@ -196,7 +215,8 @@ def singles(nslab, reps, memory, largest):
     rows = [("`up` of a lab that is up, N=100", "up_again", 100, 30), ("`exec a1 true`, no sandbox yet", "exec_cold", 4, 15),
             ("`exec a1 true`, sandbox there", "exec_warm", 4, 5), ("`trace a1 b1`, routed", "trace", 4, 150),
             ("`macs bridged`", "macs", 4, 300), ("`graph` of a lab that is up, N=1000", "graph", 1000, 300),
-            ("`ping --all`, 9 900 pairs", "ping_all", 100, 2000)]
+            ("`ping --all`, 9 900 pairs", "ping_all", 100, 2000), ("`check`, the slowest built-in lab", "check", 4, 500),
+            ("`check` of `reach: all`, 9 900 pairs", "check_all", 100, 2500)]
     for title, name, count, target in rows:
         figure = statistics.median(in_box(name, count, nslab)["ms"] for _ in range(reps))
         print(f"| {title} | {figure:.1f} ms{verdict(figure <= target)} | {target} ms |", flush=True)
