@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::run::{Ran, run};
 
 /// Numbers that the kernel gives or counts, different in two labs that are the same: a bridge numbers its ports as they come;
-/// queues, which carry the same frames; and `link`, an index of another namespace that `bridge` takes for one of this.
-const NOT_COMPARED: [&str; 13] = [
+/// queues, which carry the same frames; `link`, an index of another namespace that `bridge` takes for one of this; and what a
+/// bridge of the spanning tree protocol remembers of its last change for half a minute.
+const NOT_COMPARED: [&str; 16] = [
     "num_tx_queues",
     "num_rx_queues",
     "no",
@@ -24,6 +25,9 @@ const NOT_COMPARED: [&str; 13] = [
     "preferred_life_time",
     "stats64",
     "expires",
+    "topology_change",
+    "topology_change_detected",
+    "ageing_time",
 ];
 
 /// Every namespace of a lab: links, addresses, routes, bridge ports and forwarding.
@@ -33,7 +37,7 @@ pub struct Wiring(BTreeMap<String, Vec<String>>);
 impl Wiring {
     /// Whether the spanning tree protocol still makes up its mind about a port: each phase takes two seconds.
     pub fn is_converging(&self) -> bool {
-        let undecided = |line: &String| line.contains(r#""state":"listening""#) || line.contains(r#""state":"learning""#);
+        let undecided = |line: &String| line.ends_with(r#" state "listening""#) || line.ends_with(r#" state "learning""#);
         self.0.values().flatten().any(undecided)
     }
 
