@@ -6,6 +6,7 @@
 
 mod bpf;
 mod code;
+pub mod fixed;
 mod names;
 mod parse;
 mod qualifier;

@@ -5,7 +5,9 @@ mod state;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use nix::errno::Errno;
+
+use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
 use crate::kernel::tables::Tables;
@@ -34,6 +36,11 @@ impl Place {
     /// One of its interfaces.
     pub fn interface(&self, link: &Link) -> Interface {
         Interface { node: self.id.to_string(), interface: link.name.clone() }
+    }
+
+    /// That something was refused in its namespace.
+    pub fn refused(&self, tried: String, errno: Errno) -> Error {
+        Error::Kernel(KernelError { node: Some(self.id.to_string()), tried, errno: errno as i32, said: None })
     }
 
     /// The interface of that index.

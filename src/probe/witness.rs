@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::filter::fixed;
 use super::frame::{Body, Frame, Payload};
 use super::ping::key;
 use super::ping::packet::{self as icmp, Key};
 use super::view::{Place, View};
-use crate::error::{Error, KernelError, Result};
+use crate::error::Result;
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::interrupted;
 use crate::kernel::packet::{self, Buffer, Seen, Spot, Tap};
@@ -285,38 +285,14 @@ fn posts(view: &View, errands: &[Errand]) -> Result<Vec<Post>> {
     let is_end = |id: &NodeId| errands.iter().any(|errand| errand.from == *id || errand.to == *id);
     let wanted = |place: &&Place| few || !matches!(place.id, NodeId::Container(..)) || is_end(&place.id);
     let places: Vec<&Place> = view.places.iter().filter(wanted).collect();
-    let filter = echo();
+    let filter = fixed::icmp();
     let spots: Vec<Spot<'_>> =
         places.iter().map(|place| Spot { pin: &place.pin, on: None, filter: &filter, buffer: Buffer::Queue(QUEUE) }).collect();
     let mut posts = Vec::with_capacity(spots.len());
     for (tap, place) in Tap::open_all(&spots).into_iter().zip(&places) {
-        let tap = tap.map_err(|(tried, errno)| refused(place, tried, errno))?;
+        let tap = tap.map_err(|(tried, errno)| place.refused(tried, errno))?;
         let interfaces = place.node.links.iter().map(|link| (link.index, link.name.clone())).collect();
         posts.push(Post { node: place.id.to_string(), interfaces, tap });
     }
     Ok(posts)
-}
-
-fn refused(place: &Place, tried: String, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: Some(place.id.to_string()), tried, errno: errno as i32, said: None })
-}
-
-/// ICMP, and `ICMPv6` without extension headers.
-fn echo() -> Vec<libc::sock_filter> {
-    const LOAD_HALF: u16 = 0x28;
-    const LOAD_BYTE: u16 = 0x30;
-    const JUMP_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    vec![
-        instruction(LOAD_HALF, 0, 0, 12),
-        instruction(JUMP_EQUAL, 0, 2, 0x0800),
-        instruction(LOAD_BYTE, 0, 0, 23),
-        instruction(JUMP_EQUAL, 4, 3, 1),
-        instruction(JUMP_EQUAL, 0, 2, 0x86dd),
-        instruction(LOAD_BYTE, 0, 0, 20),
-        instruction(JUMP_EQUAL, 1, 0, 58),
-        instruction(RETURN, 0, 0, 0),
-        instruction(RETURN, 0, 0, u32::MAX),
-    ]
 }

@@ -9,15 +9,15 @@ pub(super) const LONGEST: usize = 4096;
 const KEPT: u32 = 0x4_0000;
 
 const LOAD_WORD: u16 = 0x20;
-const LOAD_HALF: u16 = 0x28;
-const LOAD_BYTE: u16 = 0x30;
+pub(super) const LOAD_HALF: u16 = 0x28;
+pub(super) const LOAD_BYTE: u16 = 0x30;
 const LOAD_HALF_INDEXED: u16 = 0x48;
 const LOAD_HEADER_LENGTH: u16 = 0xb1;
 const AND: u16 = 0x54;
 const JUMP: u16 = 0x05;
-const JUMP_EQUAL: u16 = 0x15;
+pub(super) const JUMP_EQUAL: u16 = 0x15;
 const JUMP_SET: u16 = 0x45;
-const RETURN: u16 = 0x06;
+pub(super) const RETURN: u16 = 0x06;
 
 /// A place in the program that is jumped to, always forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

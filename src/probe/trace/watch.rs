@@ -5,14 +5,14 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Order;
 use super::sighting::{Mark, Sighting, What};
-use crate::error::{Error, KernelError, Result};
+use crate::error::{Error, Result};
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::packet::{self, Buffer, Spot, Tap};
+use crate::probe::filter::fixed;
 use crate::probe::ping::packet as icmp;
 use crate::probe::view::Place;
 use crate::report::ping::Family;
@@ -90,7 +90,7 @@ impl Watch {
         let Some(from) = places.first() else { return Err(Error::Internal("a trace from nowhere".to_owned())) };
         let manner = Manner { ttl: order.ttl, record_route: false, whole: true };
         let echo = Echo::open(&from.pin, &from.id.to_string(), Family::of(order.to), manner)?;
-        let filter = icmp_and_resolution();
+        let filter = fixed::icmp_and_resolution();
         let spots: Vec<Spot<'_>> = places
             .iter()
             .map(|place| Spot { pin: &place.pin, on: None, filter: &filter, buffer: Buffer::Queue(QUEUE) })
@@ -98,7 +98,7 @@ impl Watch {
         let mut posts = Vec::with_capacity(spots.len());
         for (tap, place) in Tap::open_all(&spots).into_iter().zip(places) {
             let interfaces = place.node.links.iter().map(|link| (link.index, link.name.clone())).collect();
-            let tap = tap.map_err(|(tried, errno)| refused(place, tried, errno))?;
+            let tap = tap.map_err(|(tried, errno)| place.refused(tried, errno))?;
             posts.push(Post { node: place.id.to_string(), interfaces, tap });
         }
         let Order { to, scope, payload, .. } = *order;
@@ -182,30 +182,4 @@ impl Drop for Watch {
     fn drop(&mut self) {
         packet::close(self.posts.drain(..).map(|post| post.tap).collect());
     }
-}
-
-fn refused(place: &Place, tried: String, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: Some(place.id.to_string()), tried, errno: errno as i32, said: None })
-}
-
-/// ARP, ICMP, `ICMPv6`, and parts of IPv6 packets that were cut.
-fn icmp_and_resolution() -> Vec<libc::sock_filter> {
-    const LOAD_HALF: u16 = 0x28;
-    const LOAD_BYTE: u16 = 0x30;
-    const JUMP_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    let instruction = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    vec![
-        instruction(LOAD_HALF, 0, 0, 12),
-        instruction(JUMP_EQUAL, 8, 0, 0x0806),
-        instruction(JUMP_EQUAL, 0, 2, 0x0800),
-        instruction(LOAD_BYTE, 0, 0, 23),
-        instruction(JUMP_EQUAL, 5, 4, 1),
-        instruction(JUMP_EQUAL, 0, 3, 0x86dd),
-        instruction(LOAD_BYTE, 0, 0, 20),
-        instruction(JUMP_EQUAL, 2, 0, 58),
-        instruction(JUMP_EQUAL, 1, 0, 44),
-        instruction(RETURN, 0, 0, 0),
-        instruction(RETURN, 0, 0, u32::MAX),
-    ]
 }
