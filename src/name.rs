@@ -67,13 +67,6 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $type {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse().map_err(|fault| format!("{text:?}: {fault:?}"))
-            }
-        }
-
         impl From<$type> for String {
             fn from(name: $type) -> String {
                 name.0
@@ -108,6 +101,29 @@ name!(
     /// The name of a lab.
     LabName, 31, &[]
 );
+
+macro_rules! as_typed {
+    ($($type:ident),*) => {
+        $(impl TryFrom<String> for $type {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse().map_err(|fault| format!("{text:?}: {fault:?}"))
+            }
+        })*
+    };
+}
+as_typed!(NodeName, LabName);
+
+impl TryFrom<String> for IfName {
+    type Error = String;
+
+    /// What is read back may name a real NIC, which the kernel lets be called almost anything (`dev_valid_name`, `net/core/dev.c`).
+    fn try_from(text: String) -> Result<Self, String> {
+        let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        let valid = !text.is_empty() && text.len() <= Self::MAX && !matches!(text.as_str(), "." | "..") && !text.contains(odd);
+        if valid { Ok(Self(text)) } else { Err(format!("{text:?} is no name of an interface")) }
+    }
+}
 
 impl IfName {
     /// The loopback interface, which every namespace is born with.

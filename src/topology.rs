@@ -9,12 +9,14 @@ pub mod mac;
 mod near;
 mod parse;
 mod place;
+mod role;
 mod schema;
 mod types;
 mod validate;
 
 pub(crate) use near::nearest;
 pub use parse::{parse, read};
+pub use role::{Nics, Role};
 pub use schema::schema;
 pub use types::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology};
 pub use validate::problems;

@@ -34,12 +34,11 @@ pub struct Entry {
 impl Entry {
     fn of(topology: &Topology, since: u64, serial: u64) -> Self {
         let names = |host: &crate::topology::Host| host.containers.iter().map(|c| c.name.to_string()).collect();
-        let switches = topology.networks.iter().filter(|network| !topology.is_wire(network));
         Self {
             lab: topology.name.to_string(),
             summary: topology.summary.clone(),
             hosts: topology.hosts.iter().map(|host| (host.name.to_string(), names(host))).collect(),
-            switches: switches.map(|network| network.name.to_string()).collect(),
+            switches: topology.switches().map(|network| network.name.to_string()).collect(),
             since,
             serial,
         }

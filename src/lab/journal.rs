@@ -47,6 +47,27 @@ pub struct Journal {
     pub topology: Topology,
     /// What it was, while `up` changes it: its facts are owned, too, until `up` has ended.
     pub previous: Option<Topology>,
+    /// Where `topology` is the part of one host: what it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Topology>,
+    /// What the machine's own facts were before the first operation; they are again when the lab is down.
+    #[serde(default, skip_serializing_if = "State::is_empty", with = "pairs")]
+    pub baseline: State,
+}
+
+/// A state in a form that JSON has.
+mod pairs {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::plan::{Key, State, Value};
+
+    pub fn serialize<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(state)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
+        Vec::<(Key, Value)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
+    }
 }
 
 /// This boot of the machine.
@@ -63,7 +84,13 @@ impl Journal {
     pub fn new(topology: Topology) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { format: FORMAT, version, boot_id: boot_id(), phase: Phase::Coming, since, topology, previous: None }
+        let (boot_id, phase) = (boot_id(), Phase::Coming);
+        Self { format: FORMAT, version, boot_id, phase, since, topology, previous: None, whole: None, baseline: State::new() }
+    }
+
+    /// The topology as a file describes it, with every host.
+    pub fn described(&self) -> &Topology {
+        self.whole.as_ref().unwrap_or(&self.topology)
     }
 
     /// Every fact that nslab has made or was about to make.

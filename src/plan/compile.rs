@@ -10,9 +10,13 @@ use crate::name::{IfName, Mac, NodeName};
 use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology, mac};
 
 /// Every fact of the lab. Total: what could go wrong was refused when the file was read.
+///
+/// Of the part of one host that the machine plays itself, the host's facts are about the machine's own namespace: only what
+/// the lab needs is said there.
 pub fn compile(topology: &Topology) -> State {
     let mut facts = Facts { topology, state: State::new() };
-    for network in &topology.networks {
+    // The other ends of a real NIC's network are not on this machine.
+    for network in topology.networks.iter().filter(|_| topology.role.is_none()) {
         facts.network(network);
     }
     for host in &topology.hosts {
@@ -105,12 +109,18 @@ impl Facts<'_> {
     }
 
     fn host(&mut self, host: &Host) {
-        let ns = self.namespace(NodeId::Host(host.name.clone()));
-        self.settings(&ns, host.forwarding);
-        for nic in &host.nics {
-            let own = mac::of_nic(host.number, 0, nic);
-            self.end(&host_port(&host.name, &nic.name), own, self.topology.mtu_of(host, nic), &nic.addresses, nic.up);
-        }
+        let ns = if self.topology.role.is_some() {
+            self.machine(host);
+            Ns::Root
+        } else {
+            let ns = self.namespace(NodeId::Host(host.name.clone()));
+            self.settings(&ns, host.forwarding);
+            for nic in &host.nics {
+                let own = mac::of_nic(host.number, 0, nic);
+                self.end(&host_port(&host.name, &nic.name), own, self.topology.mtu_of(host, nic), &nic.addresses, nic.up);
+            }
+            ns
+        };
         for bridge in &host.bridges {
             self.bridge(host, bridge);
         }
@@ -121,8 +131,37 @@ impl Facts<'_> {
         self.routes(&ns, &subnets, &host.gateways, &host.routes);
     }
 
+    /// The machine as a host: its other uses may need forwarding, too, so it is only ever turned on; of IPv6 only where the
+    /// lab has it, since a router takes no default route from another one. A real NIC keeps its MAC address, and its MTU where
+    /// the file says nothing.
+    fn machine(&mut self, host: &Host) {
+        if host.forwarding {
+            self.say(Key::Sysctl(Ns::Root, Sysctl::Forward4), Value::Number(1));
+            if host.subnets().iter().any(|net| net.addr().is_ipv6()) {
+                self.say(Key::Sysctl(Ns::Root, Sysctl::Forward6), Value::Number(1));
+            }
+        }
+        for nic in &host.nics {
+            let port = Port { ns: Ns::Root, dev: nic.name.clone() };
+            if let Some(mtu) = self.topology.told_mtu(nic) {
+                self.say(Key::Mtu(port.clone()), Value::Number(mtu));
+            }
+            for address in &nic.addresses {
+                self.so(Key::Addr(port.clone(), *address));
+            }
+            if nic.up {
+                self.so(Key::Up(port));
+            }
+        }
+    }
+
+    /// An interface of a host: in its namespace, or the machine's own.
+    fn port(&self, host: &NodeName, dev: &IfName) -> Port {
+        if self.topology.role.is_some() { Port { ns: Ns::Root, dev: dev.clone() } } else { host_port(host, dev) }
+    }
+
     fn bridge(&mut self, host: &Host, bridge: &Bridge) {
-        let port = host_port(&host.name, &bridge.name);
+        let port = self.port(&host.name, &bridge.name);
         self.say(Key::Link(port.clone()), Value::Link(Link::Bridge));
         if bridge.stp {
             self.so(Key::Stp(port.clone()));
@@ -130,7 +169,7 @@ impl Facts<'_> {
         let own = mac::of_bridge(host.number, bridge);
         self.end(&port, own, self.topology.mtu_of_bridge(host, bridge), &bridge.addresses, bridge.up);
         for member in &bridge.ports {
-            self.say(Key::Member(host_port(&host.name, member)), Value::Master(bridge.name.clone()));
+            self.say(Key::Member(self.port(&host.name, member)), Value::Master(bridge.name.clone()));
         }
     }
 
@@ -151,7 +190,7 @@ impl Facts<'_> {
 
     fn container_nic(&mut self, host: &Host, container: &Container, ns: &Ns, nic: &Nic, end: &HostEnd) {
         let inner = Port { ns: ns.clone(), dev: nic.name.clone() };
-        let outer = host_port(&host.name, &end.name);
+        let outer = self.port(&host.name, &end.name);
         let mtu = self.topology.mtu_of(host, nic);
         self.veth(inner.clone(), outer.clone());
         self.end(&inner, mac::of_nic(host.number, container.number, nic), mtu, &nic.addresses, nic.up);

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::checks::Checkpoint;
+use super::role::Role;
 use crate::error::{Error, Result, Usage};
 use crate::name::{IfName, LabName, Mac, NodeName};
 
@@ -27,6 +28,9 @@ pub struct Topology {
     /// What must hold in it; a lab of an older nslab has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkpoints: Vec<Checkpoint>,
+    /// This is the part of one host alone, which the machine itself plays; a whole topology has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 /// An L2 segment between hosts.
@@ -206,6 +210,12 @@ impl Topology {
         !network.switch && network.promiscuous == Promiscuous::Allow && self.ends(&network.name).count() == 2
     }
 
+    /// The networks that are switches: namespaces of their own. Where the machine plays a host, its NICs' other ends are real.
+    pub fn switches(&self) -> impl Iterator<Item = &Network> {
+        let whole = self.role.is_none();
+        self.networks.iter().filter(move |network| whole && !self.is_wire(network))
+    }
+
     /// The MTU of a NIC: its own, else its network's or bridge's, else Ethernet's 1500 bytes. Both ends of a pair share it.
     pub fn mtu_of(&self, host: &Host, nic: &Nic) -> u32 {
         let inherited = match &nic.attach {
@@ -216,6 +226,12 @@ impl Topology {
             }
         };
         nic.mtu.or(inherited).unwrap_or(1500)
+    }
+
+    /// The MTU that the file gives to a host's NIC or to its network, if it does.
+    pub fn told_mtu(&self, nic: &Nic) -> Option<u32> {
+        let network = self.networks.iter().find(|network| matches!(&nic.attach, Attach::Network(name) if *name == network.name));
+        nic.mtu.or_else(|| network?.mtu)
     }
 
     /// The MTU of a bridge: its own, else the smallest of its ports, else Ethernet's 1500 bytes.

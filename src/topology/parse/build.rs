@@ -40,6 +40,7 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
         networks,
         hosts: Vec::new(),
         next_host: 1,
+        role: None,
         checkpoints: Vec::new(),
     };
     // Without any count there are too many already: nothing is worth saying but that.

@@ -1,0 +1,182 @@
+//! One host's part of a topology: the machine itself is that host, and real NICs stand where its networks' ends were.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::{Attach, Hop, Host, Route, Topology};
+use crate::name::{IfName, NodeName};
+
+/// A host's NICs by their names in the topology, each with the real one that stands for it.
+pub type Nics = BTreeMap<IfName, IfName>;
+
+/// The host that this machine plays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Which.
+    pub host: NodeName,
+    /// The real NIC for each of the topology's; every NIC of the host is in it.
+    pub nics: Nics,
+    /// The lab's routes that stand in for its default routes, since the machine has one of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<IpNet>,
+}
+
+impl Role {
+    /// The topology's name of a real NIC.
+    pub fn described(&self, real: &IfName) -> Option<&IfName> {
+        self.nics.iter().find(|(_, taken)| *taken == real).map(|(name, _)| name)
+    }
+}
+
+impl Topology {
+    /// The part of one host alone, with the numbers of the whole; a NIC that `nics` does not name keeps its name.
+    ///
+    /// None where there is no such host.
+    pub fn part(&self, role: &NodeName, nics: &Nics) -> Option<Self> {
+        let mut host = self.host(role.as_str())?.clone();
+        let real = |name: &IfName| nics.get(name).unwrap_or(name).clone();
+        let taken: Nics = host.nics.iter().map(|nic| (nic.name.clone(), real(&nic.name))).collect();
+        plug(&mut host, &taken);
+        let plugged: HashSet<&NodeName> = host.nics.iter().filter_map(|nic| network(&nic.attach)).collect();
+        let networks = self.networks.iter().filter(|network| plugged.contains(&network.name)).cloned().collect();
+        Some(Self {
+            name: self.name.clone(),
+            summary: self.summary.clone(),
+            networks,
+            next_host: self.next_host,
+            checkpoints: self.checkpoints.clone(),
+            role: Some(Role { host: role.clone(), nics: taken, instead: Vec::new() }),
+            hosts: vec![host],
+        })
+    }
+
+    /// Of a part: the machine keeps its own default route of the family, and gets those routes through the lab's gateway that
+    /// lead to the rest of the lab.
+    pub fn keep_default(&mut self, whole: &Self, v4: bool) {
+        let far = self.far(whole);
+        let Some(host) = self.hosts.first_mut() else { return };
+        let Some(at) = host.gateways.iter().position(|via| via.is_ipv4() == v4) else { return };
+        let via = host.gateways.remove(at);
+        let family = |net: &&IpNet| net.addr().is_ipv4() == v4;
+        let routed: HashSet<IpNet> = host.routes.iter().map(|route| route.to).collect();
+        let needed: Vec<IpNet> = far.iter().filter(family).filter(|to| !routed.contains(to)).copied().collect();
+        host.routes.extend(needed.iter().map(|&to| Route { to, hop: Hop::Via(via) }));
+        if let Some(role) = &mut self.role {
+            role.instead.extend(needed);
+        }
+    }
+
+    /// The subnets of the whole lab that this part is not in itself; one that lies in another is left out.
+    fn far(&self, whole: &Self) -> Vec<IpNet> {
+        let own: Vec<IpNet> = self.hosts.iter().flat_map(Host::subnets).collect();
+        let here = |net: &IpNet| own.iter().any(|own| own.contains(net));
+        let mine = |host: &&Host| self.host(host.name.as_str()).is_none();
+        let far: Vec<IpNet> = whole.hosts.iter().filter(mine).flat_map(Host::subnets).filter(|net| !here(net)).collect();
+        outermost(&far)
+    }
+}
+
+impl Host {
+    /// Every subnet that the host or one of its containers is in.
+    pub fn subnets(&self) -> Vec<IpNet> {
+        let own = self.nics.iter().flat_map(|nic| &nic.addresses);
+        let bridges = self.bridges.iter().flat_map(|bridge| &bridge.addresses);
+        let inside = self.containers.iter().flat_map(|container| &container.nics).flat_map(|nic| {
+            let end: &[IpNet] = match &nic.attach {
+                Attach::Host(end) => &end.addresses,
+                Attach::Network(_) => &[],
+            };
+            nic.addresses.iter().chain(end)
+        });
+        let mut subnets: Vec<IpNet> =
+            own.chain(bridges).chain(inside).filter(|net| !is_link_local(net)).map(IpNet::trunc).collect();
+        subnets.sort();
+        subnets.dedup();
+        subnets
+    }
+}
+
+/// Those of the subnets that lie in none of the others.
+fn outermost(subnets: &[IpNet]) -> Vec<IpNet> {
+    let within = |net: &IpNet| subnets.iter().any(|other| other != net && other.contains(net));
+    let mut found: Vec<IpNet> = subnets.iter().filter(|net| !within(net)).copied().collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn is_link_local(net: &IpNet) -> bool {
+    matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+fn network(attach: &Attach) -> Option<&NodeName> {
+    match attach {
+        Attach::Network(name) => Some(name),
+        Attach::Host(_) => None,
+    }
+}
+
+/// Calls the host's NICs by the names of the real ones, wherever they are spoken of.
+fn plug(host: &mut Host, taken: &Nics) {
+    let real = |name: &mut IfName| {
+        if let Some(real) = taken.get(name) {
+            name.clone_from(real);
+        }
+    };
+    for nic in &mut host.nics {
+        real(&mut nic.name);
+    }
+    host.bridges.iter_mut().flat_map(|bridge| &mut bridge.ports).for_each(real);
+    for route in &mut host.routes {
+        if let Hop::Dev(dev) = &mut route.hop {
+            real(dev);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::topology::{catalog, parse};
+
+    fn part(name: &str, host: &str, nics: &[(&str, &str)]) -> (Topology, Topology) {
+        let whole = parse(name, catalog::find(name).unwrap()).unwrap();
+        let nics = nics.iter().map(|(name, real)| (name.parse().unwrap(), real.parse().unwrap())).collect();
+        let part = whole.part(&host.parse().unwrap(), &nics).unwrap();
+        (whole, part)
+    }
+
+    #[test]
+    fn a_part_has_one_host_with_the_numbers_of_the_whole_and_real_nics() {
+        let (whole, part) = part("bridged", "host-b", &[("enp0s8", "eth1")]);
+        assert_eq!(part.hosts.len(), 1);
+        assert_eq!((part.hosts[0].number, part.next_host), (2, whole.next_host));
+        assert_eq!(part.hosts[0].nics[0].name.as_str(), "eth1");
+        assert_eq!(part.hosts[0].bridges[0].ports[0].as_str(), "eth1");
+        let role = part.role.unwrap();
+        assert_eq!(role.described(&"eth1".parse().unwrap()).unwrap().as_str(), "enp0s8");
+        assert!(whole.part(&"nobody".parse().unwrap(), &Nics::new()).is_none());
+    }
+
+    #[test]
+    fn a_machine_with_a_default_route_of_its_own_gets_the_routes_that_the_lab_needs() {
+        let (whole, mut part) = part("routed", "host-a", &[]);
+        assert_eq!(part.hosts[0].gateways.len(), 1);
+        part.keep_default(&whole, true);
+        assert!(part.hosts[0].gateways.is_empty());
+        let routes: Vec<String> = part.hosts[0].routes.iter().map(|route| route.to.to_string()).collect();
+        let far: Vec<String> = whole.hosts[1].containers.iter().map(|c| c.nics[0].addresses[0].trunc().to_string()).collect();
+        assert_eq!(routes, far, "one route per subnet of the other host, none to the wire");
+        assert_eq!(part.role.unwrap().instead.len(), routes.len());
+    }
+
+    #[test]
+    fn a_subnet_within_another_needs_no_route_of_its_own() {
+        let nets: Vec<IpNet> = ["10.1.0.0/16", "10.1.2.0/24", "10.2.0.0/24"].iter().map(|net| net.parse().unwrap()).collect();
+        assert_eq!(outermost(&nets), [nets[0], nets[2]]);
+    }
+}
