@@ -73,6 +73,7 @@ commands! {
     Up(up),
     Down(down),
     Reset(reset),
+    Keep(keep),
     Status(status),
     List(list),
     Topology(topology),
@@ -92,6 +93,7 @@ commands! {
     Schema(schema),
     Completions(completions),
     Man(man),
+    WatchNic(watch_nic),
 }
 
 /// Work that is done sooner shows no progress bar.

@@ -8,6 +8,7 @@ pub mod down;
 pub mod exec;
 pub mod graph;
 pub mod home;
+pub mod keep;
 pub mod list;
 pub mod macs;
 pub mod man;
@@ -23,6 +24,7 @@ pub mod topology;
 pub mod trace;
 pub mod up;
 pub mod validate;
+pub mod watch_nic;
 
 mod complete;
 mod duration;

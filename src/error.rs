@@ -75,6 +75,20 @@ pub enum Error {
         /// A path or an interface.
         what: String,
     },
+    /// A NIC of the machine that nslab does not touch, or not without being told to.
+    Nic {
+        /// The NIC.
+        nic: String,
+        /// Every reason against it.
+        why: Vec<Refusal>,
+    },
+    /// A change of a NIC was taken back, and the lab with it.
+    RolledBack {
+        /// The lab.
+        lab: String,
+        /// Why.
+        why: Rollback,
+    },
     /// A file or directory of nslab's own is not as nslab made it: a link, or another owner.
     Tampered(PathBuf),
     /// The lab's journal cannot be read, or a newer nslab wrote it.
@@ -290,6 +304,83 @@ pub enum Left {
     Path(PathBuf, i32),
     /// A borrowed thing that a damaged journal no longer describes.
     Borrowed(String),
+    /// Something of a borrowed NIC: what was tried, and the error number.
+    NotRestored(String, i32),
+}
+
+/// Why a NIC of the machine is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// `lo`.
+    Loopback,
+    /// It is a port of an interface that is not the lab's.
+    Port(String),
+    /// It carries a default route.
+    DefaultRoute(String),
+    /// The SSH session comes in by it: the client.
+    Ssh(std::net::IpAddr),
+    /// It has an address and is to become a bridge's port.
+    Address(String),
+    /// It is wireless: access points drop the frames of other MAC addresses.
+    Wifi,
+    /// A service configures it, and would again.
+    Managed(&'static str),
+}
+
+impl Refusal {
+    /// What allows it all the same; none where nothing does.
+    pub fn allow(&self) -> Option<Allow> {
+        match self {
+            Self::Loopback | Self::Port(_) => None,
+            Self::DefaultRoute(_) => Some(Allow::DefaultRoute),
+            Self::Ssh(_) => Some(Allow::Ssh),
+            Self::Address(_) => Some(Allow::Address),
+            Self::Wifi => Some(Allow::Wifi),
+            Self::Managed(_) => Some(Allow::Managed),
+        }
+    }
+}
+
+/// What nslab does to a NIC only when it is told to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Allow {
+    /// Take a NIC that carries a default route
+    DefaultRoute,
+    /// Take the NIC by which the SSH session comes in
+    Ssh,
+    /// Move the NIC's addresses and routes to the lab's bridge
+    Address,
+    /// Take a wireless NIC
+    Wifi,
+    /// Take a NIC that a service configures
+    Managed,
+}
+
+impl Allow {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DefaultRoute => "default-route",
+            Self::Ssh => "ssh",
+            Self::Address => "address",
+            Self::Wifi => "wifi",
+            Self::Managed => "managed",
+        }
+    }
+}
+
+/// Why a change of a NIC was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rollback {
+    /// Nobody confirmed it within so many seconds.
+    Unconfirmed(u64),
+    /// The nslab that made it ended half way.
+    Cut,
+    /// What was set did not come true: the fact, as its `ip` line.
+    NotSo(String),
+    /// Neighbours that answered before no longer did.
+    Silent(Vec<std::net::IpAddr>),
 }
 
 /// A wrong use of the command line.
@@ -345,6 +436,8 @@ pub enum Usage {
     PointOrFilter(String, String),
     /// Frames of the interface are not those of Ethernet.
     NotEthernet(String),
+    /// No change of a NIC waits to be kept.
+    NothingToKeep(String),
     /// Anything else: the option, and what it takes.
     Option(&'static str, Takes),
 }
@@ -375,7 +468,8 @@ impl Error {
             | Self::Usage(_) => 2,
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
-            Self::Busy { .. } | Self::Conflict { .. } => 4,
+            Self::Busy { .. } | Self::Conflict { .. } | Self::Nic { .. } => 4,
+            Self::RolledBack { .. } => 6,
             Self::Journal { .. } | Self::Left(_) => 5,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),
             Self::Command { errno, .. } => {

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod model;
 pub mod neighbours;
 pub mod news;
+pub mod nic;
 pub mod observe;
 pub mod packet;
 mod read;

@@ -1,5 +1,6 @@
 //! Labs that live: the journal, the lock, and the one way up and the one way down.
 
+pub mod borrow;
 mod down;
 pub mod home;
 pub mod hosts;
@@ -20,7 +21,7 @@ pub use down::{Down, down};
 pub use index::Entry;
 pub use journal::{Journal, Phase, boot_id};
 pub use status::{Condition, Reset, Status, reset, status};
-pub use up::{Up, preview, up};
+pub use up::{Up, preview, up, up_on};
 
 use crate::error::{Error, KernelError, Limit, Result, Thing};
 use crate::name::LabName;

@@ -44,6 +44,8 @@ pub enum Report {
     Down(lab::Downs),
     /// `reset`
     Reset(lab::Reset),
+    /// `keep`
+    Keep(lab::Keep),
     /// `status`
     Status(lab::Statuses),
     /// `list`
@@ -111,7 +113,7 @@ impl Report {
 
     /// Whether it only tells that the work is done.
     pub fn is_talk(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_))
+        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_) | Self::Keep(_))
     }
 
     /// The errors that it carries, to be told on stderr.

@@ -21,6 +21,7 @@ const SAME: &[&str] = &[
     "  {sudo}nslab down {}",
     "  {sudo}nslab exec {node} ip addr",
     "  {sudo}nslab show {node}",
+    "  sudo nslab keep {lab}",
     "  {sudo}nslab up bridged",
     "ether host MAC, ether src MAC, ether dst MAC",
     "ether host {}",
@@ -125,7 +126,9 @@ fn is_plain(text: &str, of: &str) {
         word.chars().zip(word.chars().skip(1)).filter(|(a, b)| small(*a) && b.is_ascii_uppercase()).count() > 0
     };
     let odd = text.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| {
-        camel(word) && !["VirtualBox", "AppArmor", "MiB", "GiB", "IPv4", "IPv6", "ICMPv6", "VMs", "MACs", "NICs"].contains(word)
+        camel(word)
+            && !["VirtualBox", "AppArmor", "NetworkManager", "MiB", "GiB", "IPv4", "IPv6", "ICMPv6", "VMs", "MACs", "NICs"]
+                .contains(word)
     });
     assert_eq!(odd, None, "{of}: {text}");
 }

@@ -64,7 +64,7 @@ fn labs() -> Vec<Leftover> {
         let lab = entry.lab.clone();
         match lab::status(&resolve::lab_name(&lab).ok()?).map(|status| status.condition) {
             Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
-            Ok(Condition::Unfinished) => Some(Leftover::Unfinished { lab }),
+            Ok(Condition::Unfinished | Condition::RolledBack) => Some(Leftover::Unfinished { lab }),
             Ok(Condition::Up | Condition::Drifted) => lab::private::is_forgotten(&lab).then_some(Leftover::Forgotten { lab }),
             Err(_) => Some(Leftover::NoJournal { lab }),
         }

@@ -52,11 +52,5 @@ impl Down {
 fn down(name: &LabName, context: &mut Context) -> Result<reports::Down> {
     let start = Instant::now();
     let down = lab::down(name, &mut |step| context.front.progress(step))?;
-    let ended = down.ended.into_iter().map(|process| reports::Process { pid: process.pid, command: process.command });
-    Ok(reports::Down {
-        lab: name.to_string(),
-        was_up: down.was_up,
-        ended: ended.collect(),
-        milliseconds: start.elapsed().as_secs_f64() * 1000.0,
-    })
+    Ok(down.report(name, start.elapsed()))
 }

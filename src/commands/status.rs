@@ -5,6 +5,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, rights, target};
 use crate::error::Result;
 use crate::lab;
+use crate::lab::borrow;
 use crate::name::LabName;
 use crate::plan::Op;
 use crate::report::lab::{Condition, Namespace, Status as Lab, Statuses, Table};
@@ -51,6 +52,7 @@ fn status(name: &LabName) -> Result<Lab> {
         tables: tables.collect(),
         processes: status.processes,
         version: status.journal.version,
+        nics: borrow::told(name),
     })
 }
 
@@ -60,5 +62,6 @@ fn condition(condition: lab::Condition) -> Condition {
         lab::Condition::Unfinished => Condition::Unfinished,
         lab::Condition::Drifted => Condition::Drifted,
         lab::Condition::Stale => Condition::Stale,
+        lab::Condition::RolledBack => Condition::RolledBack,
     }
 }

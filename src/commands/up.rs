@@ -1,11 +1,12 @@
 //! `nslab up`
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, source};
-use crate::error::{Error, Result, Usage};
+use super::{Context, complete, duration, rights, source};
+use crate::error::{Allow, Error, Result, Usage};
+use crate::lab::borrow::Terms;
 use crate::lab::{self, resolve};
 use crate::report::lab::Ping;
 use crate::report::plan::{self, Purpose};
@@ -27,6 +28,12 @@ pub struct Up {
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Do to a NIC of this machine what nslab refuses otherwise
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    allow: Vec<Allow>,
+    /// Take a change that may cut this machine off back after this time, unless `nslab keep` is typed
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::duration)]
+    confirm_within: Duration,
 }
 
 impl Up {
@@ -44,7 +51,8 @@ impl Up {
                 return Err(Error::Usage(Usage::LabNamedLikeHost(name.clone())));
             }
         }
-        if self.dry_run { preview(&topology) } else { up(&topology, context) }
+        let terms = Terms { allowed: self.allow, seconds: self.confirm_within.as_secs().max(1) };
+        if self.dry_run { preview(&topology) } else { up(&topology, &terms, context) }
     }
 }
 
@@ -54,9 +62,9 @@ fn preview(topology: &Topology) -> Result<Report> {
     Ok(Report::Plan(plan::Plan { lab, purpose: Purpose::Preview, steps }))
 }
 
-fn up(topology: &Topology, context: &mut Context) -> Result<Report> {
+fn up(topology: &Topology, terms: &Terms, context: &mut Context) -> Result<Report> {
     let start = Instant::now();
-    let up = lab::up(topology, &mut |step| context.front.progress(step))?;
+    let up = lab::up_on(topology, terms, &mut |step| context.front.progress(step))?;
     Ok(Report::Up(reports::Up {
         lab: topology.name.to_string(),
         outcome: up.outcome,
@@ -65,6 +73,7 @@ fn up(topology: &Topology, context: &mut Context) -> Result<Report> {
         operations: up.operations,
         milliseconds: start.elapsed().as_secs_f64() * 1000.0,
         hint: ping(topology),
+        confirm_within: up.confirm_within,
     }))
 }
 

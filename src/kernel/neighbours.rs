@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::neighbour_table::{NeighbourTableAttribute, NeighbourTableMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -67,6 +68,40 @@ pub fn list(socket: &mut Netlink, family: Family) -> Result<Vec<Entry>, Errno> {
         .collect())
 }
 
+/// The entries that are known to answer (`NUD_REACHABLE`).
+pub fn reachable(socket: &mut Netlink) -> Result<Vec<Entry>, Errno> {
+    let found = socket.dump(&RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))?;
+    Ok(found
+        .iter()
+        .filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewNeighbour(entry) if entry.header.state == NeighbourState::Reachable => entry_of(entry),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Makes the kernel look for these neighbours, as a packet to them would.
+pub fn ask(socket: &mut Netlink, entries: &[Entry]) -> Result<(), Errno> {
+    for entry in entries {
+        let mut message = of_entry(entry);
+        message.header.flags = NeighbourFlags::Use;
+        socket.push(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE, 0)?;
+    }
+    socket.flush().map(drop)
+}
+
+fn of_entry(entry: &Entry) -> NeighbourMessage {
+    let mut message = NeighbourMessage::default();
+    message.header.ifindex = entry.interface;
+    let (family, destination) = match entry.address {
+        IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
+        IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
+    };
+    message.header.family = family;
+    message.attributes.push(NeighbourAttribute::Destination(destination));
+    message
+}
+
 fn entry_of(message: &NeighbourMessage) -> Option<Entry> {
     let kept = matches!(message.header.state, NeighbourState::Permanent | NeighbourState::Noarp);
     if kept || message.header.flags.contains(NeighbourFlags::ExtLearned) {
@@ -83,14 +118,7 @@ fn entry_of(message: &NeighbourMessage) -> Option<Entry> {
 /// Forgets entries of the socket's namespace; one that has gone meanwhile is as good.
 pub fn forget(socket: &mut Netlink, entries: &[Entry]) -> Result<(), Errno> {
     for entry in entries {
-        let mut message = NeighbourMessage::default();
-        message.header.ifindex = entry.interface;
-        let (family, destination) = match entry.address {
-            IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
-            IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
-        };
-        message.header.family = family;
-        message.attributes.push(NeighbourAttribute::Destination(destination));
+        let message = of_entry(entry);
         socket.push(RouteNetlinkMessage::DelNeighbour(message), 0, 0)?;
     }
     socket.flush().map(drop)

@@ -21,6 +21,10 @@ const BATCH: usize = 60 * 1024;
 /// Most requests of one batch: their answers must fit the receive buffer.
 pub const REQUESTS: usize = 64;
 
+/// `linux/netlink.h`
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+
 /// A request that failed.
 #[derive(Debug, Clone)]
 pub struct Refusal {
@@ -79,6 +83,57 @@ impl Netlink {
         message.serialize(&mut self.out[start..start + length]);
         self.tags.push(tag);
         Ok(refused)
+    }
+
+    /// Adds a request that is already serialized, but for its header, as [`Self::push`] does.
+    pub fn push_raw(&mut self, kind: u16, body: &[u8], flags: u16, tag: usize) -> Result<Vec<Refusal>, Errno> {
+        let length = (16 + body.len()).next_multiple_of(4);
+        let full = self.out.len() + length > BATCH || self.tags.len() >= REQUESTS;
+        let refused = if full { self.flush()? } else { Vec::new() };
+        let sequence = self.first + u32::try_from(self.tags.len()).unwrap_or(0);
+        self.out.extend_from_slice(&header(kind, NLM_F_REQUEST | flags, sequence, body.len()));
+        self.out.extend_from_slice(body);
+        self.out.resize(self.out.len().next_multiple_of(4), 0);
+        self.tags.push(tag);
+        Ok(refused)
+    }
+
+    /// Every object of a dump as its kind and the bytes behind the header; taken again as in [`Self::dump`].
+    pub fn dump_raw(&mut self, kind: u16, body: &[u8]) -> Result<Vec<(u16, Vec<u8>)>, Errno> {
+        for _ in 0..5 {
+            match self.dump_raw_once(kind, body) {
+                Err(Errno::EINTR) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::EINTR)
+    }
+
+    fn dump_raw_once(&mut self, kind: u16, body: &[u8]) -> Result<Vec<(u16, Vec<u8>)>, Errno> {
+        let mut bytes = header(kind, NLM_F_REQUEST | NLM_F_DUMP, self.first, body.len()).to_vec();
+        bytes.extend_from_slice(body);
+        self.first += 1;
+        self.send(&bytes)?;
+        let (mut found, mut torn) = (Vec::new(), false);
+        while let Some(datagram) = self.receive(0)? {
+            let mut rest = datagram.as_slice();
+            while let [l0, l1, l2, l3, k0, k1, f0, f1, ..] = *rest {
+                let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+                let Some(body) = rest.get(16..length) else { return Err(Errno::EBADMSG) };
+                torn |= u16::from_ne_bytes([f0, f1]) & NLM_F_DUMP_INTR != 0;
+                match u16::from_ne_bytes([k0, k1]) {
+                    NLMSG_DONE if torn => return Err(Errno::EINTR),
+                    NLMSG_DONE => return Ok(found),
+                    NLMSG_ERROR => {
+                        let code = body.get(..4).and_then(|code| code.try_into().ok()).map_or(0, i32::from_ne_bytes);
+                        return Err(Errno::from_raw(-code));
+                    }
+                    kind => found.push((kind, body.to_vec())),
+                }
+                rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            }
+        }
+        Err(Errno::EBADMSG)
     }
 
     /// Sends the batch and collects what the kernel refused.
@@ -182,12 +237,7 @@ impl Netlink {
 
     /// One request of a kind that the library does not know; what follows the header of the answer.
     pub fn ask_raw(&mut self, kind: u16, body: &[u8]) -> Result<Vec<u8>, Errno> {
-        let mut bytes = Vec::with_capacity(16 + body.len());
-        bytes.extend_from_slice(&u32::try_from(16 + body.len()).unwrap_or(0).to_ne_bytes());
-        bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(&NLM_F_REQUEST.to_ne_bytes());
-        bytes.extend_from_slice(&self.first.to_ne_bytes());
-        bytes.extend_from_slice(&[0; 4]);
+        let mut bytes = header(kind, NLM_F_REQUEST, self.first, body.len()).to_vec();
         bytes.extend_from_slice(body);
         self.first += 1;
         self.send(&bytes)?;
@@ -218,6 +268,16 @@ impl Netlink {
         }
         failed.map_or(Ok(found), Err)
     }
+}
+
+/// `struct nlmsghdr` of a request with a body of that length.
+fn header(kind: u16, flags: u16, sequence: u32, body: usize) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&u32::try_from(16 + body).unwrap_or(0).to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    bytes
 }
 
 fn each(datagram: &[u8], mut visit: impl FnMut(&NetlinkMessage<RouteNetlinkMessage>, &[u8]) -> bool) {

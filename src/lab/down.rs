@@ -9,12 +9,13 @@ use nix::mount::{MntFlags, umount2};
 
 use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
-use super::{Step, errno, home, index, system};
-use crate::error::{Error, JournalFault, Left, Result};
+use super::{Step, borrow, errno, home, index, system};
+use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::sandbox::{self, Process};
 use crate::kernel::{fault, sys, teardown};
 use crate::name::LabName;
-use crate::plan::NodeId;
+use crate::plan::{NodeId, State};
+use crate::report::lab as reports;
 
 /// How long processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -26,6 +27,22 @@ pub struct Down {
     pub was_up: bool,
     /// The processes that were ended.
     pub ended: Vec<Process>,
+    /// What somebody else has changed of borrowed NICs; it stays.
+    pub alone: Vec<reports::LeftAlone>,
+}
+
+impl Down {
+    /// As `down` tells it.
+    pub fn report(self, lab: &LabName, took: Duration) -> reports::Down {
+        let process = |process: Process| reports::Process { pid: process.pid, command: process.command };
+        reports::Down {
+            lab: lab.to_string(),
+            was_up: self.was_up,
+            ended: self.ended.into_iter().map(process).collect(),
+            left_alone: self.alone,
+            milliseconds: took.as_secs_f64() * 1000.0,
+        }
+    }
 }
 
 /// Takes a lab down; one that is not there is down already.
@@ -56,6 +73,26 @@ pub fn down(name: &LabName, tell: &mut dyn FnMut(Step)) -> Result<Down> {
 
 /// Removes everything of a lab whose lock is held, the journal last.
 pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
+    // The way to the machine first: what follows may take its time.
+    let restored = borrow::give_back(name, &facts(name))?;
+    let ended = strip(name)?;
+    // It has watched until here: a kill on the way down is no reason to stay cut off.
+    borrow::end(name);
+    if !restored.left.is_empty() {
+        return Err(Error::Left(restored.left));
+    }
+    journal::delete(name)?;
+    leave(name, lock)?;
+    Ok(Down { was_up: true, ended, alone: restored.alone })
+}
+
+/// The facts of a lab, as far as its journal tells.
+fn facts(name: &LabName) -> State {
+    Journal::read(name).ok().flatten().map(|journal| journal.owned()).unwrap_or_default()
+}
+
+/// Everything of a lab but its records.
+fn strip(name: &LabName) -> Result<Vec<Process>> {
     let directory = home::lab(name);
     let (ended, left) = sandbox::end_all(&sandbox::Paths { lab: directory.clone() }, GRACE)?;
     if !left.is_empty() {
@@ -69,9 +106,23 @@ pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&home::pins(name), &mut |_| {}).map_err(pinned)?;
     drop_tree(&directory.join("sandbox"))?;
-    journal::delete(name)?;
-    leave(name, lock)?;
-    Ok(Down { was_up: true, ended })
+    Ok(ended)
+}
+
+/// Takes a lab back whose change of a NIC nobody kept: all but its records, which say why.
+pub(super) fn roll_back(name: &LabName, lock: Lock, why: Rollback) -> Result<Down> {
+    let restored = borrow::give_back(name, &facts(name))?;
+    let ended = strip(name);
+    borrow::mark(name, why)?;
+    if let Some(mut journal) = Journal::read(name)? {
+        journal.phase = Phase::RolledBack;
+        journal.write()?;
+    }
+    drop(lock);
+    if !restored.left.is_empty() {
+        return Err(Error::Left(restored.left));
+    }
+    Ok(Down { was_up: true, ended: ended?, alone: restored.alone })
 }
 
 /// The last steps: the index, the lab's own directory, and what all labs share.

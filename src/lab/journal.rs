@@ -28,6 +28,8 @@ pub enum Phase {
     Up,
     /// `down` has begun and not ended.
     Going,
+    /// A change of the machine's NICs was taken back, and the lab with it: only its records are left.
+    RolledBack,
 }
 
 /// What nslab knows of a lab; its facts are always compiled from this, never stored.

@@ -41,6 +41,8 @@ pub enum Condition {
     Drifted,
     /// From before the machine's last restart.
     Stale,
+    /// A change of the machine's NICs was taken back, and the lab with it.
+    RolledBack,
 }
 
 /// Compares a lab with its description.
@@ -54,6 +56,7 @@ pub fn status(name: &LabName) -> Result<Status> {
     let condition = match journal.phase {
         _ if journal.is_stale() => Condition::Stale,
         Phase::Coming | Phase::Going => Condition::Unfinished,
+        Phase::RolledBack => Condition::RolledBack,
         Phase::Up if missing.is_empty() => Condition::Up,
         Phase::Up => Condition::Drifted,
     };

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use super::borrow::{self, Loan, Terms};
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::{Step, down, home, index, system};
@@ -23,6 +24,8 @@ pub struct Up {
     pub outcome: Outcome,
     /// Operations carried out.
     pub operations: usize,
+    /// Seconds within which somebody must confirm a change of the machine's NICs.
+    pub confirm_within: Option<u64>,
 }
 
 /// What there is, and what to do.
@@ -36,9 +39,19 @@ struct Prospect {
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
 pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
+    up_on(topology, &Terms::default(), tell)
+}
+
+/// As [`up`], with terms for borrowing the machine's NICs.
+pub fn up_on(topology: &Topology, terms: &Terms, tell: &mut dyn FnMut(Step)) -> Result<Up> {
     let name = topology.name.clone();
     let lock = guarded(|| super::hold(&name)).inspect_err(|_| give_up(&name, None))?;
-    let prospect = match guarded(|| begin(topology)) {
+    let begun = guarded(|| {
+        let prospect = begin(topology)?;
+        borrow::check(&name, &compile(&prospect.topology), terms)?;
+        Ok(prospect)
+    });
+    let prospect = match begun {
         Ok(prospect) => prospect,
         Err(error) => {
             give_up(&name, Some(lock));
@@ -47,12 +60,13 @@ pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
     };
     let outcome = prospect.outcome();
     if prospect.plan.is_empty() && outcome == Outcome::Already {
-        return Ok(Up { outcome, operations: 0 });
+        return Ok(Up { outcome, operations: 0, confirm_within: None });
     }
     let operations = prospect.plan.len();
-    match persist(&prospect, topology, tell) {
-        Ok(()) => Ok(Up { outcome, operations }),
-        Err(error) => Err(undo(&prospect, lock, error)),
+    let mut loan = None;
+    match persist(&prospect, topology, terms, &mut loan, tell) {
+        Ok(()) => Ok(Up { outcome, operations, confirm_within: loan.and_then(Loan::done) }),
+        Err(error) => Err(undo(&prospect, lock, loan, error)),
     }
 }
 
@@ -70,8 +84,8 @@ fn begin(topology: &Topology) -> Result<Prospect> {
 fn prospect(topology: &Topology) -> Result<Prospect> {
     let name = &topology.name;
     let mut before = Journal::read(name)?;
-    if before.as_ref().is_some_and(Journal::is_stale) {
-        // The kernel's objects went with the restart; the files of that time are no more than files.
+    if before.as_ref().is_some_and(|before| before.is_stale() || before.phase == Phase::RolledBack) {
+        // The kernel's objects went with the restart, or were taken back; what is left are no more than files.
         before = None;
     }
     let mut topology = topology.clone();
@@ -170,20 +184,26 @@ impl Prospect {
 
 /// A name whose last bearer is dying with its namespace is not free for a moment, though nothing shows it any more: then
 /// what is there is looked at again, and the rest is done.
-fn persist(prospect: &Prospect, topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<()> {
+fn persist(
+    prospect: &Prospect,
+    topology: &Topology,
+    terms: &Terms,
+    loan: &mut Option<Loan>,
+    tell: &mut dyn FnMut(Step),
+) -> Result<()> {
     let taken = |result: &Result<()>| matches!(result, Err(Error::Kernel(why)) if why.errno == Errno::EEXIST as i32);
-    let mut result = guarded(|| carry_out(prospect, tell));
+    let mut result = guarded(|| carry_out(prospect, terms, loan, tell));
     for _ in 0..20 {
         if prospect.before.is_none() || !taken(&result) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
-        result = guarded(|| carry_out(&begin(topology)?, tell));
+        result = guarded(|| carry_out(&begin(topology)?, terms, loan, tell));
     }
     result
 }
 
-fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
+fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Step)) -> Result<()> {
     let mut journal = prospect.coming();
     journal.write()?;
     {
@@ -191,6 +211,10 @@ fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
         index::enter(&prospect.topology, journal.since)?;
     }
     let name = &prospect.topology.name;
+    let wanted = compile(&prospect.topology);
+    if loan.is_none() {
+        *loan = Loan::begin(name, &wanted, &prospect.plan, terms)?;
+    }
     make_pins(name)?;
     if prospect.before.is_some() {
         down::end_nodes(name, &gone(&prospect.plan))?;
@@ -208,12 +232,12 @@ fn carry_out(prospect: &Prospect, tell: &mut dyn FnMut(Step)) -> Result<()> {
     kernel.apply(&prospect.plan, &mut count)?;
     if prospect.before.is_some() {
         // A link that was there before follows what is new at its other end or among its ports; observing settles that.
-        let expected = compile(&prospect.topology);
-        kernel.observe(&Scope { pins_only: false, spaces: spaces(&expected), expected })?;
+        kernel.observe(&Scope { pins_only: false, spaces: spaces(&wanted), expected: wanted.clone() })?;
     }
     super::status::forwarding(&prospect.topology)?;
     let paths = sandbox::Paths { lab: home::lab(name) };
     prospect.topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
+    loan.as_mut().map_or(Ok(()), |loan| loan.applied(&wanted))?;
     journal.phase = Phase::Up;
     journal.previous = None;
     journal.write()?;
@@ -253,12 +277,12 @@ fn make_pins(name: &LabName) -> Result<()> {
 }
 
 /// Takes back what was done: a new lab goes, a changed one becomes what it was.
-fn undo(prospect: &Prospect, lock: Lock, error: Error) -> Error {
+fn undo(prospect: &Prospect, lock: Lock, loan: Option<Loan>, error: Error) -> Error {
     let _hold = sys::hold_signals();
     let name = &prospect.topology.name;
     let undone = match &prospect.before {
         None => down::dismantle(name, lock).map(|_| ()),
-        Some(before) => restore(prospect, before),
+        Some(before) => restore(prospect, before).and_then(|()| loan.map_or(Ok(()), Loan::undone)),
     };
     match undone {
         Ok(()) => error,

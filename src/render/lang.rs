@@ -142,6 +142,8 @@ pub trait Tongue: Sync {
     fn down(&self, down: &lab::Down) -> Vec<String>;
     /// That no lab is up.
     fn nothing_up(&self) -> String;
+    /// The result of `keep`.
+    fn keep(&self, keep: &lab::Keep) -> String;
     /// The result of `reset`.
     fn reset(&self, reset: &lab::Reset) -> String;
     /// The condition of a lab, and what to type.

@@ -1,6 +1,6 @@
 //! Reports on whole labs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::plan::Step;
 
@@ -70,6 +70,9 @@ pub struct Up {
     pub milliseconds: f64,
     /// A first thing to try.
     pub hint: Option<Ping>,
+    /// Seconds within which `keep` must confirm a change of the machine's NICs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_within: Option<u64>,
 }
 
 /// What `up` had to do.
@@ -110,6 +113,13 @@ pub struct Downs {
     pub errors: Vec<crate::error::Error>,
 }
 
+/// `keep`: the lab whose change of the machine's NICs is kept.
+#[derive(Debug, Serialize)]
+pub struct Keep {
+    /// The lab.
+    pub lab: String,
+}
+
 /// One lab that was taken down.
 #[derive(Debug, Serialize)]
 pub struct Down {
@@ -119,8 +129,42 @@ pub struct Down {
     pub was_up: bool,
     /// The processes that had to be ended.
     pub ended: Vec<Process>,
+    /// What somebody else has changed of the machine's NICs meanwhile, and stays.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_alone: Vec<LeftAlone>,
     /// How long it took, in milliseconds.
     pub milliseconds: f64,
+}
+
+/// Something of a borrowed NIC, or a setting, that somebody else has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftAlone {
+    /// The NIC; none for a setting of the machine.
+    pub nic: Option<String>,
+    /// What happened to it.
+    pub what: Foreign,
+    /// The address, route or setting; empty where `what` says it all.
+    pub text: String,
+}
+
+/// What somebody else has done to a borrowed NIC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Foreign {
+    /// The NIC is gone, or another one has its name.
+    Gone,
+    /// It is a port of another interface.
+    Master,
+    /// It has another MTU.
+    Mtu,
+    /// It was switched off.
+    Down,
+    /// An address or route was added.
+    Added,
+    /// An address or route was removed.
+    Removed,
+    /// A setting has another value.
+    Setting,
 }
 
 /// A process that ran in a lab.
@@ -179,6 +223,9 @@ pub struct Status {
     pub processes: usize,
     /// The nslab that made it.
     pub version: String,
+    /// The machine's NICs that it has borrowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nics: Option<Nics>,
 }
 
 impl Status {
@@ -186,6 +233,31 @@ impl Status {
     pub fn by_hand(&self) -> usize {
         self.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
     }
+}
+
+/// The machine's NICs that a lab has borrowed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Nics {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Whether they stay so.
+    pub state: Trust,
+    /// Why they were put back, where they were.
+    pub why: Option<crate::error::Rollback>,
+}
+
+/// How sure it is that the machine can still be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trust {
+    /// The change is being made.
+    Applying,
+    /// It is made, and somebody must say that it works.
+    Waiting,
+    /// It works.
+    Kept,
+    /// It was taken back.
+    RolledBack,
 }
 
 /// A namespace that somebody made inside a host.
@@ -220,6 +292,8 @@ pub enum Condition {
     Drifted,
     /// From before the machine's last restart.
     Stale,
+    /// A change of the machine's NICs was taken back, and the lab with it.
+    RolledBack,
 }
 
 impl Condition {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use nslab::error::{
-    Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, Takes, Thing, Usage,
+    Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, Refusal, Rollback, Takes, Thing,
+    Usage,
 };
 use nslab::name::{Mac, NameFault};
 use nslab::problem::{AddressFault, Problem, Reference, Shape};
@@ -107,6 +108,24 @@ every!(left: Left {
     Left::Process(..) => [Left::Process(4711, word("sleep 60"))],
     Left::Path(..) => [Left::Path(PathBuf::from("/run/nslab/lab"), libc::EBUSY)],
     Left::Borrowed(_) => [Left::Borrowed(word("enp0s8"))],
+    Left::NotRestored(..) => [Left::NotRestored(word("ip addr add 10.0.0.1/24 dev enp0s8"), libc::ENOMEM)],
+});
+
+every!(refusals: Refusal {
+    Refusal::Loopback => [Refusal::Loopback],
+    Refusal::Port(_) => [Refusal::Port(word("docker0"))],
+    Refusal::DefaultRoute(_) => [Refusal::DefaultRoute(word("default via 10.0.2.2 dev enp0s3"))],
+    Refusal::Ssh(_) => [Refusal::Ssh(addr("10.0.2.2"))],
+    Refusal::Address(_) => [Refusal::Address(word("192.168.1.9/24"))],
+    Refusal::Wifi => [Refusal::Wifi],
+    Refusal::Managed(_) => [Refusal::Managed("NetworkManager")],
+});
+
+every!(rollbacks: Rollback {
+    Rollback::Unconfirmed(_) => [Rollback::Unconfirmed(60)],
+    Rollback::Cut => [Rollback::Cut],
+    Rollback::NotSo(_) => [Rollback::NotSo(word("ip link set enp0s8 master br0"))],
+    Rollback::Silent(_) => [Rollback::Silent(vec![addr("10.0.2.2"), addr("fe80::1")])],
 });
 
 every!(takes: Takes {
@@ -137,6 +156,7 @@ every!(usages: Usage {
     Usage::NotEthernet(_) => [Usage::NotEthernet(word("a1.tun0"))],
     Usage::NothingToCheck(_) => [Usage::NothingToCheck(word("bare"))],
     Usage::NoCheckpoints(_) => [Usage::NoCheckpoints(word("bare"))],
+    Usage::NothingToKeep(_) => [Usage::NothingToKeep(word("bridged"))],
     Usage::Option(..) => [Usage::Option("--role", Takes::AsLxc)],
 });
 
@@ -188,6 +208,8 @@ every!(one_of_each: Error {
         Error::Busy { lab: Some(word("bridged")), holder: Some((4711, word("nslab up bridged"))) },
     ],
     Error::Conflict { .. } => [Error::Conflict { what: word("/run/netns/lab.host-a") }],
+    Error::Nic { .. } => [Error::Nic { nic: word("enp0s3"), why: refusals() }],
+    Error::RolledBack { .. } => [Error::RolledBack { lab: word("bridged"), why: Rollback::Cut }],
     Error::Tampered(_) => [Error::Tampered(PathBuf::from("/run/nslab"))],
     Error::Journal { .. } => [Error::Journal { lab: word("bridged"), why: JournalFault::Damaged }],
     Error::Left(_) => [Error::Left(left())],
@@ -219,6 +241,8 @@ pub fn errors() -> Vec<Error> {
     all.extend(journal_faults().into_iter().map(|why| Error::Journal { lab: word("bridged"), why }));
     let options = takes().into_iter().map(|takes| Usage::Option("-4", takes));
     all.extend(usages().into_iter().chain(options).map(Error::Usage));
+    all.extend(refusals().into_iter().map(|why| Error::Nic { nic: word("enp0s3"), why: vec![why] }));
+    all.extend(rollbacks().into_iter().map(|why| Error::RolledBack { lab: word("bridged"), why }));
     let wanted = awaited().into_iter().map(FilterFault::Expected);
     let filter = |fault| Error::Filter { text: word("host a9 and icmp"), at: 5..7, fault };
     all.extend(filter_faults().into_iter().chain(wanted).map(filter));

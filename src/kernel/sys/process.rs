@@ -146,6 +146,22 @@ pub fn silence() -> Result<()> {
     Ok(())
 }
 
+/// Puts `/dev/null` in the place of stdin.
+pub fn silence_input() -> Result<()> {
+    let null = File::open("/dev/null").map_err(|error| errno(&error))?;
+    // SAFETY: replaces a standard descriptor that nothing in this process owns.
+    Errno::result(unsafe { libc::dup2(null.as_raw_fd(), 0) }).map(drop)
+}
+
+/// A terminal that closes, and Ctrl-C in it, no longer end this process.
+pub fn ignore_terminal() {
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGPIPE] {
+        // SAFETY: no handler is installed.
+        let _ = unsafe { sigaction(signal, &ignore) };
+    }
+}
+
 /// Gives every signal its default action, but the ignored SIGHUP that `nohup` passes on; only calls that a signal
 /// handler may make.
 fn default_signals() {

@@ -10,6 +10,7 @@ mod findings;
 mod graph;
 mod labs;
 mod macs;
+mod nics;
 mod ping;
 mod plans;
 mod trace;
@@ -158,6 +159,10 @@ impl Tongue for English {
 
     fn nothing_up(&self) -> String {
         "No lab is up.".to_owned()
+    }
+
+    fn keep(&self, keep: &lab::Keep) -> String {
+        nics::kept(keep)
     }
 
     fn reset(&self, reset: &lab::Reset) -> String {

@@ -10,6 +10,7 @@ mod findings;
 mod graph;
 mod labs;
 mod macs;
+mod nics;
 mod ping;
 mod plans;
 mod system;
@@ -160,6 +161,10 @@ impl Tongue for Spanish {
 
     fn nothing_up(&self) -> String {
         "No hay ningún laboratorio en marcha.".to_owned()
+    }
+
+    fn keep(&self, keep: &lab::Keep) -> String {
+        nics::kept(keep)
     }
 
     fn reset(&self, reset: &lab::Reset) -> String {

@@ -26,6 +26,8 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
             .why("nslab touches nothing that it did not make.")
             .hint("remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"),
+        Error::Nic { nic, why } => super::nics::refused(nic, why),
+        Error::RolledBack { lab, why } => super::nics::rolled_back(lab, why),
         Error::Tampered(path) => say(format!("{} is not as nslab made it", shown(path)))
             .why("It is a link, or belongs to somebody else; following it could harm this machine.")
             .hint(format!("look at it (ls -ld {}), then remove it", shown(path))),
@@ -219,6 +221,7 @@ fn left(left: &Left) -> String {
     match left {
         Left::Process(pid, command) => format!("process {pid} does not end: {}", escape(command)),
         Left::Path(path, errno) => format!("{}: {}", shown(path), reason(*errno)),
+        Left::NotRestored(what, errno) => format!("{} cannot be put back: {}", escape(what), reason(*errno)),
         Left::Borrowed(what) => format!("{} was borrowed; how it was before is no longer known", escape(what)),
     }
 }
@@ -286,6 +289,8 @@ fn wrong_use(usage: &Usage) -> Message {
             .hint(format!("the point: nslab capture {} ...", escape(exact)))
             .hint(format!("the filter: nslab capture POINT -- {} ...", escape(word))),
         Usage::NotEthernet(point) => say(format!("{} carries no Ethernet frames", quoted(point))),
+        Usage::NothingToKeep(lab) => say(format!("no change of a NIC waits to be kept in {}", quoted(lab)))
+            .hint(format!("nslab status {} tells how it is", escape(lab))),
         Usage::Option(option, takes) => say(option_fault(option, *takes)),
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         let sudo = if ping.sudo { "sudo " } else { "" };
         lines.push(format!("Try: {sudo}nslab exec {} ping -c 1 {}", ping.from, ping.to));
     }
+    lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lab, seconds)));
     lines
 }
 
@@ -61,6 +62,7 @@ pub(super) fn down(down: &Down) -> Vec<String> {
         lines.push(format!("Ended {} in it:", count(down.ended.len(), "process", "processes")));
         lines.extend(down.ended.iter().map(|process| format!("  {} {}", process.pid, escape(&process.command))));
     }
+    lines.extend(down.left_alone.iter().map(super::nics::alone));
     lines
 }
 
@@ -90,6 +92,9 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
         Condition::Drifted => {
             format!("{lab} has drifted: something described is gone or changed. nslab up {lab} repairs it.")
         }
+        Condition::RolledBack => {
+            format!("{lab} was taken back: its records alone are left. nslab up {lab} makes it again, nslab down forgets it.")
+        }
         Condition::Stale => {
             format!("{lab} is from before the last restart; nothing of it is left. nslab up {lab} makes it again.")
         }
@@ -102,6 +107,7 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
     if status.version != env!("CARGO_PKG_VERSION") {
         lines.push(format!("It was made by nslab {}.", escape(&status.version)));
     }
+    lines.extend(status.nics.as_ref().map(super::nics::borrowed));
     lines
 }
 

@@ -24,6 +24,8 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Conflict { what } => say(format!("{} ya existe y no es de nslab", escape(what)))
             .why("nslab no toca nada que no haya creado él mismo.")
             .hint("elimínelo, o dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"),
+        Error::Nic { nic, why } => super::nics::refused(nic, why),
+        Error::RolledBack { lab, why } => super::nics::rolled_back(lab, why),
         Error::Tampered(path) => say(format!("{} no está como lo dejó nslab", shown(path)))
             .why("Es un enlace, o es de otro usuario; seguirlo podría dañar esta máquina.")
             .hint(format!("examínelo (ls -ld {}) y después elimínelo", shown(path))),
@@ -235,6 +237,7 @@ fn left(left: &Left) -> String {
     match left {
         Left::Process(pid, command) => format!("el proceso {pid} no termina: {}", escape(command)),
         Left::Path(path, errno) => format!("{}: {}", shown(path), reason(*errno)),
+        Left::NotRestored(what, errno) => format!("no se puede devolver {}: {}", escape(what), reason(*errno)),
         Left::Borrowed(what) => format!("{} era prestado; ya no se sabe cómo estaba antes", escape(what)),
     }
 }
@@ -313,6 +316,7 @@ fn wrong_use(usage: &Usage) -> Message {
             .hint(format!("el punto: nslab capture {} ...", escape(exact)))
             .hint(format!("el filtro: nslab capture POINT -- {} ...", escape(word))),
         Usage::NotEthernet(point) => say(format!("{} no lleva tramas Ethernet", quoted(point))),
+        Usage::NothingToKeep(lab) => say(format!("ningún cambio de tarjeta espera confirmación en {}", quoted(lab))).hint(format!("nslab status {} dice cómo está", escape(lab))),
         Usage::Option(option, takes) => say(option_fault(option, *takes)),
     }
 }

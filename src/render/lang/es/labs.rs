@@ -38,6 +38,7 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         let sudo = if ping.sudo { "sudo " } else { "" };
         lines.push(format!("Pruebe: {sudo}nslab exec {} ping -c 1 {}", ping.from, ping.to));
     }
+    lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lab, seconds)));
     lines
 }
 
@@ -66,6 +67,7 @@ pub(super) fn down(down: &Down) -> Vec<String> {
         lines.push(format!("Al desmontarlo se ha puesto fin a {processes}:"));
         lines.extend(down.ended.iter().map(|process| format!("  {} {}", process.pid, escape(&process.command))));
     }
+    lines.extend(down.left_alone.iter().map(super::nics::alone));
     lines
 }
 
@@ -96,6 +98,9 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
         Condition::Drifted => {
             format!("{lab} se ha desviado: falta o ha cambiado algo de lo descrito. nslab up {lab} lo repara.")
         }
+        Condition::RolledBack => {
+            format!("{lab} se deshizo: solo quedan sus registros. nslab up {lab} lo hace de nuevo, nslab down lo olvida.")
+        }
         Condition::Stale => {
             format!("{lab} es de antes del último arranque; no queda nada de él. nslab up {lab} lo hace de nuevo.")
         }
@@ -108,6 +113,7 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
     if status.version != env!("CARGO_PKG_VERSION") {
         lines.push(format!("Lo hizo nslab {}.", escape(&status.version)));
     }
+    lines.extend(status.nics.as_ref().map(super::nics::borrowed));
     lines
 }
 

@@ -1,0 +1,308 @@
+//! The watchdog: a process of its own that puts the machine's NICs back unless somebody says that all is well.
+//!
+//! It has read the record and opened its sockets before the first change. Once the change is kept it sleeps, and goes
+//! with the lab; if it is gone nothing breaks.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::{Borrowed, Trust, failed, restore};
+use crate::error::{Error, Result, Rollback, Usage};
+use crate::kernel::fault;
+use crate::kernel::socket::Netlink;
+use crate::kernel::sys::process;
+use crate::lab::lock::{self, Lock};
+use crate::lab::{down, home};
+use crate::name::LabName;
+use crate::plan::State;
+use crate::report::Report;
+use crate::report::lab::Downs;
+
+/// The hidden command that [`stand`] serves.
+pub const COMMAND: &str = "watch-nic";
+/// How long the watchdog has to begin, and to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The watchdog is watching.
+const READY: u8 = b'r';
+/// The change is made.
+const DONE: u8 = b'd';
+/// The question of `keep`, and its answers.
+const KEEP: &[u8] = b"keep\n";
+const KEPT: u8 = b'k';
+const TOO_LATE: u8 = b'n';
+
+fn socket(lab: &LabName) -> PathBuf {
+    home::lab(lab).join("watch")
+}
+
+/// Where the watchdog writes what it does.
+pub fn log(lab: &LabName) -> PathBuf {
+    home::lab(lab).join("watch.log")
+}
+
+/// The process that changes the machine, as its watchdog sees it: it must say that it has come to the end.
+#[derive(Debug)]
+pub struct Applier(UnixStream);
+
+impl Applier {
+    /// The change is made, and stands in the record.
+    pub fn done(mut self) {
+        // A watchdog that is gone is no reason to undo what works.
+        let _ = self.0.write_all(&[DONE]);
+    }
+}
+
+/// Writes the record and starts the watchdog; the caller changes nothing before this returns.
+///
+/// # Errors
+/// When the watchdog cannot be started; then nothing may be changed.
+pub fn start(borrowed: &Borrowed) -> Result<Applier> {
+    end(&borrowed.lab);
+    borrowed.write()?;
+    let fail = |errno| failed(&format!("start nslab {COMMAND} {}", borrowed.lab), errno);
+    fault::point().map_err(fail)?;
+    let (mut ours, theirs) = UnixStream::pair().map_err(|error| fail(process::errno(&error)))?;
+    let out = File::options().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log(&borrowed.lab));
+    let out = out.map_err(|error| fail(process::errno(&error)))?;
+    let again = out.try_clone().map_err(|error| fail(process::errno(&error)))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("nslab").args([COMMAND, borrowed.lab.as_str()]).env_clear().current_dir("/");
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(out)).stderr(Stdio::from(again));
+    process::start_clean(&mut command, false);
+    command.spawn().map_err(|error| fail(process::errno(&error)))?;
+    drop(command);
+    let _ = ours.set_read_timeout(Some(PATIENCE));
+    let mut word = [0];
+    match ours.read(&mut word) {
+        Ok(1) if word[0] == READY => Ok(Applier(ours)),
+        Ok(_) => Err(fail(Errno::EPIPE)),
+        Err(error) => Err(fail(process::errno(&error))),
+    }
+}
+
+/// Ends the watchdog of a lab, if there is one. Whoever calls holds the lab.
+pub fn end(lab: &LabName) {
+    let Ok(there) = UnixStream::connect(socket(lab)) else { return };
+    let Ok(whose) = getsockopt(&there, sockopt::PeerCredentials) else { return };
+    if let Ok(handle) = process::handle(whose.pid())
+        && whose.pid() != nix::unistd::getpid().as_raw()
+        && process::send(&handle, libc::SIGKILL).is_ok()
+    {
+        process::wait_end(&handle, 2000);
+    }
+}
+
+/// Says that the machine can be reached.
+///
+/// # Errors
+/// When no change waits for it, or it was taken back.
+pub fn keep(lab: &LabName) -> Result<()> {
+    let nothing = || Err(Error::Usage(Usage::NothingToKeep(lab.to_string())));
+    let Some(borrowed) = Borrowed::read(lab) else { return nothing() };
+    match (&borrowed.trust, &borrowed.why) {
+        (Trust::RolledBack, Some(why)) => return Err(Error::RolledBack { lab: lab.to_string(), why: why.clone() }),
+        (Trust::Waiting, _) => {}
+        _ => return nothing(),
+    }
+    let asked = UnixStream::connect(socket(lab)).and_then(|mut there| {
+        there.set_read_timeout(Some(PATIENCE))?;
+        there.write_all(KEEP)?;
+        let mut word = [0];
+        there.read_exact(&mut word)?;
+        Ok(word[0])
+    });
+    match asked {
+        Ok(KEPT) => Ok(()),
+        Ok(_) => Err(Error::RolledBack { lab: lab.to_string(), why: Rollback::Unconfirmed(borrowed.seconds) }),
+        // Nobody watches any more, so nobody will take it back.
+        Err(_) => match lock::directory(&home::lab(lab), Some(lab.as_str()))?.and_then(|lock| Some((lock, Borrowed::read(lab)?)))
+        {
+            Some((_lock, mut borrowed)) if borrowed.trust == Trust::Waiting => {
+                borrowed.trust = Trust::Kept;
+                borrowed.write()
+            }
+            Some((_lock, Borrowed { trust: Trust::RolledBack, why: Some(why), .. })) => {
+                Err(Error::RolledBack { lab: lab.to_string(), why })
+            }
+            _ => nothing(),
+        },
+    }
+}
+
+/// The watchdog's life.
+///
+/// # Errors
+/// When it cannot begin; nothing was changed then.
+pub fn stand(lab: &LabName) -> Result<Report> {
+    let fail = |errno| failed("watch the machine's NICs", errno);
+    detach();
+    let borrowed = Borrowed::read(lab).ok_or_else(|| Error::Usage(Usage::NothingToKeep(lab.to_string())))?;
+    let netlink = Netlink::open().map_err(fail)?;
+    let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC).map_err(fail)?;
+    let _ = std::fs::remove_file(socket(lab));
+    let door = UnixListener::bind(socket(lab)).map_err(|error| fail(process::errno(&error)))?;
+    let applier = process::standard(0).try_clone_to_owned().map_err(|error| fail(process::errno(&error)))?;
+    let mut watch = Watch { borrowed, netlink, timer, door, applier: Some(UnixStream::from(applier)) };
+    watch.arm().map_err(fail)?;
+    if let Some(applier) = &mut watch.applier {
+        applier.write_all(&[READY]).map_err(|error| fail(process::errno(&error)))?;
+    }
+    process::silence_input().map_err(fail)?;
+    watch.all()
+}
+
+/// Out of the session and the service that nslab was started in, or it would end with them.
+fn detach() {
+    let _ = nix::unistd::setsid();
+    process::ignore_terminal();
+    for tree in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"] {
+        let _ = std::fs::write(format!("{tree}/cgroup.procs"), "0");
+    }
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+}
+
+struct Watch {
+    borrowed: Borrowed,
+    netlink: Netlink,
+    timer: TimerFd,
+    door: UnixListener,
+    applier: Option<UnixStream>,
+}
+
+impl Watch {
+    fn arm(&self) -> std::result::Result<(), Errno> {
+        let seconds = i64::try_from(self.borrowed.seconds).unwrap_or(i64::MAX);
+        self.timer.set(Expiration::OneShot(TimeSpec::seconds(seconds)), TimerSetTimeFlags::empty())
+    }
+
+    fn all(&mut self) -> Result<Report> {
+        loop {
+            let [timer, door, applier] = self.wait();
+            if door {
+                self.answer();
+            }
+            if applier && let Some(why) = self.hear() {
+                return self.take_back(why);
+            }
+            if timer && self.borrowed.trust != Trust::Kept {
+                return self.take_back(Rollback::Unconfirmed(self.borrowed.seconds));
+            }
+        }
+    }
+
+    /// Sleeps until the time is over, somebody knocks, or the applier speaks or ends.
+    fn wait(&self) -> [bool; 3] {
+        let mut fds = vec![PollFd::new(self.timer.as_fd(), PollFlags::POLLIN), PollFd::new(self.door.as_fd(), PollFlags::POLLIN)];
+        fds.extend(self.applier.as_ref().map(|applier| PollFd::new(applier.as_fd(), PollFlags::POLLIN)));
+        let _ = poll(&mut fds, PollTimeout::NONE);
+        let ready = |place: usize| fds.get(place).is_some_and(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
+        [ready(0), ready(1), ready(2)]
+    }
+
+    /// The applier has come to its end, well or not; why what it did must go.
+    fn hear(&mut self) -> Option<Rollback> {
+        let mut word = [0];
+        let said = self.applier.as_mut().and_then(|applier| applier.read(&mut word).ok()).unwrap_or(0);
+        self.applier = None;
+        let record = Borrowed::read(&self.borrowed.lab);
+        let settled = record.filter(|record| said == 1 && word[0] == DONE && record.trust != Trust::Applying);
+        match settled {
+            Some(record) => {
+                self.borrowed = record;
+                // From now on somebody has the whole time.
+                let armed = if self.borrowed.trust == Trust::Kept { self.timer.unset() } else { self.arm() };
+                armed.err().map(|_| Rollback::Cut)
+            }
+            None => Some(Rollback::Cut),
+        }
+    }
+
+    /// Somebody asks something at the door.
+    fn answer(&mut self) {
+        let Ok((mut there, _)) = self.door.accept() else { return };
+        let _ = there.set_read_timeout(Some(Duration::from_millis(200)));
+        let mut word = [0; KEEP.len()];
+        if there.read_exact(&mut word).is_err() || word != *KEEP {
+            return;
+        }
+        let answer = if self.keep() { KEPT } else { TOO_LATE };
+        let _ = there.write_all(&[answer]);
+    }
+
+    fn keep(&mut self) -> bool {
+        if self.borrowed.trust == Trust::Applying {
+            return false;
+        }
+        let mut kept = self.borrowed.clone();
+        kept.trust = Trust::Kept;
+        if kept.write().is_err() || self.timer.unset().is_err() {
+            return false;
+        }
+        self.borrowed = kept;
+        true
+    }
+
+    /// Puts everything back. Who holds the lab has five seconds to let go of it; the NICs do not wait longer than that.
+    fn take_back(&mut self, why: Rollback) -> Result<Report> {
+        let lab = self.borrowed.lab.clone();
+        // Nothing is kept any more, whatever comes.
+        let _ = std::fs::remove_file(socket(&lab));
+        self.end_applier();
+        let mut early = false;
+        loop {
+            match lock::directory(&home::lab(&lab), Some(lab.as_str())) {
+                Ok(Some(lock)) => return self.roll_back(lock, why),
+                Ok(None) => return Ok(Report::Exit(0)),
+                Err(_) if !early => {
+                    early = true;
+                    let _ = restore(&mut self.netlink, &self.borrowed, &State::new());
+                }
+                Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            }
+        }
+    }
+
+    /// The record that counts is the one under the lock: somebody may have kept the change a moment ago.
+    fn roll_back(&self, lock: Lock, why: Rollback) -> Result<Report> {
+        let lab = &self.borrowed.lab;
+        let kept = |record: &Borrowed| record.trust == Trust::Kept && matches!(why, Rollback::Unconfirmed(_));
+        if Borrowed::read(lab).is_none_or(|record| kept(&record)) {
+            return Ok(Report::Exit(0));
+        }
+        let start = std::time::Instant::now();
+        let down = down::roll_back(lab, lock, why)?;
+        Ok(Report::Down(Downs { labs: vec![down.report(lab, start.elapsed())], errors: Vec::new() }))
+    }
+
+    /// One that has not come to its end in all that time hangs, and holds the lab.
+    fn end_applier(&mut self) {
+        let Some(applier) = self.applier.take() else { return };
+        if let Ok(whose) = getsockopt(&applier, sockopt::PeerCredentials)
+            && let Ok(handle) = process::handle(whose.pid())
+            && !matches!(poll_closed(&applier), Ok(true))
+        {
+            let _ = process::send(&handle, libc::SIGKILL);
+            process::wait_end(&handle, 1000);
+        }
+    }
+}
+
+/// Whether the other end is closed: then its number may be a stranger's.
+fn poll_closed(stream: &UnixStream) -> std::result::Result<bool, Errno> {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO)?;
+    Ok(fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)))
+}

@@ -1,0 +1,86 @@
+//! Sentences about the machine's own NICs.
+
+use super::quoted;
+use crate::error::{Refusal, Rollback};
+use crate::render::escape::escape;
+use crate::render::lang::{Message, say};
+use crate::report::lab::{Foreign, Keep, LeftAlone, Nics, Trust};
+
+pub(super) fn refused(nic: &str, why: &[Refusal]) -> Message {
+    let reasons: Vec<String> = why.iter().map(reason).collect();
+    let message = say(format!("nslab no toca la tarjeta {}", quoted(nic))).why(reasons.join("\n  "));
+    if why.iter().any(|why| why.allow().is_none()) {
+        return message.hint("elija otra tarjeta: --nic NAME");
+    }
+    let flags: Vec<&str> = why.iter().filter_map(Refusal::allow).map(crate::error::Allow::word).collect();
+    message.hint("elija otra tarjeta: --nic NAME").hint(format!("o añada --allow {} si es lo que quiere", flags.join(",")))
+}
+
+fn reason(why: &Refusal) -> String {
+    match why {
+        Refusal::Loopback => "Es la interfaz de bucle local.".to_owned(),
+        Refusal::Port(master) => format!("Es un puerto de {}, que no es de nslab.", escape(master)),
+        Refusal::DefaultRoute(route) => format!("Por ella va una ruta por defecto: {}.", escape(route)),
+        Refusal::Ssh(client) => format!("Su sesión SSH entra por ella, desde {client}."),
+        Refusal::Address(address) => {
+            format!("Tiene la dirección {}, que pasaría al puente.", escape(address))
+        }
+        Refusal::Wifi => "Es inalámbrica: los puntos de acceso descartan las tramas de los contenedores.".to_owned(),
+        Refusal::Managed(service) => format!("La configura {service}, y puede volver a hacerlo en cualquier momento."),
+    }
+}
+
+pub(super) fn rolled_back(lab: &str, why: &Rollback) -> Message {
+    say(format!("se ha deshecho el cambio en las tarjetas de esta máquina, y con él {}", quoted(lab)))
+        .why(cause(why))
+        .hint(format!("nslab status {} dice más, nslab up lo hace otra vez", escape(lab)))
+}
+
+fn cause(why: &Rollback) -> String {
+    match why {
+        Rollback::Unconfirmed(seconds) => format!("Nadie escribió nslab keep en {seconds} s."),
+        Rollback::Cut => "El nslab que lo hacía terminó a medias.".to_owned(),
+        Rollback::NotSo(fact) => format!("Esto no llegó a cumplirse: {}", escape(fact)),
+        Rollback::Silent(neighbours) => {
+            let all: Vec<String> = neighbours.iter().map(ToString::to_string).collect();
+            format!("Dejaron de responder vecinos que antes respondían: {}.", all.join(", "))
+        }
+    }
+}
+
+pub(super) fn confirm(lab: &str, seconds: u64) -> Vec<String> {
+    vec![
+        format!("Puede que se llegue a esta máquina por la tarjeta que cambió. Entre de nuevo antes de {seconds} s y escriba:"),
+        format!("  sudo nslab keep {lab}"),
+        "Si no, todo vuelve solo a como estaba.".to_owned(),
+    ]
+}
+
+pub(super) fn kept(keep: &Keep) -> String {
+    format!("{} se queda como está; nslab down {} devuelve la tarjeta.", escape(&keep.lab), escape(&keep.lab))
+}
+
+pub(super) fn borrowed(nics: &Nics) -> String {
+    let names: Vec<_> = nics.names.iter().map(|name| escape(name)).collect();
+    let names = names.join(", ");
+    match (nics.state, &nics.why) {
+        (Trust::Applying, _) => format!("Se está cambiando {names}."),
+        (Trust::Waiting, _) => format!("El cambio de {names} espera a nslab keep, o se deshace solo."),
+        (Trust::Kept, _) => format!("Ha tomado prestada {names}; nslab down la devuelve."),
+        (Trust::RolledBack, Some(why)) => format!("{names} volvió a como estaba. {}", cause(why)),
+        (Trust::RolledBack, None) => format!("{names} volvió a como estaba."),
+    }
+}
+
+pub(super) fn alone(alone: &LeftAlone) -> String {
+    let (nic, text) = (escape(alone.nic.as_deref().unwrap_or_default()), escape(&alone.text));
+    match alone.what {
+        Foreign::Gone => format!("Alguien quitó {nic}; no había nada que devolver."),
+        Foreign::Master => format!("Alguien hizo de {nic} un puerto de {text}; se queda así."),
+        Foreign::Mtu => format!("Alguien dio a {nic} la MTU {text}; se queda así."),
+        Foreign::Down => format!("Alguien apagó {nic}; se queda así."),
+        Foreign::Added => format!("Alguien añadió {text} a {nic}; se queda."),
+        Foreign::Removed => format!("Alguien quitó {text} de {nic}; no vuelve."),
+        Foreign::Setting => format!("Alguien puso {text}; se queda así."),
+    }
+}
