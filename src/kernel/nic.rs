@@ -81,6 +81,13 @@ impl Nic {
         self.addresses.iter().filter(|address| address.is_global())
     }
 
+    /// Its addresses in the order in which giving them makes the kernel list them as now: IPv6 puts the newest first
+    /// (`ipv6_link_dev_addr` of `net/ipv6/addrconf.c`).
+    pub fn in_order(&self) -> impl Iterator<Item = &Object> {
+        let (v6, v4): (Vec<&Object>, Vec<&Object>) = self.addresses.iter().partition(|address| address.is_v6());
+        v4.into_iter().chain(v6.into_iter().rev())
+    }
+
     /// The default routes through it.
     pub fn defaults(&self) -> impl Iterator<Item = &Object> {
         self.routes.iter().filter(|route| route.is_default())

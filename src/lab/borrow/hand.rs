@@ -34,7 +34,8 @@ fn moved(socket: &mut Netlink, nic: &Nic, bridge: &Nic, elapsed: u32) -> Result<
         socket.push(payload, flags, 0).map_err(|errno| failed(&tried, errno))?;
     }
     let label = Some(bridge.name.as_str());
-    let give = nic.global().filter_map(|address| address.give_address(bridge.index, label, elapsed, true));
+    let global = nic.in_order().filter(|address| address.is_global());
+    let give = global.filter_map(|address| address.give_address(bridge.index, label, elapsed, true));
     let mut steps: Vec<put::Raw> = give.collect();
     steps.extend(nic.global().map(|address| address.take_address(nic.index)));
     steps.extend(nic.routes.iter().map(|route| route.take_route(nic.index, nic.index)));

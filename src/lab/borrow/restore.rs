@@ -163,7 +163,7 @@ impl Back<'_> {
                 done.alone(self.before, Foreign::Added, address.text.clone());
             }
         }
-        for address in &self.before.addresses {
+        for address in self.before.in_order() {
             let same = address.same_address();
             if is.contains(&same) {
                 continue;
