@@ -30,6 +30,7 @@ mod complete;
 mod duration;
 mod inside;
 mod rights;
+mod role;
 mod source;
 mod target;
 

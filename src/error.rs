@@ -1,6 +1,10 @@
 //! What can go wrong, as data: the cause with its values and the exit code. The sentences stand in `render/lang`.
 
+mod role;
+
 use std::path::PathBuf;
+
+pub use role::{Card, RoleFault, Using};
 
 use crate::problem::Finding;
 
@@ -70,6 +74,8 @@ pub enum Error {
         /// The holder: its pid and command line, where they can be seen.
         holder: Option<(i32, String)>,
     },
+    /// This machine cannot play a host of the lab as asked.
+    Role(RoleFault),
     /// Something of that name is there and is not nslab's.
     Conflict {
         /// A path or an interface.
@@ -468,6 +474,7 @@ impl Error {
             | Self::Usage(_) => 2,
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
+            Self::Role(fault) => fault.exit_code(),
             Self::Busy { .. } | Self::Conflict { .. } | Self::Nic { .. } => 4,
             Self::RolledBack { .. } => 6,
             Self::Journal { .. } | Self::Left(_) => 5,

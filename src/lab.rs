@@ -7,8 +7,10 @@ pub mod hosts;
 pub mod index;
 mod journal;
 mod lock;
+mod machine;
 pub mod private;
 pub mod resolve;
+mod role;
 pub mod rootless;
 mod status;
 mod up;
@@ -20,6 +22,7 @@ use nix::errno::Errno;
 pub use down::{Down, down};
 pub use index::Entry;
 pub use journal::{Journal, Phase, boot_id};
+pub use role::{Casting, Wish};
 pub use status::{Condition, Reset, Status, reset, status};
 pub use up::{Up, preview, up, up_on};
 

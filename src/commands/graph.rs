@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::engine::ArgValueCompleter;
 
+use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::lab::{self, Entry, resolve};
@@ -36,6 +37,8 @@ pub struct Graph {
     /// Write to a file; its ending chooses the format: .svg .dot .mmd .json .txt
     #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    role: Role,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -76,6 +79,7 @@ impl Graph {
             Shown::L3 => Layer::L3,
         };
         let entry = match &self.topology {
+            _ if self.role.role.is_some() => None,
             Some(word) if source::is_file(word) => None,
             Some(word) => lab::names().into_iter().find(|entry| entry.lab == *word),
             None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
@@ -84,7 +88,7 @@ impl Graph {
             (Some(entry), _) if rights::lacking().is_none() => live(&entry, layer),
             // Who may not look at the lab still gets the built-in topology of its name.
             (Some(entry), _) if catalog::find(&entry.lab).is_none() || self.topology.is_none() => Err(rights::refusal(context)),
-            (_, Some(word)) => Ok(build::graph(&source::topology(word)?, None, layer)),
+            (_, Some(word)) => Ok(build::graph(&self.role.casting()?.apart(&source::topology(word)?)?, None, layer)),
             (_, None) => Err(target::none_up()),
         }
     }

@@ -3,12 +3,13 @@
 use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 
+use super::role::Role;
 use super::{Context, complete, rights, source, target};
-use crate::error::{Error, Result, Takes, Thing, Usage};
+use crate::error::{Error, Result, Takes, Usage};
 use crate::lab::{self, resolve};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
-use crate::report::plan::{Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces, lxd};
+use crate::report::plan::{Naming, Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces, lxd};
 use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host
@@ -26,9 +27,8 @@ pub struct Plan {
     /// With which commands
     #[arg(long = "as", value_name = "COMMANDS", default_value = "ip", hide_default_value = true)]
     how: How,
-    /// Print the part of one host alone, with --as lxc
-    #[arg(long, value_name = "HOST")]
-    role: Option<String>,
+    #[command(flatten)]
+    role: Role,
     /// The image that containers are launched from, with --as lxc (ubuntu:22.04 unless given)
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
@@ -69,22 +69,18 @@ impl Plan {
         if self.how == How::Lxc {
             return self.on_lxd(&topology);
         }
-        for (option, given) in [("--role", &self.role), ("--image", &self.image)] {
-            if given.is_some() {
-                return Err(Error::Usage(Usage::Option(option, Takes::AsLxc)));
-            }
+        if self.image.is_some() {
+            return Err(Error::Usage(Usage::Option("--image", Takes::AsLxc)));
         }
-        let steps = by_host(&diff(&State::new(), &compile(&topology)), &lab);
+        let topology = self.role.casting()?.apart(&topology)?;
+        let steps = by_host(&diff(&State::new(), &compile(&topology)), &Naming::of(&topology));
         Ok(Report::Plan(Commands { lab, purpose: Purpose::Build, steps }))
     }
 
     fn on_lxd(&self, topology: &Topology) -> Result<Report> {
-        if let Some(role) = self.role.as_deref().filter(|role| topology.host(role).is_none()) {
-            let hosts = topology.hosts.iter().map(|host| host.name.to_string()).collect();
-            let candidates = resolve::near(role, hosts);
-            return Err(Error::Unknown { what: Thing::Host, word: role.to_owned(), candidates });
-        }
-        let steps = lxd::by_host(topology, self.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
+        // The hosts of class are whole machines in either case; only the NICs are called otherwise.
+        let part = self.role.casting()?.apart(topology)?;
+        let steps = lxd::by_host(&part, self.role.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
         Ok(Report::Plan(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps }))
     }
 
@@ -97,7 +93,7 @@ impl Plan {
         for (host, name) in status.namespaces {
             steps.push(host_namespaces(&host, &[name], &entry.lab));
         }
-        steps.extend(by_hand(&made, &entry.lab));
+        steps.extend(by_hand(&made, &Naming::of(&status.journal.topology)));
         steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, &entry.lab)));
         Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps }))
     }

@@ -26,7 +26,7 @@ pub(super) fn described(word: &str) -> Option<Topology> {
         return None;
     }
     // With a damaged journal `up` and `down` go on without it.
-    lab::load(&word.parse().ok()?).ok().map(|journal| journal.topology)
+    lab::load(&word.parse().ok()?).ok().map(|journal| journal.whole.unwrap_or(journal.topology))
 }
 
 /// The topology that `up` is to make: a lab that is up stays what it is, even where a built-in one has its name.

@@ -37,6 +37,7 @@ impl Status {
 fn status(name: &LabName) -> Result<Lab> {
     let status = lab::status(name)?;
     let topology = status.journal.topology;
+    let naming = plan::Naming::of(&topology);
     let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
     let tables = status.tables.into_iter().map(|(node, family, table)| Table { node: node.to_string(), family, table });
     let by_hand: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
@@ -46,8 +47,8 @@ fn status(name: &LabName) -> Result<Lab> {
         summary: topology.summary.clone(),
         hosts: topology.hosts.len(),
         containers: topology.containers(),
-        missing: plan::in_order(&status.missing, name.as_str()),
-        by_hand: plan::by_hand(&by_hand, name.as_str()),
+        missing: plan::in_order(&status.missing, &naming),
+        by_hand: plan::by_hand(&by_hand, &naming),
         namespaces: namespaces.collect(),
         tables: tables.collect(),
         processes: status.processes,

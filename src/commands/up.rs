@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
+use super::role::Role;
 use super::{Context, complete, duration, rights, source};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::lab::borrow::Terms;
-use crate::lab::{self, resolve};
+use crate::lab::{self, Casting, resolve};
 use crate::report::lab::Ping;
+use crate::report::notice::Notice;
 use crate::report::plan::{self, Purpose};
 use crate::report::{Report, lab as reports};
 use crate::topology::{Attach, Topology};
@@ -17,7 +19,9 @@ use crate::topology::{Attach, Topology};
 ///
 /// A changed file applies the difference; what was made by hand inside the lab stays.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sudo nslab up bridged\n  sudo nslab up ./my-lab.yaml --name monday")]
+#[command(
+    after_help = "Examples:\n  sudo nslab up bridged\n  sudo nslab up ./my-lab.yaml --name monday\n  sudo nslab up bridged --role host-a --nic enp0s8"
+)]
 pub struct Up {
     /// A built-in topology, or a file: a word with a / or ending in .yaml
     #[arg(add = ArgValueCompleter::new(complete::topologies))]
@@ -28,6 +32,8 @@ pub struct Up {
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    role: Role,
     /// Do to a NIC of this machine what nslab refuses otherwise
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Allow>,
@@ -51,25 +57,32 @@ impl Up {
                 return Err(Error::Usage(Usage::LabNamedLikeHost(name.clone())));
             }
         }
+        let casting = self.role.casting()?;
+        // Before anything is made: a wrong name is no more than that.
+        casting.apart(&topology)?;
         let terms = Terms { allowed: self.allow, seconds: self.confirm_within.as_secs().max(1) };
-        if self.dry_run { preview(&topology) } else { up(&topology, &terms, context) }
+        if self.dry_run { preview(&topology, &casting) } else { up(&topology, &casting, &terms, context) }
     }
 }
 
-fn preview(topology: &Topology) -> Result<Report> {
+fn preview(topology: &Topology, casting: &Casting) -> Result<Report> {
     let lab = topology.name.to_string();
-    let steps = plan::in_order(&lab::preview(topology)?, &lab);
+    let (topology, plan) = lab::preview(topology, casting)?;
+    let steps = plan::in_order(&plan, &plan::Naming::of(&topology));
     Ok(Report::Plan(plan::Plan { lab, purpose: Purpose::Preview, steps }))
 }
 
-fn up(topology: &Topology, terms: &Terms, context: &mut Context) -> Result<Report> {
+fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Report> {
     let start = Instant::now();
-    let up = lab::up_on(topology, terms, &mut |step| context.front.progress(step))?;
+    let up = lab::up_on(topology, casting, terms, &mut |step| context.front.progress(step))?;
+    if up.operations > 0 && !up.instead.is_empty() {
+        context.front.notice(&Notice::KeptDefault { routes: up.instead.clone() });
+    }
     Ok(Report::Up(reports::Up {
         lab: topology.name.to_string(),
         outcome: up.outcome,
-        hosts: topology.hosts.len(),
-        containers: topology.containers(),
+        hosts: up.hosts,
+        containers: up.containers,
         operations: up.operations,
         milliseconds: start.elapsed().as_secs_f64() * 1000.0,
         hint: ping(topology),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::ValueHint;
 
 use super::Context;
+use super::role::Role;
 use crate::error::{Error, Result};
+use crate::lab::Casting;
 use crate::render::lang::Lang;
 use crate::report::Report;
 use crate::report::topology::{File, Finding, Validation};
@@ -19,22 +21,25 @@ pub struct Validate {
     /// The files
     #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    role: Role,
 }
 
 impl Validate {
     /// Reads each file as `up` would.
     ///
     /// # Errors
-    /// None; what is wrong with a file is part of the report.
+    /// When the name of a role is none; what is wrong with a file is part of the report.
     pub fn run(self, _: &mut Context) -> Result<Report> {
-        let files = self.files.iter().map(|file| check(file)).collect();
+        let casting = self.role.casting()?;
+        let files = self.files.iter().map(|file| check(file, &casting)).collect();
         Ok(Report::Validation(Validation { files }))
     }
 }
 
-fn check(path: &Path) -> File {
+fn check(path: &Path, casting: &Casting) -> File {
     let file = path.display().to_string();
-    match read(path) {
+    match read(path).and_then(|topology| casting.apart(&topology)) {
         Ok(topology) => File {
             file,
             valid: true,

@@ -28,15 +28,7 @@ pub struct Run<'a> {
     /// Where namespaces are pinned.
     pub pins: &'a Pins,
     births: Births,
-    spaces: HashMap<NodeId, Space>,
-}
-
-/// The node of a namespace; nothing is ever done in the machine's own here.
-pub fn node_of(ns: &Ns) -> Result<&NodeId> {
-    match ns {
-        Ns::Node(node) => Ok(node),
-        Ns::Root => Err(Error::Internal("an operation on the machine's own namespace".to_owned())),
-    }
+    spaces: HashMap<Ns, Space>,
 }
 
 /// Why a request was refused, with the line that a student would have typed.
@@ -83,7 +75,7 @@ impl<'a> Run<'a> {
         let made = |op: &Op| matches!(op, Op::Add(Key::Netns(_), _) | Op::Del(Key::Netns(_), _));
         let new: BTreeSet<&Ns> =
             self.plan.iter().filter(|op| matches!(op, Op::Add(Key::Netns(_), _))).map(|op| op.key().ns()).collect();
-        let mut wanted: BTreeSet<NodeId> = BTreeSet::new();
+        let mut wanted: BTreeSet<Ns> = BTreeSet::new();
         for &place in dels.iter().chain(head).chain(tail) {
             let op = &self.plan[place];
             let peer = match op {
@@ -92,22 +84,19 @@ impl<'a> Run<'a> {
             };
             for ns in std::iter::once(op.key().ns()).filter(|_| !made(op)).chain(peer) {
                 if !new.contains(ns) {
-                    wanted.insert(node_of(ns)?.clone());
+                    wanted.insert(ns.clone());
                 }
             }
         }
         for unit in units {
-            let host = NodeId::Host(unit.host.clone());
-            if !new.contains(&Ns::Node(host.clone())) {
-                wanted.insert(host);
-            }
+            wanted.extend(unit.far.iter().filter(|ns| !new.contains(ns)).cloned());
         }
         if wanted.is_empty() {
             return Ok(());
         }
         let pins = self.pins;
         let opened = thread(move || {
-            wanted.into_iter().map(|node| Space::enter(pins, &node).map(|space| (node, space))).collect::<Result<Vec<_>>>()
+            wanted.into_iter().map(|ns| Space::enter(pins, &ns).map(|space| (ns, space))).collect::<Result<Vec<_>>>()
         })??;
         self.spaces.extend(opened);
         Ok(())
@@ -133,7 +122,7 @@ impl<'a> Run<'a> {
                 .map(|node| {
                     interrupted()?;
                     let own = settings.get(&node).map_or(&[][..], Vec::as_slice);
-                    Space::make(pins, &node, own, true).map(|space| (node, space))
+                    Space::make(pins, &node, own, true).map(|space| (Ns::Node(node), space))
                 })
                 .collect::<Result<Vec<_>>>()
         })??;
@@ -143,18 +132,18 @@ impl<'a> Run<'a> {
 
     /// One operation after the other, a batch per stretch in one namespace.
     pub fn sequence(&mut self, places: &[usize], tell: &mut dyn FnMut(&Op)) -> Result<()> {
-        let mut current: Option<NodeId> = None;
+        let mut current: Option<Ns> = None;
         let mut places = places.iter().copied().peekable();
         while let Some(place) = places.next() {
             let op = &self.plan[place];
             if matches!(op.key(), Key::Netns(_)) {
                 continue;
             }
-            let node = node_of(op.key().ns())?.clone();
-            if current.as_ref() != Some(&node) {
+            let ns = op.key().ns().clone();
+            if current.as_ref() != Some(&ns) {
                 self.flush(current.as_ref())?;
                 interrupted()?;
-                current = Some(node.clone());
+                current = Some(ns.clone());
             }
             match op {
                 Op::Del(Key::Link(_), _) => {
@@ -166,18 +155,18 @@ impl<'a> Run<'a> {
                         tell(&plan[next]);
                         doomed.push(next);
                     }
-                    self.cut(&node, &doomed)?;
+                    self.cut(&ns, &doomed)?;
                 }
-                Op::Add(Key::Link(port), Value::Link(link)) => self.make_link(place, &node, port, link)?,
-                Op::Add(Key::Sysctl(..), _) if self.space(&node)?.fresh => {}
+                Op::Add(Key::Link(port), Value::Link(link)) => self.make_link(place, &ns, port, link)?,
+                Op::Add(Key::Sysctl(..), _) if self.space(&ns)?.fresh => {}
                 Op::Add(Key::Sysctl(_, setting), Value::Number(value))
-                | Op::Set(Key::Sysctl(_, setting), Value::Number(value)) => self.write(&node, *setting, *value)?,
+                | Op::Set(Key::Sysctl(_, setting), Value::Number(value)) => self.write(&ns, *setting, *value)?,
                 _ if self.births.is_fused(place) => {}
                 _ => {
-                    self.settings_again(place, &node, op)?;
-                    if let Some((payload, flags)) = requests::request(op, self.space(&node)?) {
-                        let refusals = self.space_mut(&node)?.socket.push(payload, flags, place);
-                        self.check(&node, refusals)?;
+                    self.settings_again(place, &ns, op)?;
+                    if let Some((payload, flags)) = requests::request(op, self.space(&ns)?) {
+                        let refusals = self.space_mut(&ns)?.socket.push(payload, flags, place);
+                        self.check(&ns, refusals)?;
                     }
                 }
             }
@@ -187,7 +176,7 @@ impl<'a> Run<'a> {
     }
 
     /// Deletes links of one namespace: each batch is dealt with by the kernel before a kill can fall into it.
-    fn cut(&mut self, node: &NodeId, doomed: &[usize]) -> Result<()> {
+    fn cut(&mut self, node: &Ns, doomed: &[usize]) -> Result<()> {
         for batch in doomed.chunks(super::socket::REQUESTS - 1) {
             self.flush(Some(node))?;
             for &place in batch {
@@ -203,26 +192,26 @@ impl<'a> Run<'a> {
     }
 
     /// A kill may fall between the birth of a container's link and its settings; none falls between these and the link's going up.
-    fn settings_again(&mut self, place: usize, node: &NodeId, op: &Op) -> Result<()> {
+    fn settings_again(&mut self, place: usize, node: &Ns, op: &Op) -> Result<()> {
         let Op::Add(Key::Up(port), _) = op else { return Ok(()) };
         let index = self.space(node)?.index(&port.dev);
-        if index > 1 && matches!(node, NodeId::Container(..)) {
+        if index > 1 && is_container(node) {
             self.push(node, Some(verbs::set_settings(index, true)), place)?;
         }
         Ok(())
     }
 
     fn make_room(&mut self, port: &Port) -> Result<()> {
-        let node = node_of(&port.ns)?;
-        if self.space(node)?.fresh {
+        // On the machine itself a link of that name may be anybody's.
+        if port.ns == Ns::Root || self.space(&port.ns)?.fresh {
             return Ok(());
         }
-        self.flush(Some(node))?;
-        let cleared = self.space_mut(node)?.make_room(&port.dev);
-        cleared.map_err(|errno| space::error(node, "ip link del", errno))
+        self.flush(Some(&port.ns))?;
+        let cleared = self.space_mut(&port.ns)?.make_room(&port.dev);
+        cleared.map_err(|errno| space::error_in(&port.ns, "ip link del", errno))
     }
 
-    fn make_link(&mut self, place: usize, node: &NodeId, port: &Port, link: &Link) -> Result<()> {
+    fn make_link(&mut self, place: usize, node: &Ns, port: &Port, link: &Link) -> Result<()> {
         for end in std::iter::once(port).chain(link.peer()) {
             self.make_room(end)?;
         }
@@ -234,16 +223,18 @@ impl<'a> Run<'a> {
             self.births = births;
             self.push(node, request, place)?;
             let index = self.space(node)?.index(&port.dev);
+            self.quiet(port, place)?;
             return self.push(node, mtu.map(|mtu| verbs::set_mtu(index, mtu)), place);
         };
-        let far = node_of(&peer.ns)?.clone();
+        let far = peer.ns.clone();
         let mut far_space = self.spaces.remove(&far).ok_or_else(|| lost(&far))?;
         let births = std::mem::take(&mut self.births);
         let request = self.space_mut(node).map(|space| requests::birth(port, link, &births, space, Some(&mut far_space)));
         self.births = births;
         self.spaces.insert(far.clone(), far_space);
         self.push(node, request?, place)?;
-        if matches!(far, NodeId::Container(..)) {
+        self.quiet(port, place)?;
+        if is_container(&far) {
             self.flush(Some(node))?;
             let index = self.space(&far)?.index(&peer.dev);
             self.push(&far, Some(verbs::set_settings(index, true)), place)?;
@@ -252,23 +243,30 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn push(&mut self, node: &NodeId, request: Option<verbs::Request>, place: usize) -> Result<()> {
+    /// On the machine itself only what is the lab's gets no address by itself, as everything in a namespace of nslab's own.
+    fn quiet(&mut self, port: &Port, place: usize) -> Result<()> {
+        if port.ns != Ns::Root {
+            return Ok(());
+        }
+        let index = self.space(&port.ns)?.index(&port.dev);
+        self.push(&port.ns, Some(verbs::set_settings(index, true)), place)
+    }
+
+    fn push(&mut self, node: &Ns, request: Option<verbs::Request>, place: usize) -> Result<()> {
         let Some((payload, flags)) = request else { return Ok(()) };
         let refusals = self.space_mut(node)?.socket.push(payload, flags, place);
         self.check(node, refusals)
     }
 
-    fn write(&self, node: &NodeId, setting: Sysctl, value: u32) -> Result<()> {
-        let pin = self.pins.pin(node);
-        let (at, of) = (node.clone(), node.clone());
-        thread(move || {
-            let _here = Space::open(&pin, &at)?;
-            space::write_setting(setting, value).map_err(|(tried, errno)| space::error(&at, &tried, errno))
+    fn write(&self, ns: &Ns, setting: Sysctl, value: u32) -> Result<()> {
+        thread(|| {
+            let _here = Space::look(self.pins, ns)?;
+            space::write_setting(setting, value).map_err(|(tried, errno)| space::error_in(ns, &tried, errno))
         })?
-        .map_err(|error| if matches!(error, Error::Internal(_)) { lost(&of) } else { error })
+        .map_err(|error| if matches!(error, Error::Internal(_)) { lost(ns) } else { error })
     }
 
-    fn flush(&mut self, node: Option<&NodeId>) -> Result<()> {
+    fn flush(&mut self, node: Option<&Ns>) -> Result<()> {
         let Some(node) = node else { return Ok(()) };
         let refusals = match self.spaces.get_mut(node) {
             Some(space) => space.socket.flush(),
@@ -278,13 +276,13 @@ impl<'a> Run<'a> {
     }
 
     /// The first refusal of a batch is the error. Of a fused request the parts are tried singly, to name the one that fails.
-    fn check(&mut self, node: &NodeId, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
-        let refusals = refusals.map_err(|errno| space::error(node, "send(AF_NETLINK)", errno))?;
+    fn check(&mut self, node: &Ns, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
+        let refusals = refusals.map_err(|errno| space::error_in(node, "send(AF_NETLINK)", errno))?;
         let Some(first) = refusals.into_iter().next() else { return Ok(()) };
         let op = &self.plan[first.tag];
         let Op::Add(Key::Link(port), Value::Link(link)) = op else { return Err(refused(op, &first)) };
         let fused = self.births.settings(port).fused;
-        let peer = link.peer().filter(|peer| peer.ns != port.ns).and_then(|peer| node_of(&peer.ns).ok()).cloned();
+        let peer = link.peer().filter(|peer| peer.ns != port.ns).map(|peer| peer.ns.clone());
         let mut far = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
         let space = self.space_mut(node)?;
         let mut culprit = None;
@@ -317,7 +315,7 @@ impl<'a> Run<'a> {
     fn number(&mut self, units: &[Unit]) -> Result<()> {
         for &place in units.iter().flat_map(|unit| &unit.ops) {
             if let Op::Add(Key::Link(port), _) = &self.plan[place] {
-                self.space_mut(node_of(&port.ns)?)?.assign(&port.dev);
+                self.space_mut(&port.ns)?.assign(&port.dev);
             }
         }
         Ok(())
@@ -331,12 +329,12 @@ impl<'a> Run<'a> {
                 Op::Add(Key::Link(_) | Key::Up(_), _) => op.key().port(),
                 _ => None,
             };
-            let Some(Port { ns: Ns::Node(node), dev }) = port else { continue };
+            let Some(Port { ns, dev }) = port else { continue };
             let peer = match op.value() {
                 Value::Link(link) => link.peer(),
                 _ => None,
             };
-            for (node, dev) in [(node, dev)].into_iter().chain(peer.and_then(|peer| Some((node_of(&peer.ns).ok()?, &peer.dev)))) {
+            for (node, dev) in [(ns, dev)].into_iter().chain(peer.map(|peer| (&peer.ns, &peer.dev))) {
                 let Some(space) = self.spaces.get_mut(node) else { continue };
                 let index = space.index(dev);
                 if index > 1 && touched.insert((node.clone(), index)) {
@@ -346,16 +344,16 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let nodes: Vec<NodeId> = self.spaces.keys().cloned().collect();
+        let nodes: Vec<Ns> = self.spaces.keys().cloned().collect();
         nodes.iter().try_for_each(|node| self.flush(Some(node)))
     }
 
     /// The namespace at hand.
-    pub fn space(&self, node: &NodeId) -> Result<&Space> {
+    pub fn space(&self, node: &Ns) -> Result<&Space> {
         self.spaces.get(node).ok_or_else(|| lost(node))
     }
 
-    fn space_mut(&mut self, node: &NodeId) -> Result<&mut Space> {
+    fn space_mut(&mut self, node: &Ns) -> Result<&mut Space> {
         self.spaces.get_mut(node).ok_or_else(|| lost(node))
     }
 
@@ -370,13 +368,12 @@ impl<'a> Run<'a> {
     }
 }
 
-fn lost(node: &NodeId) -> Error {
-    Error::Kernel(KernelError {
-        node: Some(node.to_string()),
-        tried: format!("open the namespace of {node}"),
-        errno: libc::ENOENT,
-        said: None,
-    })
+fn is_container(ns: &Ns) -> bool {
+    matches!(ns, Ns::Node(NodeId::Container(..)))
+}
+
+fn lost(ns: &Ns) -> Error {
+    space::error_in(ns, "open the namespace", Errno::ENOENT)
 }
 
 /// The settings that new namespaces are born with.

@@ -45,16 +45,15 @@ struct SeenLink {
 
 /// Reads the facts of the scope.
 pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
-    let nodes: Vec<&NodeId> =
-        scope.spaces.iter().filter_map(|ns| if let Ns::Node(node) = ns { Some(node) } else { None }).collect();
-    let there: Vec<&NodeId> = nodes.into_iter().filter(|node| is_namespace(&pins.pin(node))).collect();
+    let there: Vec<&Ns> = scope.spaces.iter().filter(|ns| is_namespace(&pins.at(ns))).collect();
     if scope.pins_only {
-        return Ok(there.into_iter().map(|node| (Key::Netns(Ns::Node(node.clone())), Value::Present)).collect());
+        let nodes = there.into_iter().filter(|ns| **ns != Ns::Root);
+        return Ok(nodes.map(|ns| (Key::Netns(ns.clone()), Value::Present)).collect());
     }
     let threads = processors().min(there.len());
     let wanted = settings(scope);
-    let shares: Vec<Vec<&NodeId>> = (0..threads).map(|n| there.iter().copied().skip(n).step_by(threads).collect()).collect();
-    let read: Vec<Result<Vec<(NodeId, Seen)>>> = std::thread::scope(|scope| {
+    let shares: Vec<Vec<&Ns>> = (0..threads).map(|n| there.iter().copied().skip(n).step_by(threads).collect()).collect();
+    let read: Vec<Result<Vec<(Ns, Seen)>>> = std::thread::scope(|scope| {
         let handles: Vec<_> = shares
             .iter()
             .map(|share| std::thread::Builder::new().spawn_scoped(scope, || read_share(pins, share, &wanted)))
@@ -69,9 +68,9 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
 }
 
 /// Whether one namespace gives another that number: indices alone do not tell whose other end is whose.
-fn is_numbered(pins: &Pins, here: &NodeId, number: i32, there: &NodeId) -> bool {
-    let (pin, there) = (pins.pin(here), pins.pin(there));
-    let asked = thread(|| Space::open(&pin, here).ok().and_then(|mut space| peer::number(&mut space.socket, &there)));
+fn is_numbered(pins: &Pins, here: &Ns, number: i32, there: &Ns) -> bool {
+    let there = pins.at(there);
+    let asked = thread(|| Space::look(pins, here).ok().and_then(|mut space| peer::number(&mut space.socket, &there)));
     asked.is_ok_and(|found| found == Some(number))
 }
 
@@ -110,34 +109,35 @@ fn converges(attribute: &LinkAttribute) -> bool {
 }
 
 /// Reading a setting costs as much as a whole namespace's links: only those are read that are expected.
-fn settings(scope: &Scope) -> BTreeMap<NodeId, BTreeSet<Sysctl>> {
-    let mut wanted: BTreeMap<NodeId, BTreeSet<Sysctl>> = BTreeMap::new();
+fn settings(scope: &Scope) -> BTreeMap<Ns, BTreeSet<Sysctl>> {
+    let mut wanted: BTreeMap<Ns, BTreeSet<Sysctl>> = BTreeMap::new();
     for key in scope.expected.keys() {
-        if let Key::Sysctl(Ns::Node(node), setting) = key {
-            wanted.entry(node.clone()).or_default().insert(*setting);
+        if let Key::Sysctl(ns, setting) = key {
+            wanted.entry(ns.clone()).or_default().insert(*setting);
         }
     }
     wanted
 }
 
-fn read_share(pins: &Pins, share: &[&NodeId], wanted: &BTreeMap<NodeId, BTreeSet<Sysctl>>) -> Result<Vec<(NodeId, Seen)>> {
+fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>>) -> Result<Vec<(Ns, Seen)>> {
     share
         .iter()
-        .map(|node| {
-            let mut space = Space::open(&pins.pin(node), node)?;
+        .map(|&ns| {
+            let mut space = Space::look(pins, ns)?;
             let none = BTreeSet::new();
-            let seen = read_space(&mut space, node, wanted.get(*node).unwrap_or(&none))
-                .map_err(|(tried, errno)| space::error(node, tried, errno))?;
-            Ok(((*node).clone(), seen))
+            let seen = read_space(&mut space, ns, wanted.get(ns).unwrap_or(&none))
+                .map_err(|(tried, errno)| space::error_in(ns, tried, errno))?;
+            Ok((ns.clone(), seen))
         })
         .collect()
 }
 
 /// Everything in the calling thread's namespace.
-fn read_space(space: &mut Space, node: &NodeId, settings: &BTreeSet<Sysctl>) -> std::result::Result<Seen, (&'static str, Errno)> {
-    let ns = Ns::Node(node.clone());
+fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::result::Result<Seen, (&'static str, Errno)> {
     let mut seen = Seen::default();
-    seen.state.insert(Key::Netns(ns.clone()), Value::Present);
+    if *ns != Ns::Root {
+        seen.state.insert(Key::Netns(ns.clone()), Value::Present);
+    }
     for &setting in settings {
         if let Some(value) = space::read_setting(setting) {
             seen.state.insert(Key::Sysctl(ns.clone(), setting), Value::Number(value));
@@ -155,18 +155,18 @@ fn read_space(space: &mut Space, node: &NodeId, settings: &BTreeSet<Sysctl>) -> 
     let names: HashMap<u32, IfName> = links.iter().filter_map(|link| Some((link.header.index, name_of(link)?))).collect();
     let mut isolated = false;
     for link in &links {
-        isolated |= seen.link(&ns, link, &names);
+        isolated |= seen.link(ns, link, &names);
     }
     let addresses = space.socket.dump(&read::all_addresses()).map_err(|errno| ("ip address show", errno))?;
     let routes = space.socket.dump(&read::all_routes()).map_err(|errno| ("ip route show", errno))?;
-    seen.state.extend(addresses.iter().filter_map(|message| read::address(&ns, message, &names)));
-    for (key, value) in routes.iter().filter_map(|message| read::route(&ns, message, &names)) {
+    seen.state.extend(addresses.iter().filter_map(|message| read::address(ns, message, &names)));
+    for (key, value) in routes.iter().filter_map(|message| read::route(ns, message, &names)) {
         // Of several routes to one destination the one in use counts: the kernel lists it first.
         seen.state.entry(key).or_insert(value);
     }
     if isolated {
         let entries = space.socket.dump(&read::all_fdb()).map_err(|errno| ("bridge fdb show", errno))?;
-        seen.state.extend(entries.iter().filter_map(|message| fdb(&ns, message, &names)));
+        seen.state.extend(entries.iter().filter_map(|message| fdb(ns, message, &names)));
     }
     Ok(seen)
 }
@@ -257,7 +257,7 @@ impl Seen {
 }
 
 /// All namespaces together: the ends of pairs find each other.
-fn join(seen: BTreeMap<NodeId, Seen>, expected: &State, is_numbered: &dyn Fn(&NodeId, i32, &NodeId) -> bool) -> State {
+fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i32, &Ns) -> bool) -> State {
     let mut state = State::new();
     let mut paired: BTreeSet<Port> = BTreeSet::new();
     let mut alone: BTreeSet<Port> = BTreeSet::new();
@@ -273,10 +273,8 @@ fn join(seen: BTreeMap<NodeId, Seen>, expected: &State, is_numbered: &dyn Fn(&No
     }
     let rest: Vec<(Port, u32, SeenLink)> = seen
         .iter()
-        .flat_map(|(node, seen)| {
-            seen.links
-                .iter()
-                .map(|(index, link)| (Port { ns: Ns::Node(node.clone()), dev: link.name.clone() }, *index, link.clone()))
+        .flat_map(|(ns, seen)| {
+            seen.links.iter().map(|(index, link)| (Port { ns: ns.clone(), dev: link.name.clone() }, *index, link.clone()))
         })
         .filter(|(port, ..)| !paired.contains(port))
         .collect();
@@ -293,8 +291,7 @@ fn join(seen: BTreeMap<NodeId, Seen>, expected: &State, is_numbered: &dyn Fn(&No
                         && far.peer == Some(*index)
                         && match (link.elsewhere, &port.ns, &other.ns) {
                             (None, here, there) => here == there,
-                            (Some(number), Ns::Node(here), Ns::Node(there)) => here != there && is_numbered(here, number, there),
-                            _ => false,
+                            (Some(number), here, there) => here != there && is_numbered(here, number, there),
                         }
                 });
                 match far {
@@ -317,7 +314,9 @@ fn join(seen: BTreeMap<NodeId, Seen>, expected: &State, is_numbered: &dyn Fn(&No
     state.extend(seen.into_values().flat_map(|seen| seen.state));
     let mut halves = halves(expected, &paired);
     halves.retain(|port| alone.contains(port));
-    state.retain(|key, value| !rests_on(key, value, &halves));
+    state.retain(|key, value| !rests_on(key, value, &halves) || matches!(key, Key::Link(Port { ns: Ns::Root, .. })));
+    // Of the machine itself nothing counts but what the lab speaks of.
+    state.retain(|key, _| *key.ns() != Ns::Root || expected.contains_key(key));
     // The kernel gives an interface a link-local address by itself; one that was described counts.
     state.retain(|key, _| match key {
         Key::Addr(_, IpNet::V6(net)) => !net.addr().is_unicast_link_local() || expected.contains_key(key),
@@ -344,8 +343,7 @@ fn rests_on(key: &Key, value: &Value, ports: &BTreeSet<Port>) -> bool {
     through || key.port().is_some_and(|port| ports.contains(port))
 }
 
-fn end<'a>(seen: &'a BTreeMap<NodeId, Seen>, port: &Port) -> Option<(u32, &'a SeenLink)> {
-    let Ns::Node(node) = &port.ns else { return None };
-    let found = seen.get(node)?.links.iter().find(|(_, link)| link.name == port.dev && link.kind == Some(InfoKind::Veth))?;
+fn end<'a>(seen: &'a BTreeMap<Ns, Seen>, port: &Port) -> Option<(u32, &'a SeenLink)> {
+    let found = seen.get(&port.ns)?.links.iter().find(|(_, link)| link.name == port.dev && link.kind == Some(InfoKind::Veth))?;
     Some((*found.0, found.1))
 }

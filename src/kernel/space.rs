@@ -18,7 +18,10 @@ use super::socket::Netlink;
 use super::{fault, verbs};
 use crate::error::{Error, Feature, KernelError, Limit, Result};
 use crate::name::IfName;
-use crate::plan::{NodeId, Sysctl};
+use crate::plan::{NodeId, Ns, Sysctl};
+
+/// The machine's own network namespace: that of this process's first thread, which never enters another one.
+pub const MACHINE: &str = "/proc/self/ns/net";
 
 /// The calling thread's own network namespace.
 const OWN: &str = "/proc/thread-self/ns/net";
@@ -38,6 +41,31 @@ impl Pins {
     /// The pin of a node.
     pub fn pin(&self, node: &NodeId) -> PathBuf {
         self.directory.join(node.to_string())
+    }
+
+    /// Where a namespace is found.
+    pub fn at(&self, ns: &Ns) -> PathBuf {
+        match ns {
+            Ns::Root => MACHINE.into(),
+            Ns::Node(node) => self.pin(node),
+        }
+    }
+
+    /// Makes the machine itself the node, for whoever looks for its pin. Nothing that ends pinned namespaces follows the link,
+    /// and `ip netns` is not told of it.
+    ///
+    /// # Errors
+    /// The step that failed and its error number.
+    pub fn play(&self, node: &NodeId) -> std::result::Result<(), (String, Errno)> {
+        let pin = self.pin(node);
+        let told = || format!("ln -s {MACHINE} {}", pin.display());
+        fault::point().map_err(|errno| (told(), errno))?;
+        match std::os::unix::fs::symlink(MACHINE, &pin) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err((told(), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What `ip netns` calls the node.
@@ -131,6 +159,18 @@ pub fn error(node: &NodeId, tried: &str, errno: Errno) -> Error {
     failed(&node.to_string(), tried, errno)
 }
 
+/// The error of a system call in a namespace; of the machine's own no node is named.
+pub fn error_in(ns: &Ns, tried: &str, errno: Errno) -> Error {
+    failed(&name(ns), tried, errno)
+}
+
+fn name(ns: &Ns) -> String {
+    match ns {
+        Ns::Root => String::new(),
+        Ns::Node(node) => node.to_string(),
+    }
+}
+
 impl Space {
     fn here(file: File, fresh: bool) -> std::result::Result<Self, Errno> {
         let socket = Netlink::open()?;
@@ -162,27 +202,36 @@ impl Space {
     /// Opens the namespace behind a pin, with the indices of its links.
     ///
     /// The calling thread moves into it and must end soon after.
-    pub fn enter(pins: &Pins, node: &NodeId) -> Result<Self> {
-        let mut space = Self::open(&pins.pin(node), node)?;
-        space.learn().map_err(|errno| error(node, "ip link show", errno))?;
+    pub fn enter(pins: &Pins, ns: &Ns) -> Result<Self> {
+        let mut space = Self::look(pins, ns)?;
+        space.learn().map_err(|errno| error_in(ns, "ip link show", errno))?;
         Ok(space)
     }
 
     /// Like [`Space::enter`], without asking for its links.
+    pub fn look(pins: &Pins, ns: &Ns) -> Result<Self> {
+        Self::behind(&pins.at(ns), &name(ns))
+    }
+
+    /// Like [`Space::enter`], without asking for its links.
     pub fn open(pin: &Path, node: &NodeId) -> Result<Self> {
+        Self::behind(pin, &node.to_string())
+    }
+
+    fn behind(pin: &Path, node: &str) -> Result<Self> {
         let file = File::open(pin).map_err(|e| {
-            error(node, &format!("open {}", pin.display()), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
+            failed(node, &format!("open {}", pin.display()), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
         })?;
-        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "setns(CLONE_NEWNET)", errno))?;
-        Self::here(file, false).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))
+        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| failed(node, "setns(CLONE_NEWNET)", errno))?;
+        Self::here(file, false).map_err(|errno| failed(node, "socket(AF_NETLINK)", errno))
     }
 
     /// A second handle with a socket of its own; the calling thread moves into the namespace and must end soon after.
-    pub fn again(&self, node: &NodeId) -> Result<Self> {
+    pub fn again(&self, ns: &Ns) -> Result<Self> {
         let file =
-            self.file.try_clone().map_err(|e| error(node, "dup", Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
-        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "setns(CLONE_NEWNET)", errno))?;
-        let mut space = Self::here(file, self.fresh).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))?;
+            self.file.try_clone().map_err(|e| error_in(ns, "dup", Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error_in(ns, "setns(CLONE_NEWNET)", errno))?;
+        let mut space = Self::here(file, self.fresh).map_err(|errno| error_in(ns, "socket(AF_NETLINK)", errno))?;
         space.indices.clone_from(&self.indices);
         space.next = self.next.clone();
         Ok(space)

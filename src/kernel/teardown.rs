@@ -10,19 +10,19 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::apply::node_of;
 use super::socket::REQUESTS;
 use super::space::{self, Pins, Space};
 use super::thread::thread;
 use super::{fault, verbs};
 use crate::error::Result;
-use crate::plan::{Key, NodeId, Op, Plan};
+use crate::plan::{Key, NodeId, Ns, Op, Plan};
 
 /// Ends the namespaces that the plan deletes.
 pub fn namespaces(plan: &Plan, dels: &[usize], pins: &Pins, tell: &mut dyn FnMut(&Op)) -> Result<()> {
     let going: Vec<&Op> = dels.iter().map(|&place| &plan[place]).filter(|op| matches!(op.key(), Key::Netns(_))).collect();
     for op in going {
-        let node = node_of(op.key().ns())?;
+        // The machine's own namespace is nobody's to end.
+        let Ns::Node(node) = op.key().ns() else { continue };
         end(pins, node)?;
         tell(op);
     }

@@ -9,7 +9,7 @@ use nix::mount::{MntFlags, umount2};
 
 use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
-use super::{Step, borrow, errno, home, index, system};
+use super::{Step, borrow, errno, home, index, machine, system};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::sandbox::{self, Process};
 use crate::kernel::{fault, sys, teardown};
@@ -102,6 +102,8 @@ fn strip(name: &LabName) -> Result<Vec<Process>> {
     for mount in ["run", "layers"] {
         drop_tree(&directory.join(mount))?;
     }
+    // Before the namespaces that the other ends of the machine's cables are in.
+    machine::clear(name)?;
     teardown::unplug(&home::pins(name));
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&home::pins(name), &mut |_| {}).map_err(pinned)?;

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use ipnet::IpNet;
 use nix::errno::Errno;
 
 use super::borrow::{self, Loan, Terms};
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
+use super::role::{Casting, cast};
 use super::{Step, down, home, index, system};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, space, sys};
@@ -18,12 +20,18 @@ use crate::report::lab::Outcome;
 use crate::topology::Topology;
 
 /// What `up` found and did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Up {
     /// How it went.
     pub outcome: Outcome,
     /// Operations carried out.
     pub operations: usize,
+    /// Hosts of the lab on this machine.
+    pub hosts: usize,
+    /// Containers of the lab on this machine.
+    pub containers: usize,
+    /// Routes that stand in for the lab's default routes, since the machine keeps its own.
+    pub instead: Vec<IpNet>,
     /// Seconds within which somebody must confirm a change of the machine's NICs.
     pub confirm_within: Option<u64>,
 }
@@ -32,6 +40,10 @@ pub struct Up {
 struct Prospect {
     before: Option<Journal>,
     topology: Topology,
+    /// What `topology` is a part of, where the machine plays one host of it.
+    whole: Option<Topology>,
+    /// What the machine's own facts were before nslab touched them.
+    baseline: State,
     plan: Plan,
     /// Nodes whose entry in `/run/netns` is gone.
     unlisted: Vec<NodeId>,
@@ -39,15 +51,16 @@ struct Prospect {
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
 pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
-    up_on(topology, &Terms::default(), tell)
+    up_on(topology, &Casting::default(), &Terms::default(), tell)
 }
 
-/// As [`up`], with terms for borrowing the machine's NICs.
-pub fn up_on(topology: &Topology, terms: &Terms, tell: &mut dyn FnMut(Step)) -> Result<Up> {
+/// As [`up`], with a role only that host's part, on the machine itself and with terms for borrowing its NICs; a lab that has
+/// a role keeps it.
+pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut dyn FnMut(Step)) -> Result<Up> {
     let name = topology.name.clone();
     let lock = guarded(|| super::hold(&name)).inspect_err(|_| give_up(&name, None))?;
     let begun = guarded(|| {
-        let prospect = begin(topology)?;
+        let prospect = begin(topology, casting)?;
         borrow::check(&name, &compile(&prospect.topology), terms)?;
         Ok(prospect)
     });
@@ -59,29 +72,32 @@ pub fn up_on(topology: &Topology, terms: &Terms, tell: &mut dyn FnMut(Step)) -> 
         }
     };
     let outcome = prospect.outcome();
-    if prospect.plan.is_empty() && outcome == Outcome::Already {
-        return Ok(Up { outcome, operations: 0, confirm_within: None });
-    }
     let operations = prospect.plan.len();
+    let (hosts, containers) = (prospect.topology.hosts.len(), prospect.topology.containers());
+    let instead = prospect.topology.role.as_ref().map(|role| role.instead.clone()).unwrap_or_default();
+    let up = Up { outcome, operations, hosts, containers, instead, confirm_within: None };
+    if up.operations == 0 && outcome == Outcome::Already {
+        return Ok(up);
+    }
     let mut loan = None;
-    match persist(&prospect, topology, terms, &mut loan, tell) {
-        Ok(()) => Ok(Up { outcome, operations, confirm_within: loan.and_then(Loan::done) }),
+    match persist(&prospect, (topology, casting), terms, &mut loan, tell) {
+        Ok(()) => Ok(Up { confirm_within: loan.and_then(Loan::done), ..up }),
         Err(error) => Err(undo(&prospect, lock, loan, error)),
     }
 }
 
 /// What `up` would do.
-pub fn preview(topology: &Topology) -> Result<Plan> {
-    prospect(topology).map(|prospect| prospect.plan)
+pub fn preview(topology: &Topology, casting: &Casting) -> Result<(Topology, Plan)> {
+    prospect(topology, casting).map(|prospect| (prospect.topology, prospect.plan))
 }
 
-fn begin(topology: &Topology) -> Result<Prospect> {
-    let prospect = prospect(topology)?;
+fn begin(topology: &Topology, casting: &Casting) -> Result<Prospect> {
+    let prospect = prospect(topology, casting)?;
     free(&home::pins(&topology.name), &prospect.plan)?;
     Ok(prospect)
 }
 
-fn prospect(topology: &Topology) -> Result<Prospect> {
+fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
     let name = &topology.name;
     let mut before = Journal::read(name)?;
     if before.as_ref().is_some_and(|before| before.is_stale() || before.phase == Phase::RolledBack) {
@@ -92,21 +108,43 @@ fn prospect(topology: &Topology) -> Result<Prospect> {
     if let Some(before) = &before {
         topology.inherit(before.previous.as_ref().unwrap_or(&before.topology));
         topology.inherit(&before.topology);
+        topology.inherit(before.described());
     }
-    let wanted = compile(&topology);
-    let same = before.as_ref().is_some_and(|before| before.previous.is_none() && before.topology == topology);
+    let (topology, whole) = cast(&topology, casting, before.as_ref())?;
+    let mut wanted = compile(&topology);
+    let unchanged = |before: &Journal| before.previous.is_none() && before.topology == topology && before.whole == whole;
+    let same = before.as_ref().is_some_and(unchanged);
     let owned = before.as_ref().filter(|_| !same).map(Journal::owned).unwrap_or_default();
+    let mut baseline = before.as_ref().map(|before| before.baseline.clone()).unwrap_or_default();
     let mut expected = owned.clone();
     expected.extend(wanted.clone());
+    expected.extend(baseline.clone());
     let scope = Scope { pins_only: false, spaces: spaces(&expected), expected };
     let seen = Kernel::new(home::pins(name)).observe(&scope)?;
     if !same {
         clash(&seen, &owned, &wanted)?;
     }
     let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
+    if !same {
+        baseline.extend(found(&from, &owned));
+    }
+    wanted = over(&baseline, wanted);
     let plan = diff(&from, &wanted);
     let unlisted = unlisted(&home::pins(name), &from, &wanted);
-    Ok(Prospect { before, topology, plan, unlisted })
+    Ok(Prospect { before, topology, whole, baseline, plan, unlisted })
+}
+
+/// What is about to be taken over on the machine itself: facts that are there and were not the lab's so far.
+fn found(seen: &State, owned: &State) -> State {
+    let new = |key: &Key| *key.ns() == Ns::Root && !matches!(key, Key::Link(_)) && !owned.contains_key(key);
+    seen.iter().filter(|(key, _)| new(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// What is described, and for the rest what was before.
+fn over(baseline: &State, described: State) -> State {
+    let mut all = baseline.clone();
+    all.extend(described);
+    all
 }
 
 /// Nodes that are there and stay, but without their entry in `/run/netns`: a kill may fall between the two.
@@ -118,7 +156,7 @@ fn unlisted(pins: &Pins, from: &State, wanted: &State) -> Vec<NodeId> {
 
 /// The namespaces that a state speaks of.
 pub(super) fn spaces(state: &State) -> BTreeSet<Ns> {
-    state.keys().filter(|key| matches!(key, Key::Netns(_))).map(|key| key.ns().clone()).collect()
+    state.keys().filter(|key| matches!(key, Key::Netns(_)) || *key.ns() == Ns::Root).map(|key| key.ns().clone()).collect()
 }
 
 /// Every interface that a state makes.
@@ -135,8 +173,11 @@ fn clash(seen: &State, owned: &State, wanted: &State) -> Result<()> {
     let (own, by_hand) = (ports(owned), ports(seen));
     for port in ports(wanted) {
         if by_hand.contains(port) && !own.contains(port) {
-            let Ns::Node(node) = &port.ns else { continue };
-            return Err(Error::Conflict { what: format!("{node}.{}", port.dev) });
+            let what = match &port.ns {
+                Ns::Root => port.dev.to_string(),
+                Ns::Node(node) => format!("{node}.{}", port.dev),
+            };
+            return Err(Error::Conflict { what });
         }
     }
     Ok(())
@@ -165,7 +206,7 @@ impl Prospect {
         match &self.before {
             None => Outcome::Created,
             Some(before) if before.phase != Phase::Up => Outcome::Completed,
-            Some(before) if before.topology != self.topology => Outcome::Changed,
+            Some(before) if before.topology != self.topology || before.whole != self.whole => Outcome::Changed,
             Some(_) if self.plan.is_empty() && self.unlisted.is_empty() => Outcome::Already,
             Some(_) => Outcome::Repaired,
         }
@@ -174,6 +215,8 @@ impl Prospect {
     /// The journal while the plan is under way: old and new are owned.
     fn coming(&self) -> Journal {
         let mut journal = Journal::new(self.topology.clone());
+        journal.whole.clone_from(&self.whole);
+        journal.baseline.clone_from(&self.baseline);
         if let Some(before) = &self.before {
             journal.since = before.since;
             journal.previous = Some(before.topology.clone());
@@ -186,7 +229,7 @@ impl Prospect {
 /// what is there is looked at again, and the rest is done.
 fn persist(
     prospect: &Prospect,
-    topology: &Topology,
+    (topology, casting): (&Topology, &Casting),
     terms: &Terms,
     loan: &mut Option<Loan>,
     tell: &mut dyn FnMut(Step),
@@ -198,7 +241,7 @@ fn persist(
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
-        result = guarded(|| carry_out(&begin(topology)?, terms, loan, tell));
+        result = guarded(|| carry_out(&begin(topology, casting)?, terms, loan, tell));
     }
     result
 }
@@ -216,6 +259,10 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
         *loan = Loan::begin(name, &wanted, &prospect.plan, terms)?;
     }
     make_pins(name)?;
+    if let Some(role) = &prospect.topology.role {
+        let node = NodeId::Host(role.host.clone());
+        home::pins(name).play(&node).map_err(|(tried, errno)| space::error(&node, &tried, errno))?;
+    }
     if prospect.before.is_some() {
         down::end_nodes(name, &gone(&prospect.plan))?;
     }
@@ -240,6 +287,8 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     loan.as_mut().map_or(Ok(()), |loan| loan.applied(&wanted))?;
     journal.phase = Phase::Up;
     journal.previous = None;
+    let owned = journal.owned();
+    journal.baseline.retain(|key, _| owned.contains_key(key));
     journal.write()?;
     interrupted()
 }
@@ -305,7 +354,7 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     let mut kernel = Kernel::new(home::pins(name));
     let seen = kernel.observe(&scope)?;
     let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
-    let plan = diff(&from, &compile(&before.topology));
+    let plan = diff(&from, &over(&prospect.baseline, compile(&before.topology)));
     kernel.apply(&plan, &mut |_| {})?;
     before.write()?;
     let _all = home::open()?;

@@ -23,6 +23,11 @@ pub enum Notice {
         /// How to name the thing without doubt.
         exact: String,
     },
+    /// The machine keeps its default route; these routes stand in for the lab's.
+    KeptDefault {
+        /// Their destinations.
+        routes: Vec<ipnet::IpNet>,
+    },
     /// A lab that is up bears the name of a built-in topology and is made from another description.
     OwnDescription {
         /// The lab.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::name::NodeName;
 use crate::plan::{Key, Link, NodeId, Ns, Op, Port, Value, line};
+use crate::topology::Topology;
 
 /// `plan`, and `up --dry-run`.
 #[derive(Debug, Serialize)]
@@ -88,9 +88,25 @@ pub enum What {
     InstanceRoutes,
 }
 
+/// What a plan's namespaces are called.
+#[derive(Debug, Clone)]
+pub struct Naming {
+    /// The lab.
+    pub lab: String,
+    /// The host that the machine itself is.
+    pub role: Option<String>,
+}
+
+impl Naming {
+    /// Those of a topology, or of the part of one host.
+    pub fn of(topology: &Topology) -> Self {
+        Self { lab: topology.name.to_string(), role: topology.role.as_ref().map(|role| role.host.to_string()) }
+    }
+}
+
 /// The steps of what somebody made by hand, in the plan's own order.
-pub fn by_hand(plan: &[Op], lab: &str) -> Vec<Step> {
-    Steps { lab, described: false, done: Vec::new(), pending: Vec::new() }.all(plan)
+pub fn by_hand(plan: &[Op], naming: &Naming) -> Vec<Step> {
+    Steps { naming, described: false, done: Vec::new(), pending: Vec::new() }.all(plan)
 }
 
 /// The step that makes namespaces inside a host again, as `ip netns add` in its shell did.
@@ -110,24 +126,24 @@ pub fn filter(node: &NodeId, family: &str, table: &str, lab: &str) -> Step {
 }
 
 /// The steps of a plan of described facts in its own order; neighbours of one place and kind stand together.
-pub fn in_order(plan: &[Op], lab: &str) -> Vec<Step> {
-    Steps { lab, described: true, done: Vec::new(), pending: Vec::new() }.all(plan)
+pub fn in_order(plan: &[Op], naming: &Naming) -> Vec<Step> {
+    Steps { naming, described: true, done: Vec::new(), pending: Vec::new() }.all(plan)
 }
 
 /// The steps of a plan that only adds: namespaces first, then the networks between the hosts, then host after host.
 ///
 /// Within a place the plan's order holds, and no host's facts need another's, so the result works as well as the plan.
-pub fn by_host(plan: &[Op], lab: &str) -> Vec<Step> {
+pub fn by_host(plan: &[Op], naming: &Naming) -> Vec<Step> {
     let mut places: BTreeMap<Place, Vec<Op>> = BTreeMap::new();
     for op in plan {
-        places.entry(place(op)).or_default().push(op.clone());
+        places.entry(naming.place(op)).or_default().push(op.clone());
     }
-    places.values().flat_map(|ops| in_order(ops, lab)).collect()
+    places.values().flat_map(|ops| in_order(ops, naming)).collect()
 }
 
 /// Operations on their way to be steps.
 struct Steps<'a> {
-    lab: &'a str,
+    naming: &'a Naming,
     /// The links are nslab's own, which get no IPv6 link-local address by themselves.
     described: bool,
     done: Vec<Step>,
@@ -145,7 +161,7 @@ impl Steps<'_> {
     }
 
     fn one(&mut self, op: &Op) {
-        let (place, what) = (place(op), what(op));
+        let (place, what) = (self.naming.place(op), what(op));
         let mut command = line::line(op, &|node| self.name(node));
         if !self.described {
             // Somebody else's bridge is what the kernel makes.
@@ -173,7 +189,7 @@ impl Steps<'_> {
 
     /// What `ip netns` calls the node.
     fn name(&self, node: &NodeId) -> String {
-        format!("{}.{node}", self.lab)
+        format!("{}.{node}", self.naming.lab)
     }
 
     /// Keeps the kernel from giving out addresses that nobody described: hosts and switches as a whole, containers by link.
@@ -195,31 +211,36 @@ impl Steps<'_> {
             Ns::Node(node @ NodeId::Container(..)) => {
                 Some(format!("ip -n {} link set {} addrgenmode none", self.name(node), port.dev))
             }
-            _ => None,
+            // The machine's other interfaces are none of nslab's business.
+            Ns::Root => Some(format!("ip link set {} addrgenmode none", port.dev)),
+            Ns::Node(_) => None,
         }
     }
 }
 
 /// The host that a namespace belongs to; a switch belongs to none.
-fn owner(ns: &Ns) -> Option<&NodeName> {
+fn owner<'a>(ns: &'a Ns, naming: &'a Naming) -> Option<&'a str> {
     match ns {
-        Ns::Root | Ns::Node(NodeId::Switch(_)) => None,
-        Ns::Node(NodeId::Host(host) | NodeId::Container(host, _)) => Some(host),
+        Ns::Root => naming.role.as_deref(),
+        Ns::Node(NodeId::Switch(_)) => None,
+        Ns::Node(NodeId::Host(host) | NodeId::Container(host, _)) => Some(host.as_str()),
     }
 }
 
-fn place(op: &Op) -> Place {
-    if matches!(op.key(), Key::Netns(_)) {
-        return Place::Lab;
-    }
-    let near = owner(op.key().ns());
-    let far = match op.value() {
-        Value::Link(link) => link.peer().map_or(near, |peer| owner(&peer.ns)),
-        _ => near,
-    };
-    match near {
-        Some(host) if near == far => Place::Host(host.to_string()),
-        _ => Place::Networks,
+impl Naming {
+    fn place(&self, op: &Op) -> Place {
+        if matches!(op.key(), Key::Netns(_)) {
+            return Place::Lab;
+        }
+        let near = owner(op.key().ns(), self);
+        let far = match op.value() {
+            Value::Link(link) => link.peer().map_or(near, |peer| owner(&peer.ns, self)),
+            _ => near,
+        };
+        match near {
+            Some(host) if near == far => Place::Host(host.to_owned()),
+            _ => Place::Networks,
+        }
     }
 }
 

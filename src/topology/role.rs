@@ -70,7 +70,7 @@ impl Topology {
     }
 
     /// The subnets of the whole lab that this part is not in itself; one that lies in another is left out.
-    fn far(&self, whole: &Self) -> Vec<IpNet> {
+    pub fn far(&self, whole: &Self) -> Vec<IpNet> {
         let own: Vec<IpNet> = self.hosts.iter().flat_map(Host::subnets).collect();
         let here = |net: &IpNet| own.iter().any(|own| own.contains(net));
         let mine = |host: &&Host| self.host(host.name.as_str()).is_none();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use nslab::error::{
-    Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, Refusal, Rollback, Takes, Thing,
+    Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, RoleFault, Rollback, Takes, Thing,
     Usage,
 };
 use nslab::name::{Mac, NameFault};
@@ -24,6 +24,9 @@ macro_rules! every {
         }
     };
 }
+
+#[path = "samples/machine.rs"]
+mod machine;
 
 fn word(word: &str) -> String {
     word.to_owned()
@@ -111,23 +114,6 @@ every!(left: Left {
     Left::NotRestored(..) => [Left::NotRestored(word("ip addr add 10.0.0.1/24 dev enp0s8"), libc::ENOMEM)],
 });
 
-every!(refusals: Refusal {
-    Refusal::Loopback => [Refusal::Loopback],
-    Refusal::Port(_) => [Refusal::Port(word("docker0"))],
-    Refusal::DefaultRoute(_) => [Refusal::DefaultRoute(word("default via 10.0.2.2 dev enp0s3"))],
-    Refusal::Ssh(_) => [Refusal::Ssh(addr("10.0.2.2"))],
-    Refusal::Address(_) => [Refusal::Address(word("192.168.1.9/24"))],
-    Refusal::Wifi => [Refusal::Wifi],
-    Refusal::Managed(_) => [Refusal::Managed("NetworkManager")],
-});
-
-every!(rollbacks: Rollback {
-    Rollback::Unconfirmed(_) => [Rollback::Unconfirmed(60)],
-    Rollback::Cut => [Rollback::Cut],
-    Rollback::NotSo(_) => [Rollback::NotSo(word("ip link set enp0s8 master br0"))],
-    Rollback::Silent(_) => [Rollback::Silent(vec![addr("10.0.2.2"), addr("fe80::1")])],
-});
-
 every!(takes: Takes {
     Takes::Ipv4 => [Takes::Ipv4],
     Takes::Ipv6 => [Takes::Ipv6],
@@ -207,8 +193,9 @@ every!(one_of_each: Error {
         Error::Busy { lab: None, holder: None },
         Error::Busy { lab: Some(word("bridged")), holder: Some((4711, word("nslab up bridged"))) },
     ],
+    Error::Role(_) => [Error::Role(RoleFault::TwiceNic(word("enp0s8")))],
     Error::Conflict { .. } => [Error::Conflict { what: word("/run/netns/lab.host-a") }],
-    Error::Nic { .. } => [Error::Nic { nic: word("enp0s3"), why: refusals() }],
+    Error::Nic { .. } => [Error::Nic { nic: word("enp0s3"), why: machine::refusals() }],
     Error::RolledBack { .. } => [Error::RolledBack { lab: word("bridged"), why: Rollback::Cut }],
     Error::Tampered(_) => [Error::Tampered(PathBuf::from("/run/nslab"))],
     Error::Journal { .. } => [Error::Journal { lab: word("bridged"), why: JournalFault::Damaged }],
@@ -241,8 +228,9 @@ pub fn errors() -> Vec<Error> {
     all.extend(journal_faults().into_iter().map(|why| Error::Journal { lab: word("bridged"), why }));
     let options = takes().into_iter().map(|takes| Usage::Option("-4", takes));
     all.extend(usages().into_iter().chain(options).map(Error::Usage));
-    all.extend(refusals().into_iter().map(|why| Error::Nic { nic: word("enp0s3"), why: vec![why] }));
-    all.extend(rollbacks().into_iter().map(|why| Error::RolledBack { lab: word("bridged"), why }));
+    all.extend(machine::role_faults().into_iter().map(Error::Role));
+    all.extend(machine::refusals().into_iter().map(|why| Error::Nic { nic: word("enp0s3"), why: vec![why] }));
+    all.extend(machine::rollbacks().into_iter().map(|why| Error::RolledBack { lab: word("bridged"), why }));
     let wanted = awaited().into_iter().map(FilterFault::Expected);
     let filter = |fault| Error::Filter { text: word("host a9 and icmp"), at: 5..7, fault };
     all.extend(filter_faults().into_iter().chain(wanted).map(filter));

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::name::NodeName;
 use crate::plan::{Key, Link, NodeId, Ns, Op, Port, Value};
 
 /// The operations that make one new container, by their place in the plan.
@@ -10,8 +9,8 @@ use crate::plan::{Key, Link, NodeId, Ns, Op, Port, Value};
 pub struct Unit {
     /// The container.
     pub node: NodeId,
-    /// Its host.
-    pub host: NodeName,
+    /// The namespaces that the other ends of its links are in: its host's.
+    pub far: BTreeSet<Ns>,
     /// Places in the plan, ascending.
     pub ops: Vec<usize>,
 }
@@ -34,11 +33,16 @@ pub fn divide(plan: &[Op]) -> Parts {
     let mut parts = Parts::default();
     let mut new: BTreeMap<NodeId, Unit> = BTreeMap::new();
     for op in plan {
-        if let Op::Add(Key::Netns(Ns::Node(node @ NodeId::Container(host, _))), _) = op {
-            new.insert(node.clone(), Unit { node: node.clone(), host: host.clone(), ops: Vec::new() });
+        if let Op::Add(Key::Netns(Ns::Node(node @ NodeId::Container(..))), _) = op {
+            new.insert(node.clone(), Unit { node: node.clone(), far: BTreeSet::new(), ops: Vec::new() });
         }
     }
     let outer = outer_ends(plan, &new.keys().cloned().collect());
+    for (port, node) in &outer {
+        if let Some(unit) = new.get_mut(node) {
+            unit.far.insert(port.ns.clone());
+        }
+    }
     for (place, op) in plan.iter().enumerate() {
         if matches!(op, Op::Del(..)) {
             parts.dels.push(place);
@@ -60,7 +64,7 @@ fn outer_ends(plan: &[Op], new: &BTreeSet<NodeId>) -> BTreeMap<Port, NodeId> {
     for op in plan {
         if let Op::Add(Key::Link(port), Value::Link(Link::Veth { peer })) = op
             && let Ns::Node(node @ NodeId::Container(..)) = &peer.ns
-            && matches!(&port.ns, Ns::Node(NodeId::Host(_)))
+            && matches!(&port.ns, Ns::Root | Ns::Node(NodeId::Host(_)))
             && new.contains(node)
         {
             ends.insert(port.clone(), node.clone());

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use nix::errno::Errno;
 
 use super::units::Unit;
-use super::{Run, node_of, requests};
+use super::{Run, requests};
 use crate::error::{Error, Result};
 use crate::kernel::socket::Refusal;
 use crate::kernel::space::{self, Pins, Space};
@@ -81,10 +81,9 @@ impl Worker<'_> {
         result
     }
 
-    fn make(&self, units: &[&Unit], spaces: Vec<Space>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
-        for unit in units {
-            let host = NodeId::Host(unit.host.clone());
-            if let Entry::Vacant(place) = hosts.entry(host) {
+    fn make(&self, units: &[&Unit], spaces: Vec<Space>, hosts: &mut BTreeMap<Ns, Space>) -> Result<()> {
+        for far in units.iter().flat_map(|unit| &unit.far) {
+            if let Entry::Vacant(place) = hosts.entry(far.clone()) {
                 let space = self.run.space(place.key())?.again(place.key())?;
                 place.insert(space);
             }
@@ -102,19 +101,19 @@ impl Worker<'_> {
     }
 
     /// What happens in the host: the pair, and the settings of its end there.
-    fn links(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
+    fn links(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<Ns, Space>) -> Result<()> {
         let (plan, births) = (self.run.plan, self.run.births());
         for &place in &each.unit.ops {
             let op = &plan[place];
-            let node = node_of(op.key().ns())?;
-            if *node == each.unit.node || births.is_fused(place) {
+            let node = op.key().ns();
+            if *node == Ns::Node(each.unit.node.clone()) || births.is_fused(place) {
                 continue;
             }
             let Some(host) = hosts.get_mut(node) else { continue };
-            if let (Op::Add(Key::Link(port), _), false) = (op, host.fresh) {
+            if let (Op::Add(Key::Link(port), _), false) = (op, host.fresh || *node == Ns::Root) {
                 let refusals = host.socket.flush();
                 self.check(node, refusals)?;
-                host.make_room(&port.dev).map_err(|errno| space::error(node, "ip link del", errno))?;
+                host.make_room(&port.dev).map_err(|errno| space::error_in(node, "ip link del", errno))?;
             }
             let request = match op {
                 Op::Add(Key::Link(port), Value::Link(link)) => requests::birth(port, link, births, host, Some(&mut each.space)),
@@ -124,27 +123,33 @@ impl Worker<'_> {
                 let refusals = host.socket.push(payload, flags, place);
                 self.check(node, refusals)?;
             }
+            if let (Op::Add(Key::Link(port), _), Ns::Root) = (op, node) {
+                let (payload, flags) = verbs::set_settings(host.index(&port.dev), true);
+                let refusals = host.socket.push(payload, flags, place);
+                self.check(node, refusals)?;
+            }
         }
         Ok(())
     }
 
     /// What happens in the container; then a look at the host's ends, so that carrier is on at once.
-    fn inside(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
-        let (plan, births, node) = (self.run.plan, self.run.births(), &each.unit.node);
+    fn inside(&self, each: &mut Coming<'_>, hosts: &mut BTreeMap<Ns, Space>) -> Result<()> {
+        let (plan, births, node) = (self.run.plan, self.run.births(), &Ns::Node(each.unit.node.clone()));
         let (mut ends, mut inner) = (Vec::new(), Vec::new());
         for &place in &each.unit.ops {
             let Op::Add(Key::Link(port), Value::Link(link)) = &plan[place] else { continue };
-            if let Some(peer) = link.peer().filter(|peer| peer.ns == Ns::Node(node.clone())) {
-                let (payload, flags) = verbs::set_settings(each.space.index(&peer.dev), self.settings.contains_key(node));
+            if let Some(peer) = link.peer().filter(|peer| peer.ns == *node) {
+                let (payload, flags) =
+                    verbs::set_settings(each.space.index(&peer.dev), self.settings.contains_key(&each.unit.node));
                 let refusals = each.space.socket.push(payload, flags, place);
                 self.check(node, refusals)?;
-                ends.push((node_of(&port.ns)?, &port.dev, place));
+                ends.push((&port.ns, &port.dev, place));
                 inner.push((&peer.dev, place));
             }
         }
         for &place in &each.unit.ops {
             let op = &plan[place];
-            if node_of(op.key().ns())? == node
+            if op.key().ns() == node
                 && !births.is_fused(place)
                 && let Some((payload, flags)) = requests::request(op, &each.space)
             {
@@ -170,7 +175,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn flush_all(&self, hosts: &mut BTreeMap<NodeId, Space>) -> Result<()> {
+    fn flush_all(&self, hosts: &mut BTreeMap<Ns, Space>) -> Result<()> {
         for (node, space) in hosts {
             let refusals = space.socket.flush();
             self.check(node, refusals)?;
@@ -178,8 +183,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    fn check(&self, node: &NodeId, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
-        let refusals = refusals.map_err(|errno| space::error(node, "send(AF_NETLINK)", errno))?;
+    fn check(&self, node: &Ns, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
+        let refusals = refusals.map_err(|errno| space::error_in(node, "send(AF_NETLINK)", errno))?;
         refusals.first().map_or(Ok(()), |first| Err(self.run.refused(first)))
     }
 }

@@ -13,6 +13,7 @@ mod macs;
 mod nics;
 mod ping;
 mod plans;
+mod role;
 mod trace;
 
 use super::{Beside, Failing, Mark, Message, Tongue, Way, Word};
@@ -61,6 +62,7 @@ impl Tongue for English {
             Notice::PointsDown(points) => capture::down(points),
             Notice::PointsGone { points, left } => capture::gone(points, *left),
             Notice::Captured(end, file) => capture::end(end, file.as_deref()),
+            Notice::KeptDefault { routes } => role::kept_default(routes),
             Notice::OwnDescription { lab } => format!(
                 "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first."
             ),

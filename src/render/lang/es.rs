@@ -13,6 +13,7 @@ mod macs;
 mod nics;
 mod ping;
 mod plans;
+mod role;
 mod system;
 mod topologies;
 mod trace;
@@ -63,6 +64,7 @@ impl Tongue for Spanish {
             Notice::PointsDown(points) => capture::down(points),
             Notice::PointsGone { points, left } => capture::gone(points, *left),
             Notice::Captured(end, file) => capture::end(end, file.as_deref()),
+            Notice::KeptDefault { routes } => role::kept_default(routes),
             Notice::OwnDescription { lab } => format!(
                 "{lab} está en marcha con una descripción propia, que conserva; para la incluida: antes, nslab down {lab}."
             ),

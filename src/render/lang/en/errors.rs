@@ -23,6 +23,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Machine(limit) => machine(limit),
         Error::Kernel(error) => kernel(error),
         Error::Busy { lab, holder } => busy(lab.as_deref(), holder.as_ref()),
+        Error::Role(fault) => super::role::fault(fault),
         Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
             .why("nslab touches nothing that it did not make.")
             .hint("remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"),

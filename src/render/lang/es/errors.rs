@@ -21,6 +21,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Machine(limit) => machine(limit),
         Error::Kernel(error) => kernel(error),
         Error::Busy { lab, holder } => busy(lab.as_deref(), holder.as_ref()),
+        Error::Role(fault) => super::role::fault(fault),
         Error::Conflict { what } => say(format!("{} ya existe y no es de nslab", escape(what)))
             .why("nslab no toca nada que no haya creado él mismo.")
             .hint("elimínelo, o dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"),
