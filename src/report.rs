@@ -9,6 +9,7 @@ pub mod frame;
 pub mod graph;
 pub mod lab;
 pub mod macs;
+pub mod nic;
 pub mod node;
 pub mod notice;
 pub mod ping;

@@ -74,14 +74,14 @@ impl Plan {
         }
         let topology = self.role.casting()?.apart(&topology)?;
         let steps = by_host(&diff(&State::new(), &compile(&topology)), &Naming::of(&topology));
-        Ok(Report::Plan(Commands { lab, purpose: Purpose::Build, steps }))
+        Ok(Report::Plan(Commands { lab, purpose: Purpose::Build, steps, machine: None }))
     }
 
     fn on_lxd(&self, topology: &Topology) -> Result<Report> {
         // The hosts of class are whole machines in either case; only the NICs are called otherwise.
         let part = self.role.casting()?.apart(topology)?;
         let steps = lxd::by_host(&part, self.role.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
-        Ok(Report::Plan(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps }))
+        Ok(Report::Plan(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps, machine: None }))
     }
 
     fn by_hand(&self, context: &Context) -> Result<Report> {
@@ -95,7 +95,7 @@ impl Plan {
         }
         steps.extend(by_hand(&made, &Naming::of(&status.journal.topology)));
         steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, &entry.lab)));
-        Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps }))
+        Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps, machine: None }))
     }
 }
 

@@ -7,8 +7,9 @@ use clap_complete::engine::ArgValueCompleter;
 use super::role::Role;
 use super::{Context, complete, duration, rights, source};
 use crate::error::{Allow, Error, Result, Usage};
-use crate::lab::borrow::Terms;
+use crate::lab::borrow::{self, Terms};
 use crate::lab::{self, Casting, resolve};
+use crate::plan::compile;
 use crate::report::lab::Ping;
 use crate::report::notice::Notice;
 use crate::report::plan::{self, Purpose};
@@ -69,7 +70,8 @@ fn preview(topology: &Topology, casting: &Casting) -> Result<Report> {
     let lab = topology.name.to_string();
     let (topology, plan) = lab::preview(topology, casting)?;
     let steps = plan::in_order(&plan, &plan::Naming::of(&topology));
-    Ok(Report::Plan(plan::Plan { lab, purpose: Purpose::Preview, steps }))
+    let machine = Some(borrow::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
+    Ok(Report::Plan(plan::Plan { lab, purpose: Purpose::Preview, steps, machine }))
 }
 
 fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Report> {

@@ -4,6 +4,7 @@
 //! The record of it is a file beside the journal, written before the first operation: a damaged journal does not lose it.
 
 mod hand;
+mod preview;
 mod refuse;
 mod restore;
 mod settings;
@@ -21,6 +22,7 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+pub use preview::preview;
 use refuse::refuse;
 pub use restore::{Restored, restore};
 pub use settings::Setting;
@@ -28,7 +30,7 @@ use verify::verify;
 use watch::{Applier, start};
 pub use watch::{end, keep, stand};
 
-use super::{errno, home, system};
+use super::{boot_id, errno, home, system};
 use crate::error::{Allow, Error, KernelError, Result, Rollback};
 use crate::kernel::neighbours::Entry;
 use crate::kernel::nic::{self, Nic};
@@ -62,6 +64,8 @@ pub struct Picture {
 pub struct Borrowed {
     /// The lab.
     pub lab: LabName,
+    /// The machine's boot that it belongs to: after a restart nothing is borrowed any more.
+    pub boot_id: String,
     /// What it uses.
     pub uses: Vec<Use>,
     /// Seconds since the machine's start, when `before` was taken.
@@ -239,6 +243,7 @@ impl Borrowed {
         let neighbours = answering(&mut socket, &now.nics).map_err(|errno| failed("ip neigh", errno))?;
         let fresh = Self {
             lab: lab.clone(),
+            boot_id: boot_id(),
             uses,
             at: uptime(),
             before: now,
@@ -274,7 +279,8 @@ impl Borrowed {
     pub fn read(lab: &LabName) -> Option<Self> {
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let file = fs::File::options().read(true).custom_flags(flags).open(path(lab)).ok()?;
-        serde_json::from_reader(std::io::BufReader::new(file)).ok()
+        let read: Option<Self> = serde_json::from_reader(std::io::BufReader::new(file)).ok();
+        read.filter(|borrowed| borrowed.boot_id == boot_id())
     }
 
     /// Writes the record: all of it or nothing.

@@ -142,6 +142,8 @@ pub trait Tongue: Sync {
     fn down(&self, down: &lab::Down) -> Vec<String>;
     /// That no lab is up.
     fn nothing_up(&self) -> String;
+    /// What would become of the machine's NICs, line by line.
+    fn machine(&self, changes: &crate::report::nic::Changes) -> Vec<String>;
     /// The result of `keep`.
     fn keep(&self, keep: &lab::Keep) -> String;
     /// The result of `reset`.

@@ -16,6 +16,9 @@ pub fn script(plan: &Plan, style: Style) -> String {
         lines.push("#!/bin/sh".to_owned());
     }
     lines.extend(tongue.script(plan).iter().map(|line| format!("# {line}")));
+    if let Some(changes) = &plan.machine {
+        lines.extend(tongue.machine(changes).iter().map(|line| format!("# {}", escape(line))));
+    }
     if whole {
         lines.push("set -e".to_owned());
     }

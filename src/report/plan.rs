@@ -18,6 +18,9 @@ pub struct Plan {
     pub purpose: Purpose,
     /// The commands, in an order that works.
     pub steps: Vec<Step>,
+    /// What becomes of the machine's own NICs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<super::nic::Changes>,
 }
 
 /// What the commands of a plan do.

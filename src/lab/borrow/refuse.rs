@@ -30,7 +30,8 @@ pub fn refuse(uses: &[Use], allowed: &[Allow]) -> Result<()> {
     Ok(())
 }
 
-fn reasons(socket: &mut Netlink, nic: &Nic, used: &Use) -> Result<Vec<Refusal>> {
+/// Every reason against it.
+pub fn reasons(socket: &mut Netlink, nic: &Nic, used: &Use) -> Result<Vec<Refusal>> {
     let mut all = Vec::new();
     if nic.kind == Kind::Loopback {
         return Ok(vec![Refusal::Loopback]);

@@ -163,6 +163,10 @@ impl Tongue for English {
         "No lab is up.".to_owned()
     }
 
+    fn machine(&self, changes: &crate::report::nic::Changes) -> Vec<String> {
+        nics::changes(changes)
+    }
+
     fn keep(&self, keep: &lab::Keep) -> String {
         nics::kept(keep)
     }

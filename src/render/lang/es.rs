@@ -165,6 +165,10 @@ impl Tongue for Spanish {
         "No hay ningún laboratorio en marcha.".to_owned()
     }
 
+    fn machine(&self, changes: &crate::report::nic::Changes) -> Vec<String> {
+        nics::changes(changes)
+    }
+
     fn keep(&self, keep: &lab::Keep) -> String {
         nics::kept(keep)
     }

@@ -5,6 +5,7 @@ use crate::error::{Refusal, Rollback};
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
 use crate::report::lab::{Foreign, Keep, LeftAlone, Nics, Trust};
+use crate::report::nic::{Changes, Wiring};
 
 pub(super) fn refused(nic: &str, why: &[Refusal]) -> Message {
     let reasons: Vec<String> = why.iter().map(reason).collect();
@@ -83,4 +84,29 @@ pub(super) fn alone(alone: &LeftAlone) -> String {
         Foreign::Removed => format!("Somebody removed {text} from {nic}; it stays gone."),
         Foreign::Setting => format!("Somebody set {text}; it stays so."),
     }
+}
+
+pub(super) fn changes(changes: &Changes) -> Vec<String> {
+    let mut lines = Vec::new();
+    for change in &changes.nics {
+        lines.push(format!("{} now: {}", change.nic, wiring(&change.now)));
+        lines.push(format!("{} then: {}", change.nic, wiring(&change.then)));
+        match &change.allow {
+            Some(flags) if flags.is_empty() => {}
+            Some(flags) => lines.push(format!("{} needs --allow {}", change.nic, flags.join(","))),
+            None => lines.push(format!("{}: nslab leaves it alone", change.nic)),
+        }
+    }
+    lines.extend(changes.settings.iter().map(|setting| format!("{} now: {}, then: {}", setting.name, setting.now, setting.then)));
+    lines
+}
+
+fn wiring(wiring: &Wiring) -> String {
+    let mut said = vec![if wiring.up { "up" } else { "down" }.to_owned(), format!("MTU {}", wiring.mtu)];
+    said.extend(wiring.master.as_ref().map(|master| format!("port of {master}")));
+    said.push(if wiring.addresses.is_empty() { "no addresses".to_owned() } else { wiring.addresses.join(", ") });
+    if !wiring.routes.is_empty() {
+        said.push(format!("routes {}", wiring.routes.join(", ")));
+    }
+    said.join("; ")
 }

@@ -5,6 +5,7 @@ use crate::error::{Refusal, Rollback};
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
 use crate::report::lab::{Foreign, Keep, LeftAlone, Nics, Trust};
+use crate::report::nic::{Changes, Wiring};
 
 pub(super) fn refused(nic: &str, why: &[Refusal]) -> Message {
     let reasons: Vec<String> = why.iter().map(reason).collect();
@@ -83,4 +84,31 @@ pub(super) fn alone(alone: &LeftAlone) -> String {
         Foreign::Removed => format!("Alguien quitó {text} de {nic}; no vuelve."),
         Foreign::Setting => format!("Alguien puso {text}; se queda así."),
     }
+}
+
+pub(super) fn changes(changes: &Changes) -> Vec<String> {
+    let mut lines = Vec::new();
+    for change in &changes.nics {
+        lines.push(format!("{} ahora: {}", change.nic, wiring(&change.now)));
+        lines.push(format!("{} después: {}", change.nic, wiring(&change.then)));
+        match &change.allow {
+            Some(flags) if flags.is_empty() => {}
+            Some(flags) => lines.push(format!("{} necesita --allow {}", change.nic, flags.join(","))),
+            None => lines.push(format!("{}: nslab no la toca", change.nic)),
+        }
+    }
+    lines.extend(
+        changes.settings.iter().map(|setting| format!("{} ahora: {}, después: {}", setting.name, setting.now, setting.then)),
+    );
+    lines
+}
+
+fn wiring(wiring: &Wiring) -> String {
+    let mut said = vec![if wiring.up { "activa" } else { "inactiva" }.to_owned(), format!("MTU {}", wiring.mtu)];
+    said.extend(wiring.master.as_ref().map(|master| format!("puerto de {master}")));
+    said.push(if wiring.addresses.is_empty() { "sin direcciones".to_owned() } else { wiring.addresses.join(", ") });
+    if !wiring.routes.is_empty() {
+        said.push(format!("rutas {}", wiring.routes.join(", ")));
+    }
+    said.join("; ")
 }
