@@ -40,6 +40,7 @@ use crate::name::{IfName, LabName};
 use crate::plan::{Key, Ns, Plan, State, Value};
 use crate::report::lab as reports;
 use crate::report::lab::Trust;
+use crate::topology::Topology;
 
 /// A real NIC that a lab uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -144,7 +145,7 @@ impl Loan {
         if uses.is_empty() || !touches(plan, &uses) {
             return Ok(None);
         }
-        let earlier = Borrowed::read(lab).filter(|earlier| earlier.trust != Trust::RolledBack);
+        let earlier = Borrowed::live(lab);
         let borrowed = Borrowed::begin(lab, uses, terms.seconds)?;
         let applier = start(&borrowed)?;
         if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
@@ -173,9 +174,28 @@ impl Loan {
     }
 }
 
+/// A bridge that takes over a NIC's addresses takes over its MAC address, too, where the file names none: that is the one that
+/// neighbours know.
+///
+/// # Errors
+/// When the machine cannot be looked at.
+pub fn adopt(topology: &mut Topology) -> Result<()> {
+    let Some(host) = topology.hosts.first_mut().filter(|_| topology.role.is_some()) else { return Ok(()) };
+    let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
+    let now = nic::survey(&mut socket).map_err(|errno| failed("ip addr", errno))?;
+    let earlier = Borrowed::live(&topology.name).map(|earlier| earlier.before.nics).unwrap_or_default();
+    let own: BTreeSet<&IfName> = host.nics.iter().map(|nic| &nic.name).collect();
+    for bridge in host.bridges.iter_mut().filter(|bridge| bridge.mac.is_none()) {
+        let ports = bridge.ports.iter().filter(|port| own.contains(port));
+        let before = ports.filter_map(|port| earlier.iter().chain(&now).find(|nic| nic.name == *port));
+        bridge.mac = before.filter(|nic| nic.global().next().is_some()).find_map(|nic| nic.mac);
+    }
+    Ok(())
+}
+
 /// Refuses what should not be done to the NICs of a lab; those that it has borrowed already are its own.
 pub fn check(lab: &LabName, wanted: &State, terms: &Terms) -> Result<()> {
-    let earlier = Borrowed::read(lab).filter(|earlier| earlier.trust != Trust::RolledBack);
+    let earlier = Borrowed::live(lab);
     let has = |used: &Use| earlier.as_ref().is_some_and(|earlier| earlier.before.nic(&used.nic).is_some());
     let new: Vec<Use> = uses(wanted).into_iter().filter(|used| !has(used)).collect();
     if new.is_empty() { Ok(()) } else { refuse(&new, &terms.allowed) }
@@ -183,7 +203,7 @@ pub fn check(lab: &LabName, wanted: &State, terms: &Terms) -> Result<()> {
 
 /// Puts back what a lab has borrowed, if anything; `own` are its facts.
 pub fn give_back(lab: &LabName, own: &State) -> Result<Restored> {
-    let Some(borrowed) = Borrowed::read(lab).filter(|borrowed| borrowed.trust != Trust::RolledBack) else {
+    let Some(borrowed) = Borrowed::live(lab) else {
         return Ok(Restored::default());
     };
     let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
@@ -235,7 +255,7 @@ fn path(lab: &LabName) -> PathBuf {
 impl Borrowed {
     /// What a lab is about to borrow, as it is now. What it had borrowed before stays as it was then.
     pub fn begin(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Self> {
-        let earlier = Self::read(lab).filter(|earlier| earlier.trust != Trust::RolledBack);
+        let earlier = Self::live(lab);
         let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
         let now = Picture::take(&mut socket, &uses)?;
         let management =
@@ -281,6 +301,11 @@ impl Borrowed {
         let file = fs::File::options().read(true).custom_flags(flags).open(path(lab)).ok()?;
         let read: Option<Self> = serde_json::from_reader(std::io::BufReader::new(file)).ok();
         read.filter(|borrowed| borrowed.boot_id == boot_id())
+    }
+
+    /// What a lab has borrowed and not given back.
+    fn live(lab: &LabName) -> Option<Self> {
+        Self::read(lab).filter(|borrowed| borrowed.trust != Trust::RolledBack)
     }
 
     /// Writes the record: all of it or nothing.

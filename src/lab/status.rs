@@ -52,7 +52,11 @@ pub fn status(name: &LabName) -> Result<Status> {
     let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
     let seen = Kernel::new(home::pins(name)).observe(&scope)?;
     let (described, rest): (State, State) = seen.into_iter().partition(|(key, _)| scope.expected.contains_key(key));
-    let missing = diff(&described, &compile(&journal.topology));
+    let mut missing = diff(&described, &compile(&journal.topology));
+    if journal.phase == Phase::RolledBack {
+        // All of it is, and on purpose.
+        missing.clear();
+    }
     let condition = match journal.phase {
         _ if journal.is_stale() => Condition::Stale,
         Phase::Coming | Phase::Going => Condition::Unfinished,

@@ -110,7 +110,8 @@ fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
         topology.inherit(&before.topology);
         topology.inherit(before.described());
     }
-    let (topology, whole) = cast(&topology, casting, before.as_ref())?;
+    let (mut topology, whole) = cast(&topology, casting, before.as_ref())?;
+    borrow::adopt(&mut topology)?;
     let mut wanted = compile(&topology);
     let unchanged = |before: &Journal| before.previous.is_none() && before.topology == topology && before.whole == whole;
     let same = before.as_ref().is_some_and(unchanged);

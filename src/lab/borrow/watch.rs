@@ -283,8 +283,10 @@ impl Watch {
             return Ok(Report::Exit(0));
         }
         let start = std::time::Instant::now();
-        let down = down::roll_back(lab, lock, why)?;
-        Ok(Report::Down(Downs { labs: vec![down.report(lab, start.elapsed())], errors: Vec::new() }))
+        let down = down::roll_back(lab, lock, why.clone())?;
+        // Who looks into the log finds the reason first.
+        let errors = vec![Error::RolledBack { lab: lab.to_string(), why }];
+        Ok(Report::Down(Downs { labs: vec![down.report(lab, start.elapsed())], errors }))
     }
 
     /// One that has not come to its end in all that time hangs, and holds the lab.
