@@ -277,3 +277,94 @@ fn a_dry_run_shows_the_nic_before_and_after() {
         before.assert_unchanged("a dry run");
     });
 }
+
+#[test]
+fn an_up_that_hangs_is_ended_and_taken_back() {
+    in_box(|| {
+        let before = machine(NIC);
+        let wired = network();
+        let half = points() / 2;
+        sh(&format!("NSLAB_FAULT=signal:STOP@{half} {NSLAB} {TAKE} --confirm-within 1 >/dev/null 2>&1 &"));
+        assert!(wait_for(5, || network() != wired), "it has begun");
+        back(&wired, "it hung");
+        assert!(wait_for(8, || watchdog().is_none()));
+        ok("down bridged");
+        before.assert_unchanged("it hung, then down");
+    });
+}
+
+/// What a NIC can have besides, and a second one with an IPv6 default route that a router announced.
+const RICH: &str = "
+    ip link set enp0s8 mtu 1400
+    ip addr add 192.0.2.6/24 dev enp0s8 valid_lft 3000 preferred_lft 2000
+    ip addr add 198.51.100.7/25 brd + dev enp0s8 label enp0s8:x noprefixroute
+    ip -6 addr add 2001:db8::5/64 dev enp0s8 nodad
+    ip route add 198.51.100.0/25 dev enp0s8 src 198.51.100.7 metric 5
+    ip route add default via 192.0.2.2 dev enp0s8 table 77
+    ip -6 route add 2001:db8:9::/48 via 2001:db8::1 dev enp0s8 metric 50
+    ip rule add iif enp0s8 lookup 77
+    sysctl -qw net.ipv4.conf.enp0s8.rp_filter=2 net.ipv4.conf.all.accept_redirects=1 net.ipv6.conf.enp0s8.accept_ra=1";
+
+#[test]
+fn whatever_the_nic_had_it_has_again_after_either_lab() {
+    in_box(|| {
+        sh(NIC);
+        let before = machine(RICH);
+        for lab in ["bridged", "bridged-hosts", "routed"] {
+            ok(&format!("up {lab} --role host-a --nic enp0s8 --allow default-route,address"));
+            ok("status");
+            ok("down");
+            before.assert_unchanged(lab);
+            ok(&format!("up {lab} --role host-a --nic enp0s8 --allow default-route,address --confirm-within 1"));
+            assert!(wait_for(10, || watchdog().is_none()), "nobody kept it");
+            ok(&format!("down {lab}"));
+            before.assert_unchanged(&format!("{lab}, taken back"));
+        }
+    });
+}
+
+#[test]
+fn a_damaged_journal_or_record_loses_nothing_that_can_be_put_back() {
+    in_box(|| {
+        let before = machine(NIC);
+        ok(TAKE);
+        sh("echo broken > /run/nslab/bridged/lab.json");
+        fails(5, "down bridged");
+        before.assert_unchanged("down with a damaged journal");
+        ok(TAKE);
+        sh("echo broken > /run/nslab/bridged/borrowed.json");
+        let ran = fails(5, "down bridged");
+        assert!(ran.err.contains("enp0s8 was borrowed"), "{ran}");
+        assert!(!Path::new("/run/nslab").exists(), "the rest is gone");
+        assert_eq!(watchdog(), None);
+    });
+}
+
+#[test]
+fn a_changed_lab_gives_back_what_was_there_before_the_first_one() {
+    in_box(|| {
+        let before = machine(NIC);
+        ok(TAKE);
+        ok("keep");
+        let file = |name: &str| {
+            let text = sh(&format!("{NSLAB} topology bridged | sed 's/br0/{name}/g'"));
+            std::fs::write("/run/lab.yaml", text).unwrap();
+        };
+        file("br7");
+        ok("up /run/lab.yaml");
+        ok("keep");
+        assert!(sh("ip -o -4 addr show dev br7").contains("192.0.2.5/24"), "{}", sh("ip addr"));
+        sh("ping -c 1 -W 2 192.0.2.1");
+        // Half of a change is undone: the addresses are where they were.
+        file("br8");
+        for point in [20, 30, 40] {
+            nslab_at(&format!("errno:ENOMEM@{point}"), "up /run/lab.yaml");
+            assert!(sh("ip -o -4 addr").contains("192.0.2.5/24"), "{}", sh("ip addr"));
+            sh("ping -c 1 -W 2 192.0.2.1");
+            assert!(watchdog().is_some(), "it is watched as before");
+        }
+        ok("down");
+        sh("rm /run/lab.yaml");
+        before.assert_unchanged("down");
+    });
+}

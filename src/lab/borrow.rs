@@ -35,7 +35,7 @@ use crate::error::{Allow, Error, KernelError, Result, Rollback};
 use crate::kernel::neighbours::Entry;
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
-use crate::kernel::{fault, neighbours};
+use crate::kernel::{fault, neighbours, verbs};
 use crate::name::{IfName, LabName};
 use crate::plan::{Key, Ns, Plan, State, Value};
 use crate::report::lab as reports;
@@ -69,6 +69,8 @@ pub struct Borrowed {
     pub boot_id: String,
     /// What it uses.
     pub uses: Vec<Use>,
+    /// Interfaces that the lab makes on the machine itself: what goes where the journal is damaged.
+    pub made: Vec<IfName>,
     /// Seconds since the machine's start, when `before` was taken.
     pub at: u64,
     /// Before the first change.
@@ -104,6 +106,35 @@ pub fn uses(state: &State) -> Vec<Use> {
             },
         })
         .collect()
+}
+
+/// The interfaces that a state makes on the machine itself.
+fn made(state: &State) -> Vec<IfName> {
+    let links = state.iter().filter_map(|(key, value)| match (key, value) {
+        (Key::Link(port), Value::Link(link)) => Some([Some(port), link.peer()]),
+        _ => None,
+    });
+    links.flatten().flatten().filter(|port| port.ns == Ns::Root).map(|port| port.dev.clone()).collect()
+}
+
+/// Deletes what a lab has made on the machine itself, by its record: only where its journal does not tell.
+pub(super) fn clear(lab: &LabName) -> Result<()> {
+    let Some(borrowed) = Borrowed::live(lab) else { return Ok(()) };
+    let fail = |errno| failed("ip link del", errno);
+    let mut socket = Netlink::open().map_err(fail)?;
+    let all = nic::survey(&mut socket).map_err(fail)?;
+    let software = |nic: &&Nic| matches!(nic.kind, nic::Kind::Software(_)) && borrowed.made.contains(&nic.name);
+    for nic in all.iter().filter(software) {
+        let (payload, flags) = verbs::del_link(nic.index);
+        socket.push(payload, flags, 0).map_err(fail)?;
+    }
+    socket.flush().map(drop).map_err(fail)
+}
+
+/// Whether there is a record of this boot that cannot be read.
+pub(super) fn is_lost(lab: &LabName) -> bool {
+    let Ok(text) = fs::read(path(lab)) else { return false };
+    serde_json::from_slice::<Borrowed>(&text).is_err()
 }
 
 /// Whether a plan changes something that a lab borrows, or how the machine is reached.
@@ -146,7 +177,7 @@ impl Loan {
             return Ok(None);
         }
         let earlier = Borrowed::live(lab);
-        let borrowed = Borrowed::begin(lab, uses, terms.seconds)?;
+        let borrowed = Borrowed::begin(lab, uses, made(wanted), terms.seconds)?;
         let applier = start(&borrowed)?;
         if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
             settings::keep_learning();
@@ -167,10 +198,17 @@ impl Loan {
         (self.borrowed.trust == Trust::Waiting).then_some(self.borrowed.seconds)
     }
 
-    /// The change was undone, and the lab is what it was before it.
+    /// The change was undone, and the lab is what it was before it; it is watched as before.
     pub fn undone(self) -> Result<()> {
         end(&self.borrowed.lab);
-        self.earlier.map_or(Ok(()), |earlier| earlier.write())
+        let Some(earlier) = self.earlier else { return Ok(()) };
+        let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
+        hand::over(&mut socket, &earlier)?;
+        if earlier.trust == Trust::Applying {
+            return earlier.write();
+        }
+        start(&earlier)?.done();
+        Ok(())
     }
 }
 
@@ -254,7 +292,7 @@ fn path(lab: &LabName) -> PathBuf {
 
 impl Borrowed {
     /// What a lab is about to borrow, as it is now. What it had borrowed before stays as it was then.
-    pub fn begin(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Self> {
+    pub fn begin(lab: &LabName, uses: Vec<Use>, made: Vec<IfName>, seconds: u64) -> Result<Self> {
         let earlier = Self::live(lab);
         let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
         let now = Picture::take(&mut socket, &uses)?;
@@ -264,6 +302,7 @@ impl Borrowed {
         let fresh = Self {
             lab: lab.clone(),
             boot_id: boot_id(),
+            made,
             uses,
             at: uptime(),
             before: now,

@@ -74,8 +74,13 @@ pub fn down(name: &LabName, tell: &mut dyn FnMut(Step)) -> Result<Down> {
 /// Removes everything of a lab whose lock is held, the journal last.
 pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
     // The way to the machine first: what follows may take its time.
-    let restored = borrow::give_back(name, &facts(name))?;
+    let facts = facts(name);
+    let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));
+    let restored = borrow::give_back(name, &facts)?;
     let ended = strip(name)?;
+    if facts.is_empty() {
+        borrow::clear(name)?;
+    }
     // It has watched until here: a kill on the way down is no reason to stay cut off.
     borrow::end(name);
     if !restored.left.is_empty() {
@@ -83,7 +88,13 @@ pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
     }
     journal::delete(name)?;
     leave(name, lock)?;
-    Ok(Down { was_up: true, ended, alone: restored.alone })
+    lost.map_or(Ok(Down { was_up: true, ended, alone: restored.alone }), |lost| Err(Error::Left(vec![lost])))
+}
+
+/// The machine's NICs in a state, for a sentence.
+fn nics(facts: &State) -> String {
+    let names: Vec<String> = borrow::uses(facts).into_iter().map(|used| used.nic.to_string()).collect();
+    names.join(", ")
 }
 
 /// The facts of a lab, as far as its journal tells.
