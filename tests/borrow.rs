@@ -38,9 +38,17 @@ fn back(before: &str, after: &str) {
 }
 
 fn watchdog() -> Option<i32> {
+    all_watchdogs().first().copied()
+}
+
+fn watchdogs() -> usize {
+    all_watchdogs().len()
+}
+
+fn all_watchdogs() -> Vec<i32> {
     let numbers = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let line = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    numbers.into_iter().find(|pid| line(pid).contains("watch-nic"))
+    numbers.into_iter().filter(|pid| line(pid).contains("watch-nic")).collect()
 }
 
 #[track_caller]
@@ -366,5 +374,25 @@ fn a_changed_lab_gives_back_what_was_there_before_the_first_one() {
         ok("down");
         sh("rm /run/lab.yaml");
         before.assert_unchanged("down");
+    });
+}
+
+#[test]
+fn an_up_that_follows_a_killed_one_stays() {
+    in_box(|| {
+        let before = machine(NIC);
+        let points = points();
+        for point in (1..=points).step_by(3) {
+            let kill = format!("kill@{point}");
+            nslab_at(&kill, TAKE).expect(137);
+            // The watchdog of the first one is at work, or waits for this one to end.
+            ok(TAKE);
+            ok("keep");
+            assert!(wait_for(8, || watchdogs() == 1), "{kill}: one watchdog, that of the second");
+            ok("status");
+            assert!(sh("ip -o -4 addr show dev br0").contains("192.0.2.5/24"), "{kill}");
+            ok("down bridged");
+            before.assert_unchanged(&format!("{kill}, then up, then down"));
+        }
     });
 }

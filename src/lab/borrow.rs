@@ -81,6 +81,8 @@ pub struct Borrowed {
     pub management: bool,
     /// Seconds that somebody has to confirm the change.
     pub seconds: u64,
+    /// Which change it is, of all of this boot: a watchdog takes its own back and no later one.
+    pub change: String,
     /// Neighbours that answered on the NICs before.
     pub neighbours: Vec<(IfName, std::net::IpAddr)>,
     /// Whether it is kept.
@@ -177,8 +179,8 @@ impl Loan {
             return Ok(None);
         }
         let earlier = Borrowed::live(lab);
-        let borrowed = Borrowed::begin(lab, uses, made(wanted), terms.seconds)?;
-        let applier = start(&borrowed)?;
+        let mut borrowed = Borrowed::begin(lab, uses, made(wanted), terms.seconds)?;
+        let applier = start(&mut borrowed)?;
         if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
             settings::keep_learning();
         }
@@ -201,13 +203,13 @@ impl Loan {
     /// The change was undone, and the lab is what it was before it; it is watched as before.
     pub fn undone(self) -> Result<()> {
         end(&self.borrowed.lab);
-        let Some(earlier) = self.earlier else { return Ok(()) };
+        let Some(mut earlier) = self.earlier else { return Ok(()) };
         let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
         hand::over(&mut socket, &earlier)?;
         if earlier.trust == Trust::Applying {
             return earlier.write();
         }
-        start(&earlier)?.done();
+        start(&mut earlier)?.done();
         Ok(())
     }
 }
@@ -262,6 +264,12 @@ pub(super) fn mark(lab: &LabName, why: Rollback) -> Result<()> {
     borrowed.write()
 }
 
+/// A name that no other change of this boot has.
+fn name_of_change() -> String {
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| now.tv_nsec());
+    format!("{}.{now}.{}", uptime(), std::process::id())
+}
+
 /// Seconds since the machine's start, suspended ones included.
 fn uptime() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or_default()
@@ -308,6 +316,7 @@ impl Borrowed {
             before: now,
             after: None,
             management,
+            change: String::new(),
             seconds,
             neighbours,
             trust: Trust::Applying,

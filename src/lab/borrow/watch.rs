@@ -69,8 +69,9 @@ impl Applier {
 ///
 /// # Errors
 /// When the watchdog cannot be started; then nothing may be changed.
-pub fn start(borrowed: &Borrowed) -> Result<Applier> {
+pub fn start(borrowed: &mut Borrowed) -> Result<Applier> {
     end(&borrowed.lab);
+    borrowed.change = super::name_of_change();
     borrowed.write()?;
     let fail = |errno| failed(&format!("start nslab {COMMAND} {}", borrowed.lab), errno);
     fault::point().map_err(fail)?;
@@ -218,7 +219,8 @@ impl Watch {
         let said = self.applier.as_mut().and_then(|applier| applier.read(&mut word).ok()).unwrap_or(0);
         self.applier = None;
         let record = Borrowed::read(&self.borrowed.lab);
-        let settled = record.filter(|record| said == 1 && word[0] == DONE && record.trust != Trust::Applying);
+        let settled =
+            record.filter(|record| self.is_mine(record) && said == 1 && word[0] == DONE && record.trust != Trust::Applying);
         match settled {
             Some(record) => {
                 self.borrowed = record;
@@ -268,6 +270,9 @@ impl Watch {
                 Ok(None) => return Ok(Report::Exit(0)),
                 Err(_) if !early => {
                     early = true;
+                    if Borrowed::read(&lab).is_none_or(|record| !self.is_mine(&record)) {
+                        return Ok(Report::Exit(0));
+                    }
                     let _ = restore(&mut self.netlink, &self.borrowed, &State::new());
                 }
                 Err(_) => std::thread::sleep(Duration::from_secs(1)),
@@ -279,7 +284,7 @@ impl Watch {
     fn roll_back(&self, lock: Lock, why: Rollback) -> Result<Report> {
         let lab = &self.borrowed.lab;
         let kept = |record: &Borrowed| record.trust == Trust::Kept && matches!(why, Rollback::Unconfirmed(_));
-        if Borrowed::read(lab).is_none_or(|record| kept(&record)) {
+        if Borrowed::read(lab).is_none_or(|record| kept(&record) || !self.is_mine(&record)) {
             return Ok(Report::Exit(0));
         }
         let start = std::time::Instant::now();
@@ -287,6 +292,11 @@ impl Watch {
         // Who looks into the log finds the reason first.
         let errors = vec![Error::RolledBack { lab: lab.to_string(), why }];
         Ok(Report::Down(Downs { labs: vec![down.report(lab, start.elapsed())], errors }))
+    }
+
+    /// The record is of the change that this watchdog was started for, not of one that came after it.
+    fn is_mine(&self, record: &Borrowed) -> bool {
+        record.change == self.borrowed.change
     }
 
     /// One that has not come to its end in all that time hangs, and holds the lab.
