@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::{Backend, Scope};
-use crate::plan::{Key, Link, Op, Plan, Port, RouteTo, State, Value};
+use crate::plan::{Key, Link, Ns, Op, Plan, Port, RouteTo, State, Value};
 
 /// A machine in memory.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,11 @@ impl Backend for Model {
 }
 
 impl Model {
+    /// A machine whose own namespace has these real NICs, and of which this holds already.
+    pub fn machine(nics: impl IntoIterator<Item = Port>, state: State) -> Self {
+        Self { state, cut_after: None, links: nics.into_iter().collect() }
+    }
+
     fn one(&mut self, op: &Op) -> Result<()> {
         match op {
             Op::Add(key, value) => {
@@ -67,7 +72,7 @@ impl Model {
 
     /// What an operation needs must be there.
     fn fits(&self, op: &Op, key: &Key, value: &Value) -> Result<()> {
-        let there = |ns: &crate::plan::Ns| self.state.contains_key(&Key::Netns(ns.clone()));
+        let there = |ns: &Ns| *ns == Ns::Root || self.state.contains_key(&Key::Netns(ns.clone()));
         if !matches!(key, Key::Netns(_)) && !there(key.ns()) {
             return Err(refused(op, libc::ENOENT));
         }
