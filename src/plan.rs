@@ -6,7 +6,7 @@ pub mod fact;
 pub mod line;
 pub mod link;
 
-pub use compile::compile;
+pub use compile::{compile, compile_nodes};
 pub use diff::diff;
 pub use fact::{Key, MAIN_TABLE, NodeId, Ns, Op, Plan, Port, RouteTo, State, Sysctl, Value};
 pub use link::Link;

@@ -45,16 +45,16 @@ fn stage(seed: u64) -> Option<Stage> {
     b.inherit(&a);
     let role = &a.hosts[usize::try_from(dice.roll(a.hosts.len() as u64)).unwrap()].name;
     let real = |name: &IfName| -> IfName { format!("r-{name}").chars().take(15).collect::<String>().parse().unwrap() };
-    let part = |whole: &Topology| {
+    let played = |whole: &Topology| {
         let host = whole.host(role.as_str())?;
         let nics: Nics = host.nics.iter().map(|nic| (nic.name.clone(), real(&nic.name))).collect();
-        let mut part = whole.part(role, &nics)?;
-        if seed % 3 == 0 {
-            part.keep_default(whole, true);
+        let mut mine = whole.part(role, &nics)?;
+        if seed.is_multiple_of(3) {
+            mine.keep_default(whole, true);
         }
-        Some(part)
+        Some(mine)
     };
-    let (a, b) = (part(&a)?, part(&b)?);
+    let (a, b) = (played(&a)?, played(&b)?);
     let port = |nic: &nslab::topology::Nic| Port { ns: Ns::Root, dev: nic.name.clone() };
     let nics: BTreeSet<Port> = a.hosts[0].nics.iter().chain(&b.hosts[0].nics).map(port).collect();
     let (from, to) = (compile(&a), compile(&b));
@@ -66,7 +66,7 @@ fn stage(seed: u64) -> Option<Stage> {
         let value = match key {
             Key::Sysctl(Ns::Root, _) => Value::Number(u32::from(dice.roll(2) == 0)),
             Key::Mtu(port) if nics.contains(port) => Value::Number(1500),
-            Key::Up(port) if nics.contains(port) && seed % 2 == 0 => Value::Present,
+            Key::Up(port) if nics.contains(port) && seed.is_multiple_of(2) => Value::Present,
             _ => continue,
         };
         baseline.insert(key.clone(), value);

@@ -228,6 +228,8 @@ fn nothing_of_the_machine_itself_ends_with_the_lab() {
         assert_eq!(ok("exec host-a hostname").out, sh("hostname"));
         fails(1, "exec host-a false");
         fails(127, "exec host-a no-such-command");
+        let drawn = ok("graph bridged").out;
+        assert!(drawn.contains("enp0s8") && drawn.contains("br0") && !drawn.contains("docker0"), "{drawn}");
         ok("reset bridged");
         assert!(sh("nft list tables").contains("inet mine"), "a filter of the machine is no work in the lab");
         assert!(ok("status bridged").out.contains("as described"));

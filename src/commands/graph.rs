@@ -11,6 +11,7 @@ use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::lab::{self, Entry, resolve};
+use crate::plan::{Key, NodeId, Ns, compile_nodes};
 use crate::probe::view::View;
 use crate::render::{self, Format, Style};
 use crate::report::Report;
@@ -96,7 +97,14 @@ impl Graph {
 
 fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
     let journal = lab::load(&resolve::lab_name(&entry.lab)?)?;
-    let seen = View::living(entry)?.0.state();
+    let mut seen = View::living(entry)?.0.state();
+    if let Some(role) = &journal.topology.role {
+        // The machine's other interfaces are no part of the lab.
+        let machine = Ns::Node(NodeId::Host(role.host.clone()));
+        let described = compile_nodes(&journal.topology);
+        let ours = |key: &Key| key.port().is_none_or(|port| described.contains_key(&Key::Link(port.clone())));
+        seen.retain(|key, _| *key.ns() != machine || ours(key));
+    }
     Ok(build::graph(&journal.topology, Some(&seen), layer))
 }
 

@@ -156,12 +156,12 @@ fn which<'a>(host: &Host, nics: impl Iterator<Item = &'a IfName>) -> RoleFault {
 }
 
 /// Every interface of the machine that is the lab's, or borrowed by it.
-fn interfaces(part: &Topology) -> BTreeSet<String> {
-    let made = compile(part).into_keys().filter_map(|key| match key.port() {
+fn interfaces(played: &Topology) -> BTreeSet<String> {
+    let made = compile(played).into_keys().filter_map(|key| match key.port() {
         Some(port) if port.ns == Ns::Root => Some(port.dev.to_string()),
         _ => None,
     });
-    let nics = part.role.iter().flat_map(|role| role.nics.values()).map(ToString::to_string);
+    let nics = played.role.iter().flat_map(|role| role.nics.values()).map(ToString::to_string);
     made.chain(nics).collect()
 }
 
@@ -203,13 +203,13 @@ impl Machine {
     }
 
     /// Two ways to one subnet: packets would take the machine's own.
-    fn reaches(&self, part: &Topology, whole: &Topology, own: &BTreeSet<String>) -> Result<()> {
-        let said = compile(part).into_keys().filter_map(|key| match key {
+    fn reaches(&self, played: &Topology, whole: &Topology, own: &BTreeSet<String>) -> Result<()> {
+        let said = compile(played).into_keys().filter_map(|key| match key {
             Key::Addr(port, net) if port.ns == Ns::Root => Some(net.trunc()),
             Key::Route(Ns::Root, _, to, _) => Some(to),
             _ => None,
         });
-        let subnets: Vec<IpNet> = said.chain(part.far(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
+        let subnets: Vec<IpNet> = said.chain(played.far(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
         for route in self.tables.routes.iter().filter(|route| route.table == MAIN_TABLE && route.kind == RouteType::Unicast) {
             let known = route.to;
             if known.prefix_len() == 0 || is_local(&known) {

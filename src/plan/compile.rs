@@ -25,6 +25,22 @@ pub fn compile(topology: &Topology) -> State {
     facts.state
 }
 
+/// As [`compile`], with what is on the machine itself under the host that it plays, its real NICs among the links: as a look at
+/// the nodes shows it.
+pub fn compile_nodes(topology: &Topology) -> State {
+    let said = compile(topology);
+    let Some(role) = &topology.role else { return said };
+    let host = Ns::Node(NodeId::Host(role.host.clone()));
+    let mut state: State =
+        said.into_iter().map(|(key, value)| (if *key.ns() == Ns::Root { key.moved(&host) } else { key }, value)).collect();
+    state.insert(Key::Netns(host.clone()), Value::Present);
+    for nic in role.nics.values() {
+        let port = Port { ns: host.clone(), dev: nic.clone() };
+        state.insert(Key::Link(port), Value::Link(Link::Other("device".to_owned())));
+    }
+    state
+}
+
 /// The state being written down.
 struct Facts<'a> {
     topology: &'a Topology,

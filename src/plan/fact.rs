@@ -140,6 +140,26 @@ impl Key {
         }
     }
 
+    /// The same fact in another namespace.
+    #[must_use]
+    pub fn moved(&self, ns: &Ns) -> Self {
+        let at = |port: &Port| Port { ns: ns.clone(), dev: port.dev.clone() };
+        match self {
+            Self::Netns(_) => Self::Netns(ns.clone()),
+            Self::Sysctl(_, setting) => Self::Sysctl(ns.clone(), *setting),
+            Self::Route(_, table, to, metric) => Self::Route(ns.clone(), *table, *to, *metric),
+            Self::Link(port) => Self::Link(at(port)),
+            Self::Mac(port) => Self::Mac(at(port)),
+            Self::Mtu(port) => Self::Mtu(at(port)),
+            Self::Stp(port) => Self::Stp(at(port)),
+            Self::Member(port) => Self::Member(at(port)),
+            Self::Isolated(port) => Self::Isolated(at(port)),
+            Self::Fdb(port, mac) => Self::Fdb(at(port), *mac),
+            Self::Addr(port, net) => Self::Addr(at(port), *net),
+            Self::Up(port) => Self::Up(at(port)),
+        }
+    }
+
     /// The interface that the fact is about, if it is about one.
     pub fn port(&self) -> Option<&Port> {
         match self {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::facts::{Device, Facts, Machine};
 use super::{Address, Cable, Drawing, End, Graph, Host, Interface, L3, Mark, Network, NetworkKind, Node, Physical, State};
 use crate::name::{Mac, NodeName};
-use crate::plan::{self, NodeId, Ns, Port, compile};
+use crate::plan::{self, NodeId, Ns, Port, compile_nodes};
 use crate::topology::{Promiscuous, Topology};
 
 /// One of the two drawings.
@@ -21,7 +21,7 @@ pub enum Layer {
 
 /// The drawing of a topology; with what is `seen` of its lab, that of the lab.
 pub fn graph(topology: &Topology, seen: Option<&plan::State>, layer: Layer) -> Graph {
-    let described = compile(topology);
+    let described = compile_nodes(topology);
     let physical = physical(topology, &described, seen.unwrap_or(&described));
     let drawing = match layer {
         Layer::Physical => Drawing::Physical(physical),
@@ -49,7 +49,8 @@ fn physical(topology: &Topology, described: &plan::State, seen: &plan::State) ->
         let node = |name: &&NodeName| both.node(&NodeId::Container(host.name.clone(), (*name).clone()), &state);
         Host { node: both.node(&NodeId::Host(host.name.clone()), &state), containers: inside.map(node).collect() }
     });
-    let networks = topology.networks.iter().map(|network| {
+    // Of a part the other ends of its networks are on other machines.
+    let networks = topology.networks.iter().filter(|_| topology.role.is_none()).map(|network| {
         let node = NodeId::Switch(network.name.clone());
         let wire = topology.is_wire(network);
         let made = both.node(&node, &state);
