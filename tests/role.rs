@@ -54,6 +54,8 @@ fn cable(other: &Other) {
 fn nic() {
     sh("ip link add enp0s8 type veth peer name far; ip link set far addrgenmode none up
         ip link set enp0s8 up; ip link set enp0s8 down");
+    // The kernel tells of a carrier's end a second later at most.
+    assert!(wait_for(10, || sh("ip -o link show far").contains("state LOWERLAYERDOWN")));
 }
 
 /// What nobody of the lab may touch: an interface with an address and a default route, a table, a rule, a filter, a setting.
