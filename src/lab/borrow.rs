@@ -175,10 +175,12 @@ impl Loan {
     /// Looks at the NICs that a plan changes and has them watched; none where it changes none.
     pub fn begin(lab: &LabName, wanted: &State, plan: &Plan, terms: &Terms) -> Result<Option<Self>> {
         let uses = uses(wanted);
-        if uses.is_empty() || !touches(plan, &uses) {
+        let earlier = Borrowed::live(lab);
+        // An earlier change that never came to its end goes on with this one.
+        let cut = earlier.as_ref().is_some_and(|earlier| earlier.trust == Trust::Applying);
+        if uses.is_empty() || !(cut || touches(plan, &uses)) {
             return Ok(None);
         }
-        let earlier = Borrowed::live(lab);
         let mut borrowed = Borrowed::begin(lab, uses, made(wanted), terms.seconds)?;
         let applier = start(&mut borrowed)?;
         if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
@@ -193,11 +195,8 @@ impl Loan {
     }
 
     /// Everything else is done, too: from now on the watchdog waits for the user, where that is needed.
-    ///
-    /// Returns the seconds that the user has.
-    pub fn done(self) -> Option<u64> {
+    pub fn done(self) {
         self.applier.done();
-        (self.borrowed.trust == Trust::Waiting).then_some(self.borrowed.seconds)
     }
 
     /// The change was undone, and the lab is what it was before it; it is watched as before.
@@ -212,6 +211,11 @@ impl Loan {
         start(&mut earlier)?.done();
         Ok(())
     }
+}
+
+/// The seconds that there were to keep a change, where one still waits for that.
+pub fn waits(lab: &LabName) -> Option<u64> {
+    Borrowed::live(lab).filter(|borrowed| borrowed.trust == Trust::Waiting).map(|borrowed| borrowed.seconds)
 }
 
 /// A bridge that takes over a NIC's addresses takes over its MAC address, too, where the file names none: that is the one that

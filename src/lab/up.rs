@@ -75,13 +75,16 @@ pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut d
     let operations = prospect.plan.len();
     let (hosts, containers) = (prospect.topology.hosts.len(), prospect.topology.containers());
     let instead = prospect.topology.role.as_ref().map(|role| role.instead.clone()).unwrap_or_default();
-    let up = Up { outcome, operations, hosts, containers, instead, confirm_within: None };
+    let up = Up { outcome, operations, hosts, containers, instead, confirm_within: borrow::waits(&name) };
     if up.operations == 0 && outcome == Outcome::Already {
         return Ok(up);
     }
     let mut loan = None;
     match persist(&prospect, (topology, casting), terms, &mut loan, tell) {
-        Ok(()) => Ok(Up { confirm_within: loan.and_then(Loan::done), ..up }),
+        Ok(()) => {
+            loan.into_iter().for_each(Loan::done);
+            Ok(Up { confirm_within: borrow::waits(&name), ..up })
+        }
         Err(error) => Err(undo(&prospect, lock, loan, error)),
     }
 }

@@ -112,7 +112,9 @@ pub fn end(lab: &LabName) {
 /// When no change waits for it, or it was taken back.
 pub fn keep(lab: &LabName) -> Result<()> {
     let nothing = || Err(Error::Usage(Usage::NothingToKeep(lab.to_string())));
-    let Some(borrowed) = Borrowed::read(lab) else { return nothing() };
+    // An `up` that is about to end has told the watchdog by then, and a watchdog at work has ended it.
+    let Some(_lock) = lock::directory(&home::lab(lab), Some(lab.as_str()))? else { return nothing() };
+    let Some(mut borrowed) = Borrowed::read(lab) else { return nothing() };
     match (&borrowed.trust, &borrowed.why) {
         (Trust::RolledBack, Some(why)) => return Err(Error::RolledBack { lab: lab.to_string(), why: why.clone() }),
         (Trust::Waiting, _) => {}
@@ -125,22 +127,12 @@ pub fn keep(lab: &LabName) -> Result<()> {
         there.read_exact(&mut word)?;
         Ok(word[0])
     });
-    match asked {
-        Ok(KEPT) => Ok(()),
-        Ok(_) => Err(Error::RolledBack { lab: lab.to_string(), why: Rollback::Unconfirmed(borrowed.seconds) }),
-        // Nobody watches any more, so nobody will take it back.
-        Err(_) => match lock::directory(&home::lab(lab), Some(lab.as_str()))?.and_then(|lock| Some((lock, Borrowed::read(lab)?)))
-        {
-            Some((_lock, mut borrowed)) if borrowed.trust == Trust::Waiting => {
-                borrowed.trust = Trust::Kept;
-                borrowed.write()
-            }
-            Some((_lock, Borrowed { trust: Trust::RolledBack, why: Some(why), .. })) => {
-                Err(Error::RolledBack { lab: lab.to_string(), why })
-            }
-            _ => nothing(),
-        },
+    if asked.is_ok_and(|word| word == KEPT) {
+        return Ok(());
     }
+    // Nobody watches any more, or waits for the lock to take it back and will find that it is kept.
+    borrowed.trust = Trust::Kept;
+    borrowed.write()
 }
 
 /// The watchdog's life.
@@ -192,11 +184,12 @@ impl Watch {
     fn all(&mut self) -> Result<Report> {
         loop {
             let [timer, door, applier] = self.wait();
-            if door {
-                self.answer();
-            }
+            // What the applier said came before the question of whoever saw it end.
             if applier && let Some(why) = self.hear() {
                 return self.take_back(why);
+            }
+            if door {
+                self.answer();
             }
             if timer && self.borrowed.trust != Trust::Kept {
                 return self.take_back(Rollback::Unconfirmed(self.borrowed.seconds));
@@ -215,12 +208,10 @@ impl Watch {
 
     /// The applier has come to its end, well or not; why what it did must go.
     fn hear(&mut self) -> Option<Rollback> {
-        let mut word = [0];
-        let said = self.applier.as_mut().and_then(|applier| applier.read(&mut word).ok()).unwrap_or(0);
         self.applier = None;
         let record = Borrowed::read(&self.borrowed.lab);
-        let settled =
-            record.filter(|record| self.is_mine(record) && said == 1 && word[0] == DONE && record.trust != Trust::Applying);
+        // One that was killed after its last step has made a whole change, too, and the record says so.
+        let settled = record.filter(|record| self.is_mine(record) && record.trust != Trust::Applying);
         match settled {
             Some(record) => {
                 self.borrowed = record;
