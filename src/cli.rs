@@ -87,6 +87,7 @@ commands! {
     Capture(capture),
     Macs(macs),
     Graph(graph),
+    Remote(remote),
     Plan(plan),
     Validate(validate),
     Doctor(doctor),

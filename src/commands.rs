@@ -15,6 +15,7 @@ pub mod man;
 pub mod ping;
 pub mod plan;
 pub mod ps;
+pub mod remote;
 pub mod reset;
 pub mod schema;
 pub mod shell;
@@ -28,6 +29,7 @@ pub mod watch_nic;
 
 mod complete;
 mod duration;
+mod far;
 mod inside;
 mod rights;
 mod role;

@@ -1,9 +1,11 @@
 //! What can go wrong, as data: the cause with its values and the exit code. The sentences stand in `render/lang`.
 
+mod remote;
 mod role;
 
 use std::path::PathBuf;
 
+pub use remote::RemoteFault;
 pub use role::{Card, RoleFault, Using};
 
 use crate::problem::Finding;
@@ -76,6 +78,8 @@ pub enum Error {
     },
     /// This machine cannot play a host of the lab as asked.
     Role(RoleFault),
+    /// A remote, or the way to it.
+    Remote(RemoteFault),
     /// Something of that name is there and is not nslab's.
     Conflict {
         /// A path or an interface.
@@ -209,6 +213,7 @@ pub enum Thing {
     Command,
     /// A checkpoint, or a kind of check.
     Check,
+    Remote,
 }
 
 /// Why a file cannot be read as a topology.
@@ -475,6 +480,7 @@ impl Error {
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
             Self::Role(fault) => fault.exit_code(),
+            Self::Remote(fault) => fault.exit_code(),
             Self::Busy { .. } | Self::Conflict { .. } | Self::Nic { .. } => 4,
             Self::RolledBack { .. } => 6,
             Self::Journal { .. } | Self::Left(_) => 5,

@@ -13,6 +13,7 @@ pub mod name;
 pub mod plan;
 pub mod probe;
 pub mod problem;
+pub mod remote;
 pub mod render;
 pub mod report;
 pub mod topology;

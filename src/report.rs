@@ -14,6 +14,7 @@ pub mod node;
 pub mod notice;
 pub mod ping;
 pub mod plan;
+pub mod remote;
 pub mod topology;
 pub mod trace;
 pub mod wire;
@@ -77,6 +78,12 @@ pub enum Report {
     Trace(Box<trace::Trace>),
     /// `graph`
     Graph(Box<graph::Graph>),
+    /// `remote list`
+    Remotes(remote::Remotes),
+    /// `list REMOTE:`, `status REMOTE:`
+    Instances(remote::Instances),
+    /// `remote add`, `remote remove`, `start REMOTE:NODE` and the like.
+    Remote(remote::Outcome),
     /// `schema`, `completions`, `man`: printed as it is, whatever the format.
     Text(String),
     /// `exec`, `shell`: the command's own exit code.
@@ -107,6 +114,7 @@ impl Report {
             Self::Trace(trace) => u8::from(trace.death().is_some()),
             Self::Ping(ping) => u8::from(ping.received == 0),
             Self::Matrix(matrix) => u8::from(!matrix.failed.is_empty()),
+            Self::Instances(all) => u8::from(all.judged && !all.instances.iter().all(remote::Instance::runs)),
             Self::Exit(code) => *code,
             _ => 0,
         }
@@ -114,7 +122,7 @@ impl Report {
 
     /// Whether it only tells that the work is done.
     pub fn is_talk(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_) | Self::Keep(_))
+        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_) | Self::Keep(_) | Self::Remote(_))
     }
 
     /// The errors that it carries, to be told on stderr.

@@ -30,6 +30,7 @@ const SAME: &[&str] = &[
     "nslab check {} --against bridged",
     "nslab check {} --against routed",
     "nslab down {}",
+    "nslab remote add {} TOKEN",
     "nslab show {}",
     "nslab up bridged",
     "sudo nslab exec {} nft -a list chain {family} {table} {chain}",
@@ -220,6 +221,14 @@ fn every_error_is_told_in_both_languages() {
             let longest = text.lines().map(|line| line.chars().count()).max().unwrap();
             assert!(longest <= LONGEST, "{longest} columns: {text}");
         }
+    }
+}
+
+#[test]
+fn everything_done_to_a_remote_is_told_in_both_languages() {
+    for outcome in samples::outcomes() {
+        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| lang.tongue().remote(&outcome));
+        differ(&english, &spanish, &format!("{outcome:?}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, inside, target};
+use super::{Context, complete, far, inside, target};
 use crate::error::Result;
 use crate::kernel::sandbox::Run;
 use crate::report::Report;
@@ -19,7 +19,7 @@ pub struct Exec {
     #[arg(long)]
     real_root: bool,
     /// The node.
-    #[arg(help = "The node: [LAB/][HOST/]NODE", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(help = "The node: [REMOTE:][LAB/][HOST/]NODE", add = ArgValueCompleter::new(complete::nodes))]
     node: String,
     /// The command and its arguments; everything after NODE belongs to it
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
@@ -32,6 +32,9 @@ impl Exec {
     /// # Errors
     /// When there is no such node, or the command cannot be run.
     pub fn run(self, context: &mut Context) -> Result<Report> {
+        if let Some((remote, name)) = far::split(&self.node) {
+            return far::exec(remote, name, self.command, context);
+        }
         inside::begin(context)?;
         let target = target::node(&self.node, context)?;
         inside::run(&target, &Run { argv: self.command, ..Run::default() }, self.real_root)

@@ -2,7 +2,7 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, inside, rights, target};
+use super::{Context, complete, far, inside, rights, target};
 use crate::error::Result;
 use crate::kernel::sandbox;
 use crate::lab::{self, resolve};
@@ -14,7 +14,7 @@ use crate::report::node::{Process, Processes};
 /// List the processes that run in a lab or node
 #[derive(Debug, clap::Args)]
 pub struct Ps {
-    /// The lab or node; all labs when left out
+    /// The lab or node, or REMOTE:NODE; all labs when left out
     #[arg(value_name = "LAB|NODE", add = ArgValueCompleter::new(complete::labs_and_nodes))]
     place: Option<String>,
 }
@@ -25,6 +25,9 @@ impl Ps {
     /// # Errors
     /// When there is no such lab or node.
     pub fn run(self, context: &mut Context) -> Result<Report> {
+        if let Some((remote, name)) = self.place.as_deref().and_then(far::split) {
+            return far::processes(remote, name);
+        }
         rights::need(context)?;
         let mut processes = Vec::new();
         for (lab, nodes) in self.places(context)? {

@@ -2,7 +2,7 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, inside, target};
+use super::{Context, complete, far, inside, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::sandbox;
 use crate::lab::resolve;
@@ -17,7 +17,7 @@ pub struct Shell {
     #[arg(long)]
     real_root: bool,
     /// The node.
-    #[arg(help = "The node: [LAB/][HOST/]NODE; may be left out in a lab with one node", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(help = "The node: [REMOTE:][LAB/][HOST/]NODE; may be left out in a lab with one node", add = ArgValueCompleter::new(complete::nodes))]
     node: Option<String>,
 }
 
@@ -27,6 +27,9 @@ impl Shell {
     /// # Errors
     /// When there is no such node.
     pub fn run(self, context: &mut Context) -> Result<Report> {
+        if let Some((remote, name)) = self.node.as_deref().and_then(far::split) {
+            return far::shell(remote, name, context);
+        }
         inside::begin(context)?;
         let typed = self.node.map_or_else(only_node, Ok)?;
         let target = target::node(&typed, context)?;

@@ -2,7 +2,7 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, target};
+use super::{Context, complete, far, rights, target};
 use crate::error::Result;
 use crate::lab;
 use crate::lab::borrow;
@@ -16,7 +16,7 @@ use crate::report::{Report, plan};
 /// Ends with 1 when a lab is unfinished or has drifted.
 #[derive(Debug, clap::Args)]
 pub struct Status {
-    /// The lab; all of them when left out
+    /// The lab, or REMOTE:[NODE]; all labs when left out
     #[arg(add = ArgValueCompleter::new(complete::labs))]
     lab: Option<String>,
 }
@@ -27,6 +27,9 @@ impl Status {
     /// # Errors
     /// When there is no such lab or its journal cannot be read.
     pub fn run(self, context: &mut Context) -> Result<Report> {
+        if let Some((remote, name)) = self.lab.as_deref().and_then(far::split) {
+            return far::list(remote, name, true);
+        }
         rights::need(context)?;
         let labs = target::labs(self.lab.as_deref())?;
         let labs = labs.iter().map(status).collect::<Result<_>>()?;

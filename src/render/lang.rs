@@ -83,7 +83,9 @@ pub enum Word {
     Own,
     Peer,
     Pid,
+    Fingerprint,
     Port,
+    Remote,
     Routes,
     Since,
     State,
@@ -232,6 +234,12 @@ pub trait Tongue: Sync {
     fn lesson(&self, census: &macs::Census, network: &macs::Network) -> Vec<String>;
     /// That so many rows are not shown.
     fn more(&self, number: usize) -> String;
+    /// What was done to a remote or to a container of one.
+    fn remote(&self, outcome: &crate::report::remote::Outcome) -> String;
+    /// That no remote is known.
+    fn no_remotes(&self) -> String;
+    /// That a remote has no containers.
+    fn no_instances(&self, remote: &str) -> String;
     /// A row of two labs side by side.
     fn beside(&self, row: Beside) -> &'static str;
 }

@@ -8,6 +8,7 @@ mod labs;
 mod macs;
 mod node;
 mod ping;
+mod remote;
 mod table;
 mod topologies;
 mod trace;
@@ -38,6 +39,9 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Graph(graph) => graph::graph(graph, style),
+        Report::Remotes(all) => remote::remotes(all, style),
+        Report::Instances(all) => remote::instances(all, style),
+        Report::Remote(outcome) => lines(&[style.lang.tongue().remote(outcome)]),
         Report::Text(text) => text.clone(),
         Report::Exit(_) => String::new(),
     }

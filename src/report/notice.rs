@@ -45,6 +45,13 @@ impl Notice {
 /// A question to answer with yes or no.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
+    /// `remote add` sees a certificate for the first time.
+    Certificate {
+        /// Where.
+        address: String,
+        /// SHA-256 of it, in hexadecimal digits.
+        fingerprint: String,
+    },
     /// `reset` removes what was made by hand.
     Reset {
         /// The lab.

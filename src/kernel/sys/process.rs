@@ -299,8 +299,13 @@ pub fn standard(number: RawFd) -> BorrowedFd<'static> {
 
 /// How wide the terminal is that a stream is; none for anything else, and where nobody told it.
 pub fn columns(stream: &impl AsFd) -> Option<u16> {
+    size(stream).map(|(columns, _)| columns).filter(|&columns| columns > 0)
+}
+
+/// How many columns and rows the terminal has that a stream is; none for anything else.
+pub fn size(stream: &impl AsFd) -> Option<(u16, u16)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel fills in the structure.
     let done = unsafe { libc::ioctl(stream.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
-    (done == 0 && size.ws_col > 0).then_some(size.ws_col)
+    (done == 0).then_some((size.ws_col, size.ws_row))
 }

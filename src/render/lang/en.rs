@@ -13,6 +13,7 @@ mod macs;
 mod nics;
 mod ping;
 mod plans;
+mod remote;
 mod role;
 mod trace;
 
@@ -74,6 +75,7 @@ impl Tongue for English {
 
     fn question(&self, question: &Question) -> String {
         match question {
+            Question::Certificate { address, fingerprint } => remote::question(address, fingerprint),
             Question::Reset { lab, by_hand } => {
                 format!("Remove what was made by hand in {lab} ({})? [y/N]", count(*by_hand, "thing", "things"))
             }
@@ -123,6 +125,8 @@ impl Tongue for English {
             Word::Own => "own",
             Word::Peer => "OTHER END",
             Word::Pid => "PID",
+            Word::Fingerprint => "FINGERPRINT",
+            Word::Remote => "REMOTE",
             Word::Port => "PORT",
             Word::Routes => "Routes",
             Word::Since => "UP SINCE (UTC)",
@@ -344,6 +348,18 @@ impl Tongue for English {
 
     fn more(&self, number: usize) -> String {
         format!("... and {number} more (--format json has all)")
+    }
+
+    fn remote(&self, outcome: &crate::report::remote::Outcome) -> String {
+        remote::outcome(outcome)
+    }
+
+    fn no_remotes(&self) -> String {
+        remote::no_remotes()
+    }
+
+    fn no_instances(&self, remote: &str) -> String {
+        remote::no_instances(remote)
     }
 
     fn beside(&self, row: Beside) -> &'static str {

@@ -13,6 +13,7 @@ mod macs;
 mod nics;
 mod ping;
 mod plans;
+mod remote;
 mod role;
 mod system;
 mod topologies;
@@ -76,6 +77,7 @@ impl Tongue for Spanish {
 
     fn question(&self, question: &Question) -> String {
         match question {
+            Question::Certificate { address, fingerprint } => remote::question(address, fingerprint),
             Question::Reset { lab, by_hand } => {
                 format!("¿Eliminar lo hecho a mano en {lab} ({})? [s/N]", count(*by_hand, "cosa", "cosas"))
             }
@@ -125,6 +127,8 @@ impl Tongue for Spanish {
             Word::Own => "propia",
             Word::Peer => "OTRO EXTREMO",
             Word::Pid => "PID",
+            Word::Fingerprint => "HUELLA",
+            Word::Remote => "REMOTO",
             Word::Port => "PUERTO",
             Word::Routes => "Rutas",
             Word::Since => "EN MARCHA DESDE (UTC)",
@@ -346,6 +350,18 @@ impl Tongue for Spanish {
 
     fn more(&self, number: usize) -> String {
         format!("... y {number} más (--format json las tiene todas)")
+    }
+
+    fn remote(&self, outcome: &crate::report::remote::Outcome) -> String {
+        remote::outcome(outcome)
+    }
+
+    fn no_remotes(&self) -> String {
+        remote::no_remotes()
+    }
+
+    fn no_instances(&self, remote: &str) -> String {
+        remote::no_instances(remote)
     }
 
     fn beside(&self, row: Beside) -> &'static str {

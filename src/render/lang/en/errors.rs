@@ -24,6 +24,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Kernel(error) => kernel(error),
         Error::Busy { lab, holder } => busy(lab.as_deref(), holder.as_ref()),
         Error::Role(fault) => super::role::fault(fault),
+        Error::Remote(fault) => super::remote::fault(fault),
         Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
             .why("nslab touches nothing that it did not make.")
             .hint("remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"),
@@ -54,7 +55,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// The system's sentence for an error number.
-fn reason(errno: i32) -> String {
+pub(super) fn reason(errno: i32) -> String {
     match Errno::from_raw(errno) {
         Errno::UnknownErrno => format!("error {errno}"),
         known => known.desc().to_owned(),
@@ -77,6 +78,7 @@ fn thing(what: Thing) -> &'static str {
         Thing::Point => "node, network or interface",
         Thing::Command => "command",
         Thing::Check => "checkpoint or kind of check",
+        Thing::Remote => "remote",
     }
 }
 
@@ -102,6 +104,7 @@ fn unknown(what: Thing, word: &str, candidates: &[String]) -> Message {
     let message = say(format!("there is no {} {}", thing(what), quoted(word)));
     match (candidates, what) {
         ([], Thing::Lab | Thing::Node | Thing::Point) => message.why("No lab is up.").hint("nslab up bridged"),
+        ([], Thing::Remote) => message.why("No remote is known.").hint("nslab remote add NAME TOKEN"),
         ([], Thing::Topology) => message.hint("nslab topology lists them; a file is meant by ./FILE or FILE.yaml"),
         ([], _) => message,
         ([one], _) => message.hint(format!("did you mean {}?", quoted(one))),

@@ -22,6 +22,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Kernel(error) => kernel(error),
         Error::Busy { lab, holder } => busy(lab.as_deref(), holder.as_ref()),
         Error::Role(fault) => super::role::fault(fault),
+        Error::Remote(fault) => super::remote::fault(fault),
         Error::Conflict { what } => say(format!("{} ya existe y no es de nslab", escape(what)))
             .why("nslab no toca nada que no haya creado él mismo.")
             .hint("elimínelo, o dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"),
@@ -72,6 +73,7 @@ fn thing(what: Thing) -> &'static str {
         Thing::Point => "nodo, red o interfaz",
         Thing::Command => "comando",
         Thing::Check => "punto de control o clase de comprobación",
+        Thing::Remote => "remoto",
     }
 }
 
@@ -108,6 +110,7 @@ fn unknown(what: Thing, word: &str, candidates: &[String]) -> Message {
         ([], Thing::Lab | Thing::Node | Thing::Point) => {
             message.why("No hay ningún laboratorio en marcha.").hint("nslab up bridged")
         }
+        ([], Thing::Remote) => message.why("No se conoce ninguno.").hint("nslab remote add NOMBRE TOKEN"),
         ([], Thing::Topology) => message.hint("nslab topology las muestra; un fichero se escribe ./FILE o FILE.yaml"),
         ([], _) => message,
         ([one], _) => message.hint(format!("¿quería decir {}?", quoted(one))),

@@ -1,0 +1,30 @@
+//! Remotes and their containers as text.
+
+use super::lines;
+use super::table::Table;
+use crate::render::Style;
+use crate::render::lang::Word;
+use crate::report::remote::{Instances, Remotes};
+
+pub(super) fn remotes(all: &Remotes, style: Style) -> String {
+    if all.remotes.is_empty() {
+        return lines(&[style.lang.tongue().no_remotes()]);
+    }
+    let mut table = Table::new(style, &[Word::Remote, Word::Address, Word::Fingerprint]);
+    for one in &all.remotes {
+        let short: String = one.fingerprint.iter().flat_map(|text| text.chars().take(12)).collect();
+        table.row([&one.remote, &one.address, &short]);
+    }
+    table.print(0)
+}
+
+pub(super) fn instances(all: &Instances, style: Style) -> String {
+    if all.instances.is_empty() {
+        return lines(&[style.lang.tongue().no_instances(&all.remote)]);
+    }
+    let mut table = Table::new(style, &[Word::Name, Word::State, Word::Address]);
+    for one in &all.instances {
+        table.row([&one.name, &one.state, &one.addresses.join(" ")]);
+    }
+    table.print(0)
+}
