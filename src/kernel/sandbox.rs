@@ -17,6 +17,8 @@ mod mounts;
 mod record;
 mod root;
 mod scan;
+mod session;
+mod tree;
 mod wait;
 
 use std::ffi::OsString;
@@ -28,6 +30,8 @@ pub use end::{end, end_all};
 pub use environment::shell;
 pub use lab::{forget, links};
 pub use scan::{Process, around, processes};
+pub use session::{Order, Refused, Screen, Session, Streams, open};
+pub use tree::{Attributes, Kind, Look, Tree, files};
 pub use wait::{Exit, Started};
 
 use crate::error::{Error, Feature, KernelError, Limit, Result};

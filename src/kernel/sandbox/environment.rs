@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Paths, Run, Spec, display};
+use super::{Order, Paths, Run, Spec, display};
 
 /// What passes through: the terminal, the language, the display.
 const PASSED: [&str; 7] = ["TERM", "LANG", "LANGUAGE", "COLORTERM", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
@@ -35,6 +35,23 @@ pub(super) fn of(paths: &Paths, spec: &Spec, run: &Run) -> Vec<(OsString, OsStri
     built.extend(std::env::vars_os().filter(|(name, _)| passes(name)));
     built.extend(display::authority(paths).map(|path| (OsString::from("XAUTHORITY"), path.into_os_string())));
     built.extend(run.env.iter().map(|(name, value)| pair(name, OsStr::new(value))));
+    built
+}
+
+/// The environment of a command that comes from elsewhere, with the defaults of LXD; what the order says counts more.
+pub(super) fn of_order(spec: &Spec, order: &Order) -> Vec<(OsString, OsString)> {
+    let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+    let mut built = vec![
+        pair("PATH", PATH),
+        pair("LANG", "C.UTF-8"),
+        pair("HOSTNAME", &spec.hostname),
+        pair("NSLAB_LAB", &spec.lab),
+        pair("NSLAB_NODE", &spec.node),
+    ];
+    if order.user == 0 {
+        built.extend([pair("HOME", "/root"), pair("USER", "root")]);
+    }
+    built.extend(order.env.iter().map(|(name, value)| pair(name, value)));
     built
 }
 

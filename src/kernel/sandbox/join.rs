@@ -52,22 +52,55 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     let Some(program) = run.argv.first() else {
         return Err(Error::Command { command: String::new(), errno: libc::ENOENT });
     };
-    let network = network(paths, spec)?;
-    lab::prepare(paths, spec)?;
     process::keep_children();
     let terminal = Terminal::claim(run.interactive);
+    let directory = Directory::of(run);
+    let _ = environment::write_rcfile(&environment::rcfile(paths));
+    let child = within(paths, spec, |init| {
+        let mut command = command(paths, spec, run);
+        // A shell then knows the group that it is in: that of nslab has no number inside.
+        process::start_clean(&mut command, run.interactive && terminal.foreground);
+        enter(init, paths, spec, &directory, &mut command)
+    });
+    match child {
+        Ok(child) => Ok(Started::new(child, terminal)),
+        Err(Unmet::Exec(errno)) => {
+            let command = program.to_string_lossy().into_owned();
+            Err(Error::Command { command, errno: errno as i32 })
+        }
+        Err(Unmet::Directory(path, errno)) => Err(error(&spec.node, (format!("chdir {}", path.display()), errno))),
+        Err(Unmet::Failed(error)) => Err(error),
+    }
+}
+
+/// Why something could not be done in a sandbox.
+pub(super) enum Unmet {
+    /// The command cannot be executed.
+    Exec(Errno),
+    /// Its working directory cannot be entered.
+    Directory(PathBuf, Errno),
+    /// Something else.
+    Failed(Error),
+}
+
+/// Does something with the init of a node's sandbox, which is made if there is none and stays meanwhile.
+pub(super) fn within<T>(
+    paths: &Paths,
+    spec: &Spec,
+    mut attempt: impl FnMut(&OwnedFd) -> std::result::Result<T, Refusal>,
+) -> std::result::Result<T, Unmet> {
+    let network = network(paths, spec).map_err(Unmet::Failed)?;
+    lab::prepare(paths, spec).map_err(Unmet::Failed)?;
     let files = Files::of(paths, spec);
-    let told = |failure| error(&spec.node, failure);
+    let told = |failure| Unmet::Failed(error(&spec.node, failure));
     for _ in 0..TRIES {
-        let lock = record::lock(&files.lock, spec)?;
+        let lock = record::lock(&files.lock, spec).map_err(Unmet::Failed)?;
         let init = init(paths, spec, &files, &network).map_err(told)?;
-        match enter(&init, paths, spec, run, &terminal) {
-            Ok(child) => return Ok(Started::new(child, terminal)),
+        match attempt(&init) {
+            Ok(done) => return Ok(done),
             Err(Refusal::Gone) => drop(lock),
-            Err(Refusal::Exec(errno)) => {
-                let command = program.to_string_lossy().into_owned();
-                return Err(Error::Command { command, errno: errno as i32 });
-            }
+            Err(Refusal::Exec(errno)) => return Err(Unmet::Exec(errno)),
+            Err(Refusal::Directory(path, errno)) => return Err(Unmet::Directory(path, errno)),
             Err(Refusal::Failed(failure)) => return Err(told(failure)),
         }
     }
@@ -111,12 +144,14 @@ fn settled(record: &Path) -> Recorded {
     }
 }
 
-/// Why a command did not start.
-enum Refusal {
+/// Why an attempt in a sandbox failed.
+pub(super) enum Refusal {
     /// The sandbox ended meanwhile.
     Gone,
     /// The command cannot be executed.
     Exec(Errno),
+    /// Its working directory cannot be entered.
+    Directory(PathBuf, Errno),
     /// Something else.
     Failed(Failure),
 }
@@ -127,34 +162,51 @@ impl From<Failure> for Refusal {
     }
 }
 
-fn enter(init: &OwnedFd, paths: &Paths, spec: &Spec, run: &Run, terminal: &Terminal) -> std::result::Result<Child, Refusal> {
-    let directory = Directory::of(run);
-    let _ = environment::write_rcfile(&environment::rcfile(paths));
-    let mut command = command(paths, spec, run);
-    // A shell then knows the group that it is in: that of nslab has no number inside.
-    process::start_clean(&mut command, run.interactive && terminal.foreground);
+/// Starts a command in the sandbox.
+pub(super) fn enter(
+    init: &OwnedFd,
+    paths: &Paths,
+    spec: &Spec,
+    directory: &Directory,
+    command: &mut Command,
+) -> std::result::Result<Child, Refusal> {
+    inside(init, paths, || {
+        if !spec.real_root {
+            root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
+        }
+        directory.enter()?;
+        command.spawn().map_err(|fault| match process::errno(&fault) {
+            // The PID namespace takes nobody any more.
+            Errno::ENOMEM => Refusal::Gone,
+            Errno::EAGAIN => Refusal::Failed(("fork".to_owned(), Errno::EAGAIN)),
+            errno => Refusal::Exec(errno),
+        })
+    })
+}
+
+/// Does something on a thread that is in every namespace of the sandbox.
+pub(super) fn inside<T: Send>(
+    init: &OwnedFd,
+    paths: &Paths,
+    job: impl FnOnce() -> std::result::Result<T, Refusal> + Send,
+) -> std::result::Result<T, Refusal> {
     let lab = identity(&paths.lab);
     let joined = thread::scope(|scope| {
-        let thread = scope.spawn(|| {
+        let thread = thread::Builder::new().spawn_scoped(scope, || {
             namespaces(init)?;
             if identity(&paths.lab) != lab {
                 // Entering a mount namespace leads to its root, which is not that of a chroot.
                 return Err(Refusal::Failed(("join the sandbox from a chroot".to_owned(), Errno::EXDEV)));
             }
-            if !spec.real_root {
-                root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
-            }
-            directory.enter()?;
-            command.spawn().map_err(|fault| match process::errno(&fault) {
-                // The PID namespace takes nobody any more.
-                Errno::ENOMEM => Refusal::Gone,
-                Errno::EAGAIN => Refusal::Failed(("fork".to_owned(), Errno::EAGAIN)),
-                errno => Refusal::Exec(errno),
-            })
+            job()
         });
-        thread.join()
+        thread.map(|thread| thread.join())
     });
-    joined.unwrap_or_else(|_| Err(Refusal::Failed(("join the sandbox".to_owned(), Errno::EIO))))
+    match joined {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(Refusal::Failed(("join the sandbox".to_owned(), Errno::EIO))),
+        Err(fault) => Err(Refusal::Failed(("start a thread".to_owned(), process::errno(&fault)))),
+    }
 }
 
 fn command(paths: &Paths, spec: &Spec, run: &Run) -> Command {
@@ -181,7 +233,9 @@ fn namespaces(init: &OwnedFd) -> std::result::Result<(), Refusal> {
 }
 
 /// Where a command starts.
-enum Directory {
+pub(super) enum Directory {
+    /// A directory of the sandbox that must be there.
+    Exactly(PathBuf),
     /// A directory of the sandbox.
     Inside(PathBuf),
     /// The caller's own, to be mounted at the same place where it is not there yet.
@@ -206,19 +260,24 @@ impl Directory {
         }
     }
 
-    fn enter(&self) -> Tried<()> {
+    fn enter(&self) -> std::result::Result<(), Refusal> {
+        let refused = |path: &Path| {
+            let path = path.to_owned();
+            move |errno| Refusal::Directory(path, errno)
+        };
         match self {
+            Self::Exactly(path) => chdir(path).map_err(refused(path)),
             Self::Inside(path) => match chdir(path) {
                 // A directory of the machine that the sandbox does not show.
-                Err(Errno::ENOENT) => chdir("/").map_err(at("chdir /")),
-                done => done.map_err(at(format!("chdir {}", path.display()))),
+                Err(Errno::ENOENT) => chdir("/").map_err(refused(Path::new("/"))),
+                done => done.map_err(refused(path)),
             },
             Self::Callers { path, identity: wanted, mounts } => {
                 if identity(path) != Some(*wanted) {
                     fs::create_dir_all(path).map_err(at(format!("mkdir {}", path.display())))?;
                     process::attach(mounts, path).map_err(at(format!("attach {}", path.display())))?;
                 }
-                chdir(path).map_err(at(format!("chdir {}", path.display())))
+                chdir(path).map_err(refused(path))
             }
         }
     }

@@ -210,6 +210,31 @@ pub fn start_clean(command: &mut Command, in_front: bool) {
     unsafe { command.pre_exec(clean) };
 }
 
+/// Makes the command start as the leader of a session of its own, without supplementary groups; its standard input becomes
+/// its controlling terminal where asked.
+pub fn start_session(command: &mut Command, controlling: bool) {
+    let session = move || {
+        // SAFETY: plain numbers and a null list; who may not drop groups has none to drop.
+        unsafe {
+            libc::setgroups(0, std::ptr::null());
+            Errno::result(libc::setsid())?;
+            if controlling {
+                Errno::result(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes only async-signal-safe calls and allocates nothing.
+    unsafe { command.pre_exec(session) };
+}
+
+/// Tells a terminal how large its window is.
+pub fn resize(terminal: &impl AsFd, columns: u16, rows: u16) -> Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel reads the structure during the call.
+    Errno::result(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(drop)
+}
+
 fn take_terminal() {
     // SAFETY: plain numbers. SIGTTOU is ignored, or the group would stop for asking.
     unsafe {
