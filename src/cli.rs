@@ -1,7 +1,9 @@
 //! The command line: grammar, terminal, exit code.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -118,6 +120,9 @@ fn run(err: Style) -> u8 {
     if completed() {
         return 0;
     }
+    if let Some(words) = as_lxc() {
+        return lxc(&words, err);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, err),
@@ -150,6 +155,40 @@ fn run(err: Style) -> u8 {
         Err(error) => {
             tell(&render::error(&error, err));
             failure.filter(|_| !matches!(error, Error::Command { .. })).unwrap_or(error.exit_code())
+        }
+    }
+}
+
+/// The words of `lxc`, where nslab is called by that name or `nslab lxc` was typed.
+fn as_lxc() -> Option<Vec<OsString>> {
+    let mut words = std::env::args_os();
+    let name = words.next()?;
+    let named = Path::new(&name).file_name().is_some_and(|name| name == "lxc");
+    let typed = || std::env::args_os().nth(1).is_some_and(|word| word == "lxc");
+    if named {
+        Some(std::env::args_os().collect())
+    } else if typed() {
+        Some(words.collect())
+    } else {
+        None
+    }
+}
+
+/// nslab as the stock client: its verbs, its words for errors, its exit codes.
+fn lxc(words: &[OsString], err: Style) -> u8 {
+    let lxc = match commands::lxc::Lxc::try_parse_from(words) {
+        Ok(lxc) => lxc,
+        Err(error) => return refuse(&error, err),
+    };
+    let mut terminal = Terminal { style: err, quiet: false, format: Format::Text, bar: None, start: Instant::now() };
+    let mut context = Context { front: &mut terminal, typed: typed(), format: None, lang: err.lang, failure: None };
+    let result = lxc.run(&mut context);
+    terminal.done();
+    match result.and_then(|report| print(&report, Format::Text, false, err)) {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&render::lxc::error(&error, err));
+            if matches!(error, Error::Command { .. }) { error.exit_code() } else { 1 }
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod graph;
 pub mod home;
 pub mod keep;
 pub mod list;
+pub mod lxc;
 pub mod macs;
 pub mod man;
 pub mod ping;

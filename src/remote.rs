@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod events;
 mod exec;
 mod files;
 mod identity;

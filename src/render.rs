@@ -6,6 +6,7 @@ pub mod graph;
 pub mod json;
 mod junit;
 pub mod lang;
+pub mod lxc;
 pub mod script;
 pub mod text;
 
@@ -103,9 +104,10 @@ pub fn report(report: &Report, format: Format, style: Style) -> String {
 
 /// A part of a result, ready to print; empty where the whole result tells it.
 pub fn piece(piece: Piece, format: Format, style: Style) -> String {
-    match format {
-        Format::Text => text::piece(piece, style),
-        Format::Json => json::piece(piece),
+    match (piece, format) {
+        (Piece::Text(text), _) => text.to_owned(),
+        (_, Format::Text) => text::piece(piece, style),
+        (_, Format::Json) => json::piece(piece),
         _ => String::new(),
     }
 }

@@ -22,6 +22,8 @@ pub mod wire;
 /// A part of a result, told while the command still works.
 #[derive(Debug, Clone, Copy)]
 pub enum Piece<'a> {
+    /// Printed as it is.
+    Text(&'a str),
     /// `ping`: who pings whom.
     PingStart(&'a ping::Start),
     /// `check --watch`: what holds now, and what held before.

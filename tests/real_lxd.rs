@@ -34,6 +34,6 @@ fn passes(script: &str) {
 }
 
 #[test]
-fn a_real_lxd_does_what_remote_commands_say() {
+fn in_class_a_real_lxd_does_what_remote_commands_say() {
     passes("tests/agent/remote.sh");
 }

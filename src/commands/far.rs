@@ -99,7 +99,18 @@ pub(super) fn processes(remote: &str, name: &str) -> Result<Report> {
 
 /// Adds a remote by a token, or by an address and what makes it trust.
 pub(super) fn add(name: &str, what: &str, password: Option<&str>, accept: bool, context: &mut Context) -> Result<Report> {
-    let mut store = Store::open(Store::usual())?;
+    add_to(Store::open(Store::usual())?, name, what, password, accept, context)
+}
+
+/// The same, to a directory of remotes.
+pub(super) fn add_to(
+    mut store: Store,
+    name: &str,
+    what: &str,
+    password: Option<&str>,
+    accept: bool,
+    context: &mut Context,
+) -> Result<Report> {
     if store.find(name).is_ok() {
         return Err(Error::Remote(RemoteFault::Exists(name.to_owned())));
     }

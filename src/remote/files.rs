@@ -80,6 +80,19 @@ impl Client {
         Ok(File { kind, mode, content: response.body, names })
     }
 
+    /// What a container's console has shown.
+    ///
+    /// # Errors
+    /// When it keeps none, or the server cannot be reached or refuses.
+    pub fn console_log(&self, name: &str) -> Result<Bytes> {
+        let log = format!("{}/console", path(name));
+        let response = self.runtime.block_on(self.wire.send(Method::GET, &log, None, &[]))?;
+        if !response.status.is_success() {
+            Answer::of(self.name(), &response)?;
+        }
+        Ok(response.body)
+    }
+
     /// Writes a file, or makes a directory or link.
     ///
     /// # Errors

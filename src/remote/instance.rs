@@ -100,6 +100,14 @@ impl Client {
         self.get(&format!("{}/state", path(name)))
     }
 
+    /// A network of the server.
+    ///
+    /// # Errors
+    /// When there is none, or the server cannot be reached or refuses.
+    pub fn network(&self, name: &str) -> Result<Value> {
+        self.get(&format!("/1.0/networks/{}", quote(name)))
+    }
+
     /// Makes a container, which does not run yet; its name.
     ///
     /// # Errors

@@ -128,6 +128,20 @@ impl Store {
         found.ok_or_else(|| Error::Unknown { what: Thing::Remote, word: name.to_owned(), candidates: names() })
     }
 
+    /// The remote that is meant where none is named.
+    pub fn default_remote(&self) -> String {
+        self.config.get("default-remote").and_then(Value::as_str).unwrap_or("local").to_owned()
+    }
+
+    /// Chooses the remote that is meant where none is named.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn choose(&mut self, name: &str) -> Result<()> {
+        self.config.insert("default-remote".to_owned(), name.into());
+        self.save()
+    }
+
     /// Keeps a remote and its certificate.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub fn report(report: &Report) -> String {
 pub fn piece(piece: Piece) -> String {
     let line = |event: Event| serde_json::to_string(&event).map_or_else(|_| "null\n".to_owned(), |json| json + "\n");
     match piece {
-        Piece::Check(..) | Piece::PingStart(_) | Piece::PingEvent(..) => String::new(),
+        Piece::Text(_) | Piece::Check(..) | Piece::PingStart(_) | Piece::PingEvent(..) => String::new(),
         Piece::Frames(_, frames) => frames.iter().map(|frame| line(Event::Frame(frame))).collect(),
         Piece::CaptureEnd(end) => line(Event::End(end)),
     }

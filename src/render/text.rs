@@ -54,6 +54,7 @@ pub fn piece(piece: Piece, style: Style) -> String {
         Piece::Check(now, before) => check::change(now, before, style),
         Piece::PingEvent(start, event, before) => ping::event(start, event, before, style),
         Piece::Frames(layout, frames) => frames.iter().map(|frame| capture::line(frame, layout, style)).collect(),
+        Piece::Text(text) => text.to_owned(),
         Piece::CaptureEnd(_) => String::new(),
     }
 }
