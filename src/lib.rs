@@ -3,6 +3,7 @@
 //! A topology file becomes a [`topology::Topology`], that a [`plan::State`] of facts; `up` and `down` are differences
 //! between states, applied to the kernel.
 
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod commands;

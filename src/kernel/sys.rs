@@ -5,6 +5,7 @@ pub mod option;
 pub mod packet;
 pub mod process;
 pub mod ring;
+pub mod watched;
 
 use std::sync::atomic::{AtomicI32, Ordering};
 

@@ -67,6 +67,16 @@ pub struct Attributes {
     pub size: Option<u64>,
 }
 
+impl Attributes {
+    /// Sets them of an open file.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn apply(self, file: &File) -> Result<()> {
+        set(file, self)
+    }
+}
+
 /// The root of a node.
 #[derive(Debug)]
 pub struct Tree(OwnedFd);

@@ -1,0 +1,308 @@
+//! Running a command for a client: websockets for its streams and for control, and how it ended.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::StreamExt;
+use nix::errno::Errno;
+
+use tokio::sync::{oneshot, watch};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::door::{Expected, PATIENCE, Socket};
+use super::order::Wish;
+use super::pump::{self, Flag, Source, Typed};
+use crate::kernel::sandbox::{Exit, Refused, Session, Streams};
+use crate::kernel::sys::process;
+use crate::kernel::sys::watched::watched;
+
+/// Bytes of a message on the control websocket.
+const LONGEST: usize = 32 << 10;
+/// Bytes of each stream that are recorded.
+const RECORDED: usize = 1 << 20;
+
+/// What comes of starting a command.
+pub type Started = Result<(Session, Streams), Refused>;
+
+/// How a command ended, for the last state of its operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The operation's `return`: 128 + n for signal n; none where nothing was started.
+    pub code: Option<i32>,
+    /// The error of an operation that failed, in the API's words.
+    pub failure: Option<String>,
+}
+
+impl Outcome {
+    fn failed(code: Option<i32>, failure: impl Into<String>) -> Self {
+        Self { code, failure: Some(failure.into()) }
+    }
+
+    fn of(exit: Exit) -> Self {
+        match exit.code() {
+            126 => Self::failed(Some(126), "Command not executable"),
+            127 => Self::failed(Some(127), "Command not found"),
+            code => Self { code: Some(code), failure: None },
+        }
+    }
+
+    fn refused(refused: &Refused) -> Self {
+        match refused {
+            Refused::NotFound => Self::failed(Some(127), "Command not found"),
+            Refused::NotExecutable => Self::failed(Some(126), "Command not executable"),
+            Refused::Directory(path) => Self::failed(None, format!("Working directory {} not found", path.display())),
+            Refused::Failed(error) => Self::failed(None, format!("Failed to start the command: {error}")),
+        }
+    }
+}
+
+/// What ends a command from outside: its client is gone, or no longer trusted.
+#[derive(Debug, Clone)]
+pub struct Cut(Arc<watch::Sender<bool>>);
+
+impl Default for Cut {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Cut {
+    /// Kills the command and everything that it started, now or as soon as it starts.
+    pub fn cut(&self) {
+        self.0.send_replace(true);
+    }
+
+    fn flag(&self) -> Flag {
+        self.0.subscribe()
+    }
+}
+
+/// Starts a command once the websockets of its client are there, and serves it to its end.
+///
+/// `start` runs on a thread that may block. `note` sees what a terminal shows.
+pub async fn run(
+    start: impl FnOnce() -> Started + Send + 'static,
+    mut expected: Expected,
+    terminal: bool,
+    cut: Cut,
+    note: impl FnMut(&[u8]) + Send + 'static,
+) -> Outcome {
+    let needed: &[&str] = if terminal { &["0", "control"] } else { &["0", "1", "2"] };
+    let mut sockets = Vec::new();
+    let all = async {
+        for name in needed {
+            sockets.push(expected.one(name).await?);
+        }
+        Some(())
+    };
+    let mut gone = cut.flag();
+    let connected = tokio::select! {
+        connected = tokio::time::timeout(PATIENCE, all) => matches!(connected, Ok(Some(()))),
+        () = pump::set(&mut gone) => false,
+    };
+    if !connected {
+        return Outcome::failed(None, "Timed out waiting for websockets to connect");
+    }
+    let started = match begin(start).await {
+        Ok(started) => started,
+        Err(refused) => {
+            dismiss(sockets, terminal).await;
+            return Outcome::refused(&refused);
+        }
+    };
+    let (session, streams) = started;
+    let (tell, ended) = watch::channel(false);
+    let mut sockets = sockets.into_iter();
+    let served = match (streams, sockets.next(), sockets.next(), sockets.next()) {
+        (Streams::Terminal(master), Some(screen), Some(control), _) => {
+            on_terminal(&session, master, screen, control, &ended, &cut, note)
+        }
+        (Streams::Pipes { input, output, errors }, Some(stdin), Some(stdout), Some(stderr)) => {
+            let control = expected.apart("control");
+            on_pipes(&session, [input, output, errors], [stdin, stdout, stderr], control, &ended, &cut)
+        }
+        _ => Err(std::io::Error::other("streams and websockets do not match")),
+    };
+    let outcome = match served {
+        Ok(served) => finish(&session, tell, served, &cut).await,
+        Err(fault) => Err(fault),
+    };
+    outcome.unwrap_or_else(|fault| Outcome::failed(None, format!("Failed to serve the command: {fault}")))
+}
+
+/// A session that several tasks use.
+type Shared = Arc<Mutex<Session>>;
+type Tasks = Vec<tokio::task::JoinHandle<()>>;
+
+fn locked(session: &Shared) -> MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn begin(start: impl FnOnce() -> Started + Send + 'static) -> Result<(Shared, Streams), Refused> {
+    let internal = |_| Refused::Failed(crate::error::Error::Internal("a thread ended without an answer".to_owned()));
+    let (session, streams) = tokio::task::spawn_blocking(start).await.map_err(internal)??;
+    Ok((Arc::new(Mutex::new(session)), streams))
+}
+
+/// Nothing was started: the client hears the end of every stream.
+async fn dismiss(sockets: Vec<Socket>, terminal: bool) {
+    use futures::SinkExt;
+    for (at, mut socket) in sockets.into_iter().enumerate() {
+        if terminal == (at == 0) {
+            let _ = socket.send(Message::Text(Utf8Bytes::default())).await;
+        }
+        tokio::spawn(pump::linger(socket));
+    }
+}
+
+/// Waits for the end of the command and of its output; a cut ends both at once.
+async fn finish(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut: &Cut) -> std::io::Result<Outcome> {
+    let mut gone = cut.flag();
+    let handle = locked(session).handle().try_clone_to_owned()?;
+    let handle = watched(handle)?;
+    let killed = tokio::select! {
+        ready = handle.readable() => ready.map(|_| false)?,
+        () = pump::set(&mut gone) => true,
+    };
+    if killed {
+        let session = Arc::clone(session);
+        tokio::task::spawn_blocking(move || locked(&session).kill()).await.map_err(std::io::Error::other)?;
+        drop(handle.readable().await?);
+    }
+    let exit = locked(session).exit().ok_or_else(|| std::io::Error::from(Errno::ECHILD))?;
+    tell.send_replace(true);
+    for mut task in served {
+        tokio::select! {
+            _ = &mut task => {}
+            () = pump::set(&mut gone) => task.abort(),
+        }
+    }
+    Ok(Outcome::of(exit))
+}
+
+fn on_pipes(
+    session: &Shared,
+    [input, output, errors]: [OwnedFd; 3],
+    [stdin, stdout, stderr]: [Socket; 3],
+    control: Option<oneshot::Receiver<Socket>>,
+    ended: &Flag,
+    cut: &Cut,
+) -> std::io::Result<Tasks> {
+    let controlled = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let input = watched(input)?;
+    let flag = ended.clone();
+    tokio::spawn(async move {
+        let mut stdin = stdin;
+        let typed = pump::take(&mut stdin, &input, flag).await;
+        drop(input);
+        if typed == Typed::End {
+            while !pump::over(stdin.next().await.as_ref()) {}
+        }
+    });
+    let mut served = Vec::new();
+    for (fd, mut socket) in [(output, stdout), (errors, stderr)] {
+        let source = Source::new(fd, ended.clone())?;
+        let (cut, controlled) = (cut.clone(), Arc::clone(&controlled));
+        served.push(tokio::spawn(async move {
+            if pump::give(source, &mut socket, |_| ()).await {
+                tokio::spawn(pump::linger(socket));
+            } else if !controlled.load(std::sync::atomic::Ordering::Relaxed) {
+                // Older clients have no control websocket whose end would tell.
+                cut.cut();
+            }
+        }));
+    }
+    if let Some(control) = control {
+        let (session, ended, cut) = (Arc::clone(session), ended.clone(), cut.clone());
+        tokio::spawn(async move {
+            if let Ok(socket) = control.await {
+                controlled.store(true, std::sync::atomic::Ordering::Relaxed);
+                obey(socket, &session, None, ended, &cut).await;
+            }
+        });
+    }
+    Ok(served)
+}
+
+fn on_terminal(
+    session: &Shared,
+    master: OwnedFd,
+    screen: Socket,
+    control: Socket,
+    ended: &Flag,
+    cut: &Cut,
+    note: impl FnMut(&[u8]) + Send + 'static,
+) -> std::io::Result<Tasks> {
+    let (typed, window) = (watched(master.try_clone()?)?, master.try_clone()?);
+    let source = Source::new(master, ended.clone())?;
+    let (mut shown, mut keys) = screen.split();
+    let (flag, cutting) = (ended.clone(), cut.clone());
+    tokio::spawn(async move {
+        // The end of what is typed is not the end of a terminal.
+        while pump::take(&mut keys, &typed, flag.clone()).await == Typed::End {}
+        if !*flag.borrow() {
+            cutting.cut();
+        }
+    });
+    let served = tokio::spawn(async move {
+        pump::give_half(source, &mut shown, note).await;
+    });
+    let (session, ended, cut) = (Arc::clone(session), ended.clone(), cut.clone());
+    tokio::spawn(async move { obey(control, &session, Some(window), ended, &cut).await });
+    Ok(vec![served])
+}
+
+/// Does what a client says on its control websocket; its end before that of the command is the client's.
+async fn obey(mut control: Socket, session: &Shared, window: Option<OwnedFd>, mut ended: Flag, cut: &Cut) {
+    loop {
+        let message = tokio::select! {
+            message = control.next() => message,
+            () = pump::set(&mut ended) => break,
+        };
+        match message {
+            Some(Ok(Message::Text(text))) if text.len() <= LONGEST => match Wish::read(&text) {
+                Wish::Resize(size) => {
+                    let _ = window.as_ref().map(|window| process::resize(&window.as_fd(), size.columns, size.rows));
+                }
+                Wish::Signal(signal) => drop(locked(session).send(signal)),
+                Wish::Nothing => {}
+            },
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            _ => return cut.cut(),
+        }
+    }
+    pump::linger(control).await;
+}
+
+/// Runs a command without a client: how it ended, and the first of what it wrote to each stream.
+pub async fn record(start: impl FnOnce() -> Started + Send + 'static, cut: Cut) -> (Outcome, [Vec<u8>; 2]) {
+    let nothing = || [Vec::new(), Vec::new()];
+    let (session, streams) = match begin(start).await {
+        Ok(started) => started,
+        Err(refused) => return (Outcome::refused(&refused), nothing()),
+    };
+    let (tell, ended) = watch::channel(false);
+    let kept = Arc::new(Mutex::new(nothing()));
+    let sources = match streams {
+        Streams::Pipes { output, errors, .. } => vec![output, errors],
+        Streams::Terminal(master) => vec![master],
+    };
+    let mut served = Vec::new();
+    for (at, fd) in sources.into_iter().enumerate() {
+        let Ok(mut source) = Source::new(fd, ended.clone()) else { continue };
+        let kept = Arc::clone(&kept);
+        served.push(tokio::spawn(async move {
+            while let Some(part) = source.next().await {
+                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(stream) = kept.get_mut(at) {
+                    let room = RECORDED.saturating_sub(stream.len());
+                    stream.extend(part.iter().take(room));
+                }
+            }
+        }));
+    }
+    let outcome = finish(&session, tell, served, &cut).await;
+    let outcome = outcome.unwrap_or_else(|fault| Outcome::failed(None, format!("Failed to serve the command: {fault}")));
+    let kept = std::mem::replace(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner), nothing());
+    (outcome, kept)
+}

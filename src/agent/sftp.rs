@@ -1,0 +1,290 @@
+//! The files of an instance by SFTP version 3, as the clients of Incus want them: `GET /1.0/instances/NAME/sftp`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use russh_sftp::protocol::{Attrs, Data, File as Entry, FileAttributes, Handle, Name, OpenFlags, Status, StatusCode};
+use russh_sftp::server::{Handler, StatusReply};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+
+use super::files::Place;
+use crate::kernel::sandbox::{Attributes, Kind, Look};
+
+/// Bytes on their way between the connection and the protocol.
+const UNDER_WAY: usize = 64 << 10;
+/// Bytes of one answer to a read.
+const LONGEST: u32 = 128 << 10;
+/// Files that one client has open at a time.
+const OPEN: usize = 64;
+/// Names in one answer.
+const NAMES: usize = 128;
+
+/// Serves the files of an instance over a connection until the client closes it.
+pub async fn serve(place: Place, mut wire: impl AsyncRead + AsyncWrite + Unpin + Send) {
+    // The protocol sees the end of the connection alone, never its errors: it would go on after them.
+    let (mut near, far) = tokio::io::duplex(UNDER_WAY);
+    russh_sftp::server::run(far, Session { place, opened: HashMap::new(), last: 0 }).await;
+    let _ = copy_bidirectional(&mut wire, &mut near).await;
+}
+
+enum Opened {
+    File(File),
+    Directory(Vec<Entry>),
+}
+
+struct Session {
+    place: Place,
+    opened: HashMap<String, Opened>,
+    last: u64,
+}
+
+struct Refusal(StatusCode, Option<&'static str>);
+
+type Outcome<T> = Result<T, Refusal>;
+
+impl From<Refusal> for StatusReply {
+    fn from(Refusal(code, text): Refusal) -> Self {
+        let reply = Self::new(code);
+        if let Some(text) = text { reply.with_message(text) } else { reply }
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(fault: std::io::Error) -> Self {
+        let code = match fault.kind() {
+            ErrorKind::NotFound => StatusCode::NoSuchFile,
+            ErrorKind::PermissionDenied => StatusCode::PermissionDenied,
+            _ => StatusCode::Failure,
+        };
+        Self(code, fault.raw_os_error().map(|number| Errno::from_raw(number).desc()))
+    }
+}
+
+fn refused(code: StatusCode) -> Refusal {
+    Refusal(code, None)
+}
+
+fn done(id: u32) -> Status {
+    Status { id, status_code: StatusCode::Ok, error_message: "Ok".to_owned(), language_tag: "en-US".to_owned() }
+}
+
+fn told(look: Look) -> FileAttributes {
+    let mut attributes = FileAttributes { size: Some(look.size), ..FileAttributes::default() };
+    let kind = match look.kind {
+        Kind::File => libc::S_IFREG,
+        Kind::Directory => libc::S_IFDIR,
+        Kind::Symlink => libc::S_IFLNK,
+        Kind::Special => libc::S_IFCHR,
+    };
+    attributes.permissions = Some(kind | look.mode);
+    (attributes.uid, attributes.gid) = (Some(look.user), Some(look.group));
+    attributes.mtime = Some(u32::try_from(look.modified).unwrap_or_default());
+    attributes.atime = Some(u32::try_from(look.accessed).unwrap_or_default());
+    attributes
+}
+
+fn asked(attributes: &FileAttributes) -> Attributes {
+    let number = |number: Option<u32>| number.filter(|number| *number != u32::MAX);
+    Attributes {
+        mode: attributes.permissions.map(|mode| mode & 0o7777),
+        user: number(attributes.uid),
+        group: number(attributes.gid),
+        times: attributes.atime.zip(attributes.mtime).map(|(read, changed)| (i64::from(read), i64::from(changed))),
+        size: attributes.size,
+    }
+}
+
+impl Session {
+    fn keep(&mut self, id: u32, opened: Opened) -> Outcome<Handle> {
+        if self.opened.len() >= OPEN {
+            return Err(Refusal(StatusCode::Failure, Some("Too many open files")));
+        }
+        self.last += 1;
+        let handle = self.last.to_string();
+        self.opened.insert(handle.clone(), opened);
+        Ok(Handle { id, handle })
+    }
+
+    fn file(&self, handle: &str) -> Outcome<&File> {
+        match self.opened.get(handle) {
+            Some(Opened::File(file)) => Ok(file),
+            _ => Err(Refusal(StatusCode::Failure, Some("No such handle"))),
+        }
+    }
+}
+
+/// Where a path of the protocol begins: paths without a root are the root's.
+fn path(text: &str) -> PathBuf {
+    PathBuf::from("/").join(text)
+}
+
+impl Handler for Session {
+    type Error = Refusal;
+
+    fn unimplemented(&self) -> Refusal {
+        refused(StatusCode::OpUnsupported)
+    }
+
+    async fn open(&mut self, id: u32, filename: String, pflags: OpenFlags, attrs: FileAttributes) -> Outcome<Handle> {
+        let writes = pflags.intersects(OpenFlags::WRITE | OpenFlags::APPEND);
+        let attributes = Attributes { size: None, times: None, ..asked(&attrs) };
+        let opened = self.place.work(move |tree| {
+            let path = path(&filename);
+            if !writes {
+                return tree.read(&path);
+            }
+            if !pflags.contains(OpenFlags::CREATE) {
+                tree.follow(&path)?;
+            }
+            let pairs = [
+                (OpenFlags::READ, OFlag::O_RDWR),
+                (OpenFlags::APPEND, OFlag::O_APPEND),
+                (OpenFlags::TRUNCATE, OFlag::O_TRUNC),
+                (OpenFlags::EXCLUDE, OFlag::O_EXCL),
+            ];
+            let flags =
+                pairs.into_iter().filter(|(asked, _)| pflags.contains(*asked)).fold(OFlag::empty(), |all, (_, flag)| all | flag);
+            tree.write(&path, flags, attributes)
+        });
+        let file = opened.await?;
+        self.keep(id, Opened::File(file))
+    }
+
+    async fn close(&mut self, id: u32, handle: String) -> Outcome<Status> {
+        self.opened.remove(&handle).map(|_| done(id)).ok_or(Refusal(StatusCode::Failure, Some("No such handle")))
+    }
+
+    async fn read(&mut self, id: u32, handle: String, offset: u64, len: u32) -> Outcome<Data> {
+        let mut data = vec![0; usize::try_from(len.min(LONGEST)).unwrap_or_default()];
+        let length = self.file(&handle)?.read_at(&mut data, offset)?;
+        data.truncate(length);
+        if data.is_empty() { Err(refused(StatusCode::Eof)) } else { Ok(Data { id, data }) }
+    }
+
+    async fn write(&mut self, id: u32, handle: String, offset: u64, data: Vec<u8>) -> Outcome<Status> {
+        self.file(&handle)?.write_all_at(&data, offset)?;
+        Ok(done(id))
+    }
+
+    async fn lstat(&mut self, id: u32, path: String) -> Outcome<Attrs> {
+        let look = self.place.work(move |tree| tree.look(&self::path(&path))).await?;
+        Ok(Attrs { id, attrs: told(look) })
+    }
+
+    async fn stat(&mut self, id: u32, path: String) -> Outcome<Attrs> {
+        let look = self.place.work(move |tree| tree.follow(&self::path(&path))).await?;
+        Ok(Attrs { id, attrs: told(look) })
+    }
+
+    async fn fstat(&mut self, id: u32, handle: String) -> Outcome<Attrs> {
+        let meta = self.file(&handle)?.metadata()?;
+        let look = Look {
+            kind: Kind::File,
+            mode: meta.mode() & 0o7777,
+            user: meta.uid(),
+            group: meta.gid(),
+            size: meta.len(),
+            modified: meta.mtime(),
+            accessed: meta.atime(),
+        };
+        Ok(Attrs { id, attrs: told(look) })
+    }
+
+    async fn setstat(&mut self, id: u32, path: String, attrs: FileAttributes) -> Outcome<Status> {
+        let attributes = asked(&attrs);
+        self.place.work(move |tree| tree.set(&self::path(&path), attributes)).await?;
+        Ok(done(id))
+    }
+
+    async fn fsetstat(&mut self, id: u32, handle: String, attrs: FileAttributes) -> Outcome<Status> {
+        asked(&attrs).apply(self.file(&handle)?)?;
+        Ok(done(id))
+    }
+
+    async fn opendir(&mut self, id: u32, path: String) -> Outcome<Handle> {
+        let listed = self.place.work(move |tree| {
+            let path = self::path(&path);
+            let mut entries = Vec::new();
+            for name in tree.list(&path)? {
+                // Who is gone meanwhile is not listed.
+                if let Ok(look) = tree.look(&path.join(&name)) {
+                    entries.push(Entry::new(name.to_string_lossy().into_owned(), told(look)));
+                }
+            }
+            Ok(entries)
+        });
+        let entries = listed.await?;
+        self.keep(id, Opened::Directory(entries))
+    }
+
+    async fn readdir(&mut self, id: u32, handle: String) -> Outcome<Name> {
+        match self.opened.get_mut(&handle) {
+            Some(Opened::Directory(entries)) if entries.is_empty() => Err(refused(StatusCode::Eof)),
+            Some(Opened::Directory(entries)) => {
+                let files = entries.drain(..entries.len().min(NAMES)).collect();
+                Ok(Name { id, files })
+            }
+            _ => Err(Refusal(StatusCode::Failure, Some("No such handle"))),
+        }
+    }
+
+    async fn remove(&mut self, id: u32, filename: String) -> Outcome<Status> {
+        let removed = self.place.work(move |tree| match tree.look(&path(&filename))?.kind {
+            Kind::Directory => Err(Errno::EISDIR.into()),
+            _ => tree.remove(&path(&filename)),
+        });
+        removed.await?;
+        Ok(done(id))
+    }
+
+    async fn mkdir(&mut self, id: u32, path: String, attrs: FileAttributes) -> Outcome<Status> {
+        let attributes = asked(&attrs);
+        self.place.work(move |tree| tree.make_directory(&self::path(&path), attributes)).await?;
+        Ok(done(id))
+    }
+
+    async fn rmdir(&mut self, id: u32, path: String) -> Outcome<Status> {
+        let removed = self.place.work(move |tree| match tree.look(&self::path(&path))?.kind {
+            Kind::Directory => tree.remove(&self::path(&path)),
+            _ => Err(Errno::ENOTDIR.into()),
+        });
+        removed.await?;
+        Ok(done(id))
+    }
+
+    async fn realpath(&mut self, id: u32, path: String) -> Outcome<Name> {
+        let asked = self::path(&path);
+        let real = self.place.work(move |tree| match tree.real(&asked) {
+            // A file to be made has no real path yet.
+            Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(asked),
+            real => real,
+        });
+        Ok(Name { id, files: vec![Entry::dummy(real.await?.to_string_lossy())] })
+    }
+
+    async fn rename(&mut self, id: u32, oldpath: String, newpath: String) -> Outcome<Status> {
+        let renamed = self.place.work(move |tree| match tree.look(&path(&newpath)) {
+            Ok(_) => Err(Errno::EEXIST.into()),
+            Err(_) => tree.rename(&path(&oldpath), &path(&newpath)),
+        });
+        renamed.await?;
+        Ok(done(id))
+    }
+
+    async fn readlink(&mut self, id: u32, path: String) -> Outcome<Name> {
+        let target = self.place.work(move |tree| tree.read_link(&self::path(&path))).await?;
+        Ok(Name { id, files: vec![Entry::dummy(target.to_string_lossy())] })
+    }
+
+    /// As OpenSSH does it, and so every client: the target first, whatever the draft says.
+    async fn symlink(&mut self, id: u32, linkpath: String, targetpath: String) -> Outcome<Status> {
+        let (target, link) = (linkpath, targetpath);
+        self.place.work(move |tree| tree.make_link(&path(&link), target.as_ref(), Attributes::default())).await?;
+        Ok(done(id))
+    }
+}
