@@ -9,6 +9,7 @@ mod bridge;
 mod casting;
 mod command;
 mod forwarding;
+mod half;
 mod hints;
 mod macs;
 mod path;
@@ -169,7 +170,12 @@ fn scene<'a>(
     let family = against.then_some(if four { Family::Ipv4 } else { Family::Ipv6 });
     let lab = order.lab;
     for station in &mut stations.all {
+        let own = std::mem::take(&mut station.addresses);
         station.addresses = addresses(view, &station.id, against);
+        if order.entry.role.as_deref() == Some(station.id.to_string().as_str()) {
+            // Of the machine itself only what is the lab's.
+            station.addresses.retain(|address| own.contains(address));
+        }
         station.addresses.retain(|(_, net)| family.is_none_or(|family| Family::of(net.addr()) == family));
         if let (NodeId::Host(host), Some(networks)) = (&station.id, networks) {
             // Addresses of NICs on other networks, as VirtualBox's NAT, are none of the scenario's.
@@ -208,16 +214,20 @@ fn judged(scene: &Scene<'_>, tasks: &[Vec<Task<'_>>]) -> Result<Vec<Vec<Verdict>
             _ => {}
         }
     }
-    pairs.retain(|(from, to)| scene.place(from).is_ok() && scene.place(to).is_ok());
+    pairs.retain(|(from, to)| scene.place(from).is_ok() && scene.place(to).is_ok() && !scene.is_far(from));
     let pinged = Pinged::run(scene, &pairs)?;
     let mut unique = HashSet::new();
-    errands.retain(|errand| unique.insert(errand.clone()));
+    errands.retain(|errand| !scene.is_far(&errand.from) && unique.insert(errand.clone()));
     let seen = witness(scene.view, &errands)?;
     let stage = Stage { scene, pinged, witnessed: errands.into_iter().zip(seen).collect() };
     let one = |task: &Task<'_>| match &task.meant {
         _ if !task.wanted => Verdict::default(),
         Err(evidence) => Verdict::wrong(evidence.clone()),
-        Ok(check) => verdict(check, &stage),
+        Ok(check) => {
+            let mut verdict = if half::is_elsewhere(check, scene) { Verdict::default() } else { verdict(check, &stage) };
+            verdict.notes.extend(half::notes(check, scene));
+            verdict
+        }
     };
     let all = tasks.iter().map(|tasks| tasks.iter().map(one).collect()).collect();
     crate::kernel::interrupted()?;

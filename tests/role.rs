@@ -119,6 +119,7 @@ fn halves(lab: &str, far: &[&str], near: &[&str]) {
         lab == "bridged",
         "the wire shows the containers' MAC addresses only where hosts do not route:\n{heard}"
     );
+    both_judge(lab, &other);
     let again = ok(&format!("up {lab}")).out;
     assert!(again.contains("already up"), "{again}");
     ok(&format!("status {lab}"));
@@ -126,6 +127,94 @@ fn halves(lab: &str, far: &[&str], near: &[&str]) {
     other.ok(&format!("down {lab}"));
     here.assert_unchanged("up --role and down");
     assert!(wait_for(20, || other.sh(THERE) == there), "the other machine is not as before:\n{there}\n{}", other.sh(THERE));
+}
+
+/// Each machine checks what it can see, and gives full points.
+fn both_judge(lab: &str, other: &Other) {
+    let points = if lab == "bridged" { "50 of 50 points" } else { "45 of 45 points" };
+    for check in [format!("check {lab}"), format!("check {lab} --against {lab}")] {
+        for said in [ok(&check).out, other.ok(&check)] {
+            assert!(said.contains(points) && said.contains("on the other machine"), "{check}:\n{said}");
+        }
+    }
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let whole = json(&ok(&format!("check {lab} --format json")).out);
+    let notes: Vec<&serde_json::Value> = whole["checkpoints"][0]["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|check| check["notes"].as_array().unwrap())
+        .collect();
+    assert!(notes.iter().any(|note| note["other-machine"]["host"] == "host-b"), "{notes:?}");
+    assert!(notes.iter().any(|note| note["from-file"]["nodes"].is_array()), "{notes:?}");
+    // A ping to the far half is answered; one from there is typed there.
+    ok("ping a1 b1 -c 1 -i 10ms");
+    other.ok("ping b1 a2 -c 1 -i 10ms");
+    assert!(ok("ping --all").out.contains("6 pairs: 6 answered"));
+    for words in ["ping b1 a1 -c 1", "exec b1 true", "show b1", "trace b1 a1", "capture b1 -c 1", "exec host-b true", "ps b1"] {
+        let ran = fails(if words.starts_with("exec") { 125 } else { 2 }, words);
+        assert!(ran.err.contains("on the other machine, which plays host-b"), "{ran}");
+    }
+    let trace = json(&ok("trace a1 b1 --format json").out);
+    let known = |leg: &str| -> Vec<(String, String)> {
+        let visits = trace[leg]["visits"].as_array().unwrap();
+        visits
+            .iter()
+            .map(|visit| (visit["node"].as_str().unwrap().to_owned(), visit["known"].as_str().unwrap().to_owned()))
+            .collect()
+    };
+    let way = |nodes: [(&str, &str); 4]| nodes.map(|(node, known)| (node.to_owned(), known.to_owned())).to_vec();
+    let (here, far) = ("both", "file");
+    assert_eq!(known("request"), way([("host-a.a1", here), ("host-a", here), ("host-b", far), ("host-b.b1", far)]));
+    assert_eq!(known("reply"), way([("host-b.b1", far), ("host-b", far), ("host-a", here), ("host-a.a1", here)]));
+    assert!(trace["differences"].as_array().unwrap().is_empty(), "{}", trace["differences"]);
+    // The MAC addresses that cross are the containers' own, or those of the real NICs; each has its owner's name.
+    let real = |link: &str| json(link)[0]["address"].as_str().unwrap().to_owned();
+    let (near, there) = (real(&sh("ip -j link show enp0s8")), real(&other.sh("ip -j link show eth1")));
+    let macs = json(&ok(&format!("macs {lab} --format json")).out);
+    let mut owners: Vec<(String, String)> = macs["labs"][0]["networks"][0]["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|source| source["broadcasts"] != source["frames"])
+        .map(|source| (source["owners"][0]["node"].as_str().unwrap().to_owned(), source["mac"].as_str().unwrap().to_owned()))
+        .collect();
+    owners.sort();
+    let node = |node: &str| node.to_owned();
+    if lab == "bridged" {
+        let nodes: Vec<&str> = owners.iter().map(|(node, _)| node.as_str()).collect();
+        assert_eq!(nodes, ["host-a.a1", "host-a.a2", "host-b.b1", "host-b.b2"]);
+    } else {
+        assert_eq!(owners, [(node("host-a"), near), (node("host-b"), there)]);
+    }
+    let drawn = ok(&format!("graph {lab}")).out;
+    assert!(drawn.contains("host-b") && drawn.contains("from the file") && !drawn.contains("changed"), "{drawn}");
+    let said = ok(&format!("status {lab}")).out;
+    assert!(said.contains("This machine plays host-a on enp0s8; on other machines: host-b."), "{said}");
+    assert!(ok("list").out.contains(&format!("{lab} (host-a)")));
+    assert!(other.ok(&format!("status {lab}")).contains("eth1 (enp0s8 in the file)"));
+}
+
+#[test]
+fn what_is_broken_on_one_half_costs_its_points_and_what_never_comes_back_is_looked_for_on_the_other() {
+    in_box(|| {
+        let other = Other::boot();
+        cable(&other);
+        ok(&format!("up routed {HOST_A}"));
+        let ran = fails(1, "check routed");
+        assert!(ran.out.contains("0 of 45 points") && unbroken(&ran.out).contains("Is that half of the lab up?"), "{ran}");
+        let ran = fails(1, "trace a1 b1");
+        assert!(unbroken(&ran.out).contains("goes to the other machine, which plays host-b"), "{ran}");
+        other.ok("up routed --role host-b --nic eth1");
+        assert!(ok("check routed").out.contains("45 of 45 points"));
+        sh("ip route del default");
+        let ran = fails(1, "check routed");
+        assert!(ran.out.contains("0 of 45 points") && ran.out.contains("ip route add default via 192.168.100.2"), "{ran}");
+        ok("up routed");
+        assert!(ok("check routed").out.contains("45 of 45 points"));
+        ok("down routed");
+        other.ok("down routed");
+    });
 }
 
 const THERE: &str = "ip -d link | sed 's/[a-z_]*_timer *[0-9.]*//g'; ip -o addr | sed 's/valid_lft.*//'
@@ -343,6 +432,11 @@ fn the_plan_of_a_role_makes_the_same_on_the_machine() {
         assert_eq!(by_hand, by_nslab);
         ok("down bridged");
     });
+}
+
+/// Without the ends of its lines.
+fn unbroken(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn lines(text: &str) -> Vec<String> {

@@ -43,7 +43,8 @@ pub(super) fn errands(scene: &Scene<'_>) -> Vec<Errand> {
 
 pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
     let scene = stage.scene;
-    let errands = errands(scene);
+    let mut errands = errands(scene);
+    errands.retain(|errand| !scene.is_far(&errand.from));
     if errands.is_empty() {
         let gone = scene.gone.iter().map(|node| Evidence::NodeGone { node: node.to_string() }).next();
         let few = || Evidence::TooFew { configured: scene.containers().iter().map(ToString::to_string).collect() };
@@ -81,7 +82,10 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
     };
     let (mut strangers, mut met): (Vec<Station>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
     for sighting in crossing.iter().flat_map(|(_, seen)| &seen.sightings).filter(|sighting| nics.contains(&sighting.at)) {
-        let owners = scene.view.owners_of_mac(sighting.mac);
+        let mut owners = scene.view.owners_of_mac(sighting.mac);
+        if owners.is_empty() {
+            owners.extend(scene.view.learned_since(sighting.mac));
+        }
         let right: Vec<&Interface> = owners.iter().filter(|owner| allowed.contains(&owner.node)).collect();
         if right.is_empty() {
             let owner = owners.first().cloned();

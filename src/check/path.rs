@@ -4,8 +4,10 @@ use super::Stage;
 use super::pinged::address;
 use super::scene::{Scene, id};
 use super::verdict::Verdict;
+use crate::probe::predict::{Probe, predict};
 use crate::probe::witness::Errand;
 use crate::report::check::Evidence;
+use crate::report::trace::Deed;
 use crate::topology::checks::Path;
 
 /// The ping to watch.
@@ -36,8 +38,11 @@ pub(super) fn check(path: &Path, stage: &Stage<'_>) -> Verdict {
         verdict.suspect = Some((errand.from, errand.address));
         return verdict;
     }
-    let way = seen.way(&from, &to);
+    let mut way = seen.way(&from, &to);
     let wanted: Vec<String> = path.hops.iter().map(ToString::to_string).collect();
+    if scene.is_far(&errand.to) {
+        way.hops.extend(beyond(scene, &errand));
+    }
     if way.hops != wanted {
         verdict.evidence.push(Evidence::Way { from: from.clone(), to: to.clone(), hops: way.hops });
     }
@@ -48,4 +53,12 @@ pub(super) fn check(path: &Path, stage: &Stage<'_>) -> Verdict {
         verdict.evidence.push(Evidence::Translated { from, to, by, source, became });
     }
     verdict
+}
+
+/// Those that route the packet on the other machine, and the one that it comes to there, as the file says.
+fn beyond(scene: &Scene<'_>, errand: &Errand) -> Vec<String> {
+    let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
+    let visits = predict(scene.view, &errand.from, errand.address, &probe).request.visits;
+    let far = visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.far && place.node.node == visit.node));
+    far.filter(|visit| matches!(visit.deed, Deed::Routes { .. } | Deed::Receives)).map(|visit| visit.node).collect()
 }

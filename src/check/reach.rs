@@ -46,7 +46,8 @@ pub(super) fn check(reach: &Reach, stage: &Stage<'_>) -> Verdict {
     }
     verdict.evidence.extend(super::addresses::duplicates(&nodes.iter().copied().cloned().collect::<Vec<_>>(), scene));
     let able = |node: &NodeId| scene.place(node).is_ok() && !scene.addresses(node).is_empty();
-    let asked: Vec<&(NodeId, NodeId)> = pairs.iter().filter(|(from, to)| able(from) && able(to)).collect();
+    let here = |from: &NodeId| !scene.is_far(from) && able(from);
+    let asked: Vec<&(NodeId, NodeId)> = pairs.iter().filter(|(from, to)| here(from) && able(to)).collect();
     let open: Vec<&(NodeId, NodeId)> =
         asked.iter().copied().filter(|(from, to)| stage.pinged.answered(from, to) != Some(true)).collect();
     if !open.is_empty() {

@@ -142,6 +142,11 @@ impl Scene<'_> {
         self.view.place(id).ok_or_else(|| Evidence::NodeGone { node: id.to_string() })
     }
 
+    /// Whether the node is on another machine.
+    pub(super) fn is_far(&self, id: &NodeId) -> bool {
+        self.view.is_far(id)
+    }
+
     /// The node of a machine, or why nothing can be said about it.
     pub(super) fn machine(&self, machine: &Machine) -> Result<&Place, Evidence> {
         self.place(&id(machine))

@@ -27,7 +27,7 @@ pub(super) fn check(of: &[(Machine, Machine)], stage: &Stage<'_>) -> Verdict {
             if !verdict.evidence.contains(&bare) {
                 verdict.evidence.push(bare);
             }
-        } else if stage.pinged.any(&from, &to) {
+        } else if !stage.scene.is_far(&from) && stage.pinged.any(&from, &to) {
             answered.push((from.to_string(), to.to_string()));
         }
     }

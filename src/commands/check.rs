@@ -46,7 +46,7 @@ impl Check {
         crate::kernel::sys::note_signals();
         let against = self.against.as_deref().map(source::topology).transpose()?;
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
-        let lab = lab::load(&resolve::lab_name(&entry.lab)?)?.topology;
+        let lab = lab::load(&resolve::lab_name(&entry.lab)?)?.laid_out();
         if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {
             return Err(Error::Usage(Usage::NoCheckpoints(against.name.to_string())));
         }

@@ -1,5 +1,6 @@
 //! `nslab graph`
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,7 +12,7 @@ use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::lab::{self, Entry, resolve};
-use crate::plan::{Key, NodeId, Ns, compile_nodes};
+use crate::plan::{NodeId, Ns, RouteTo, Value};
 use crate::probe::view::View;
 use crate::render::{self, Format, Style};
 use crate::report::Report;
@@ -97,15 +98,25 @@ impl Graph {
 
 fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
     let journal = lab::load(&resolve::lab_name(&entry.lab)?)?;
-    let mut seen = View::living(entry)?.0.state();
-    if let Some(role) = &journal.topology.role {
+    let view = View::living(entry)?.0;
+    let mut seen = view.state();
+    let Some(role) = &journal.topology.role else { return Ok(build::graph(&journal.topology, Some(&seen), layer)) };
+    let machine = NodeId::Host(role.host.clone());
+    if let Some(place) = view.place(&machine) {
         // The machine's other interfaces are no part of the lab.
-        let machine = Ns::Node(NodeId::Host(role.host.clone()));
-        let described = compile_nodes(&journal.topology);
-        let ours = |key: &Key| key.port().is_none_or(|port| described.contains_key(&Key::Link(port.clone())));
-        seen.retain(|key, _| *key.ns() != machine || ours(key));
+        let cabled = view.cabled(place);
+        let names: HashSet<&str> =
+            place.tables.links.iter().filter(|link| cabled.contains(&link.index)).map(|link| link.name.as_str()).collect();
+        let machine = Ns::Node(machine);
+        seen.retain(|key, value| {
+            let dev = match &*value {
+                Value::Route(RouteTo::Via(_, dev)) => Some(dev),
+                _ => key.port().map(|port| &port.dev),
+            };
+            *key.ns() != machine || dev.is_none_or(|dev| names.contains(dev.as_str()))
+        });
     }
-    Ok(build::graph(&journal.topology, Some(&seen), layer))
+    Ok(build::half(&journal.laid_out(), &role.host, &view.described, &seen, layer))
 }
 
 /// The format that was asked for, or that the file's name says.

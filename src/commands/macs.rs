@@ -131,7 +131,7 @@ impl Macs {
 }
 
 fn there(entry: Entry) -> Result<Subject> {
-    let topology = lab::load(&resolve::lab_name(&entry.lab)?)?.topology;
+    let topology = lab::load(&resolve::lab_name(&entry.lab)?)?.laid_out();
     Ok(Subject::There(entry, Box::new(topology)))
 }
 

@@ -5,10 +5,10 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, far, rights, target};
 use crate::error::Result;
 use crate::lab;
-use crate::lab::borrow;
+use crate::lab::{Journal, borrow};
 use crate::name::LabName;
 use crate::plan::Op;
-use crate::report::lab::{Condition, Namespace, Status as Lab, Statuses, Table};
+use crate::report::lab::{Condition, Namespace, Played, Status as Lab, Statuses, Table};
 use crate::report::{Report, plan};
 
 /// Tell whether labs are as described, and what was made by hand in them
@@ -39,6 +39,7 @@ impl Status {
 
 fn status(name: &LabName) -> Result<Lab> {
     let status = lab::status(name)?;
+    let half = half(&status.journal);
     let topology = status.journal.topology;
     let naming = plan::Naming::of(&topology);
     let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
@@ -55,8 +56,19 @@ fn status(name: &LabName) -> Result<Lab> {
         namespaces: namespaces.collect(),
         tables: tables.collect(),
         processes: status.processes,
+        half,
         version: status.journal.version,
         nics: borrow::told(name),
+    })
+}
+
+fn half(journal: &Journal) -> Option<Played> {
+    let role = journal.topology.role.as_ref()?;
+    let others = journal.whole.iter().flat_map(|whole| &whole.hosts).filter(|host| host.name != role.host);
+    Some(Played {
+        host: role.host.to_string(),
+        nics: role.nics.iter().map(|(name, real)| (name.to_string(), real.to_string())).collect(),
+        elsewhere: others.map(|host| host.name.to_string()).collect(),
     })
 }
 

@@ -62,13 +62,27 @@ pub enum RoleFault {
         /// The host that the machine plays; none where the lab is a whole one.
         now: Option<String>,
     },
+    /// The node is on the machine that plays its host.
+    Elsewhere {
+        /// The node.
+        node: String,
+        /// Its host.
+        host: String,
+        /// The lab.
+        lab: String,
+    },
 }
 
 impl RoleFault {
     /// 2 for what was asked for wrongly, 4 for what stands in the way.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoNic { .. } | Self::ManyNics { .. } | Self::MissingNic { .. } | Self::WhichNic { .. } | Self::TwiceNic(_) => 2,
+            Self::NoNic { .. }
+            | Self::ManyNics { .. }
+            | Self::MissingNic { .. }
+            | Self::WhichNic { .. }
+            | Self::TwiceNic(_)
+            | Self::Elsewhere { .. } => 2,
             Self::Plugged { .. } | Self::Reachable { .. } | Self::Other { .. } => 4,
         }
     }

@@ -25,6 +25,12 @@ pub struct Entry {
     pub hosts: Vec<(String, Vec<String>)>,
     /// Its networks that are switches.
     pub switches: Vec<String>,
+    /// The host that this machine plays; none where the whole lab is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Hosts on other machines, each with its containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub far: Vec<(String, Vec<String>)>,
     /// When it was brought up, in seconds since 1970.
     pub since: u64,
     /// Counts every `up`: the greatest is the last one brought up.
@@ -32,12 +38,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of(topology: &Topology, since: u64, serial: u64) -> Self {
+    fn of(topology: &Topology, whole: Option<&Topology>, since: u64, serial: u64) -> Self {
         let names = |host: &crate::topology::Host| host.containers.iter().map(|c| c.name.to_string()).collect();
+        let here = |host: &&crate::topology::Host| topology.host(host.name.as_str()).is_some();
+        let far = whole.iter().flat_map(|whole| &whole.hosts).filter(|host| !here(host));
         Self {
             lab: topology.name.to_string(),
             summary: topology.summary.clone(),
             hosts: topology.hosts.iter().map(|host| (host.name.to_string(), names(host))).collect(),
+            role: topology.role.as_ref().map(|role| role.host.to_string()),
+            far: far.map(|host| (host.name.to_string(), names(host))).collect(),
             switches: topology.switches().map(|network| network.name.to_string()).collect(),
             since,
             serial,
@@ -52,11 +62,11 @@ pub fn read() -> Vec<Entry> {
 }
 
 /// Enters a lab; the lock on what labs share is held.
-pub fn enter(topology: &Topology, since: u64) -> Result<()> {
+pub fn enter(topology: &Topology, whole: Option<&Topology>, since: u64) -> Result<()> {
     let mut entries = read();
     let serial = entries.iter().map(|entry| entry.serial).max().unwrap_or(0) + 1;
     entries.retain(|entry| entry.lab != topology.name.as_str());
-    entries.push(Entry::of(topology, since, serial));
+    entries.push(Entry::of(topology, whole, since, serial));
     write(&entries)
 }
 

@@ -95,6 +95,11 @@ impl Journal {
         self.whole.as_ref().unwrap_or(&self.topology)
     }
 
+    /// The whole lab, its host on this machine under the names that NICs have here.
+    pub fn laid_out(&self) -> Topology {
+        self.whole.as_ref().map_or_else(|| self.topology.clone(), |whole| whole.with(&self.topology))
+    }
+
     /// Every fact that nslab has made or was about to make.
     pub fn owned(&self) -> State {
         let mut owned = self.previous.as_ref().map(compile).unwrap_or_default();

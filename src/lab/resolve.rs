@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Entry;
-use crate::error::{Error, Result, Thing};
+use crate::error::{Error, Result, RoleFault, Thing};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::topology::nearest;
@@ -24,7 +24,25 @@ pub struct Target {
 /// The index holds names that were valid when it was written; a name that is not is passed over.
 pub fn nodes(entry: &Entry) -> Vec<NodeId> {
     let mut nodes: Vec<NodeId> = entry.switches.iter().filter_map(|name| Some(NodeId::Switch(parsed(name)?))).collect();
-    for (host, containers) in &entry.hosts {
+    nodes.extend(inside(&entry.hosts));
+    nodes
+}
+
+/// Every node of a lab that is on another machine.
+pub fn far(entry: &Entry) -> Vec<NodeId> {
+    inside(&entry.far)
+}
+
+/// Every node of a lab, on whatever machine.
+pub fn everywhere(entry: &Entry) -> Vec<NodeId> {
+    let mut all = nodes(entry);
+    all.extend(far(entry));
+    all
+}
+
+fn inside(hosts: &[(String, Vec<String>)]) -> Vec<NodeId> {
+    let mut nodes = Vec::new();
+    for (host, containers) in hosts {
         let Some(host) = parsed(host) else { continue };
         let inside = containers.iter().filter_map(|name| Some(NodeId::Container(host.clone(), parsed(name)?)));
         let inside: Vec<NodeId> = inside.collect();
@@ -45,7 +63,7 @@ pub fn word(node: &NodeId) -> String {
 
 /// Every node of a lab with the shortest words that name it.
 pub fn shortest(entry: &Entry) -> Vec<(NodeId, String)> {
-    let nodes = nodes(entry);
+    let nodes = everywhere(entry);
     let mut named: HashMap<NodeName, usize> = HashMap::new();
     for node in &nodes {
         *named.entry(node.name().clone()).or_default() += 1;
@@ -59,7 +77,7 @@ pub fn shortest(entry: &Entry) -> Vec<(NodeId, String)> {
 
 /// The shortest words that name the node within its lab: a container goes without its host where no other bears its name.
 pub fn short(node: &NodeId, entry: &Entry) -> String {
-    let alone = nodes(entry).iter().filter(|other| other.name() == node.name()).count() == 1;
+    let alone = everywhere(entry).iter().filter(|other| other.name() == node.name()).count() == 1;
     if alone { node.name().to_string() } else { word(node) }
 }
 
@@ -68,14 +86,37 @@ pub fn parts(typed: &str) -> (&str, Option<&str>) {
     typed.split_once('.').map_or((typed, None), |(node, interface)| (node, Some(interface)))
 }
 
-/// The node that `typed` names. `wish` is the lab of `NSLAB_LAB`.
+/// The node on this machine that `typed` names. `wish` is the lab of `NSLAB_LAB`.
+///
+/// # Errors
+/// `Unknown` and `Ambiguous` with what it could be; that it is on another machine.
+pub fn node(typed: &str, labs: &[Entry], wish: Option<&str>) -> Result<Target> {
+    among(typed, labs, wish, nodes).map_err(|error| match (&error, elsewhere(typed, labs, wish)) {
+        (Error::Unknown { .. }, Some(elsewhere)) => elsewhere,
+        _ => error,
+    })
+}
+
+/// The node of a lab that `typed` names, on whatever machine: to be sent to.
 ///
 /// # Errors
 /// `Unknown` and `Ambiguous` with what it could be.
-pub fn node(typed: &str, labs: &[Entry], wish: Option<&str>) -> Result<Target> {
+pub fn anywhere(typed: &str, entry: &Entry) -> Result<NodeId> {
+    among(typed, std::slice::from_ref(entry), None, everywhere).map(|target| target.node)
+}
+
+/// That the node is on the machine that plays its host.
+fn elsewhere(typed: &str, labs: &[Entry], wish: Option<&str>) -> Option<Error> {
+    let target = among(typed, labs, wish, far).ok()?;
+    let (NodeId::Host(host) | NodeId::Container(host, _)) = &target.node else { return None };
+    let (node, host) = (target.node.name().to_string(), host.to_string());
+    Some(Error::Role(RoleFault::Elsewhere { node, host, lab: target.lab.to_string() }))
+}
+
+fn among(typed: &str, labs: &[Entry], wish: Option<&str>, of: fn(&Entry) -> Vec<NodeId>) -> Result<Target> {
     let mut found: Vec<(&Entry, NodeId)> = Vec::new();
     for entry in labs {
-        found.extend(nodes(entry).into_iter().filter(|node| names(typed, entry, node)).map(|node| (entry, node)));
+        found.extend(of(entry).into_iter().filter(|node| names(typed, entry, node)).map(|node| (entry, node)));
     }
     let preferred = preferred(typed, labs, wish)?;
     let several = found.iter().any(|(entry, _)| entry.lab != found[0].0.lab);
@@ -195,7 +236,16 @@ mod tests {
             let inside = inside.iter().map(|&name| name.to_owned()).collect();
             ((*host).to_owned(), inside)
         });
-        Entry { lab: lab.into(), summary: None, hosts: hosts.collect(), switches: vec![], since: 0, serial }
+        Entry {
+            lab: lab.into(),
+            summary: None,
+            hosts: hosts.collect(),
+            switches: vec![],
+            role: None,
+            far: vec![],
+            since: 0,
+            serial,
+        }
     }
 
     fn labs() -> Vec<Entry> {

@@ -255,7 +255,7 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     journal.write()?;
     {
         let _all = home::open()?;
-        index::enter(&prospect.topology, journal.since)?;
+        index::enter(&prospect.topology, journal.whole.as_ref(), journal.since)?;
     }
     let name = &prospect.topology.name;
     let wanted = compile(&prospect.topology);
@@ -362,7 +362,7 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     kernel.apply(&plan, &mut |_| {})?;
     before.write()?;
     let _all = home::open()?;
-    index::enter(&before.topology, before.since)
+    index::enter(&before.topology, before.whole.as_ref(), before.since)
 }
 
 /// A lab that could not begin leaves no directory behind.

@@ -63,7 +63,7 @@ impl Cures<'_> {
             Cause::EchoIgnored { node } => self.echo(node),
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
-            Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::Unknown { .. } => {}
+            Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::OtherMachine { .. } | Cause::Unknown { .. } => {}
         }
     }
 

@@ -96,7 +96,7 @@ fn forget(view: &View, report: &Trace) -> Result<()> {
         (Cause::TooBig { .. }, Leg::Reply) => (report.to_node.as_ref(), report.request.source),
         _ => return Ok(()),
     };
-    let place = view.places.iter().find(|place| Some(&place.node.node) == taught);
+    let place = view.here().find(|place| Some(&place.node.node) == taught);
     let (Some(place), Some(to)) = (place, to) else { return Ok(()) };
     if place.tables.exceptions.iter().any(|(known, _)| *known == to) {
         return Ok(());
@@ -135,11 +135,10 @@ fn places<'a>(view: &'a View, order: &Order<'_>, prediction: &Prediction) -> Vec
     let mut wanted = on_the_way(prediction);
     wanted.extend(view.owners_of_address(order.to).into_iter().map(|owner| owner.node));
     let mut places: Vec<&Place> = view.place(order.from).into_iter().collect();
-    places.extend(
-        view.places
-            .iter()
-            .filter(|place| place.id != *order.from && (place.node.kind != Kind::Container || wanted.contains(&place.node.node))),
-    );
+    places
+        .extend(view.here().filter(|place| {
+            place.id != *order.from && (place.node.kind != Kind::Container || wanted.contains(&place.node.node))
+        }));
     places
 }
 
@@ -189,7 +188,7 @@ fn report(
         Outcome::Died(death) if matches!(death.cause, Cause::Unknown { .. }) => Some(&death.node),
         _ => None,
     };
-    let place = unknown.and_then(|node| view.places.iter().find(|place| place.node.node == *node));
+    let place = unknown.and_then(|node| view.here().find(|place| place.node.node == *node));
     let legacy = place.map_or_else(Vec::new, |place| legacy::tables(&place.pin));
     let request = account.request.map_or_else(|| prediction.request.clone(), |told| told.journey);
     Trace {

@@ -1,7 +1,10 @@
 //! The lab as it is now: the tables of every node, and who owns which address.
 
+mod far;
+pub(in crate::probe) mod paper;
 mod state;
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,10 +13,10 @@ use nix::errno::Errno;
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
-use crate::kernel::tables::Tables;
+use crate::kernel::tables::{self, Tables};
 use crate::lab::{self, Entry, home, resolve};
-use crate::name::{LabName, Mac};
-use crate::plan::{NodeId, State, compile};
+use crate::name::{IfName, LabName, Mac};
+use crate::plan::{Key, NodeId, Ns, Port, State};
 use crate::report::node::{Kind, Link, Node};
 use crate::report::wire::Interface;
 
@@ -26,6 +29,8 @@ pub struct Place {
     pub pin: PathBuf,
     /// Somebody made it inside a host: the lab does not know its name.
     pub by_hand: bool,
+    /// It is on another machine: what it looks like is what the file says.
+    pub far: bool,
     /// What is in it, as `show` tells.
     pub node: Node,
     /// What the kernel decides by there.
@@ -92,9 +97,12 @@ impl View {
             node.node = id.to_string();
             node.kind = kind(&id);
             let by_hand = pin != lab::netns_path(&lab, &id);
-            places.push(Place { id, pin, by_hand, node, tables });
+            places.push(Place { id, pin, by_hand, far: false, node, tables });
         }
-        let described = lab::load(&lab).map(|journal| compile(&journal.topology)).unwrap_or_default();
+        let described = match lab::load(&lab) {
+            Ok(journal) => far::join(&journal, &mut places),
+            Err(_) => State::new(),
+        };
         let several = lab::names().len() > 1;
         Ok(Self { lab, places, described, several })
     }
@@ -113,6 +121,38 @@ impl View {
         Ok(())
     }
 
+    /// The nodes on this machine.
+    pub fn here(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| !place.far)
+    }
+
+    /// Whether the node is on another machine.
+    pub fn is_far(&self, id: &NodeId) -> bool {
+        self.place(id).is_some_and(|place| place.far)
+    }
+
+    /// The interfaces of a node that the lab's cables lead to, with their bridges and what else is in those: of the machine that
+    /// plays a host, all that is the lab's.
+    pub fn cabled(&self, place: &Place) -> HashSet<u32> {
+        let links = &place.tables.links;
+        let nodes: HashSet<&str> = self.places.iter().map(|place| place.node.node.as_str()).collect();
+        let plugged = |link: &&tables::Link| {
+            let far = link.peer.as_ref().and_then(|far| far.node.as_deref());
+            far.is_some_and(|node| node != place.node.node && nodes.contains(node))
+        };
+        let port = |link: &tables::Link| Port { ns: Ns::Node(place.id.clone()), dev: IfName::observed(&link.name) };
+        let described = |link: &tables::Link| self.described.contains_key(&Key::Link(port(link)));
+        let mut found: HashSet<u32> =
+            links.iter().filter(|link| plugged(link) || described(link)).map(|link| link.index).collect();
+        let bridges: HashSet<u32> =
+            links.iter().filter(|link| found.contains(&link.index)).filter_map(|link| link.master).collect();
+        found.extend(
+            links.iter().filter(|link| link.master.is_some_and(|bridge| bridges.contains(&bridge))).map(|link| link.index),
+        );
+        found.extend(bridges);
+        found
+    }
+
     /// A node.
     pub fn place(&self, id: &NodeId) -> Option<&Place> {
         self.places.iter().find(|place| place.id == *id)
@@ -122,6 +162,21 @@ impl View {
     pub fn owners_of_mac(&self, mac: Mac) -> Vec<Interface> {
         let mac = mac.to_string();
         self.interfaces(|link| link.mac.as_deref() == Some(mac.as_str()))
+    }
+
+    /// The NIC of a host on another machine that the MAC address is known to be of by now: nobody knew it before the first packet.
+    pub fn learned_since(&self, mac: Mac) -> Option<Interface> {
+        let machine = self.here().find(|place| {
+            let leads_away =
+                |far: &tables::Far| self.places.iter().any(|other| other.far && Some(&other.node.node) == far.node.as_ref());
+            place.tables.links.iter().any(|link| link.peer.as_ref().is_some_and(leads_away))
+        })?;
+        let now = inspect::look(&[Pin { node: machine.node.node.clone(), path: machine.pin.clone() }]).ok()?;
+        let addresses: Vec<IpAddr> =
+            now.first()?.neighbours.iter().filter(|one| one.mac == Some(mac)).map(|one| one.address).collect();
+        let far = self.places.iter().filter(|place| place.far);
+        let owns = |link: &&Link| link.addresses.iter().any(|net| addresses.contains(&net.addr()));
+        far.into_iter().find_map(|place| Some(place.interface(place.node.links.iter().find(owns)?)))
     }
 
     /// Every interface that has the IP address.

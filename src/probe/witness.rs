@@ -163,7 +163,9 @@ impl<'a> Run<'a> {
         for errand in errands {
             let family = Family::of(errand.address);
             let entry = (errand.from.clone(), family);
-            if let (Entry::Vacant(entry), Some(place)) = (sockets.entry(entry), view.place(&errand.from)) {
+            if let (Entry::Vacant(entry), Some(place)) =
+                (sockets.entry(entry), view.place(&errand.from).filter(|place| !place.far))
+            {
                 entry.insert(Echo::open(&place.pin, &errand.from.to_string(), family, Manner::default())?);
             }
         }
@@ -284,7 +286,7 @@ fn posts(view: &View, errands: &[Errand]) -> Result<Vec<Post>> {
     let few = view.places.len() <= FEW;
     let is_end = |id: &NodeId| errands.iter().any(|errand| errand.from == *id || errand.to == *id);
     let wanted = |place: &&Place| few || !matches!(place.id, NodeId::Container(..)) || is_end(&place.id);
-    let places: Vec<&Place> = view.places.iter().filter(wanted).collect();
+    let places: Vec<&Place> = view.here().filter(wanted).collect();
     let filter = fixed::icmp();
     let spots: Vec<Spot<'_>> =
         places.iter().map(|place| Spot { pin: &place.pin, on: None, filter: &filter, buffer: Buffer::Queue(QUEUE) }).collect();

@@ -214,6 +214,10 @@ pub enum Evidence {
 pub enum Note {
     /// A route of its own instead of a default route.
     Specific { node: String, to: IpNet },
+    /// So many pings or commands of the check start on the other machine, which plays this host, and are checked there.
+    OtherMachine { host: String, number: usize },
+    /// Nodes on the other machine: what is said of them is what the file says.
+    FromFile { nodes: Vec<String> },
     /// A point-to-point link with another prefix than /30.
     Prefix { node: String, subnet: IpNet },
 }

@@ -46,6 +46,8 @@ pub enum Mark {
     Changed,
     /// Somebody made it by hand.
     ByHand,
+    /// It is on another machine: it is drawn as the file says.
+    File,
 }
 
 /// A lab as it is wired.

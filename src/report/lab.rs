@@ -33,6 +33,9 @@ pub struct Item {
     pub hosts: Vec<Host>,
     /// Its switches.
     pub switches: Vec<String>,
+    /// The host that this machine plays; none where the whole lab is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// When it was brought up, in seconds since 1970 (UTC).
     pub since: u64,
 }
@@ -221,11 +224,25 @@ pub struct Status {
     pub tables: Vec<Table>,
     /// How many processes run in it.
     pub processes: usize,
+    /// Which half of it is on this machine; none where all of it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half: Option<Played>,
     /// The nslab that made it.
     pub version: String,
     /// The machine's NICs that it has borrowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nics: Option<Nics>,
+}
+
+/// The part of a lab that this machine plays.
+#[derive(Debug, Clone, Serialize)]
+pub struct Played {
+    /// The host.
+    pub host: String,
+    /// The host's NICs, each by its name in the topology and its name here.
+    pub nics: Vec<(String, String)>,
+    /// The hosts that other machines play.
+    pub elsewhere: Vec<String>,
 }
 
 impl Status {

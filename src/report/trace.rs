@@ -168,6 +168,8 @@ pub enum Known {
     Predicted,
     /// The probe was seen there, against what the tables say.
     Observed,
+    /// The file says so: the node is on another machine, where nobody looked.
+    File,
 }
 
 /// What a node does with a packet.
@@ -335,6 +337,8 @@ pub enum Cause {
     ForeignMac { network: String, mac: String, owner: Option<Interface> },
     /// The node has the address and answers no echo requests.
     EchoIgnored { node: String },
+    /// It left for the machine that plays the host, or asked there, and nothing came back.
+    OtherMachine { interface: Interface, host: String },
     /// Where it was seen last; nslab does not know why it went no further.
     Unknown { node: String, interface: Option<String> },
 }

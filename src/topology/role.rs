@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::checks::{Check, Plug};
 use super::{Attach, Hop, Host, Route, Topology};
 use crate::name::{IfName, NodeName};
 
@@ -69,6 +70,27 @@ impl Topology {
         }
     }
 
+    /// The whole lab, with a part's host as its machine plays it: under the names of its real NICs.
+    #[must_use]
+    pub fn with(&self, part: &Self) -> Self {
+        let mut whole = self.clone();
+        for host in &part.hosts {
+            if let Some(place) = whole.hosts.iter_mut().find(|other| other.name == host.name) {
+                place.clone_from(host);
+            }
+        }
+        let Some(role) = &part.role else { return whole };
+        let checks = whole.checkpoints.iter_mut().flat_map(|checkpoint| &mut checkpoint.checks);
+        for plug in checks.filter_map(|check| ports(check, &role.host)).flatten() {
+            if let Plug::Nic(name) = plug
+                && let Some(real) = role.nics.get(name)
+            {
+                name.clone_from(real);
+            }
+        }
+        whole
+    }
+
     /// The subnets of the whole lab that this part is not in itself; one that lies in another is left out.
     pub fn far(&self, whole: &Self) -> Vec<IpNet> {
         let own: Vec<IpNet> = self.hosts.iter().flat_map(Host::subnets).collect();
@@ -110,6 +132,14 @@ fn outermost(subnets: &[IpNet]) -> Vec<IpNet> {
 
 fn is_link_local(net: &IpNet) -> bool {
     matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+/// What a check wants in a bridge of the host.
+fn ports<'a>(check: &'a mut Check, host: &NodeName) -> Option<&'a mut Vec<Plug>> {
+    match check {
+        Check::Bridge(bridged) if bridged.host == *host => Some(&mut bridged.ports),
+        _ => None,
+    }
 }
 
 fn network(attach: &Attach) -> Option<&NodeName> {

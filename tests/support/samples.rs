@@ -436,6 +436,7 @@ every!(causes: Cause {
         Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: Some(near("b1")) },
     ],
     Cause::EchoIgnored { .. } => [Cause::EchoIgnored { node: word("b1") }],
+    Cause::OtherMachine { .. } => [Cause::OtherMachine { interface: near("host-a"), host: word("host-b") }],
     Cause::Unknown { .. } => [
         Cause::Unknown { node: word("b1"), interface: None },
         Cause::Unknown { node: word("b1"), interface: Some(word("eth0")) },

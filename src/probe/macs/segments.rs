@@ -66,8 +66,11 @@ pub fn known(topology: &Topology, wanted: Option<&str>) -> Result<()> {
 /// The networks of a lab, or the one that is wanted; one whose ends somebody has removed is left out.
 pub fn segments(topology: &Topology, view: &View, wanted: Option<&str>) -> Vec<Segment> {
     let chosen = topology.networks.iter().filter(|network| wanted.is_none_or(|word| network.name.as_str() == word));
-    let segment =
-        |network| if topology.is_wire(network) { wire(topology, view, network) } else { switch(topology, view, network) };
+    let segment = |network: &Network| match view.place(&NodeId::Switch(network.name.clone())) {
+        _ if topology.is_wire(network) => wire(topology, view, network),
+        Some(place) if place.far => cable(topology, view, network, place),
+        _ => switch(topology, view, network),
+    };
     chosen.filter_map(segment).collect()
 }
 
@@ -81,9 +84,21 @@ fn ends<'a>(topology: &'a Topology, view: &'a View, network: &'a Network) -> imp
 }
 
 fn wire(topology: &Topology, view: &View, network: &Network) -> Option<Segment> {
-    let mut found = ends(topology, view, network);
-    let ((place, index, end), (_, _, other)) = (found.next()?, found.next()?);
+    let mut found: Vec<_> = ends(topology, view, network).collect();
+    // It is heard on this machine.
+    found.sort_by_key(|(place, ..)| place.far);
+    let mut found = found.into_iter();
+    let ((place, index, end), (_, _, other)) = (found.next().filter(|(place, ..)| !place.far)?, found.next()?);
     let sides = [end, other].map(|end| Side { end, port: None }).to_vec();
+    Some(Segment { network: network.name.to_string(), kind: Kind::Wire, pin: place.pin.clone(), on: Some(index), sides })
+}
+
+/// A real network with several machines: it is heard at this machine's NIC, and whatever comes from there comes from the switch.
+fn cable(topology: &Topology, view: &View, network: &Network, switch: &Place) -> Option<Segment> {
+    let (place, index, end) = ends(topology, view, network).find(|(place, ..)| !place.far)?;
+    let peer = place.node.links.iter().find(|link| link.name == end.interface)?.peer.as_ref()?;
+    let port = Interface { node: switch.node.node.clone(), interface: peer.name.clone()? };
+    let sides = [end, port].map(|end| Side { end, port: None }).to_vec();
     Some(Segment { network: network.name.to_string(), kind: Kind::Wire, pin: place.pin.clone(), on: Some(index), sides })
 }
 

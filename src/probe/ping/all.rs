@@ -1,5 +1,6 @@
 //! Echo requests between every ordered pair of nodes, all at once.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -63,7 +64,8 @@ struct Mesh {
     /// The place of a job by sender and receiver.
     places: Vec<Option<u32>>,
     members: usize,
-    sockets: Vec<Echo>,
+    /// By sender.
+    sockets: HashMap<usize, Echo>,
     key: Key,
     pings: usize,
 }
@@ -113,10 +115,10 @@ fn run(stations: &Stations, members: &[&Station], wanted: Wanted, passes: usize,
     Ok(outcome)
 }
 
-/// The places of senders and receivers.
+/// The places of senders and receivers; who is on another machine only receives.
 fn pairs(members: &[&Station], wanted: Wanted) -> Vec<(usize, usize)> {
     let all = (0..members.len()).flat_map(|from| (0..members.len()).map(move |to| (from, to)));
-    all.filter(|(from, to)| from != to && wanted(members[*from], members[*to])).collect()
+    all.filter(|(from, to)| from != to && !members[*from].far && wanted(members[*from], members[*to])).collect()
 }
 
 fn system(tried: &str, errno: Errno) -> Error {
@@ -150,7 +152,7 @@ impl Mesh {
             jobs: Vec::new(),
             places: vec![None; count * count],
             members: count,
-            sockets: Vec::new(),
+            sockets: HashMap::new(),
             key: key(),
             pings: 0,
         };
@@ -177,17 +179,20 @@ impl Mesh {
         self.jobs.get(place as usize)
     }
 
-    /// A socket in every member.
+    /// A socket in every member that is here.
     fn open(&mut self, members: &[&Station]) -> Result<()> {
         if open_files(2 * members.len() + 64) < members.len() + 64 {
             return Err(Error::Machine(Limit::OpenFiles));
         }
         let family = self.family;
-        let open = |member: &&Station| {
+        let open = |(at, member): (usize, &&Station)| {
             let _here = Space::open(&member.pin, &member.id)?;
-            Echo::here(family, Manner::default()).map_err(|(tried, errno)| space::error(&member.id, tried, errno))
+            let socket =
+                Echo::here(family, Manner::default()).map_err(|(tried, errno)| space::error(&member.id, tried, errno))?;
+            Ok((at, socket))
         };
-        self.sockets = thread(|| members.iter().map(open).collect::<Result<_>>())??;
+        let here = || members.iter().enumerate().filter(|(_, member)| !member.far);
+        self.sockets = thread(|| here().map(open).collect::<Result<_>>())??;
         Ok(())
     }
 
@@ -282,7 +287,7 @@ impl Mesh {
         let number = u16::try_from(job.link.to).unwrap_or(u16::MAX);
         let message = packet::request(self.family, self.key, number, SIZE);
         self.pings += 1;
-        let sent = self.sockets[job.link.from].send(job.address, 0, &message);
+        let sent = self.sockets[&job.link.from].send(job.address, 0, &message);
         job.fault = sent.err().map(|errno| Fault::Unsent { errno: errno as i32 });
         job.flying = sent.is_ok();
         job.flying
@@ -292,7 +297,7 @@ impl Mesh {
     fn wait(&self, waiting: &[usize], at_most: Duration) -> Result<Vec<usize>> {
         let who: Vec<usize> = (0..waiting.len()).filter(|member| waiting[*member] > 0).collect();
         let mut fds: Vec<PollFd> =
-            who.iter().map(|member| PollFd::new(self.sockets[*member].as_fd(), PollFlags::POLLIN)).collect();
+            who.iter().map(|member| PollFd::new(self.sockets[member].as_fd(), PollFlags::POLLIN)).collect();
         let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {
             Ok(_) => {
@@ -307,7 +312,7 @@ impl Mesh {
     fn hear(&mut self, from: usize, waiting: &mut usize, buffer: &mut [u8]) -> Result<usize> {
         let mut settled = 0;
         while *waiting > 0 {
-            let received = self.sockets[from].receive(buffer).map_err(|errno| system("recvmsg", errno))?;
+            let received = self.sockets[&from].receive(buffer).map_err(|errno| system("recvmsg", errno))?;
             let Some(heard) = received else { break };
             let bytes = &buffer[..heard.length.min(buffer.len())];
             let answer = match self.family {

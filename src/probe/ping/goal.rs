@@ -43,7 +43,7 @@ pub fn goal(word: &str, families: &[Family], from: &Station, stations: &Stations
         return Err(Error::Usage(Usage::NotAnAddress(word.to_owned())));
     }
     let (node, interface) = resolve::parts(word);
-    let id = resolve::node(node, std::slice::from_ref(entry), None)?.node;
+    let id = resolve::anywhere(node, entry)?;
     let to = stations.get(&id)?;
     if let Some(interface) = interface.filter(|interface| to.index(interface).is_none()) {
         let dotted = resolve::dotted(word, std::slice::from_ref(entry));

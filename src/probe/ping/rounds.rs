@@ -115,7 +115,7 @@ impl Memory {
                 let before = neighbours::list(&mut socket, family).map_err(|errno| failed(&station.id, errno))?;
                 Ok((station.id.clone(), socket, before.into_iter().collect()))
             };
-            stations.iter().map(note).collect::<Result<_>>()
+            stations.iter().filter(|station| !station.far).map(note).collect::<Result<_>>()
         })??;
         Ok(Self { family, nodes })
     }

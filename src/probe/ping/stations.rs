@@ -21,6 +21,8 @@ pub struct Station {
     pub id: NodeId,
     /// Its namespace.
     pub pin: PathBuf,
+    /// It is on another machine: it can be sent to, and sends nothing that is seen here.
+    pub far: bool,
     /// Its interfaces with their indices, the loopback left out.
     pub interfaces: Vec<(String, u32)>,
     /// Their addresses.
@@ -65,10 +67,13 @@ impl Stations {
     /// # Errors
     /// When a namespace of it is gone or cannot be entered.
     pub fn look(entry: &Entry) -> Result<Self> {
+        if entry.role.is_some() {
+            return Ok(Self::of(&View::look(entry)?, entry));
+        }
         let lab = resolve::lab_name(&entry.lab)?;
         let pins = view::pins(&lab, entry);
         let found = addresses::all(&pins)?;
-        let station = |((id, pin), (interfaces, addresses))| Station { id, pin, interfaces, addresses };
+        let station = |((id, pin), (interfaces, addresses))| Station { id, pin, far: false, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();
         Ok(Self { all, names: names(entry) })
     }
@@ -76,11 +81,14 @@ impl Stations {
     /// From what is known of a lab already.
     pub fn of(view: &View, entry: &Entry) -> Self {
         let all = view.places.iter().map(|place| {
-            let links = || place.node.links.iter().filter(|link| link.kind != "loopback");
+            let own = entry.role.as_ref().filter(|role| place.id.to_string() == **role).map(|_| view.cabled(place));
+            let counts = |link: &&Link| link.kind != "loopback" && own.as_ref().is_none_or(|own| own.contains(&link.index));
+            let links = || place.node.links.iter().filter(counts);
             let addresses = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
             Station {
                 id: place.id.clone(),
                 pin: place.pin.clone(),
+                far: place.far,
                 interfaces: links().map(|link| (link.name.clone(), link.index)).collect(),
                 addresses: links().flat_map(addresses).collect(),
             }

@@ -44,7 +44,10 @@ impl Account {
         let request = judge::tell(view, Some(&prediction.request), shot, Leg::Request);
         // Where the packet did not come to its end, there is nothing to answer.
         let arrived = request.as_ref().is_some_and(|told| told.agrees);
-        let reply = judge::tell(view, prediction.reply.as_ref(), shot, Leg::Reply).filter(|told| arrived || told.end.is_some());
+        // Whether it arrived on another machine, only its reply tells.
+        let far = prediction.receiver.as_ref().is_some_and(|node| is_far(view, node));
+        let reply = judge::tell(view, prediction.reply.as_ref(), shot, Leg::Reply);
+        let reply = reply.filter(|told| (arrived && !far) || told.end.is_some());
         Self { request, reply, answered: shot.answered, milliseconds: shot.milliseconds(), messages: messages(view, shot) }
     }
 
@@ -99,8 +102,14 @@ impl Account {
         }
         if let Some((interface, address)) = self.unanswered() {
             let owner = view.owners_of_address(*address).into_iter().next();
+            if let Some(cause) = owner.as_ref().and_then(|owner| other_machine(view, &owner.node, interface.clone())) {
+                return (end.leg, interface.node.clone(), cause, false);
+            }
             let cause = Cause::Unresolved { interface: interface.clone(), address: *address, owner };
             return (end.leg, interface.node.clone(), cause, false);
+        }
+        if let Some(cause) = left(view, &end).or_else(|| unplugged(view, prediction, &end)) {
+            return (end.leg, end.node, cause, false);
         }
         let cause = Cause::Unknown { node: end.node.clone(), interface: end.interface.clone() };
         (end.leg, end.node, cause, false)
@@ -149,6 +158,35 @@ impl Account {
         }
         all
     }
+}
+
+fn is_far(view: &View, node: &str) -> bool {
+    view.places.iter().any(|place| place.far && place.node.node == node)
+}
+
+/// That the rest is to be looked for on the machine of a node.
+fn other_machine(view: &View, node: &str, interface: Interface) -> Option<Cause> {
+    let host = node.split('.').next().unwrap_or(node).to_owned();
+    is_far(view, node).then_some(Cause::OtherMachine { interface, host })
+}
+
+/// That it left this machine.
+fn left(view: &View, end: &End) -> Option<Cause> {
+    let interface = end.interface.as_ref().filter(|_| end.outgoing)?;
+    let place = view.places.iter().find(|place| place.node.node == end.node)?;
+    let peer = place.node.links.iter().find(|link| link.name == *interface)?.peer.as_ref()?;
+    other_machine(view, peer.node.as_ref()?, Interface { node: end.node.clone(), interface: interface.clone() })
+}
+
+/// That it was to leave this machine by a NIC at whose cable's other end nothing is up.
+fn unplugged(view: &View, prediction: &Prediction, end: &End) -> Option<Cause> {
+    let visits = &prediction.request.visits;
+    let at = visits.iter().position(|visit| visit.node == end.node)?;
+    let leaves = visits[at].leaves.as_ref()?;
+    let place = view.places.iter().find(|place| place.node.node == end.node)?;
+    let interface = Interface { node: end.node.clone(), interface: leaves.clone() };
+    place.tables.named(leaves).filter(|link| !link.carrier)?;
+    other_machine(view, &visits.get(at + 1)?.node, interface)
 }
 
 /// The first drop that the kernel's own tracing told.

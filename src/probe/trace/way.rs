@@ -113,7 +113,14 @@ impl<'a, 'v> Graph<'a, 'v> {
         let mine = |at: &usize| self.sightings[*at].packet().is_some_and(|(leg, _)| leg == self.leg);
         let all: Vec<usize> = (0..self.sightings.len()).filter(mine).collect();
         let later: HashSet<usize> = all.iter().flat_map(|at| self.nexts(*at)).collect();
-        all.into_iter().filter(|at| self.sightings[*at].outgoing && !later.contains(at)).collect()
+        let begins = |seen: &Sighting| seen.outgoing || self.comes_from_far(seen);
+        all.into_iter().filter(|at| begins(&self.sightings[*at]) && !later.contains(at)).collect()
+    }
+
+    /// It came in by a NIC that leads to another machine.
+    fn comes_from_far(&self, seen: &Sighting) -> bool {
+        let far = self.link(&seen.node, &seen.interface).and_then(|link| link.peer.as_ref()?.node.as_ref());
+        far.is_some_and(|far| self.view.places.iter().any(|place| place.far && place.node.node == *far))
     }
 
     /// Without recursion: a storm in a circle of bridges is long.

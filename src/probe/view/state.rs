@@ -73,7 +73,8 @@ fn kind_of(link: &Seen, port: &Port, ids: &Ids<'_>) -> Link {
     let far = link.peer.as_ref().and_then(|far| Some((*ids.get(far.node.as_deref()?)?, far.name.as_deref()?)));
     match (link.kind.as_str(), far) {
         ("bridge", _) => Link::Bridge,
-        ("veth", Some((id, name))) => {
+        // A real NIC whose other end is known is one end of a wire, too.
+        (_, Some((id, name))) => {
             let peer = self::port(&Ns::Node(id.clone()), name);
             if peer == *port { Link::Other(link.kind.clone()) } else { Link::Veth { peer } }
         }

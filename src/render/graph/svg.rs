@@ -120,6 +120,7 @@ fn look(look: Look) -> String {
         Mark::Missing => " missing",
         Mark::Changed => " changed",
         Mark::ByHand => " byhand",
+        Mark::File => " missing",
     };
     let dead = if look.dead && look.mark != Mark::Missing { " dead" } else { "" };
     format!("{mark}{dead}")

@@ -22,12 +22,36 @@ pub enum Layer {
 /// The drawing of a topology; with what is `seen` of its lab, that of the lab.
 pub fn graph(topology: &Topology, seen: Option<&plan::State>, layer: Layer) -> Graph {
     let described = compile_nodes(topology);
-    let physical = physical(topology, &described, seen.unwrap_or(&described));
+    drawn(topology, physical(topology, &described, seen.unwrap_or(&described)), seen.is_some(), layer)
+}
+
+/// The drawing of a lab of which only `host` is here, by what is `described` of all of it; the rest is drawn as the file says.
+pub fn half(topology: &Topology, host: &NodeName, described: &plan::State, seen: &plan::State, layer: Layer) -> Graph {
+    let mut physical = physical(topology, described, seen);
+    let here = |node: &str| node.split('.').next() == Some(host.as_str());
+    for far in physical.hosts.iter_mut().filter(|far| !here(&far.node.node)) {
+        for node in std::iter::once(&mut far.node).chain(&mut far.containers) {
+            node.mark = Mark::File;
+            // The node's own mark says it of all that is in it.
+            node.interfaces.iter_mut().for_each(|interface| interface.mark = Mark::Described);
+        }
+    }
+    let switches = physical.networks.iter_mut().filter(|network| network.kind == NetworkKind::Switch);
+    for network in switches {
+        network.mark = Mark::File;
+    }
+    for cable in physical.cables.iter_mut().filter(|cable| !cable.ends.iter().all(|end| here(&end.node))) {
+        cable.mark = Mark::File;
+    }
+    drawn(topology, physical, true, layer)
+}
+
+fn drawn(topology: &Topology, physical: Physical, live: bool, layer: Layer) -> Graph {
     let drawing = match layer {
         Layer::Physical => Drawing::Physical(physical),
         Layer::L3 => Drawing::L3(L3::of(&physical)),
     };
-    Graph { lab: topology.name.to_string(), summary: topology.summary.clone(), live: seen.is_some(), drawing }
+    Graph { lab: topology.name.to_string(), summary: topology.summary.clone(), live, drawing }
 }
 
 fn physical(topology: &Topology, described: &plan::State, seen: &plan::State) -> Physical {
@@ -138,7 +162,11 @@ impl Both {
 fn interface(name: &str, described: Option<&Device>, seen: Option<&Device>, state: State) -> Interface {
     let empty = Device::default();
     let device = seen.or(described).unwrap_or(&empty);
-    let told = |device: &Device| (device.kind.clone(), device.mac, device.mtu, device.bridge.clone(), device.peer.clone());
+    // A real NIC keeps its MAC address and its MTU, where no description says them.
+    let (said_mac, said_mtu) = described.map_or((true, true), |described| (described.mac.is_some(), described.mtu.is_some()));
+    let mac = |device: &Device| device.mac.filter(|_| said_mac);
+    let mtu = |device: &Device| device.mtu.filter(|_| said_mtu);
+    let told = |device: &Device| (device.kind.clone(), mac(device), mtu(device), device.bridge.clone(), device.peer.clone());
     let mark = match (described, seen) {
         (Some(described), Some(seen)) if told(described) != told(seen) => Mark::Changed,
         (described, seen) => mark(described.is_some(), seen.is_some()),

@@ -26,6 +26,7 @@ every!(role_faults: RoleFault {
         RoleFault::Reachable { subnet: net("10.0.2.0/24"), known: net("10.0.2.0/24"), dev: word("eth0") },
         RoleFault::Reachable { subnet: net("10.0.2.0/24"), known: net("10.0.0.0/8"), dev: word("eth0") },
     ],
+    RoleFault::Elsewhere { .. } => [RoleFault::Elsewhere { node: word("b1"), host: word("host-b"), lab: word("bridged") }],
     RoleFault::Other { .. } => [
         RoleFault::Other { lab: word("bridged"), now: Some(word("host-a")) },
         RoleFault::Other { lab: word("bridged"), now: None },

@@ -97,6 +97,12 @@ pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
             format!("The network {network} delivers unicast only to its NICs' own MAC addresses, and drops {mac}{owner}.")
         }
         Cause::EchoIgnored { node } => format!("{} has the address and ignores echo requests.", word(node)),
+        Cause::OtherMachine { interface, host } => format!(
+            "What {} sends goes to the other machine, which plays {}, and nothing came back. Is that half of the lab up? \
+             Only there it can be seen what happens to it.",
+            at(interface),
+            word(host)
+        ),
         Cause::Unknown { node, interface } => unknown(trace, node, interface.as_deref()),
     }
 }
@@ -129,6 +135,9 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
         Cause::Filtered { node, family, table, chain, .. } => {
             let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
             Some(format!("To see it: {}", whole(&command)))
+        }
+        Cause::OtherMachine { .. } => {
+            Some("On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check.".to_owned())
         }
         Cause::Unknown { node, .. } => {
             let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));

@@ -250,6 +250,18 @@ impl Checking for English {
 
     fn note(&self, report: &Report, note: &Note) -> String {
         match note {
+            Note::OtherMachine { host, number } => {
+                let what = if *number == 1 {
+                    "1 ping or command starts".to_owned()
+                } else {
+                    format!("{number} pings or commands start")
+                };
+                format!("{what} on the other machine, which plays {}: it checks that.", report.word(host))
+            }
+            Note::FromFile { nodes } => {
+                let nodes: Vec<String> = nodes.iter().map(|node| report.word(node)).collect();
+                format!("From the file, since they are on the other machine: {}.", nodes.join(", "))
+            }
             Note::Specific { node, to } => {
                 format!("{} has a route of its own for {to} instead of a default route; that is as good.", report.word(node))
             }

@@ -11,6 +11,7 @@ impl Drawing for English {
             Label::Mark(Mark::Missing) => "missing",
             Label::Mark(Mark::Changed) => "changed",
             Label::Mark(Mark::ByHand) => "by hand",
+            Label::Mark(Mark::File) => "from the file",
             Label::State(State::NoCarrier) => "no carrier",
             Label::State(State::Down) => "down",
             Label::Forwards => "router",

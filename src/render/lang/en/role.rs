@@ -6,6 +6,7 @@ use super::quoted;
 use crate::error::{Card, RoleFault, Using};
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
+use crate::report::lab::Played;
 
 pub(super) fn fault(fault: &RoleFault) -> Message {
     match fault {
@@ -33,6 +34,8 @@ pub(super) fn fault(fault: &RoleFault) -> Message {
                 .why("Packets for the lab would leave by that interface.")
                 .hint("give the lab other addresses, or take that interface down")
         }
+        RoleFault::Elsewhere { node, host, lab } => say(format!("{node} is on the other machine, which plays {host} in {lab}"))
+            .hint("type this there; from here it can be pinged, and traced to"),
         RoleFault::Other { lab, now: Some(now) } => say(format!("this machine plays {now} in the lab {lab}"))
             .hint(format!("nslab down {lab}, then up with the other role")),
         RoleFault::Other { lab, now: None } => say(format!("the whole lab {lab} is up on this machine"))
@@ -47,6 +50,24 @@ pub(super) fn kept_default(routes: &[IpNet]) -> String {
     let shown: Vec<String> = routes.iter().take(4).map(ToString::to_string).collect();
     let more = if routes.len() > shown.len() { format!(" and {} more", routes.len() - shown.len()) } else { String::new() };
     format!("this machine keeps its own default route; the lab gets routes to {}{more} instead.", shown.join(", "))
+}
+
+pub(super) fn half(half: &Played) -> String {
+    let nics: Vec<String> = half
+        .nics
+        .iter()
+        .map(
+            |(name, real)| {
+                if name == real { escape(real).into_owned() } else { format!("{} ({name} in the file)", escape(real)) }
+            },
+        )
+        .collect();
+    let rest = match half.elsewhere.as_slice() {
+        [] => String::new(),
+        hosts => format!("; on other machines: {}", hosts.join(", ")),
+    };
+    let on = if nics.is_empty() { String::new() } else { format!(" on {}", nics.join(", ")) };
+    format!("This machine plays {}{on}{rest}.", half.host)
 }
 
 fn listed(cards: &[Card]) -> String {

@@ -81,6 +81,7 @@ impl Tracing for English {
             Known::Both => None,
             Known::Predicted => Some("(expected, not seen)"),
             Known::Observed => Some("(seen; the tables say otherwise)"),
+            Known::File => Some("(on the other machine: from the file)"),
         }
     }
 

@@ -114,6 +114,12 @@ pub(super) fn cause(spanish: &Spanish, trace: &Trace, cause: &Cause) -> String {
         Cause::EchoIgnored { node } => {
             format!("{} tiene la dirección y no hace caso de las peticiones de eco.", word(node))
         }
+        Cause::OtherMachine { interface, host } => format!(
+            "Lo que envía {} va a la otra máquina, la que hace de {}, y no ha vuelto nada. ¿Está en marcha esa mitad del \
+             laboratorio? Solo allí se puede ver qué le pasa.",
+            at(interface),
+            word(host)
+        ),
         Cause::Unknown { node, interface } => unknown(trace, node, interface.as_deref()),
     }
 }
@@ -147,6 +153,9 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
         Cause::Filtered { node, family, table, chain, .. } => {
             let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
             Some(format!("Para verlo: {}", whole(&command)))
+        }
+        Cause::OtherMachine { .. } => {
+            Some("En la otra máquina: sudo\u{a0}nslab\u{a0}status, y luego sudo\u{a0}nslab\u{a0}check.".to_owned())
         }
         Cause::Unknown { node, .. } => {
             let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));

@@ -265,6 +265,18 @@ impl Checking for Spanish {
 
     fn note(&self, report: &Report, note: &Note) -> String {
         match note {
+            Note::OtherMachine { host, number } => {
+                let what = if *number == 1 {
+                    "1 ping u orden empieza".to_owned()
+                } else {
+                    format!("{number} pings u órdenes empiezan")
+                };
+                format!("{what} en la otra máquina, la que hace de {}: lo comprueba ella.", report.word(host))
+            }
+            Note::FromFile { nodes } => {
+                let nodes: Vec<String> = nodes.iter().map(|node| report.word(node)).collect();
+                format!("Según el fichero, porque están en la otra máquina: {}.", nodes.join(", "))
+            }
             Note::Specific { node, to } => {
                 format!("{} tiene una ruta propia para {to} en lugar de una por defecto; vale igual.", report.word(node))
             }

@@ -11,6 +11,7 @@ impl Drawing for Spanish {
             Label::Mark(Mark::Missing) => "falta",
             Label::Mark(Mark::Changed) => "cambiado",
             Label::Mark(Mark::ByHand) => "hecho a mano",
+            Label::Mark(Mark::File) => "según el fichero",
             Label::State(State::NoCarrier) => "sin portadora",
             Label::State(State::Down) => "inactivo",
             Label::Forwards => "router",

@@ -113,6 +113,7 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
     if status.version != env!("CARGO_PKG_VERSION") {
         lines.push(format!("Lo hizo nslab {}.", escape(&status.version)));
     }
+    lines.extend(status.half.as_ref().map(super::role::half));
     lines.extend(status.nics.as_ref().map(super::nics::borrowed));
     lines
 }

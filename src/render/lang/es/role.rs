@@ -6,6 +6,7 @@ use super::quoted;
 use crate::error::{Card, RoleFault, Using};
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
+use crate::report::lab::Played;
 
 pub(super) fn fault(fault: &RoleFault) -> Message {
     match fault {
@@ -35,6 +36,10 @@ pub(super) fn fault(fault: &RoleFault) -> Message {
                 .why("Los paquetes para el laboratorio saldrían por esa interfaz.")
                 .hint("dé otras direcciones al laboratorio, o baje esa interfaz")
         }
+        RoleFault::Elsewhere { node, host, lab } => {
+            say(format!("{node} está en la otra máquina, la que hace de {host} en {lab}"))
+                .hint("escríbelo allí; desde aquí se le puede hacer ping, y trazar el camino hasta él")
+        }
         RoleFault::Other { lab, now: Some(now) } => say(format!("esta máquina hace de {now} en el laboratorio {lab}"))
             .hint(format!("nslab down {lab}, y luego up con el otro papel")),
         RoleFault::Other { lab, now: None } => say(format!("el laboratorio {lab} entero está en marcha en esta máquina"))
@@ -49,6 +54,24 @@ pub(super) fn kept_default(routes: &[IpNet]) -> String {
     let shown: Vec<String> = routes.iter().take(4).map(ToString::to_string).collect();
     let more = if routes.len() > shown.len() { format!(" y {} más", routes.len() - shown.len()) } else { String::new() };
     format!("esta máquina conserva su ruta por defecto; el laboratorio recibe en su lugar rutas a {}{more}.", shown.join(", "))
+}
+
+pub(super) fn half(half: &Played) -> String {
+    let nics: Vec<String> = half
+        .nics
+        .iter()
+        .map(
+            |(name, real)| {
+                if name == real { escape(real).into_owned() } else { format!("{} ({name} en el fichero)", escape(real)) }
+            },
+        )
+        .collect();
+    let rest = match half.elsewhere.as_slice() {
+        [] => String::new(),
+        hosts => format!("; en otras máquinas: {}", hosts.join(", ")),
+    };
+    let on = if nics.is_empty() { String::new() } else { format!(" por {}", nics.join(", ")) };
+    format!("Esta máquina hace de {}{on}{rest}.", half.host)
 }
 
 fn listed(cards: &[Card]) -> String {

@@ -81,6 +81,7 @@ impl Tracing for Spanish {
             Known::Both => None,
             Known::Predicted => Some("(previsto, no visto)"),
             Known::Observed => Some("(visto; las tablas dicen otra cosa)"),
+            Known::File => Some("(en la otra máquina: según el fichero)"),
         }
     }
 
