@@ -89,6 +89,7 @@ commands! {
     Capture(capture),
     Macs(macs),
     Graph(graph),
+    Agent(agent),
     Remote(remote),
     Plan(plan),
     Validate(validate),
@@ -97,6 +98,7 @@ commands! {
     Completions(completions),
     Man(man),
     WatchNic(watch_nic),
+    ServeAgent(serve_agent),
 }
 
 /// Work that is done sooner shows no progress bar.

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, and what it does with them.
 
+pub mod agent;
 pub mod capture;
 pub mod check;
 pub mod completions;
@@ -19,6 +20,7 @@ pub mod ps;
 pub mod remote;
 pub mod reset;
 pub mod schema;
+pub mod serve_agent;
 pub mod shell;
 pub mod show;
 pub mod status;

@@ -1,10 +1,12 @@
 //! What can go wrong, as data: the cause with its values and the exit code. The sentences stand in `render/lang`.
 
+mod agent;
 mod remote;
 mod role;
 
 use std::path::PathBuf;
 
+pub use agent::AgentFault;
 pub use remote::RemoteFault;
 pub use role::{Card, RoleFault, Using};
 
@@ -78,6 +80,8 @@ pub enum Error {
     },
     /// This machine cannot play a host of the lab as asked.
     Role(RoleFault),
+    /// The agent of a host.
+    Agent(AgentFault),
     /// A remote, or the way to it.
     Remote(RemoteFault),
     /// Something of that name is there and is not nslab's.
@@ -208,10 +212,8 @@ pub enum Thing {
     Container,
     Interface,
     Network,
-    /// Where to listen: a node, an interface, a network.
     Point,
     Command,
-    /// A checkpoint, or a kind of check.
     Check,
     Remote,
 }
@@ -481,6 +483,7 @@ impl Error {
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
             Self::Role(fault) => fault.exit_code(),
             Self::Remote(fault) => fault.exit_code(),
+            Self::Agent(fault) => fault.exit_code(),
             Self::Busy { .. } | Self::Conflict { .. } | Self::Nic { .. } => 4,
             Self::RolledBack { .. } => 6,
             Self::Journal { .. } | Self::Left(_) => 5,

@@ -9,6 +9,7 @@ pub mod feature;
 mod files;
 pub mod filter;
 pub mod inspect;
+mod listen;
 pub mod model;
 pub mod neighbours;
 pub mod news;
@@ -28,6 +29,7 @@ pub mod verbs;
 
 pub use backend::{Backend, Scope};
 pub use files::open_files;
+pub use listen::listen;
 pub use space::Pins;
 pub use thread::{interrupted, thread};
 

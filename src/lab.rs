@@ -1,5 +1,6 @@
 //! Labs that live: the journal, the lock, and the one way up and the one way down.
 
+pub mod agents;
 pub mod borrow;
 mod down;
 pub mod home;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+pub mod agent;
 pub mod capture;
 pub mod check;
 pub mod doctor;
@@ -80,6 +81,14 @@ pub enum Report {
     Trace(Box<trace::Trace>),
     /// `graph`
     Graph(Box<graph::Graph>),
+    /// `agent start` and the like.
+    Agent(agent::Outcome),
+    /// `agent token`
+    Token(agent::Token),
+    /// `agent status`
+    Agents(agent::Agents),
+    /// `agent trust list`
+    Trusted(agent::Trusted),
     /// `remote list`
     Remotes(remote::Remotes),
     /// `list REMOTE:`, `status REMOTE:`
@@ -124,7 +133,7 @@ impl Report {
 
     /// Whether it only tells that the work is done.
     pub fn is_talk(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_) | Self::Keep(_) | Self::Remote(_))
+        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_) | Self::Keep(_) | Self::Remote(_) | Self::Agent(_))
     }
 
     /// The errors that it carries, to be told on stderr.

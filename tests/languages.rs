@@ -225,6 +225,14 @@ fn every_error_is_told_in_both_languages() {
 }
 
 #[test]
+fn everything_done_to_an_agent_is_told_in_both_languages() {
+    for outcome in samples::agent_outcomes() {
+        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| lang.tongue().agent(&outcome));
+        differ(&english, &spanish, &format!("{outcome:?}"));
+    }
+}
+
+#[test]
 fn everything_done_to_a_remote_is_told_in_both_languages() {
     for outcome in samples::outcomes() {
         let [english, spanish] = [Lang::En, Lang::Es].map(|lang| lang.tongue().remote(&outcome));

@@ -73,6 +73,7 @@ pub fn down(name: &LabName, tell: &mut dyn FnMut(Step)) -> Result<Down> {
 
 /// Removes everything of a lab whose lock is held, the journal last.
 pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
+    super::agents::end(name)?;
     // The way to the machine first: what follows may take its time.
     let facts = facts(name);
     let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));

@@ -236,6 +236,12 @@ pub trait Tongue: Sync {
     fn more(&self, number: usize) -> String;
     /// What was done to a remote or to a container of one.
     fn remote(&self, outcome: &crate::report::remote::Outcome) -> String;
+    /// What was done to an agent.
+    fn agent(&self, outcome: &crate::report::agent::Outcome) -> String;
+    /// That an agent trusts nobody.
+    fn nobody_trusted(&self, host: &str) -> String;
+    /// Whether an agent runs.
+    fn agent_state(&self, running: bool) -> &'static str;
     /// That no remote is known.
     fn no_remotes(&self) -> String;
     /// That a remote has no containers.

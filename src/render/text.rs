@@ -1,5 +1,6 @@
 //! Reports as text for people.
 
+mod agent;
 mod capture;
 mod check;
 mod doctor;
@@ -39,6 +40,10 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Graph(graph) => graph::graph(graph, style),
+        Report::Agent(outcome) => lines(&[style.lang.tongue().agent(outcome)]),
+        Report::Token(token) => lines(&[token.token.clone()]),
+        Report::Agents(all) => agent::agents(all, style),
+        Report::Trusted(all) => agent::trusted(all, style),
         Report::Remotes(all) => remote::remotes(all, style),
         Report::Instances(all) => remote::instances(all, style),
         Report::Remote(outcome) => lines(&[style.lang.tongue().remote(outcome)]),

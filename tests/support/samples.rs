@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use nslab::error::{
-    Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, RemoteFault, RoleFault, Rollback,
-    Takes, Thing, Usage,
+    AgentFault, Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, RemoteFault, RoleFault,
+    Rollback, Takes, Thing, Usage,
 };
 use nslab::name::{Mac, NameFault};
 use nslab::problem::{AddressFault, Problem, Reference, Shape};
@@ -25,11 +25,14 @@ macro_rules! every {
     };
 }
 
+#[path = "samples/agent.rs"]
+mod agent;
 #[path = "samples/machine.rs"]
 mod machine;
 #[path = "samples/remote.rs"]
 mod remote;
 
+pub use agent::agent_outcomes;
 pub use remote::outcomes;
 
 fn word(word: &str) -> String {
@@ -198,6 +201,7 @@ every!(one_of_each: Error {
         Error::Busy { lab: None, holder: None },
         Error::Busy { lab: Some(word("bridged")), holder: Some((4711, word("nslab up bridged"))) },
     ],
+    Error::Agent(_) => [Error::Agent(AgentFault::Stopped(word("host-b")))],
     Error::Remote(_) => [Error::Remote(RemoteFault::Cut(word("host-b")))],
     Error::Role(_) => [Error::Role(RoleFault::TwiceNic(word("enp0s8")))],
     Error::Conflict { .. } => [Error::Conflict { what: word("/run/netns/lab.host-a") }],
@@ -234,6 +238,7 @@ pub fn errors() -> Vec<Error> {
     all.extend(journal_faults().into_iter().map(|why| Error::Journal { lab: word("bridged"), why }));
     let options = takes().into_iter().map(|takes| Usage::Option("-4", takes));
     all.extend(usages().into_iter().chain(options).map(Error::Usage));
+    all.extend(agent::agent_faults().into_iter().map(Error::Agent));
     all.extend(remote::remote_faults().into_iter().map(Error::Remote));
     all.extend(machine::role_faults().into_iter().map(Error::Role));
     all.extend(machine::refusals().into_iter().map(|why| Error::Nic { nic: word("enp0s3"), why: vec![why] }));

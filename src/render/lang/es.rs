@@ -1,5 +1,6 @@
 //! Spanish, in the words of a networking lab at university.
 
+mod agent;
 mod capture;
 mod causes;
 mod check;
@@ -354,6 +355,18 @@ impl Tongue for Spanish {
 
     fn remote(&self, outcome: &crate::report::remote::Outcome) -> String {
         remote::outcome(outcome)
+    }
+
+    fn agent(&self, outcome: &crate::report::agent::Outcome) -> String {
+        agent::outcome(outcome)
+    }
+
+    fn nobody_trusted(&self, host: &str) -> String {
+        agent::nobody(host)
+    }
+
+    fn agent_state(&self, running: bool) -> &'static str {
+        agent::state(running)
     }
 
     fn no_remotes(&self) -> String {

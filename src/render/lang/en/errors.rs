@@ -24,6 +24,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Kernel(error) => kernel(error),
         Error::Busy { lab, holder } => busy(lab.as_deref(), holder.as_ref()),
         Error::Role(fault) => super::role::fault(fault),
+        Error::Agent(fault) => super::agent::fault(fault),
         Error::Remote(fault) => super::remote::fault(fault),
         Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
             .why("nslab touches nothing that it did not make.")

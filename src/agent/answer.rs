@@ -1,0 +1,129 @@
+//! Answers in the API's envelope.
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::operations::Operation;
+use crate::error::{Error, Thing};
+use crate::render::lang::Lang;
+use crate::render::{self, Style};
+
+/// A body, whole or streamed.
+pub type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+/// A whole answer.
+pub type Reply = Response<Body>;
+/// What a handler gives.
+pub type Answer = Result<Reply, Fault>;
+
+/// Why a request is refused: an HTTP status, and the API's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The HTTP status.
+    pub code: u16,
+    /// What is wrong.
+    pub text: String,
+}
+
+impl Fault {
+    /// A refusal.
+    pub fn new(code: u16, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// What there is not.
+    pub fn missing(what: &str) -> Self {
+        Self::new(404, format!("{what} not found"))
+    }
+
+    /// What was asked for is wrong.
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self::new(400, text)
+    }
+
+    /// As an answer.
+    pub fn reply(&self) -> Reply {
+        let value = json!({"type": "error", "status": "", "status_code": 0, "operation": "", "error_code": self.code,
+            "error": self.text, "metadata": null});
+        envelope(StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &value)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let text = || {
+            let style = Style { lang: Lang::En, colour: false, width: None, unicode: false };
+            let told = render::error(&error, style);
+            told.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+        };
+        match &error {
+            Error::Unknown { what: Thing::Node, .. } => Self::missing("Instance"),
+            other => match other.exit_code() {
+                2 => Self::bad(text()),
+                4 => Self::new(409, text()),
+                _ => Self::new(500, text()),
+            },
+        }
+    }
+}
+
+fn envelope(status: StatusCode, value: &Value) -> Reply {
+    let mut reply = Response::new(whole(value.to_string() + "\n"));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+/// A body that is known whole.
+pub fn whole(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+fn done(metadata: impl Serialize) -> Value {
+    json!({"type": "sync", "status": "Success", "status_code": 200, "operation": "", "error_code": 0, "error": "",
+        "metadata": metadata})
+}
+
+/// What was asked for.
+pub fn sync(metadata: impl Serialize) -> Answer {
+    Ok(envelope(StatusCode::OK, &done(metadata)))
+}
+
+/// What was asked for, with the tag of its part that can be written.
+pub fn tagged(metadata: impl Serialize, writable: &Value) -> Answer {
+    let mut reply = envelope(StatusCode::OK, &done(metadata));
+    if let Ok(tag) = HeaderValue::from_str(&tag(writable)) {
+        reply.headers_mut().insert(ETAG, tag);
+    }
+    Ok(reply)
+}
+
+/// The tag of something that can be written.
+pub fn tag(writable: &Value) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, writable.to_string().as_bytes());
+    format!("\"{}\"", super::secret::hex(digest.as_ref()))
+}
+
+/// Something was made.
+pub fn created(location: &str) -> Answer {
+    let mut reply = envelope(StatusCode::CREATED, &done(Value::Null));
+    if let Ok(place) = HeaderValue::from_str(location) {
+        reply.headers_mut().insert(LOCATION, place);
+    }
+    Ok(reply)
+}
+
+/// An operation works on it.
+pub fn working(operation: &Operation) -> Answer {
+    let path = operation.path();
+    let value = json!({"type": "async", "status": "Operation created", "status_code": 100, "operation": path,
+        "error_code": 0, "error": "", "metadata": operation.told()});
+    let mut reply = envelope(StatusCode::ACCEPTED, &value);
+    if let Ok(place) = HeaderValue::from_str(&path) {
+        reply.headers_mut().insert(LOCATION, place);
+    }
+    Ok(reply)
+}

@@ -1,0 +1,176 @@
+//! A request: who sends it, and what it says.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
+use hyper::{Method, Request};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Agent;
+use super::answer::{Fault, tag};
+use super::trust::Certificate;
+
+/// Bytes of a body that is read whole.
+const LONGEST: usize = 1 << 20;
+/// How long such a body may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub enum Client {
+    /// Root of this machine, by the socket that only root may open.
+    Local,
+    /// Somebody on the network.
+    Far {
+        /// The certificate that they showed, and whose key they have.
+        certificate: Option<Certificate>,
+        /// Their address.
+        from: IpAddr,
+    },
+}
+
+impl Client {
+    /// The fingerprint of its certificate; `unix` for the local one.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Local => "unix",
+            Self::Far { certificate, .. } => certificate.as_ref().map_or("", |own| own.fingerprint.as_str()),
+        }
+    }
+
+    /// Whether an agent trusts it now.
+    pub fn is_trusted(&self, agent: &Agent) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Far { certificate, .. } => certificate.as_ref().is_some_and(|own| agent.trust.trusts(own)),
+        }
+    }
+}
+
+/// One request, on its way through the table of routes.
+pub struct Call {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// Who asks.
+    pub client: Client,
+    /// The words of the path that stand for something, decoded.
+    pub words: Vec<String>,
+    /// The query, decoded.
+    pub query: Vec<(String, String)>,
+    /// The request itself, its body unread.
+    pub request: Request<Incoming>,
+}
+
+impl Call {
+    /// A word of the path.
+    pub fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+
+    /// The value of a key of the query.
+    pub fn asked(&self, key: &str) -> Option<&str> {
+        self.query.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
+    }
+
+    /// How deep a list goes: 0 for paths alone.
+    pub fn recursion(&self) -> u8 {
+        self.asked("recursion").and_then(|depth| depth.parse().ok()).unwrap_or(0)
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// Whether what is there is replaced, not added to.
+    pub fn replaces(&self) -> bool {
+        self.request.method() == Method::PUT
+    }
+
+    /// Refuses a change of what somebody else has changed since it was read.
+    ///
+    /// # Errors
+    /// 412 where the tag is another one.
+    pub fn matches(&self, writable: &Value) -> Result<(), Fault> {
+        match self.headers().get(IF_MATCH) {
+            Some(seen) if !seen.is_empty() && seen.as_bytes() != tag(writable).as_bytes() => {
+                Err(Fault::new(412, "ETag doesn't match: somebody else changed it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// 413 for a body that is too long, 408 for one that does not come.
+    pub async fn body(&mut self) -> Result<Bytes, Fault> {
+        let long = || Fault::new(413, "Request body too large");
+        let said = self.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if said.is_some_and(|length| length > LONGEST) {
+            return Err(long());
+        }
+        let whole = Limited::new(self.request.body_mut(), LONGEST).collect();
+        match tokio::time::timeout(PATIENCE, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(_)) => Err(long()),
+            Err(_) => Err(Fault::new(408, "Request body too slow")),
+        }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// 400 where it is none of that shape; as [`Call::body`].
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+        let body = self.body().await?;
+        serde_json::from_slice(&body).map_err(|error| Fault::bad(format!("Invalid request body: {error}")))
+    }
+}
+
+/// Decodes `%41` of a part of a URL; none where that is no text or holds NUL.
+pub fn decoded(part: &str, plus: bool) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        (rest, _) = match first {
+            b'%' => {
+                let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
+                bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
+                (after.get(2..)?, ())
+            }
+            b'+' if plus => (after, bytes.push(b' ')),
+            other => (after, bytes.push(*other)),
+        };
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+}
+
+/// The keys and values of a query.
+pub fn query(text: &str) -> Option<Vec<(String, String)>> {
+    let pair = |part: &str| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        Some((decoded(key, true)?, decoded(value, true)?))
+    };
+    text.split('&').filter(|part| !part.is_empty()).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_url_is_decoded_and_nonsense_is_not() {
+        assert_eq!(decoded("%2Ftmp%2fa+b", false).as_deref(), Some("/tmp/a+b"));
+        assert_eq!(decoded("a+b%20c", true).as_deref(), Some("a b c"));
+        for bad in ["%", "%4", "%zz", "%00", "%ff", "%+1"] {
+            assert_eq!(decoded(bad, false), None, "{bad}");
+        }
+        let pairs = query("filter=&recursion=2&x").unwrap_or_default();
+        assert_eq!(pairs, [("filter", ""), ("recursion", "2"), ("x", "")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+}

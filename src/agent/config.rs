@@ -1,0 +1,119 @@
+//! What can be configured of an agent while it runs: `core.https_address`, `core.trust_password`.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ring::pbkdf2;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::answer::Fault;
+use super::identity;
+use super::secret::{hex, random};
+use crate::error::{Error, Result};
+
+/// Where to listen; unset it means the host's lab addresses, `none` nowhere.
+pub const ADDRESS: &str = "core.https_address";
+/// A password that makes a client trusted.
+pub const PASSWORD: &str = "core.trust_password";
+/// Rounds of PBKDF2 with SHA-256.
+const ROUNDS: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Stored {
+    https_address: Option<String>,
+    /// Salt and hash, in hexadecimal digits.
+    password: Option<(String, String)>,
+    /// Other keys, of the user's own.
+    #[serde(default)]
+    user: BTreeMap<String, String>,
+}
+
+/// The configuration of an agent.
+#[derive(Debug)]
+pub struct Config {
+    file: PathBuf,
+    stored: Mutex<Stored>,
+}
+
+fn hashed(salt: &str, password: &str) -> String {
+    let mut hash = [0; 32];
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, salt.as_bytes(), password.as_bytes(), &mut hash);
+    hex(&hash)
+}
+
+impl Config {
+    /// Reads it; a missing file configures nothing.
+    ///
+    /// # Errors
+    /// When it is damaged or cannot be read.
+    pub fn open(file: PathBuf) -> Result<Self> {
+        let stored = match std::fs::read(&file) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| Error::Tampered(file.clone()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Stored::default(),
+            Err(error) => return Err(identity::failed("read", &file, &error)),
+        };
+        Ok(Self { file, stored: Mutex::new(stored) })
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Stored> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to listen, where somebody said.
+    pub fn address(&self) -> Option<String> {
+        self.locked().https_address.clone()
+    }
+
+    /// Whether this is the password that makes a client trusted. It takes its time, so it is asked on a thread that may block.
+    pub fn admits(&self, password: &str) -> bool {
+        let Some((salt, hash)) = self.locked().password.clone() else { return false };
+        !password.is_empty() && super::secret::same(&hashed(&salt, password), &hash)
+    }
+
+    /// As the API tells it: every value is a text.
+    pub fn told(&self) -> Map<String, Value> {
+        let stored = self.locked();
+        let mut told: Map<String, Value> = stored.user.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        if let Some(address) = &stored.https_address {
+            told.insert(ADDRESS.to_owned(), address.clone().into());
+        }
+        if stored.password.is_some() {
+            told.insert(PASSWORD.to_owned(), "true".into());
+        }
+        told
+    }
+
+    /// Configures it; `whole` where what is not said is to be as if never said.
+    ///
+    /// # Errors
+    /// 400 for a key that there is not; when the file cannot be written.
+    pub fn set(&self, config: &BTreeMap<String, String>, whole: bool) -> std::result::Result<(), Fault> {
+        let mut after = self.locked().clone();
+        if whole {
+            // The password is told as `true`: said so again it stays.
+            let password = config.contains_key(PASSWORD).then(|| after.password.take()).flatten();
+            after = Stored { password, ..Stored::default() };
+        }
+        for (key, value) in config {
+            match key.as_str() {
+                ADDRESS => after.https_address = Some(value.clone()).filter(|value| !value.is_empty()),
+                PASSWORD if value == "true" && after.password.is_some() => {}
+                PASSWORD if value.is_empty() => after.password = None,
+                PASSWORD => {
+                    let salt = hex(&random::<16>()?);
+                    after.password = Some((salt.clone(), hashed(&salt, value)));
+                }
+                key if key.starts_with("user.") && value.is_empty() => drop(after.user.remove(key)),
+                key if key.starts_with("user.") => drop(after.user.insert(key.to_owned(), value.clone())),
+                key => return Err(Fault::bad(format!("Unknown configuration key {key:?}"))),
+            }
+        }
+        let text = serde_json::to_vec_pretty(&after).map_err(|error| Fault::new(500, error.to_string()))?;
+        identity::write(&self.file, &text)?;
+        *self.locked() = after;
+        Ok(())
+    }
+}

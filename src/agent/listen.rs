@@ -1,0 +1,148 @@
+//! Where an agent listens on the network: addresses of its host, in its host's namespace.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::AbortHandle;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::answer::Fault;
+use super::{Agent, PORT, serve};
+use crate::error::{Error, KernelError};
+use crate::kernel;
+use crate::kernel::sys::process;
+use crate::lab::{load, netns_path};
+use crate::plan::NodeId;
+use crate::topology::{Attach, Host};
+
+/// The sockets that an agent listens on.
+#[derive(Debug, Default)]
+pub struct Listeners(Mutex<BTreeMap<SocketAddr, AbortHandle>>);
+
+impl Listeners {
+    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<SocketAddr, AbortHandle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The addresses that are listened on.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.locked().keys().copied().collect()
+    }
+}
+
+/// A host's own addresses in the lab: of its NICs, and of its bridges that a network is plugged into.
+pub fn own(host: &Host) -> Vec<IpAddr> {
+    let nics = host.nics.iter().filter(|nic| matches!(nic.attach, Attach::Network(_))).flat_map(|nic| &nic.addresses);
+    let bridges = host.bridges.iter().filter(|bridge| !bridge.ports.is_empty()).flat_map(|bridge| &bridge.addresses);
+    nics.chain(bridges).map(ipnet::IpNet::addr).collect()
+}
+
+/// What `core.https_address` says.
+fn read(text: &str, own: &[IpAddr]) -> Result<Vec<SocketAddr>, Fault> {
+    let wrong = || Fault::bad(format!("Invalid address {text:?}"));
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let all = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    if let Some(port) = text.strip_prefix(':') {
+        return Ok(vec![SocketAddr::new(all, port.parse().map_err(|_| wrong())?)]);
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let address: SocketAddr = match (text.parse(), bare.parse::<IpAddr>()) {
+        (Ok(address), _) => address,
+        (_, Ok(address)) => SocketAddr::new(address, PORT),
+        _ => return Err(wrong()),
+    };
+    let known = address.ip().is_unspecified() || own.contains(&address.ip()) || address.ip().is_loopback();
+    if known { Ok(vec![address]) } else { Err(Fault::bad(format!("{} is no address of this host", address.ip()))) }
+}
+
+impl Agent {
+    /// The host's addresses that clients can be told.
+    pub fn addresses(&self) -> Vec<String> {
+        let own = self.own_addresses().unwrap_or_default();
+        let told = self.listeners.addresses().into_iter().flat_map(|address| {
+            let several = address.ip().is_unspecified();
+            let each = if several { own.clone() } else { vec![address.ip()] };
+            each.into_iter().map(move |ip| SocketAddr::new(ip, address.port()).to_string())
+        });
+        told.collect()
+    }
+
+    fn own_addresses(&self) -> Result<Vec<IpAddr>, Fault> {
+        let topology = load(&self.lab)?.topology;
+        topology.host(self.host.as_str()).map(own).ok_or_else(|| Fault::missing("Host"))
+    }
+
+    /// Listens where the configuration says; what is no more there is left once the new is open.
+    ///
+    /// # Errors
+    /// 400 for an address that the host has not, 409 for a port that is taken.
+    pub async fn listen(self: &Arc<Self>, wish: Option<&str>) -> Result<(), Fault> {
+        let own = self.own_addresses()?;
+        let wanted = match wish {
+            Some(text) => read(text, &own)?,
+            None => own.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
+        };
+        let had = self.listeners.addresses();
+        // A socket for all addresses of a port and one for one of them exclude each other.
+        let clash = |one: &SocketAddr| wanted.iter().any(|new| one != new && one.port() == new.port());
+        for address in had.iter().filter(|one| clash(one)) {
+            self.close(address);
+        }
+        tokio::task::yield_now().await;
+        let opened = self.open_all(&wanted).await;
+        let kept = if opened.is_ok() { &wanted } else { &had };
+        for address in self.listeners.addresses() {
+            if !kept.contains(&address) {
+                self.close(&address);
+            }
+        }
+        if opened.is_err() {
+            tokio::task::yield_now().await;
+            let _ = self.open_all(&had).await;
+        }
+        opened
+    }
+
+    fn close(&self, address: &SocketAddr) {
+        if let Some(task) = self.listeners.locked().remove(address) {
+            task.abort();
+        }
+    }
+
+    async fn open_all(self: &Arc<Self>, wanted: &[SocketAddr]) -> Result<(), Fault> {
+        for address in wanted {
+            if self.listeners.addresses().contains(address) {
+                continue;
+            }
+            let (pin, at) = (netns_path(&self.lab, &NodeId::Host(self.host.clone())), *address);
+            let bound = tokio::task::spawn_blocking(move || bind(&pin, at)).await;
+            let socket = bound.map_err(|_| Fault::new(500, "A thread ended without an answer"))??;
+            let listener = tokio::net::TcpListener::from_std(socket).map_err(|error| Fault::new(500, error.to_string()))?;
+            let tls = self.identity.tls()?;
+            let task = served(Arc::clone(self), listener, tls);
+            self.listeners.locked().insert(*address, task);
+        }
+        Ok(())
+    }
+}
+
+/// Serves a socket as a task of its own.
+fn served(agent: Arc<Agent>, listener: tokio::net::TcpListener, tls: Arc<ServerConfig>) -> AbortHandle {
+    tokio::spawn(serve::far(agent, listener, tls)).abort_handle()
+}
+
+/// Listens in the host's namespace.
+fn bind(pin: &std::path::Path, at: SocketAddr) -> Result<TcpListener, Fault> {
+    kernel::listen(pin, at)?.map_err(|error| match process::errno(&error) {
+        nix::errno::Errno::EADDRINUSE => Fault::new(409, format!("{at} is in use")),
+        errno => Fault::from(Error::Kernel(KernelError {
+            node: None,
+            tried: format!("listen on {at}"),
+            errno: errno as i32,
+            said: None,
+        })),
+    })
+}

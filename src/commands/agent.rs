@@ -1,0 +1,212 @@
+//! `nslab agent`
+
+use std::io::ErrorKind;
+
+use base64::Engine;
+use clap_complete::engine::ArgValueCompleter;
+use hyper::Method;
+use serde_json::{Value, json};
+
+use super::{Context, complete, rights, target};
+use crate::agent;
+use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
+use crate::lab::agents;
+use crate::lab::resolve;
+use crate::name::{LabName, NodeName};
+use crate::plan::NodeId;
+use crate::remote;
+use crate::report::Report;
+use crate::report::agent as reports;
+
+/// Serve LXD's API over a host of a lab, so that lxc, incus and nslab remote can command its containers
+///
+/// The agent listens on the host's own lab addresses, port 8443, and on a socket that only root may open. Its key and whom it
+/// trusts outlive the lab, below /var/lib/nslab/agents.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab agent start host-b\n  sudo nslab agent token host-b --name host-a     then, on host-a: lxc remote add host-b TOKEN\n  sudo nslab agent trust list host-b\n  sudo nslab agent stop host-b"
+)]
+pub struct Agent {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Args)]
+struct On {
+    /// The host.
+    #[arg(help = "The host: [LAB/]HOST", add = ArgValueCompleter::new(complete::nodes))]
+    host: String,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Start the agent of a host
+    Start(On),
+    /// End it; containers and their processes go on
+    Stop(On),
+    /// Show which hosts have an agent, and where it listens
+    Status,
+    /// Print a token that makes its bearer trusted, once, within half an hour
+    Token {
+        #[command(flatten)]
+        on: On,
+        /// What the client is called
+        #[arg(long)]
+        name: String,
+    },
+    /// Show whom an agent trusts, and trust somebody no more
+    Trust {
+        #[command(subcommand)]
+        verb: TrustVerb,
+    },
+    /// Remove the keys and the trust stores of a lab's agents; remotes of it are to be added anew
+    Forget {
+        /// The lab
+        lab: String,
+    },
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum TrustVerb {
+    /// Show whom an agent trusts
+    List(On),
+    /// Trust a client no more; what it has under way ends
+    Remove {
+        #[command(flatten)]
+        on: On,
+        /// The first digits of its certificate's fingerprint
+        fingerprint: String,
+    },
+}
+
+/// A host of a lab that is up.
+struct Site {
+    lab: LabName,
+    host: NodeName,
+}
+
+impl Agent {
+    /// Starts, ends and asks agents.
+    ///
+    /// # Errors
+    /// When there is no such host, or its agent cannot be started or asked.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        rights::need_outside(context)?;
+        match self.verb {
+            Verb::Start(on) => start(&on.site(context)?),
+            Verb::Stop(on) => {
+                let site = on.site(context)?;
+                let host = site.host.to_string();
+                let ran = agents::stop(&site.lab, &site.host)?;
+                let outcome = if ran { reports::Outcome::Stopped { host } } else { reports::Outcome::NotRunning { host } };
+                Ok(Report::Agent(outcome))
+            }
+            Verb::Status => status(),
+            Verb::Token { on, name } => token(&on.site(context)?, &name),
+            Verb::Trust { verb: TrustVerb::List(on) } => trusted(&on.site(context)?),
+            Verb::Trust { verb: TrustVerb::Remove { on, fingerprint } } => {
+                let site = on.site(context)?;
+                site.client()?.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None, &[])?;
+                Ok(Report::Agent(reports::Outcome::Removed { host: site.host.to_string(), fingerprint }))
+            }
+            Verb::Forget { lab } => forget(&resolve::lab_name(&lab)?),
+        }
+    }
+}
+
+impl On {
+    fn site(&self, context: &mut Context) -> Result<Site> {
+        let target = target::node(&self.host, context)?;
+        match target.node {
+            NodeId::Host(host) => Ok(Site { lab: target.lab, host }),
+            _ => Err(Error::Unknown { what: Thing::Host, word: self.host.clone(), candidates: Vec::new() }),
+        }
+    }
+}
+
+impl Site {
+    /// A client of the host's agent, by its socket.
+    fn client(&self) -> Result<remote::Client> {
+        if !agents::runs(&self.lab, &self.host) {
+            return Err(Error::Agent(AgentFault::Stopped(self.host.to_string())));
+        }
+        let socket = agents::socket(&self.lab, &self.host);
+        remote::Client::new(&remote::Remote::socket(self.host.as_str(), &socket), None)
+    }
+
+    fn addresses(&self) -> Result<Vec<String>> {
+        let told = self.client()?.get("/1.0")?;
+        Ok(texts(&told["environment"]["addresses"]))
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+fn start(site: &Site) -> Result<Report> {
+    let started = agents::start(&site.lab, &site.host)?;
+    let (host, addresses) = (site.host.to_string(), site.addresses()?);
+    let socket = agents::socket(&site.lab, &site.host).display().to_string();
+    Ok(Report::Agent(if started {
+        reports::Outcome::Started { host, addresses, socket }
+    } else {
+        reports::Outcome::Running { host, addresses, socket }
+    }))
+}
+
+fn status() -> Result<Report> {
+    let mut all = Vec::new();
+    for item in target::items() {
+        let lab = resolve::lab_name(&item.lab)?;
+        for host in item.hosts {
+            let Ok(name) = host.host.parse::<NodeName>() else { continue };
+            let site = Site { lab: lab.clone(), host: name };
+            let running = agents::runs(&site.lab, &site.host);
+            let addresses = if running { site.addresses().unwrap_or_default() } else { Vec::new() };
+            all.push(reports::Agent { lab: item.lab.clone(), host: host.host, running, addresses });
+        }
+    }
+    if all.is_empty() { Err(target::none_up()) } else { Ok(Report::Agents(reports::Agents { agents: all })) }
+}
+
+fn token(site: &Site, name: &str) -> Result<Report> {
+    if site.addresses()?.is_empty() {
+        return Err(Error::Agent(AgentFault::Nowhere(site.host.to_string())));
+    }
+    let body = json!({"name": name, "type": "client", "token": true});
+    let told = site.client()?.ask(Method::POST, "/1.0/certificates", Some(&body), &[])?.told();
+    let told = &told["metadata"];
+    let token = json!({"client_name": name, "fingerprint": told["fingerprint"], "addresses": told["addresses"],
+        "secret": told["secret"], "expires_at": told["expiresAt"]});
+    let token = base64::engine::general_purpose::STANDARD.encode(token.to_string());
+    Ok(Report::Token(reports::Token { host: site.host.to_string(), name: name.to_owned(), token }))
+}
+
+fn trusted(site: &Site) -> Result<Report> {
+    let told = site.client()?.get("/1.0/certificates?recursion=1")?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let client = |one: &Value| reports::Client { name: text(&one["name"]), fingerprint: text(&one["fingerprint"]) };
+    let clients = told.as_array().into_iter().flatten().map(client).collect();
+    Ok(Report::Trusted(reports::Trusted { host: site.host.to_string(), clients }))
+}
+
+fn forget(lab: &LabName) -> Result<Report> {
+    agents::end(lab)?;
+    let store = agent::stores(lab);
+    match std::fs::remove_dir_all(&store) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Error::Unknown { what: Thing::Lab, word: lab.to_string(), candidates: Vec::new() });
+        }
+        Err(error) => {
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            return Err(Error::Remote(RemoteFault::Store { file: store, errno }));
+        }
+    }
+    // Gone with the last of them.
+    for parent in ["/var/lib/nslab/agents", "/var/lib/nslab"] {
+        let _ = std::fs::remove_dir(parent);
+    }
+    Ok(Report::Agent(reports::Outcome::Forgotten { lab: lab.to_string() }))
+}

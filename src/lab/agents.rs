@@ -1,0 +1,131 @@
+//! The processes of agents: one for each host that has one, started by need, ended with the lab.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
+
+use super::{errno, home, lock, system};
+use crate::error::{AgentFault, Error, Result};
+use crate::kernel::sys::process;
+use crate::name::{LabName, NodeName};
+
+/// The hidden command that is an agent.
+pub const COMMAND: &str = "serve-agent";
+/// How long one has until it is ready.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Milliseconds that one has to end.
+const GRACE: i32 = 2000;
+
+/// The words of an agent that is ready, and of one whose port is taken.
+pub const READY: &str = "ready";
+/// As [`READY`].
+pub const TAKEN: &str = "taken ";
+
+fn all(lab: &LabName) -> PathBuf {
+    home::lab(lab).join("agent")
+}
+
+/// Where the socket and the log of a host's agent are.
+pub fn directory(lab: &LabName, host: &NodeName) -> PathBuf {
+    all(lab).join(host.as_str())
+}
+
+/// The socket that only root may open: `unix.socket`, as LXD calls its own.
+pub fn socket(lab: &LabName, host: &NodeName) -> PathBuf {
+    directory(lab, host).join("unix.socket")
+}
+
+/// The process of a host's agent, if it runs.
+fn process_of(lab: &LabName, host: &NodeName) -> Option<i32> {
+    let there = UnixStream::connect(socket(lab, host)).ok()?;
+    getsockopt(&there, sockopt::PeerCredentials).ok().map(|whose| whose.pid())
+}
+
+/// Whether a host's agent runs.
+pub fn runs(lab: &LabName, host: &NodeName) -> bool {
+    process_of(lab, host).is_some()
+}
+
+/// Starts the agent of a host and waits until it is ready; false where it runs already.
+///
+/// # Errors
+/// `AgentFault` where it cannot listen or does not come up.
+pub fn start(lab: &LabName, host: &NodeName) -> Result<bool> {
+    let place = directory(lab, host);
+    let fail = |error: std::io::Error| system("start the agent in", &place, errno(&error));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&place).map_err(fail)?;
+    let _lock = lock::directory(&place, Some(lab.as_str()))?;
+    if runs(lab, host) {
+        return Ok(false);
+    }
+    let (mut ours, theirs) = UnixStream::pair().map_err(fail)?;
+    let log = place.join("log");
+    let out = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log);
+    let out: File = out.map_err(fail)?;
+    let again = out.try_clone().map_err(fail)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("nslab").args([COMMAND, lab.as_str(), host.as_str()]).env_clear().current_dir("/");
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(out)).stderr(Stdio::from(again));
+    process::start_clean(&mut command, false);
+    command.spawn().map_err(fail)?;
+    drop(command);
+    let _ = ours.set_read_timeout(Some(PATIENCE));
+    let mut said = String::new();
+    let _ = ours.read_to_string(&mut said);
+    if said == READY {
+        return Ok(true);
+    }
+    let name = host.to_string();
+    Err(Error::Agent(match said.strip_prefix(TAKEN) {
+        Some(words) => AgentFault::Taken(name, words.to_owned()),
+        None => AgentFault::Failed(name, said),
+    }))
+}
+
+/// Ends the agent of a host; false where it does not run.
+///
+/// # Errors
+/// When it cannot be ended.
+pub fn stop(lab: &LabName, host: &NodeName) -> Result<bool> {
+    let Some(pid) = process_of(lab, host) else { return Ok(false) };
+    let place = directory(lab, host);
+    let fail = |errno| system("end the agent in", &place, errno);
+    let handle = match process::handle(pid) {
+        Ok(handle) => handle,
+        Err(Errno::ESRCH) => return Ok(true),
+        Err(errno) => return Err(fail(errno)),
+    };
+    for signal in [libc::SIGTERM, libc::SIGKILL] {
+        match process::send(&handle, signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(fail(errno)),
+        }
+        if process::wait_end(&handle, GRACE) {
+            break;
+        }
+    }
+    let _ = std::fs::remove_file(socket(lab, host));
+    Ok(true)
+}
+
+/// Ends every agent of a lab.
+///
+/// # Errors
+/// When one cannot be ended.
+pub fn end(lab: &LabName) -> Result<()> {
+    for entry in std::fs::read_dir(all(lab)).into_iter().flatten().flatten() {
+        if let Ok(host) = entry.file_name().to_string_lossy().parse() {
+            stop(lab, &host)?;
+        }
+    }
+    Ok(())
+}
