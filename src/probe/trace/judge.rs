@@ -274,15 +274,14 @@ impl Teller<'_> {
             (frame.source.mac.as_str(), frame.destination.mac.as_str())
                 == (seen.source.to_string().as_str(), seen.destination.to_string().as_str())
         });
-        let (source, destination) = match same {
-            Some(frame) => (frame.source.clone(), frame.destination.clone()),
-            None => {
-                let mut destination = self.named(seen.destination, None);
-                if destination.owner.is_none() {
-                    destination.owner = predicted.and_then(|frame| self.far_owner(frame));
-                }
-                (self.named(seen.source, Some(&seen.node)), destination)
+        let (source, destination) = if let Some(frame) = same {
+            (frame.source.clone(), frame.destination.clone())
+        } else {
+            let mut destination = self.named(seen.destination, None);
+            if destination.owner.is_none() {
+                destination.owner = predicted.and_then(|frame| self.far_owner(frame));
             }
+            (self.named(seen.source, Some(&seen.node)), destination)
         };
         let times = self.shot.sightings.iter().filter(|other| {
             other.outgoing
