@@ -322,3 +322,19 @@ fn nothing_is_said_where_nothing_runs() {
         assert_eq!(ok("ps --format json").json()["processes"].as_array().map(Vec::len), Some(0));
     });
 }
+
+/// Without the stock client in this box, whatever the machine has.
+#[test]
+fn on_a_host_without_the_stock_client_nslab_is_lxc() {
+    in_box(|| {
+        sh(
+            "mkdir -p /run/without/up /run/without/work && mount -t overlay overlay -o lowerdir=/usr/bin,upperdir=/run/without/up,workdir=/run/without/work /usr/bin && rm -f /usr/bin/lxc",
+        );
+        ok("up bridged");
+        let remotes = says("host-a", "LXD_DIR=/x lxc remote list");
+        assert!(remotes.contains("| local (current) | unix:///x/unix.socket"), "{remotes}");
+        assert_eq!(says("host-a", "LXD_DIR=/x lxc list 2>&1 || echo code $?").lines().last(), Some("code 1"));
+        assert_eq!(says("a1", "command -v lxc || echo none"), "none");
+        ok("down bridged");
+    });
+}

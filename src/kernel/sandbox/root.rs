@@ -72,6 +72,9 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
     attach(&temporary, &root.join("tmp"))?;
     display(&root)?;
     etc(&layer, &root, spec)?;
+    if spec.is_host {
+        client(&root);
+    }
     switch(&root)
 }
 
@@ -214,6 +217,19 @@ fn etc(layer: &Layer, root: &Path, spec: &Spec) -> Tried<()> {
         give(layer, root, file, text)?;
     }
     Ok(())
+}
+
+/// Where the stock client of LXD would be.
+const CLIENTS: [&str; 4] = ["usr/local/bin/lxc", "usr/bin/lxc", "bin/lxc", "snap/bin/lxc"];
+
+/// On a host without the stock client nslab is `lxc`; a root that takes no link goes without.
+fn client(root: &Path) {
+    let there = |path: &str| fs::symlink_metadata(root.join(path)).is_ok();
+    if !CLIENTS.into_iter().any(there)
+        && let Ok(own) = std::env::current_exe()
+    {
+        let _ = symlink(own, root.join("usr/local/bin/lxc"));
+    }
 }
 
 /// Writes a file of `/etc`, unless the user has changed what nslab wrote there.
