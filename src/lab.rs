@@ -50,6 +50,13 @@ pub fn every() -> Vec<Entry> {
     index::read()
 }
 
+/// Labs that an `up` was killed in before it entered them among the others, and those that one is about to enter.
+pub fn remains() -> Vec<LabName> {
+    let listed = every();
+    let unlisted = |name: &LabName| !private::in_use(name.as_str()) && listed.iter().all(|entry| entry.lab != name.as_str());
+    home::labs().into_iter().filter(unlisted).collect()
+}
+
 /// The journal of a lab that must be there.
 ///
 /// # Errors

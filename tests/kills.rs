@@ -141,3 +141,15 @@ fn failing_in_down(name: &str) {
         }
     }
 }
+
+#[test]
+fn down_without_a_name_takes_what_an_up_left_that_was_killed_at_its_beginning() {
+    in_box(|| {
+        let before = Machine::look();
+        for point in 1..=24 {
+            nslab_at(&format!("kill@{point}"), "up bridged").expect(137);
+            ok("down");
+            before.assert_unchanged(&format!("up killed at point {point}, and down without a name"));
+        }
+    });
+}

@@ -34,9 +34,15 @@ impl Down {
         let names: Vec<LabName> = match (&self.lab, self.all) {
             // The name need not be in the index: what is pinned under it goes, even with a damaged journal.
             (Some(name), _) => vec![resolve::lab_name(name)?],
-            (None, true) => target::every()?,
-            (None, false) => target::lab(None)?.map(|entry| resolve::lab_name(&entry.lab)).transpose()?.into_iter().collect(),
+            (None, true) => target::every()?.into_iter().chain(lab::remains()).collect(),
+            (None, false) => match target::lab(None)? {
+                Some(entry) => vec![resolve::lab_name(&entry.lab)?],
+                None => lab::remains(),
+            },
         };
+        if names.is_empty() {
+            lab::home::tidy()?;
+        }
         let mut downs = reports::Downs { labs: Vec::new(), errors: Vec::new() };
         for name in names {
             match down(&name, context) {
