@@ -1,6 +1,7 @@
 # make          the static binary, target/nslab
 # make demo     build, bring `bridged` up, ping across, show the wiring, take it down
 # make test     install what the tests need and is missing, build, run every test
+# make test-vm  the same on Debian's kernels 6.1 and 6.12, and two machines with one lab: in virtual machines
 # make lint     format, clippy, docs, licences
 # make bench    measure up, down and exec beside a floor in C and other tools
 # make install  to PREFIX (/usr/local), below DESTDIR
@@ -27,7 +28,7 @@ FILTER  := $(if $(DEBIAN),,-E 'not test(in_class)')
 SKIP    := $(if $(DEBIAN),,-- --skip in_class)
 DENY    := target/tools/bin/cargo-deny
 
-.PHONY: build install uninstall demo test lint bench tools
+.PHONY: build install uninstall demo test test-vm lint bench tools
 
 build:
 	cargo build --release --locked
@@ -69,6 +70,14 @@ test: tools build
 	else \
 	  set -x; $(AS_ROOT) NSLAB_RELEASE=$(CURDIR)/target/nslab cargo test --locked --features fault --no-fail-fast $(SKIP); \
 	fi
+
+# Emulated where there is no KVM. The machines' kernels and tools are Debian's packages, unpacked into a cache.
+test-vm: build
+	@if ! { command -v qemu-system-x86_64 && command -v mke2fs; } >/dev/null; then \
+	  export DEBIAN_FRONTEND=noninteractive; $(SUDO) apt-get update -qq && \
+	  $(SUDO) apt-get install -y -qq --no-install-recommends qemu-system-x86 e2fsprogs </dev/null; \
+	fi
+	python3 tests/vm/run
 
 lint: $(DENY)
 	cargo fmt --check

@@ -283,7 +283,7 @@ fn a_terminal_that_is_too_narrow_gets_the_packet_below_its_frame() {
             let capture = Capture::with(&mut command);
             // It says on the terminal that it listens: so there is traffic until it has ended.
             let ran = std::thread::scope(|scope| {
-                scope.spawn(|| inside("bridged", "host-a.a1", "ping -c 15 -i 0.2 -W 1 10.0.0.12"));
+                scope.spawn(|| inside("bridged", "host-a.a1", "ping -c 40 -i 0.2 -w 8 10.0.0.12"));
                 capture.end().expect(0)
             });
             ran.out.lines().filter(|line| line.contains("02:00:01") || line.contains("ICMP")).count()

@@ -29,7 +29,7 @@ def accelerator():
 class Machine:
     """One virtual machine, from its start to its end."""
 
-    def __init__(self, index, name, script, options, wire):
+    def __init__(self, index, name, script, kernel, options, wire):
         self.name, self.code, self.rest, self.started = name, None, b"", time.monotonic()
         self.seconds = {}
         self.directory = os.path.join(options.out, name)
@@ -37,9 +37,9 @@ class Machine:
         self.output, self.console = self.path("output"), self.path("console")
         open(self.output, "wb").close()
         with open(self.path("initrd"), "wb") as file:
-            file.write(archive.read(options.kernel[1]))
+            file.write(archive.read(kernel[1]))
             file.write(archive.cpio(self.payload(script, options.payload)))
-        self.process = subprocess.Popen(self.command(index, options, wire), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(self.command(index, kernel, options, wire), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=open(self.path("qemu"), "wb"), preexec_fn=end_with_parent,
                                         pass_fds=[wire.fileno()] if wire else [])
 
@@ -47,7 +47,7 @@ class Machine:
         return os.path.join(self.directory, name)
 
     def payload(self, script, paths):
-        yield archive.file("payload/script", archive.read(script), 0o755)
+        yield archive.file("payload/task.sh", archive.read(script), 0o755)
         for name in ("start", "barrier"):
             yield archive.file("payload/" + name, archive.read(os.path.join(GUEST, name)), 0o755)
         for path in paths:
@@ -56,13 +56,13 @@ class Machine:
             else:
                 yield archive.file("payload/" + os.path.basename(path), archive.read(path), os.stat(path).st_mode & 0o777)
 
-    def command(self, index, options, wire):
+    def command(self, index, kernel, options, wire):
         words = {"NAME": self.name, "INDEX": index, "MOUNT": options.mount or "", **options.words}
         append = " ".join([ARGUMENTS, *(f"vm.{key}={value}" for key, value in words.items())])
         tcg = options.accelerator == "tcg"
         line = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-no-reboot", "-M", "q35", "-smp", str(options.processors),
                 "-accel", "tcg,thread=multi" if tcg else "kvm", "-cpu", "max" if tcg else "host", "-m", str(options.memory),
-                "-kernel", options.kernel[0], "-initrd", self.path("initrd"), "-append", append,
+                "-kernel", kernel[0], "-initrd", self.path("initrd"), "-append", append,
                 "-drive", f"file={options.system},format=raw,if=virtio,snapshot=on",
                 "-serial", "file:" + self.console, "-device", "virtio-serial-pci,max_ports=4",
                 "-chardev", "stdio,id=control,signal=off", "-device", "virtserialport,nr=1,chardev=control,name=vm.control",
@@ -114,14 +114,14 @@ def end_with_parent():
 
 
 def run(scripts, options, told):
-    """Runs a script per machine, by name; returns the machines, with the exit code of each script or none."""
+    """Runs a script on a kernel per machine, by name; returns the machines, with the exit code of each script or none."""
     wires = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) if len(scripts) == 2 and options.linked else [None] * 2
     machines, waiting, selector = [], {}, selectors.DefaultSelector()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     until = time.monotonic() + options.timeout
     try:
-        for index, (name, script) in enumerate(scripts.items(), 1):
-            machines.append(Machine(index, name, script, options, wires[index - 1]))
+        for index, (name, (script, kernel)) in enumerate(scripts.items(), 1):
+            machines.append(Machine(index, name, script, kernel, options, wires[index - 1]))
             selector.register(machines[-1].process.stdout, selectors.EVENT_READ, machines[-1])
         while selector.get_map() and time.monotonic() < until:
             for key, _ in selector.select(until - time.monotonic()):
