@@ -1,12 +1,14 @@
 //! What can go wrong, as data: the cause with its values and the exit code. The sentences stand in `render/lang`.
 
 mod agent;
+mod instance;
 mod remote;
 mod role;
 
 use std::path::PathBuf;
 
 pub use agent::AgentFault;
+pub use instance::{DeviceFault, InstanceFault};
 pub use remote::RemoteFault;
 pub use role::{Card, RoleFault, Using};
 
@@ -84,6 +86,8 @@ pub enum Error {
     Agent(AgentFault),
     /// A remote, or the way to it.
     Remote(RemoteFault),
+    /// A container or a network for containers cannot be changed as asked.
+    Instance(InstanceFault),
     /// Something of that name is there and is not nslab's.
     Conflict {
         /// A path or an interface.
@@ -484,6 +488,7 @@ impl Error {
             Self::Role(fault) => fault.exit_code(),
             Self::Remote(fault) => fault.exit_code(),
             Self::Agent(fault) => fault.exit_code(),
+            Self::Instance(fault) => fault.exit_code(),
             Self::Busy { .. } | Self::Conflict { .. } | Self::Nic { .. } => 4,
             Self::RolledBack { .. } => 6,
             Self::Journal { .. } | Self::Left(_) => 5,

@@ -2,10 +2,12 @@
 
 pub mod agents;
 pub mod borrow;
+mod change;
 mod down;
 pub mod home;
 pub mod hosts;
 pub mod index;
+pub mod instances;
 mod journal;
 mod lock;
 mod machine;
@@ -25,7 +27,7 @@ pub use index::Entry;
 pub use journal::{Journal, Phase, boot_id};
 pub use role::{Casting, Wish};
 pub use status::{Condition, Reset, Status, reset, status};
-pub use up::{Up, preview, up, up_on};
+pub use up::{Kept, Up, preview, up, up_on};
 
 use crate::error::{Error, KernelError, Limit, Result, Thing};
 use crate::name::LabName;

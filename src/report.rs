@@ -8,6 +8,7 @@ pub mod check;
 pub mod doctor;
 pub mod frame;
 pub mod graph;
+pub mod instance;
 pub mod lab;
 pub mod macs;
 pub mod nic;
@@ -49,6 +50,8 @@ pub enum Report {
     Down(lab::Downs),
     /// `reset`
     Reset(lab::Reset),
+    /// `launch`, `start`, `stop`, `restart`, `delete`, `pause`, `rename`
+    Changes(instance::Changes),
     /// `keep`
     Keep(lab::Keep),
     /// `status`
@@ -114,6 +117,7 @@ impl Report {
                 }
             }
             Self::Down(downs) => downs.errors.first().map_or(0, crate::error::Error::exit_code),
+            Self::Changes(changes) => changes.errors.first().map_or(0, crate::error::Error::exit_code),
             Self::Doctor(doctor) => {
                 if doctor.works() {
                     0
@@ -133,7 +137,10 @@ impl Report {
 
     /// Whether it only tells that the work is done.
     pub fn is_talk(&self) -> bool {
-        matches!(self, Self::Up(_) | Self::Down(_) | Self::Reset(_) | Self::Keep(_) | Self::Remote(_) | Self::Agent(_))
+        matches!(
+            self,
+            Self::Up(_) | Self::Down(_) | Self::Changes(_) | Self::Reset(_) | Self::Keep(_) | Self::Remote(_) | Self::Agent(_)
+        )
     }
 
     /// The errors that it carries, to be told on stderr.
@@ -141,6 +148,7 @@ impl Report {
         match self {
             Self::Validation(validation) => validation.files.iter().filter_map(|file| file.error.as_ref()).collect(),
             Self::Down(downs) => downs.errors.iter().collect(),
+            Self::Changes(changes) => changes.errors.iter().collect(),
             _ => Vec::new(),
         }
     }

@@ -1,10 +1,13 @@
 //! The topology file: types, parsing, validation, and the catalogue of built-in ones.
 
 pub mod caller;
+mod carry;
 pub mod catalog;
 pub mod checks;
+pub mod devices;
 mod findings;
 mod inherit;
+mod instance;
 pub mod mac;
 mod near;
 mod parse;
@@ -14,6 +17,7 @@ mod schema;
 mod types;
 mod validate;
 
+pub use instance::{Instance, Keys, Run};
 pub(crate) use near::nearest;
 pub use parse::{parse, read};
 pub use role::{Nics, Role};

@@ -67,6 +67,12 @@ pub(super) fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     starting(current, words)
 }
 
+/// Hosts of the labs that are up, for a name to follow.
+pub(super) fn hosts(current: &OsStr) -> Vec<CompletionCandidate> {
+    let labs = lab::names();
+    starting(current, labs.iter().flat_map(|entry| entry.hosts.iter().map(|(host, _)| format!("{host}/"))))
+}
+
 /// Labs and nodes.
 pub(super) fn labs_and_nodes(current: &OsStr) -> Vec<CompletionCandidate> {
     let mut found = labs(current);

@@ -4,13 +4,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::{Context, rights};
-use crate::error::{Error, Result};
+use crate::error::{Error, InstanceFault, Result};
 use crate::kernel::sandbox::{self, Paths, Run, Spec};
 use crate::lab::resolve::Target;
 use crate::lab::{self, home, hosts};
 use crate::name::LabName;
 use crate::plan::NodeId;
 use crate::report::Report;
+use crate::topology::Run as Life;
 
 /// The exit code for nslab's own failures; every other one is the command's.
 const FAILED: u8 = 125;
@@ -39,6 +40,15 @@ fn on_machine(run: &Run) -> Error {
 /// Runs a command in a node and waits for it; the report is its exit code.
 pub(super) fn run(target: &Target, run: &Run, real_root: bool) -> Result<Report> {
     let (lock, journal) = lab::enter(&target.lab)?;
+    let life = lab::instances::Site::of(&target.lab, &target.node).ok().map(|site| {
+        let found = journal.topology.container(site.host.as_str(), site.name.as_str());
+        (site.word(), found.map(|container| container.instance.run).unwrap_or_default())
+    });
+    match life {
+        Some((word, Life::Stopped)) => return Err(Error::Instance(InstanceFault::Stopped(word))),
+        Some((word, Life::Frozen)) => return Err(Error::Instance(InstanceFault::Frozen(word))),
+        _ => {}
+    }
     if journal.topology.role.as_ref().is_some_and(|role| target.node == NodeId::Host(role.host.clone())) {
         drop(lock);
         return Err(on_machine(run));

@@ -57,7 +57,7 @@ impl Ps {
             }
             word => target::labs(word)?
                 .into_iter()
-                .map(|lab| Ok((lab.clone(), resolve::nodes(resolve::find(lab.as_str(), &labs)?))))
+                .map(|lab| Ok((lab.clone(), resolve::living(resolve::find(lab.as_str(), &labs)?))))
                 .collect(),
         }
     }

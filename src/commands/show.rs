@@ -30,7 +30,7 @@ impl Show {
         let target = target::node(word, context)?;
         let labs = lab::names();
         let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let pins: Vec<Pin> = resolve::nodes(entry).iter().map(|node| pin(&target.lab, node)).collect();
+        let pins: Vec<Pin> = resolve::living(entry).iter().map(|node| pin(&target.lab, node)).collect();
         let mut node = inspect(&pin(&target.lab, &target.node), &pins)?;
         node.lab = target.lab.to_string();
         node.node = target.node.to_string();

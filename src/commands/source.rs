@@ -29,9 +29,16 @@ pub(super) fn described(word: &str) -> Option<Topology> {
     lab::load(&word.parse().ok()?).ok().map(|journal| journal.whole.unwrap_or(journal.topology))
 }
 
+/// As [`described`], without what was launched, stopped or configured since.
+fn of_file(word: &str) -> Option<Topology> {
+    let edited = described(word)?;
+    let origin = lab::load(&word.parse().ok()?).ok().and_then(|journal| journal.origin);
+    Some(origin.unwrap_or(edited))
+}
+
 /// The topology that `up` is to make: a lab that is up stays what it is, even where a built-in one has its name.
 pub(super) fn wanted(word: &str, context: &mut Context) -> Result<Topology> {
-    let described = if is_file(word) { None } else { described(word) };
+    let described = if is_file(word) { None } else { of_file(word) };
     let Some(described) = described else { return topology(word) };
     if catalog::find(word).is_some() && without_checks(built_in(word)?) != without_checks(described.clone()) {
         context.front.notice(&Notice::OwnDescription { lab: word.to_owned() });

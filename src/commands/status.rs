@@ -57,6 +57,7 @@ fn status(name: &LabName) -> Result<Lab> {
         tables: tables.collect(),
         processes: status.processes,
         half,
+        instances: super::up::kept(status.kept),
         version: status.journal.version,
         nics: borrow::told(name),
     })

@@ -1,7 +1,7 @@
 //! The lab or node that the command line means.
 
 use super::Context;
-use crate::error::{Error, Result, Usage};
+use crate::error::{Error, InstanceFault, Result, Usage};
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Entry};
 use crate::name::LabName;
@@ -13,8 +13,16 @@ pub(super) fn wish() -> Option<String> {
     std::env::var("NSLAB_LAB").ok().filter(|lab| !lab.is_empty())
 }
 
-/// The node that was typed; says so when it had to assume a lab.
+/// The node that was typed, which must be no stopped container; says so when it had to assume a lab.
 pub(super) fn node(typed: &str, context: &mut Context) -> Result<Target> {
+    let target = any(typed, context)?;
+    let labs = lab::names();
+    let stopped = resolve::find(target.lab.as_str(), &labs)?.stopped.contains(&target.node.to_string());
+    if stopped { Err(Error::Instance(InstanceFault::Stopped(resolve::word(&target.node)))) } else { Ok(target) }
+}
+
+/// The node that was typed, stopped or not; says so when it had to assume a lab.
+pub(super) fn any(typed: &str, context: &mut Context) -> Result<Target> {
     let target = resolve::node(typed, &lab::names(), wish().as_deref())?;
     if let Some(exact) = &target.assumed {
         context.front.notice(&Notice::Assumed { lab: target.lab.to_string(), exact: exact.clone() });

@@ -88,8 +88,15 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
         operations: up.operations,
         milliseconds: start.elapsed().as_secs_f64() * 1000.0,
         hint: ping(topology),
+        kept: kept(up.kept),
         confirm_within: up.confirm_within,
     }))
+}
+
+/// What was done to the lab's containers before, if anything was.
+pub(super) fn kept(kept: lab::Kept) -> Option<reports::Kept> {
+    let lab::Kept { launched, stopped, configured } = kept;
+    kept.any().then_some(reports::Kept { launched, stopped, configured })
 }
 
 /// From the first container to the last one's address: across the lab, where there are two.

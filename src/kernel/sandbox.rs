@@ -9,6 +9,7 @@
 mod display;
 mod end;
 mod environment;
+mod freeze;
 mod init;
 mod join;
 mod lab;
@@ -28,7 +29,8 @@ use nix::errno::Errno;
 
 pub use end::{end, end_all};
 pub use environment::shell;
-pub use lab::{forget, links};
+pub use freeze::{freeze, thaw};
+pub use lab::{forget, links, rename};
 pub use scan::{Process, around, processes};
 pub use session::{Order, Refused, Screen, Session, Streams, open};
 pub use tree::{Attributes, Kind, Look, Tree, files};

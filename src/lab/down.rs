@@ -16,6 +16,7 @@ use crate::kernel::{fault, sys, teardown};
 use crate::name::LabName;
 use crate::plan::{NodeId, State};
 use crate::report::lab as reports;
+use crate::topology::Topology;
 
 /// How long processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);
@@ -187,15 +188,22 @@ fn mounts_under(path: &Path) -> Vec<std::path::PathBuf> {
     below
 }
 
-/// Ends the processes of nodes that a changed topology no longer has.
-pub(super) fn end_nodes(name: &LabName, nodes: &[NodeId]) -> Result<()> {
+/// Ends the processes of nodes that a changed topology no longer has running; one that is only stopped keeps its files.
+pub(super) fn end_nodes(topology: &Topology, nodes: &[NodeId]) -> Result<()> {
+    let name = &topology.name;
     if nodes.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     let (_, left) = sandbox::end(&sandbox::Paths { lab: home::lab(name) }, &names, GRACE)?;
     if left.is_empty() {
-        return names.iter().try_for_each(|node| sandbox::forget(&sandbox::Paths { lab: home::lab(name) }, node));
+        let stays = |node: &&NodeId| match node {
+            NodeId::Container(host, container) => topology.container(host.as_str(), container.as_str()).is_some(),
+            NodeId::Host(_) | NodeId::Switch(_) => false,
+        };
+        let paths = sandbox::Paths { lab: home::lab(name) };
+        let mut gone = nodes.iter().filter(|node| !stays(node));
+        return gone.try_for_each(|node| sandbox::forget(&paths, &node.to_string()));
     }
     Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()))
 }

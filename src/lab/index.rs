@@ -31,6 +31,9 @@ pub struct Entry {
     /// Hosts on other machines, each with its containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub far: Vec<(String, Vec<String>)>,
+    /// Its containers that are stopped, as `HOST.CONTAINER`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<String>,
     /// When it was brought up, in seconds since 1970.
     pub since: u64,
     /// Counts every `up`: the greatest is the last one brought up.
@@ -49,6 +52,11 @@ impl Entry {
             role: topology.role.as_ref().map(|role| role.host.to_string()),
             far: far.map(|host| (host.name.to_string(), names(host))).collect(),
             switches: topology.switches().map(|network| network.name.to_string()).collect(),
+            stopped: topology
+                .instances()
+                .filter(|(_, container)| !container.runs())
+                .map(|(host, container)| format!("{}.{}", host.name, container.name))
+                .collect(),
             since,
             serial,
         }
@@ -67,6 +75,19 @@ pub fn enter(topology: &Topology, whole: Option<&Topology>, since: u64) -> Resul
     let serial = entries.iter().map(|entry| entry.serial).max().unwrap_or(0) + 1;
     entries.retain(|entry| entry.lab != topology.name.as_str());
     entries.push(Entry::of(topology, whole, since, serial));
+    write(&entries)
+}
+
+/// Writes what a lab's names are after a change of it; it does not become the last one brought up. The lock on what labs share
+/// is held.
+pub fn renew(topology: &Topology, whole: Option<&Topology>) -> Result<()> {
+    let mut entries = read();
+    let Some(entry) = entries.iter_mut().find(|entry| entry.lab == topology.name.as_str()) else { return Ok(()) };
+    let new = Entry::of(topology, whole, entry.since, entry.serial);
+    if *entry == new {
+        return Ok(());
+    }
+    *entry = new;
     write(&entries)
 }
 

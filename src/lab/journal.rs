@@ -52,6 +52,9 @@ pub struct Journal {
     /// Where `topology` is the part of one host: what it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whole: Option<Topology>,
+    /// What the file describes, where something was launched, stopped or configured since: `reset` goes back to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Topology>,
     /// What the machine's own facts were before the first operation; they are again when the lab is down.
     #[serde(default, skip_serializing_if = "State::is_empty", with = "pairs")]
     pub baseline: State,
@@ -87,7 +90,8 @@ impl Journal {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let (boot_id, phase) = (boot_id(), Phase::Coming);
-        Self { format: FORMAT, version, boot_id, phase, since, topology, previous: None, whole: None, baseline: State::new() }
+        let (previous, whole, origin, baseline) = (None, None, None, State::new());
+        Self { format: FORMAT, version, boot_id, phase, since, topology, previous, whole, origin, baseline }
     }
 
     /// The topology as a file describes it, with every host.

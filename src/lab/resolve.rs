@@ -52,6 +52,12 @@ fn inside(hosts: &[(String, Vec<String>)]) -> Vec<NodeId> {
     nodes
 }
 
+/// Those nodes of a lab that have a namespace: all but the stopped containers.
+pub fn living(entry: &Entry) -> Vec<NodeId> {
+    let lives = |node: &NodeId| entry.stopped.is_empty() || !entry.stopped.contains(&node.to_string());
+    nodes(entry).into_iter().filter(lives).collect()
+}
+
 fn parsed(name: &str) -> Option<NodeName> {
     name.parse().ok()
 }
@@ -243,6 +249,7 @@ mod tests {
             switches: vec![],
             role: None,
             far: vec![],
+            stopped: vec![],
             since: 0,
             serial,
         }

@@ -26,6 +26,8 @@ pub struct Status {
     pub namespaces: Vec<(String, String)>,
     /// Packet filter tables that somebody made: the node, the family, the table.
     pub tables: Vec<(NodeId, String, String)>,
+    /// What was launched, stopped or configured in it.
+    pub kept: up::Kept,
     /// Processes that run in its nodes.
     pub processes: usize,
 }
@@ -72,6 +74,7 @@ pub fn status(name: &LabName) -> Result<Status> {
         by_hand: by_hand(rest),
         namespaces: namespaces(name, &journal.topology),
         tables: crate::kernel::filter::tables(&home::pins(name), &nodes),
+        kept: up::Kept::of(&journal.topology, journal.origin.as_ref()),
         processes: sandbox::processes(&sandbox::Paths { lab: home::lab(name) }, &names)?.len(),
         journal,
     })
@@ -122,7 +125,7 @@ pub struct Reset {
 
 /// Removes what was made by hand and restores what is missing.
 pub fn reset(name: &LabName) -> Result<Reset> {
-    load(name)?;
+    let back = if load(name)?.origin.is_some() { super::change::back(name)? } else { 0 };
     let Some(_lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else { return load(name).map(|_| none()) };
     let journal = load(name)?;
     let owned = journal.owned();
@@ -144,7 +147,7 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     journal.phase = Phase::Up;
     journal.previous = None;
     journal.write()?;
-    Ok(Reset { operations: plan.len(), namespaces: own.len(), tables })
+    Ok(Reset { operations: back + plan.len(), namespaces: own.len(), tables })
 }
 
 fn none() -> Reset {

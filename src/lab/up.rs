@@ -17,7 +17,7 @@ use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, s
 use crate::name::LabName;
 use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
 use crate::report::lab::Outcome;
-use crate::topology::Topology;
+use crate::topology::{Instance, Run, Topology};
 
 /// What `up` found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +32,51 @@ pub struct Up {
     pub containers: usize,
     /// Routes that stand in for the lab's default routes, since the machine keeps its own.
     pub instead: Vec<IpNet>,
+    /// What was launched, stopped or configured since the file was brought up, and stays so.
+    pub kept: Kept,
     /// Seconds within which somebody must confirm a change of the machine's NICs.
     pub confirm_within: Option<u64>,
 }
 
+/// What was done to a lab's instances since its file was brought up, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Containers that were launched.
+    pub launched: usize,
+    /// Containers that are stopped.
+    pub stopped: usize,
+    /// Containers of the file with a configuration or devices of their own.
+    pub configured: usize,
+}
+
+impl Kept {
+    /// What a topology has beyond its file.
+    pub(super) fn of(topology: &Topology, origin: Option<&Topology>) -> Self {
+        let of = |is: &dyn Fn(&Instance) -> bool| topology.instances().filter(|(_, each)| is(&each.instance)).count();
+        if origin.is_none() {
+            return Self::default();
+        }
+        Self {
+            launched: of(&|instance| instance.launched),
+            stopped: of(&|instance| instance.run == Run::Stopped),
+            configured: of(&|instance| !instance.launched && !(instance.config.is_empty() && instance.devices.is_empty())),
+        }
+    }
+
+    /// There is something to tell.
+    pub fn any(self) -> bool {
+        self != Self::default()
+    }
+}
+
 /// What there is, and what to do.
-struct Prospect {
+pub(super) struct Prospect {
+    /// It is no `up` but a change of a lab that is there.
+    edited: bool,
     before: Option<Journal>,
     topology: Topology,
+    /// What the file describes, where something was launched, stopped or configured since.
+    origin: Option<Topology>,
     /// What `topology` is a part of, where the machine plays one host of it.
     whole: Option<Topology>,
     /// What the machine's own facts were before nslab touched them.
@@ -59,28 +96,41 @@ pub fn up(topology: &Topology, tell: &mut dyn FnMut(Step)) -> Result<Up> {
 pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut dyn FnMut(Step)) -> Result<Up> {
     let name = topology.name.clone();
     let lock = guarded(|| super::hold(&name)).inspect_err(|_| give_up(&name, None))?;
+    let making = || begin(prospect(topology, casting)?);
     let begun = guarded(|| {
-        let prospect = begin(topology, casting)?;
+        let prospect = making()?;
         borrow::check(&name, &compile(&prospect.topology), terms)?;
         Ok(prospect)
     });
-    let prospect = match begun {
-        Ok(prospect) => prospect,
+    match begun {
+        Ok(prospect) => converge(prospect, &making, lock, terms, tell),
         Err(error) => {
             give_up(&name, Some(lock));
-            return Err(error);
+            Err(error)
         }
-    };
+    }
+}
+
+/// Carries a prospect out, or undoes what was done; `making` makes it anew.
+pub(super) fn converge(
+    prospect: Prospect,
+    making: &dyn Fn() -> Result<Prospect>,
+    lock: Lock,
+    terms: &Terms,
+    tell: &mut dyn FnMut(Step),
+) -> Result<Up> {
+    let name = prospect.topology.name.clone();
     let outcome = prospect.outcome();
     let operations = prospect.plan.len();
     let (hosts, containers) = (prospect.topology.hosts.len(), prospect.topology.containers());
     let instead = prospect.topology.role.as_ref().map(|role| role.instead.clone()).unwrap_or_default();
-    let up = Up { outcome, operations, hosts, containers, instead, confirm_within: borrow::waits(&name) };
+    let kept = Kept::of(&prospect.topology, prospect.origin.as_ref());
+    let up = Up { outcome, operations, hosts, containers, instead, kept, confirm_within: borrow::waits(&name) };
     if up.operations == 0 && outcome == Outcome::Already {
         return Ok(up);
     }
     let mut loan = None;
-    match persist(&prospect, (topology, casting), terms, &mut loan, tell) {
+    match persist(&prospect, making, terms, &mut loan, tell) {
         Ok(()) => {
             loan.into_iter().for_each(Loan::done);
             Ok(Up { confirm_within: borrow::waits(&name), ..up })
@@ -94,29 +144,42 @@ pub fn preview(topology: &Topology, casting: &Casting) -> Result<(Topology, Plan
     prospect(topology, casting).map(|prospect| (prospect.topology, prospect.plan))
 }
 
-fn begin(topology: &Topology, casting: &Casting) -> Result<Prospect> {
-    let prospect = prospect(topology, casting)?;
-    free(&home::pins(&topology.name), &prospect.plan)?;
+pub(super) fn begin(prospect: Prospect) -> Result<Prospect> {
+    free(&home::pins(&prospect.topology.name), &prospect.plan)?;
     Ok(prospect)
 }
 
 fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
-    let name = &topology.name;
-    let mut before = Journal::read(name)?;
+    let mut before = Journal::read(&topology.name)?;
     if before.as_ref().is_some_and(|before| before.is_stale() || before.phase == Phase::RolledBack) {
         // The kernel's objects went with the restart, or were taken back; what is left are no more than files.
         before = None;
     }
-    let mut topology = topology.clone();
+    let (mut topology, mut origin) = (topology.clone(), None);
     if let Some(before) = &before {
         topology.inherit(before.previous.as_ref().unwrap_or(&before.topology));
         topology.inherit(&before.topology);
         topology.inherit(before.described());
+        before.origin.iter().for_each(|origin| topology.inherit(origin));
+        let file = topology.clone();
+        origin = topology.carry(before.described()).then_some(file);
     }
-    let (mut topology, whole) = cast(&topology, casting, before.as_ref())?;
+    towards(&topology, origin, casting, before)
+}
+
+/// From what is to what is to be; `topology` has its numbers.
+pub(super) fn towards(
+    topology: &Topology,
+    origin: Option<Topology>,
+    casting: &Casting,
+    before: Option<Journal>,
+) -> Result<Prospect> {
+    let name = &topology.name;
+    let (mut topology, whole) = cast(topology, casting, before.as_ref())?;
     borrow::adopt(&mut topology)?;
     let mut wanted = compile(&topology);
-    let unchanged = |before: &Journal| before.previous.is_none() && before.topology == topology && before.whole == whole;
+    let described = |before: &Journal| before.topology == topology && before.whole == whole && before.origin == origin;
+    let unchanged = |before: &Journal| before.previous.is_none() && described(before);
     let same = before.as_ref().is_some_and(unchanged);
     let owned = before.as_ref().filter(|_| !same).map(Journal::owned).unwrap_or_default();
     let mut baseline = before.as_ref().map(|before| before.baseline.clone()).unwrap_or_default();
@@ -135,7 +198,7 @@ fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
     wanted = over(&baseline, wanted);
     let plan = diff(&from, &wanted);
     let unlisted = unlisted(&home::pins(name), &from, &wanted);
-    Ok(Prospect { before, topology, whole, baseline, plan, unlisted })
+    Ok(Prospect { edited: false, before, topology, origin, whole, baseline, plan, unlisted })
 }
 
 /// What is about to be taken over on the machine itself: facts that are there and were not the lab's so far.
@@ -206,11 +269,18 @@ fn free(pins: &Pins, plan: &Plan) -> Result<()> {
 }
 
 impl Prospect {
+    /// The same, of a lab that is there and changed without its file.
+    pub(super) fn of_an_edit(self) -> Self {
+        Self { edited: true, ..self }
+    }
+
     fn outcome(&self) -> Outcome {
         match &self.before {
             None => Outcome::Created,
             Some(before) if before.phase != Phase::Up => Outcome::Completed,
-            Some(before) if before.topology != self.topology || before.whole != self.whole => Outcome::Changed,
+            Some(before) if before.topology != self.topology || before.whole != self.whole || before.origin != self.origin => {
+                Outcome::Changed
+            }
             Some(_) if self.plan.is_empty() && self.unlisted.is_empty() => Outcome::Already,
             Some(_) => Outcome::Repaired,
         }
@@ -220,6 +290,7 @@ impl Prospect {
     fn coming(&self) -> Journal {
         let mut journal = Journal::new(self.topology.clone());
         journal.whole.clone_from(&self.whole);
+        journal.origin.clone_from(&self.origin);
         journal.baseline.clone_from(&self.baseline);
         if let Some(before) = &self.before {
             journal.since = before.since;
@@ -233,19 +304,27 @@ impl Prospect {
 /// what is there is looked at again, and the rest is done.
 fn persist(
     prospect: &Prospect,
-    (topology, casting): (&Topology, &Casting),
+    making: &dyn Fn() -> Result<Prospect>,
     terms: &Terms,
     loan: &mut Option<Loan>,
     tell: &mut dyn FnMut(Step),
 ) -> Result<()> {
-    let taken = |result: &Result<()>| matches!(result, Err(Error::Kernel(why)) if why.errno == Errno::EEXIST as i32);
-    let mut result = guarded(|| carry_out(prospect, terms, loan, tell));
+    let first = guarded(|| carry_out(prospect, terms, loan, tell));
+    if prospect.before.is_none() {
+        return first;
+    }
+    patiently(first, || guarded(|| carry_out(&making()?, terms, loan, tell)))
+}
+
+/// Tries again for a second while a name is taken.
+fn patiently(first: Result<()>, mut again: impl FnMut() -> Result<()>) -> Result<()> {
+    let mut result = first;
     for _ in 0..20 {
-        if prospect.before.is_none() || !taken(&result) {
+        if !matches!(&result, Err(Error::Kernel(why)) if why.errno == Errno::EEXIST as i32) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
-        result = guarded(|| carry_out(&begin(topology, casting)?, terms, loan, tell));
+        result = again();
     }
     result
 }
@@ -255,7 +334,11 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     journal.write()?;
     {
         let _all = home::open()?;
-        index::enter(&prospect.topology, journal.whole.as_ref(), journal.since)?;
+        if prospect.edited {
+            index::renew(&prospect.topology, journal.whole.as_ref())?;
+        } else {
+            index::enter(&prospect.topology, journal.whole.as_ref(), journal.since)?;
+        }
     }
     let name = &prospect.topology.name;
     let wanted = compile(&prospect.topology);
@@ -268,7 +351,7 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
         home::pins(name).play(&node).map_err(|(tried, errno)| space::error(&node, &tried, errno))?;
     }
     if prospect.before.is_some() {
-        down::end_nodes(name, &gone(&prospect.plan))?;
+        down::end_nodes(&prospect.topology, &gone(&prospect.plan))?;
     }
     let pins = home::pins(name);
     for node in &prospect.unlisted {
@@ -335,7 +418,9 @@ fn undo(prospect: &Prospect, lock: Lock, loan: Option<Loan>, error: Error) -> Er
     let name = &prospect.topology.name;
     let undone = match &prospect.before {
         None => down::dismantle(name, lock).map(|_| ()),
-        Some(before) => restore(prospect, before).and_then(|()| loan.map_or(Ok(()), Loan::undone)),
+        Some(before) => {
+            patiently(restore(prospect, before), || restore(prospect, before)).and_then(|()| loan.map_or(Ok(()), Loan::undone))
+        }
     };
     match undone {
         Ok(()) => error,
@@ -362,7 +447,8 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     kernel.apply(&plan, &mut |_| {})?;
     before.write()?;
     let _all = home::open()?;
-    index::enter(&before.topology, before.whole.as_ref(), before.since)
+    let whole = before.whole.as_ref();
+    if prospect.edited { index::renew(&before.topology, whole) } else { index::enter(&before.topology, whole, before.since) }
 }
 
 /// A lab that could not begin leaves no directory behind.

@@ -140,11 +140,14 @@ impl Facts<'_> {
         for bridge in &host.bridges {
             self.bridge(host, bridge);
         }
-        for container in &host.containers {
+        for container in host.running() {
             self.container(host, container);
         }
         let subnets = host_subnets(host);
-        self.routes(&ns, &subnets, &host.gateways, &host.routes);
+        // A route onto the cable of a stopped container waits until it is there again.
+        let there = |route: &&Route| !matches!(&route.hop, Hop::Dev(dev) if ends(host, false).any(|end| end.name == *dev));
+        let routes: Vec<Route> = host.routes.iter().filter(there).cloned().collect();
+        self.routes(&ns, &subnets, &host.gateways, &routes);
     }
 
     /// The machine as a host: its other uses may need forwarding, too, so it is only ever turned on; of IPv6 only where the
@@ -274,12 +277,17 @@ fn subnets_of(nics: &[Nic]) -> Vec<(IpNet, IfName)> {
 
 fn host_subnets(host: &Host) -> Vec<(IpNet, IfName)> {
     let bridges = host.bridges.iter().flat_map(|b| b.addresses.iter().map(|net| (net.trunc(), b.name.clone())));
-    let ends = host.containers.iter().flat_map(|c| &c.nics).filter_map(|nic| match &nic.attach {
+    let ends = ends(host, true).flat_map(|end| end.addresses.iter().map(|net| (net.trunc(), end.name.clone())));
+    subnets_of(&host.nics).into_iter().chain(bridges).chain(ends).collect()
+}
+
+/// The host's ends of the cables of its running containers, or of those that do not run.
+fn ends(host: &Host, running: bool) -> impl Iterator<Item = &HostEnd> {
+    let nics = host.containers.iter().filter(move |container| container.runs() == running).flat_map(|container| &container.nics);
+    nics.filter_map(|nic| match &nic.attach {
         Attach::Host(end) => Some(end),
         Attach::Network(_) => None,
-    });
-    let ends = ends.flat_map(|end| end.addresses.iter().map(|net| (net.trunc(), end.name.clone())));
-    subnets_of(&host.nics).into_iter().chain(bridges).chain(ends).collect()
+    })
 }
 
 /// The interface whose longest prefix holds the address.

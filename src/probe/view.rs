@@ -203,7 +203,7 @@ fn kind(id: &NodeId) -> Kind {
 /// Every namespace of the lab, with those that somebody made inside its hosts.
 pub fn pins(lab: &LabName, entry: &Entry) -> Vec<(NodeId, PathBuf)> {
     let mut pins = Vec::new();
-    for id in resolve::nodes(entry) {
+    for id in resolve::living(entry) {
         pins.push((id.clone(), lab::netns_path(lab, &id)));
         if let NodeId::Host(host) = &id {
             let by_hand = made_inside(&home::lab(lab).join("run").join(host.as_str()).join("netns"));

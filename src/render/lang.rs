@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::report::capture::Direction;
 use crate::report::frame::Payload;
 use crate::report::notice::{Notice, Question};
-use crate::report::{doctor, lab, macs, ping, plan, topology};
+use crate::report::{doctor, instance, lab, macs, ping, plan, topology};
 
 /// A language.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -150,6 +150,8 @@ pub trait Tongue: Sync {
     fn keep(&self, keep: &lab::Keep) -> String;
     /// The result of `reset`.
     fn reset(&self, reset: &lab::Reset) -> String;
+    /// What was done to containers.
+    fn instances(&self, changes: &instance::Changes) -> Vec<String>;
     /// The condition of a lab, and what to type.
     fn status(&self, status: &lab::Status) -> Vec<String>;
     /// The title over what is missing in a lab.

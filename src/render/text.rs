@@ -23,6 +23,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Home(home) => labs::home(home, style),
         Report::Up(up) => lines(&style.lang.tongue().up(up)),
         Report::Down(downs) => labs::down(downs, style),
+        Report::Changes(changes) => lines(&style.lang.tongue().instances(changes)),
         Report::Keep(keep) => lines(&[style.lang.tongue().keep(keep)]),
         Report::Reset(reset) => lines(&[style.lang.tongue().reset(reset)]),
         Report::Status(statuses) => labs::status(statuses, style),

@@ -73,9 +73,23 @@ pub struct Up {
     pub milliseconds: f64,
     /// A first thing to try.
     pub hint: Option<Ping>,
+    /// What was launched, stopped or configured before, and stays so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
     /// Seconds within which `keep` must confirm a change of the machine's NICs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_within: Option<u64>,
+}
+
+/// What was done to a lab's containers since its file was brought up.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Kept {
+    /// How many were launched.
+    pub launched: usize,
+    /// How many are stopped.
+    pub stopped: usize,
+    /// How many of the file's have a configuration or devices of their own.
+    pub configured: usize,
 }
 
 /// What `up` had to do.
@@ -227,6 +241,9 @@ pub struct Status {
     /// Which half of it is on this machine; none where all of it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half: Option<Played>,
+    /// What was launched, stopped or configured in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Kept>,
     /// The nslab that made it.
     pub version: String,
     /// The machine's NICs that it has borrowed.

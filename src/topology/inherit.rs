@@ -15,6 +15,18 @@ impl Topology {
     }
 }
 
+impl Topology {
+    /// Gives no number that `later` has given out: what is there keeps its own.
+    pub fn count_on(&mut self, later: &Self) {
+        self.next_host = self.next_host.max(later.next_host);
+        for host in &mut self.hosts {
+            if let Some(other) = later.host(host.name.as_str()) {
+                host.next_container = host.next_container.max(other.next_container);
+            }
+        }
+    }
+}
+
 impl Host {
     fn inherit(&mut self, old: &Self) {
         renumber(&mut self.nics, &old.nics, following(&old.nics));

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::checks::Checkpoint;
+use super::instance::{Instance, Keys};
 use super::role::Role;
 use crate::error::{Error, Result, Usage};
 use crate::name::{IfName, LabName, Mac, NodeName};
@@ -95,6 +96,9 @@ pub struct Container {
     pub gateways: Vec<IpAddr>,
     /// Further routes.
     pub routes: Vec<Route>,
+    /// Its life since the lab is up: whether it runs, its configuration and devices.
+    #[serde(default, skip_serializing_if = "Instance::is_plain")]
+    pub instance: Instance,
 }
 
 /// A network card of a host or a container.
@@ -157,6 +161,9 @@ pub struct Bridge {
     pub stp: bool,
     /// Administratively up.
     pub up: bool,
+    /// It was made as a network for instances, with this configuration; one of the file has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed: Option<Keys>,
 }
 
 /// A static route.

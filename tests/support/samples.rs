@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use nslab::error::{
-    AgentFault, Awaited, Error, Feature, FileFault, FilterFault, JournalFault, KernelError, Left, Limit, RemoteFault, RoleFault,
-    Rollback, Takes, Thing, Usage,
+    AgentFault, Awaited, DeviceFault, Error, Feature, FileFault, FilterFault, InstanceFault, JournalFault, KernelError, Left,
+    Limit, RemoteFault, RoleFault, Rollback, Takes, Thing, Usage,
 };
 use nslab::name::{Mac, NameFault};
 use nslab::problem::{AddressFault, Problem, Reference, Shape};
@@ -188,6 +188,29 @@ fn failed(node: Option<&str>, said: Option<&str>) -> Error {
     Error::Kernel(KernelError { node: node.map(word), tried, errno: libc::EEXIST, said: said.map(word) })
 }
 
+every!(device_faults: DeviceFault {
+    DeviceFault::Missing(_) => [DeviceFault::Missing("parent")],
+    DeviceFault::Value(..) => [DeviceFault::Value("mtu", word("12"))],
+    DeviceFault::NoBridge(_) => [DeviceFault::NoBridge(word("br9"))],
+    DeviceFault::Taken(_) => [DeviceFault::Taken(word("veth-a1"))],
+    DeviceFault::Twice(_) => [DeviceFault::Twice(word("eth0"))],
+});
+
+every!(instance_faults: InstanceFault {
+    InstanceFault::Exists(_) => [InstanceFault::Exists(word("host-a/a1"))],
+    InstanceFault::Running(_) => [InstanceFault::Running(word("host-a/a1"))],
+    InstanceFault::Stopped(_) => [InstanceFault::Stopped(word("host-a/a1"))],
+    InstanceFault::Frozen(_) => [InstanceFault::Frozen(word("host-a/a1"))],
+    InstanceFault::NoContainer(_) => [InstanceFault::NoContainer(word("host-a"))],
+    InstanceFault::Device(..) => [InstanceFault::Device(word("eth0"), DeviceFault::Missing("parent"))],
+    InstanceFault::NoLink(..) => [InstanceFault::NoLink(word("host-a"), word("v1"))],
+    InstanceFault::NetworkExists(..) => [InstanceFault::NetworkExists(word("host-a"), word("br0"))],
+    InstanceFault::NoNetwork(..) => [InstanceFault::NoNetwork(word("host-a"), word("br0"))],
+    InstanceFault::NetworkInUse(..) => [InstanceFault::NetworkInUse(word("lab"), names(2))],
+    InstanceFault::NetworkValue(..) => [InstanceFault::NetworkValue(word("ipv4.address"), word("10.0.0.0/24"))],
+    InstanceFault::Full(_) => [InstanceFault::Full(word("host-a"))],
+});
+
 every!(one_of_each: Error {
     Error::Topology { .. } => [Error::Topology { file: word("lab.yaml"), text: String::new(), findings: Vec::new() }],
     Error::File { .. } => [Error::File { file: PathBuf::from("lab.yaml"), why: FileFault::NotText }],
@@ -204,6 +227,7 @@ every!(one_of_each: Error {
     Error::Agent(_) => [Error::Agent(AgentFault::Stopped(word("host-b")))],
     Error::Remote(_) => [Error::Remote(RemoteFault::Cut(word("host-b")))],
     Error::Role(_) => [Error::Role(RoleFault::TwiceNic(word("enp0s8")))],
+    Error::Instance(_) => [Error::Instance(InstanceFault::Stopped(word("host-a/a1")))],
     Error::Conflict { .. } => [Error::Conflict { what: word("/run/netns/lab.host-a") }],
     Error::Nic { .. } => [Error::Nic { nic: word("enp0s3"), why: machine::refusals() }],
     Error::RolledBack { .. } => [Error::RolledBack { lab: word("bridged"), why: Rollback::Cut }],
@@ -241,6 +265,9 @@ pub fn errors() -> Vec<Error> {
     all.extend(agent::agent_faults().into_iter().map(Error::Agent));
     all.extend(remote::remote_faults().into_iter().map(Error::Remote));
     all.extend(machine::role_faults().into_iter().map(Error::Role));
+    all.extend(instance_faults().into_iter().map(Error::Instance));
+    let device = |fault| Error::Instance(InstanceFault::Device(word("eth0"), fault));
+    all.extend(device_faults().into_iter().map(device));
     all.extend(machine::refusals().into_iter().map(|why| Error::Nic { nic: word("enp0s3"), why: vec![why] }));
     all.extend(machine::rollbacks().into_iter().map(|why| Error::RolledBack { lab: word("bridged"), why }));
     let wanted = awaited().into_iter().map(FilterFault::Expected);

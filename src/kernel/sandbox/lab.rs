@@ -157,3 +157,21 @@ pub fn forget(paths: &Paths, node: &str) -> Result<()> {
     }
     Ok(())
 }
+
+/// Gives the private layer of a node that has no process another node's name; one that has no layer needs none.
+///
+/// # Errors
+/// When a directory cannot be renamed.
+pub fn rename(paths: &Paths, from: &str, to: &str) -> Result<()> {
+    forget(paths, to)?;
+    for directory in ["layers", "run"] {
+        let (old, new) = (paths.lab.join(directory).join(from), paths.lab.join(directory).join(to));
+        match fs::rename(&old, &new) {
+            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error(from, at(format!("mv {}", old.display()))(fault)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

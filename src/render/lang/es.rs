@@ -9,6 +9,7 @@ mod errors;
 mod filters;
 mod findings;
 mod graph;
+mod instances;
 mod labs;
 mod macs;
 mod nics;
@@ -27,7 +28,7 @@ use crate::render::escape::escape;
 use crate::report::capture::Direction;
 use crate::report::frame::Payload;
 use crate::report::notice::{Notice, Question};
-use crate::report::{doctor as health, lab, macs as census, node, ping as pings, plan, topology};
+use crate::report::{doctor as health, instance, lab, macs as census, node, ping as pings, plan, topology};
 
 /// Spanish.
 pub(super) struct Spanish;
@@ -180,6 +181,10 @@ impl Tongue for Spanish {
 
     fn reset(&self, reset: &lab::Reset) -> String {
         labs::reset(reset)
+    }
+
+    fn instances(&self, changes: &instance::Changes) -> Vec<String> {
+        instances::changes(changes)
     }
 
     fn status(&self, status: &lab::Status) -> Vec<String> {

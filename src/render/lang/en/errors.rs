@@ -26,6 +26,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Role(fault) => super::role::fault(fault),
         Error::Agent(fault) => super::agent::fault(fault),
         Error::Remote(fault) => super::remote::fault(fault),
+        Error::Instance(fault) => super::instances::fault(fault),
         Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
             .why("nslab touches nothing that it did not make.")
             .hint("remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"),

@@ -24,6 +24,7 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Role(fault) => super::role::fault(fault),
         Error::Agent(fault) => super::agent::fault(fault),
         Error::Remote(fault) => super::remote::fault(fault),
+        Error::Instance(fault) => super::instances::fault(fault),
         Error::Conflict { what } => say(format!("{} ya existe y no es de nslab", escape(what)))
             .why("nslab no toca nada que no haya creado él mismo.")
             .hint("elimínelo, o dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"),

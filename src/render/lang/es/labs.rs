@@ -38,12 +38,13 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         let sudo = if ping.sudo { "sudo " } else { "" };
         lines.push(format!("Pruebe: {sudo}nslab exec {} ping -c 1 {}", ping.from, ping.to));
     }
+    lines.extend(up.kept.as_ref().map(super::instances::kept));
     lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lab, seconds)));
     lines
 }
 
 /// Milliseconds, or seconds where there are many.
-fn duration(milliseconds: f64) -> String {
+pub(super) fn duration(milliseconds: f64) -> String {
     if milliseconds < 1000.0 { format!("{milliseconds:.0} ms") } else { format!("{:.1} s", milliseconds / 1000.0) }
 }
 
@@ -114,6 +115,7 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
         lines.push(format!("Lo hizo nslab {}.", escape(&status.version)));
     }
     lines.extend(status.half.as_ref().map(super::role::half));
+    lines.extend(status.instances.as_ref().map(super::instances::kept));
     lines.extend(status.nics.as_ref().map(super::nics::borrowed));
     lines
 }

@@ -11,7 +11,7 @@ use crate::name::{IfName, Mac, NodeName};
 use crate::problem::{Problem, Reference};
 use crate::topology::place::Item;
 use crate::topology::validate::MAX_NODES;
-use crate::topology::{Attach, Container, Hop, Host, HostEnd, Nic};
+use crate::topology::{Attach, Container, Hop, Host, HostEnd, Instance, Nic};
 
 /// The node that is being made, of those that one entry of the file makes.
 struct Site<'a> {
@@ -79,6 +79,7 @@ impl Builder<'_> {
             nics,
             gateways: gateways.into_iter().map(|gateway| site.copy.router(gateway, &subnets)).collect(),
             routes,
+            instance: Instance::default(),
         }
     }
 

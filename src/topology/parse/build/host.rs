@@ -135,6 +135,7 @@ impl Builder<'_> {
             mtu,
             stp: raw.stp.unwrap_or(false),
             up: raw.up.unwrap_or(true),
+            managed: None,
         })
     }
 

@@ -1,0 +1,78 @@
+//! `nslab launch`
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, instances};
+use crate::error::Result;
+use crate::lab::instances::{Options, launch};
+use crate::report::Report;
+use crate::report::instance::{Changes, Done};
+use crate::topology::Keys;
+
+/// Make a container on a host of a lab that is up, and start it
+///
+/// Like `lxc launch`: its files are the machine's own under a private writable layer, eth0 is plugged into the host's bridge
+/// (lxdbr0 where there is one) and has a free address of its subnet. It goes with the lab, or with `nslab delete`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab launch host-a/a3\n  sudo nslab launch host-a/a3 --device eth0,nictype=bridged,parent=br0\n  sudo nslab launch host-b/b3 --device eth0,nictype=p2p,host_name=veth-b3"
+)]
+pub struct Launch {
+    /// Its name: [LAB/][HOST/]NAME; the host may be left out when there is only one
+    #[arg(value_name = "CONTAINER", add = ArgValueCompleter::new(complete::hosts))]
+    container: String,
+    /// A device: its name and its keys, as `lxc config device add` takes them
+    #[arg(long, short, value_name = "NAME,KEY=VALUE,...", value_parser = device)]
+    device: Vec<(String, Keys)>,
+    /// Plug eth0 into this bridge of the host
+    #[arg(long, short, value_name = "BRIDGE")]
+    network: Option<String>,
+    /// A key of its configuration
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = pair)]
+    config: Vec<(String, String)>,
+    /// Delete it when it stops
+    #[arg(long, short)]
+    ephemeral: bool,
+    /// Do not start it
+    #[arg(long)]
+    stopped: bool,
+}
+
+fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn device(text: &str) -> std::result::Result<(String, Keys), String> {
+    let (name, keys) = text.split_once(',').ok_or_else(|| format!("{text:?} is not NAME,KEY=VALUE,..."))?;
+    let mut keys: Keys = keys.split(',').map(pair).collect::<std::result::Result<_, _>>()?;
+    keys.entry("type".to_owned()).or_insert_with(|| "nic".to_owned());
+    Ok((name.to_owned(), keys))
+}
+
+impl Launch {
+    /// Adds the container to the lab.
+    ///
+    /// # Errors
+    /// When its host has one of that name, a device is wrong, or an operation fails; what was done is undone.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        instances::begin(context)?;
+        let site = instances::site(&self.container, context)?;
+        let start = Instant::now();
+        let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
+        if let Some(network) = self.network {
+            let keys = [("type", "nic"), ("name", "eth0"), ("network", network.as_str())];
+            devices.insert("eth0".to_owned(), keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        }
+        let config = self.config.into_iter().collect();
+        let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
+        let launched = launch(&site, &options)?;
+        let done = if self.stopped { Done::Made } else { Done::Launched };
+        let mut change = instances::change(&site, done, launched.operations, start);
+        change.nics = Some(instances::cards(&launched.nics));
+        Ok(Report::Changes(Changes { containers: vec![change], errors: Vec::new() }))
+    }
+}

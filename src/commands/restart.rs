@@ -1,0 +1,39 @@
+//! `nslab restart`
+
+use std::time::Duration;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::{Context, complete, duration, instances};
+use crate::error::Result;
+use crate::lab::instances as lab;
+use crate::report::Report;
+use crate::report::instance::Done;
+
+/// Stop containers and start them again
+///
+/// What was made by hand in their network goes; MAC addresses, IP addresses, routes and files stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab restart a1")]
+pub struct Restart {
+    /// The containers: [LAB/][HOST/]NAME
+    #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(complete::nodes))]
+    containers: Vec<String>,
+    /// Do not ask the processes to end: kill them
+    #[arg(long, short)]
+    force: bool,
+    /// How long processes may take to end before they are killed
+    #[arg(long, value_name = "TIME", value_parser = duration::duration, conflicts_with = "force")]
+    timeout: Option<Duration>,
+}
+
+impl Restart {
+    /// Restarts each.
+    ///
+    /// # Errors
+    /// When there is no such container, it is stopped, or a process cannot be ended.
+    pub fn run(self, context: &mut Context) -> Result<Report> {
+        let grace = instances::grace(self.force, self.timeout);
+        instances::each(&self.containers, Done::Restarted, context, |site| lab::restart(site, Some(grace)))
+    }
+}

@@ -1,0 +1,136 @@
+//! Networks for instances: bridges of a host that are made while the lab is up.
+
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::fault;
+use crate::error::{Error, InstanceFault, Result, Thing};
+use crate::lab::change::change;
+use crate::name::{IfName, LabName, NodeName};
+use crate::topology::{Attach, Bridge, Host, Keys, Topology};
+
+/// What a network's `ipv4.address` or `ipv6.address` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// The host has none on it.
+    None,
+    /// One of a subnet that nothing else in the lab has.
+    Auto,
+    /// This one.
+    Given(IpNet),
+}
+
+impl Address {
+    /// Reads the value of a key; a missing one says `otherwise`.
+    fn of(config: &Keys, key: &str, otherwise: Self) -> Result<Self> {
+        let wrong = |value: &str| Error::Instance(InstanceFault::NetworkValue(key.to_owned(), value.to_owned()));
+        match config.get(key).map(String::as_str) {
+            None | Some("") => Ok(otherwise),
+            Some("none") => Ok(Self::None),
+            Some("auto") => Ok(Self::Auto),
+            Some(value) => {
+                let net: IpNet = value.parse().map_err(|_| wrong(value))?;
+                let host = net.addr() != net.network() || net.max_prefix_len() - net.prefix_len() < 2;
+                if net.addr().is_ipv4() == (key == "ipv4.address") && host { Ok(Self::Given(net)) } else { Err(wrong(value)) }
+            }
+        }
+    }
+}
+
+fn host<'a>(topology: &'a mut Topology, name: &NodeName) -> Result<&'a mut Host> {
+    let candidates = topology.hosts.iter().map(|host| host.name.to_string()).collect();
+    let unknown = || Error::Unknown { what: Thing::Host, word: name.to_string(), candidates };
+    topology.hosts.iter_mut().find(|host| host.name == *name).ok_or_else(unknown)
+}
+
+/// The configuration with every `auto` replaced, and the addresses.
+fn resolve(topology: &Topology, config: &Keys, otherwise: Address) -> Result<(Keys, Vec<IpNet>)> {
+    let mut resolved = config.clone();
+    let mut addresses = Vec::new();
+    for key in ["ipv4.address", "ipv6.address"] {
+        let address = match Address::of(config, key, otherwise)? {
+            Address::None => None,
+            Address::Given(net) => Some(net),
+            Address::Auto => Some(fresh(topology, key == "ipv4.address")?),
+        };
+        let text = address.map_or_else(|| "none".to_owned(), |net| net.to_string());
+        resolved.insert(key.to_owned(), text);
+        addresses.extend(address);
+    }
+    Ok((resolved, addresses))
+}
+
+/// The first address of a subnet that nothing in the lab overlaps.
+fn fresh(topology: &Topology, v4: bool) -> Result<IpNet> {
+    let taken: BTreeSet<IpNet> = topology.hosts.iter().flat_map(Host::subnets).collect();
+    let text = |number: u16| match v4 {
+        true => format!("10.155.{number}.1/24"),
+        false => format!("fd42:155:0:{number:x}::1/64"),
+    };
+    let free = |net: &IpNet| taken.iter().all(|other| !other.contains(net) && !net.contains(other));
+    let nets = (100..=255).filter_map(|number| text(number).parse::<IpNet>().ok());
+    nets.into_iter().find(free).ok_or_else(|| Error::Instance(InstanceFault::Full(text(0))))
+}
+
+/// Makes a network: a bridge of the host, with the addresses that its configuration says; without a word on them both are
+/// chosen.
+///
+/// # Errors
+/// `NetworkExists` for a name that an interface of the host has, `NetworkValue` for a wrong address; those of `up`.
+pub fn create_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
+    let changed = change(lab, |topology| {
+        let (config, addresses) = resolve(topology, config, Address::Auto)?;
+        let host = host(topology, on)?;
+        if !host.is_free(name) {
+            return fault(InstanceFault::NetworkExists(on.to_string(), name.to_string()));
+        }
+        let taken: BTreeSet<u8> = host.bridges.iter().map(|bridge| bridge.number).collect();
+        let full = || Error::Instance(InstanceFault::Full(on.to_string()));
+        let number = (0..=u8::MAX).find(|number| !taken.contains(number)).ok_or_else(full)?;
+        let mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
+        let (ports, managed) = (Vec::new(), Some(config));
+        host.bridges.push(Bridge { name: name.clone(), number, ports, addresses, mac: None, mtu, stp: false, up: true, managed });
+        Ok(())
+    });
+    changed.map(|((), operations)| operations)
+}
+
+/// Configures a network anew; where nothing is said of an address there is none.
+///
+/// # Errors
+/// `NoNetwork` for a bridge of the file or none at all; those of [`create_network`].
+pub fn set_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
+    let changed = change(lab, |topology| {
+        let (config, addresses) = resolve(topology, config, Address::None)?;
+        let host = host(topology, on)?;
+        let own = host.bridges.iter_mut().find(|bridge| bridge.name == *name && bridge.managed.is_some());
+        let Some(bridge) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
+        bridge.mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
+        bridge.addresses = addresses;
+        bridge.managed = Some(config);
+        Ok(())
+    });
+    changed.map(|((), operations)| operations)
+}
+
+/// Removes a network that no NIC is plugged into.
+///
+/// # Errors
+/// `NoNetwork` for a bridge of the file or none at all, `NetworkInUse` with the containers that are on it.
+pub fn delete_network(lab: &LabName, on: &NodeName, name: &IfName) -> Result<usize> {
+    let changed = change(lab, |topology| {
+        let host = host(topology, on)?;
+        let own = host.bridges.iter().position(|bridge| bridge.name == *name && bridge.managed.is_some());
+        let Some(at) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
+        let on_it = |attach: &Attach| matches!(attach, Attach::Host(end) if end.bridge.as_ref() == Some(name));
+        let using = host.containers.iter().filter(|container| container.nics.iter().any(|nic| on_it(&nic.attach)));
+        let using: Vec<String> = using.map(|container| container.name.to_string()).collect();
+        if !using.is_empty() {
+            return fault(InstanceFault::NetworkInUse(name.to_string(), using));
+        }
+        host.bridges.remove(at);
+        Ok(())
+    });
+    changed.map(|((), operations)| operations)
+}
