@@ -117,10 +117,9 @@ fn wrapped(text: &str, width: i32) -> Vec<String> {
 fn look(look: Look) -> String {
     let mark = match look.mark {
         Mark::Described => "",
-        Mark::Missing => " missing",
+        Mark::Missing | Mark::File => " missing",
         Mark::Changed => " changed",
         Mark::ByHand => " byhand",
-        Mark::File => " missing",
     };
     let dead = if look.dead && look.mark != Mark::Missing { " dead" } else { "" };
     format!("{mark}{dead}")
