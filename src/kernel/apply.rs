@@ -315,6 +315,8 @@ impl<'a> Run<'a> {
     fn number(&mut self, units: &[Unit]) -> Result<()> {
         for &place in units.iter().flat_map(|unit| &unit.ops) {
             if let Op::Add(Key::Link(port), _) = &self.plan[place] {
+                // Before the index is given: who works in the host later must know the same one.
+                self.make_room(port)?;
                 self.space_mut(&port.ns)?.assign(&port.dev);
             }
         }

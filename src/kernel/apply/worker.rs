@@ -110,11 +110,6 @@ impl Worker<'_> {
                 continue;
             }
             let Some(host) = hosts.get_mut(node) else { continue };
-            if let (Op::Add(Key::Link(port), _), false) = (op, host.fresh || *node == Ns::Root) {
-                let refusals = host.socket.flush();
-                self.check(node, refusals)?;
-                host.make_room(&port.dev).map_err(|errno| space::error_in(node, "ip link del", errno))?;
-            }
             let request = match op {
                 Op::Add(Key::Link(port), Value::Link(link)) => requests::birth(port, link, births, host, Some(&mut each.space)),
                 _ => requests::request(op, host),
