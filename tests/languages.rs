@@ -197,7 +197,9 @@ fn what_draws_text_and_reports_has_no_sentence_of_its_own() {
         let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let (inner, here): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| path.is_dir());
         folders.extend(inner.into_iter().filter(|inner| *inner != dir.join("lang")));
-        files.extend(here.into_iter().filter(|file| *file != dir.join("lang.rs")));
+        // What the stock `lxc` says is English, as its users and their scripts expect.
+        let words = [dir.join("lang.rs"), dir.join("lxc.rs")];
+        files.extend(here.into_iter().filter(|file| !words.contains(file)));
     }
     assert!(files.len() > 8);
     for file in files {
