@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
-use crate::error::{Error, Thing};
+use crate::error::{Error, InstanceFault, Thing};
 use crate::render::lang::Lang;
 use crate::render::{self, Style};
 
@@ -52,6 +52,21 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// In the words that people know from LXD.
+    fn of_instance(fault: &InstanceFault, text: impl Fn() -> String) -> Self {
+        match fault {
+            InstanceFault::Exists(_) => Self::new(409, "Instance already exists"),
+            InstanceFault::Running(_) => Self::bad("The instance is already running"),
+            InstanceFault::Stopped(_) => Self::bad("The instance is already stopped"),
+            InstanceFault::Frozen(_) => Self::bad("The instance is already frozen"),
+            InstanceFault::NetworkExists(..) => Self::new(409, "The network already exists"),
+            InstanceFault::NetworkInUse(..) => Self::bad("The network is currently in use"),
+            _ => Self::bad(text()),
+        }
+    }
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let text = || {
@@ -60,7 +75,8 @@ impl From<Error> for Fault {
             told.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
         };
         match &error {
-            Error::Unknown { what: Thing::Node, .. } => Self::missing("Instance"),
+            Error::Unknown { what: Thing::Node | Thing::Container, .. } => Self::missing("Instance"),
+            Error::Instance(fault) => Self::of_instance(fault, text),
             other => match other.exit_code() {
                 2 => Self::bad(text()),
                 4 => Self::new(409, text()),

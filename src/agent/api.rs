@@ -1,6 +1,9 @@
 //! What is asked for, one file for each kind of thing.
 
 pub mod certificates;
+pub mod described;
+pub mod instances;
+pub mod networks;
 pub mod operations;
 pub mod server;
 pub mod statics;

@@ -9,7 +9,7 @@ use hyper::{Method, Request};
 
 use super::Agent;
 use super::answer::{Answer, Fault};
-use super::api::{certificates, operations, server, statics};
+use super::api::{certificates, instances, networks, operations, server, statics};
 use super::call::{Call, Client, decoded, query};
 
 /// Who may ask.
@@ -64,6 +64,25 @@ routes! {
     DELETE "/1.0/operations/*" Trusted operations::cancel,
     GET "/1.0/operations/*/wait" Trusted operations::wait,
     GET "/1.0/operations/*/websocket" Trusted operations::websocket,
+    GET "/1.0/instances" Trusted instances::list,
+    POST "/1.0/instances" Trusted instances::create,
+    GET "/1.0/instances/*" Trusted instances::get,
+    PUT "/1.0/instances/*" Trusted instances::set,
+    PATCH "/1.0/instances/*" Trusted instances::set,
+    POST "/1.0/instances/*" Trusted instances::rename,
+    DELETE "/1.0/instances/*" Trusted instances::delete,
+    GET "/1.0/instances/*/state" Trusted instances::state,
+    PUT "/1.0/instances/*/state" Trusted instances::act,
+    GET "/1.0/instances/*/snapshots" Trusted instances::snapshots,
+    GET "/1.0/networks" Trusted networks::list,
+    POST "/1.0/networks" Trusted networks::create,
+    GET "/1.0/networks/*" Trusted networks::get,
+    PUT "/1.0/networks/*" Trusted networks::set,
+    PATCH "/1.0/networks/*" Trusted networks::set,
+    DELETE "/1.0/networks/*" Trusted networks::delete,
+    GET "/1.0/networks/*/state" Trusted networks::state,
+    GET "/1.0/profiles" Trusted networks::profiles,
+    GET "/1.0/profiles/*" Trusted networks::profile,
     GET "/1.0/projects" Trusted statics::projects,
     GET "/1.0/projects/*" Trusted statics::project,
     GET "/1.0/storage-pools" Trusted statics::pools,

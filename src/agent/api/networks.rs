@@ -1,0 +1,131 @@
+//! `/1.0/networks`: the bridges of the host; and the one profile.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::instances::{blocking, host};
+use crate::agent::Agent;
+use crate::agent::answer::{Answer, Fault, created, sync, tagged};
+use crate::agent::call::Call;
+use crate::kernel::inspect::{Pin, inspect};
+use crate::lab::{instances, netns_path};
+use crate::name::IfName;
+use crate::plan::NodeId;
+use crate::topology::{Attach, Bridge, Host, Keys};
+
+fn told(host: &Host, bridge: &Bridge) -> Value {
+    let on = |own: &&crate::topology::Container| {
+        own.nics.iter().any(|nic| matches!(&nic.attach, Attach::Host(end) if end.bridge.as_ref() == Some(&bridge.name)))
+    };
+    let used: Vec<String> = host.containers.iter().filter(on).map(|own| format!("/1.0/instances/{}", own.name)).collect();
+    json!({"config": bridge.managed.clone().unwrap_or_default(), "description": "", "name": bridge.name.as_str(),
+        "type": "bridge", "used_by": used, "managed": bridge.managed.is_some(), "status": "Created", "locations": ["none"]})
+}
+
+fn writable(bridge: &Bridge) -> Value {
+    json!({"config": bridge.managed.clone().unwrap_or_default(), "description": ""})
+}
+
+fn find(agent: &Agent, name: &str) -> Result<(Host, Bridge), Fault> {
+    let host = host(agent)?;
+    let bridge = host.bridges.iter().find(|own| own.name.as_str() == name).cloned();
+    bridge.map(|bridge| (host, bridge)).ok_or_else(|| Fault::missing("Network"))
+}
+
+/// `GET /1.0/networks`
+pub async fn list(call: Call) -> Answer {
+    let host = host(&call.agent)?;
+    if call.recursion() > 0 {
+        return sync(host.bridges.iter().map(|bridge| told(&host, bridge)).collect::<Vec<_>>());
+    }
+    sync(host.bridges.iter().map(|bridge| format!("/1.0/networks/{}", bridge.name)).collect::<Vec<_>>())
+}
+
+/// `GET /1.0/networks/NAME`
+pub async fn get(call: Call) -> Answer {
+    let (host, bridge) = find(&call.agent, call.word(0))?;
+    tagged(told(&host, &bridge), &writable(&bridge))
+}
+
+/// `GET /1.0/networks/NAME/state`
+pub async fn state(call: Call) -> Answer {
+    let (agent, name) = (call.agent.clone(), call.word(0).to_owned());
+    let seen = blocking(move || {
+        find(&agent, &name)?;
+        let node = NodeId::Host(agent.host.clone());
+        let seen = inspect(&Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) }, &[])?;
+        seen.links.into_iter().find(|link| link.name == name).ok_or_else(|| Fault::missing("Network"))
+    });
+    let link = seen.await?;
+    let addresses: Vec<Value> = link
+        .addresses
+        .iter()
+        .map(|net| {
+            let family = if net.addr().is_ipv4() { "inet" } else { "inet6" };
+            json!({"family": family, "address": net.addr(), "netmask": net.prefix_len().to_string(), "scope": "global"})
+        })
+        .collect();
+    sync(json!({"addresses": addresses, "hwaddr": link.mac.unwrap_or_default(), "mtu": link.mtu,
+        "state": if link.up { "up" } else { "down" }, "type": "broadcast", "bond": null, "bridge": null, "vlan": null,
+        "ovn": null}))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Wanted {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    config: Option<Keys>,
+}
+
+/// `POST /1.0/networks`
+pub async fn create(mut call: Call) -> Answer {
+    let wanted: Wanted = call.json().await?;
+    if !matches!(wanted.kind.as_str(), "" | "bridge") {
+        return Err(Fault::bad("Only bridges can be created"));
+    }
+    let name: IfName = wanted.name.parse().map_err(|_| Fault::bad("Invalid network name"))?;
+    let path = format!("/1.0/networks/{name}");
+    let (agent, config) = (call.agent.clone(), wanted.config.unwrap_or_default());
+    blocking(move || Ok(instances::create_network(&agent.lab, &agent.host, &name, &config)?)).await?;
+    call.agent.bus.lifecycle("network-created", &path);
+    created(&path)
+}
+
+/// `PUT /1.0/networks/NAME`, `PATCH /1.0/networks/NAME`
+pub async fn set(mut call: Call) -> Answer {
+    let (_, bridge) = find(&call.agent, call.word(0))?;
+    call.matches(&writable(&bridge))?;
+    let wanted: Wanted = call.json().await?;
+    let mut config = if call.replaces() { Keys::new() } else { bridge.managed.clone().unwrap_or_default() };
+    config.extend(wanted.config.unwrap_or_default());
+    let agent = call.agent.clone();
+    blocking(move || Ok(instances::set_network(&agent.lab, &agent.host, &bridge.name, &config)?)).await?;
+    call.agent.bus.lifecycle("network-updated", &format!("/1.0/networks/{}", call.word(0)));
+    sync(Value::Null)
+}
+
+/// `DELETE /1.0/networks/NAME`
+pub async fn delete(call: Call) -> Answer {
+    let (_, bridge) = find(&call.agent, call.word(0))?;
+    let agent = call.agent.clone();
+    blocking(move || Ok(instances::delete_network(&agent.lab, &agent.host, &bridge.name)?)).await?;
+    call.agent.bus.lifecycle("network-deleted", &format!("/1.0/networks/{}", call.word(0)));
+    sync(Value::Null)
+}
+
+fn default_profile(host: &Host) -> Value {
+    let used: Vec<String> = host.containers.iter().map(|own| format!("/1.0/instances/{}", own.name)).collect();
+    json!({"config": {}, "description": "What a launch gives", "devices": {}, "name": "default", "used_by": used})
+}
+
+/// `GET /1.0/profiles`
+pub async fn profiles(call: Call) -> Answer {
+    if call.recursion() > 0 { sync([default_profile(&host(&call.agent)?)]) } else { sync(["/1.0/profiles/default"]) }
+}
+
+/// `GET /1.0/profiles/default`
+pub async fn profile(call: Call) -> Answer {
+    if call.word(0) == "default" { sync(default_profile(&host(&call.agent)?)) } else { Err(Fault::missing("Profile")) }
+}
