@@ -47,6 +47,8 @@ pub struct Agent {
     pub trust: Trust,
     /// What is under way.
     pub operations: Operations,
+    /// What was recorded of instances.
+    pub logs: logs::Logs,
     /// Where it tells what happens.
     pub bus: Bus,
     identity: Identity,
@@ -78,6 +80,7 @@ impl Agent {
             identity: Identity::of(&store, host.as_str())?,
             config: Config::open(store.join("config.json"))?,
             operations: Operations::new(bus.clone()),
+            logs: logs::Logs::default(),
             listeners: Listeners::default(),
             bus,
             lab,

@@ -6,4 +6,5 @@ pub mod instances;
 pub mod networks;
 pub mod operations;
 pub mod server;
+pub mod sessions;
 pub mod statics;

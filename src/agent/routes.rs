@@ -9,7 +9,7 @@ use hyper::{Method, Request};
 
 use super::Agent;
 use super::answer::{Answer, Fault};
-use super::api::{certificates, instances, networks, operations, server, statics};
+use super::api::{certificates, instances, networks, operations, server, sessions, statics};
 use super::call::{Call, Client, decoded, query};
 
 /// Who may ask.
@@ -83,6 +83,18 @@ routes! {
     GET "/1.0/networks/*/state" Trusted networks::state,
     GET "/1.0/profiles" Trusted networks::profiles,
     GET "/1.0/profiles/*" Trusted networks::profile,
+    POST "/1.0/instances/*/exec" Trusted sessions::exec,
+    POST "/1.0/instances/*/console" Trusted sessions::console,
+    GET "/1.0/instances/*/console" Trusted sessions::console_log,
+    DELETE "/1.0/instances/*/console" Trusted sessions::clear_console,
+    GET "/1.0/instances/*/logs" Trusted sessions::logs,
+    GET "/1.0/instances/*/logs/*" Trusted sessions::log,
+    DELETE "/1.0/instances/*/logs/*" Trusted sessions::forget_log,
+    GET "/1.0/instances/*/files" Trusted sessions::file,
+    HEAD "/1.0/instances/*/files" Trusted sessions::file,
+    POST "/1.0/instances/*/files" Trusted sessions::file,
+    DELETE "/1.0/instances/*/files" Trusted sessions::file,
+    GET "/1.0/instances/*/sftp" Trusted sessions::sftp,
     GET "/1.0/projects" Trusted statics::projects,
     GET "/1.0/projects/*" Trusted statics::project,
     GET "/1.0/storage-pools" Trusted statics::pools,

@@ -1,0 +1,199 @@
+//! `/1.0/instances/NAME/exec`, `console`, `files`, `sftp` and `logs`.
+
+use std::sync::Arc;
+
+use hyper::Method;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+
+use crate::agent::answer::{Answer, Fault, sync, working};
+use crate::agent::call::Call;
+use crate::agent::door::{self, Door};
+use crate::agent::exec::{self, Cut, Outcome, Started};
+use crate::agent::files::{self, Place};
+use crate::agent::operations::{Entrance, New, Operation, Status, Take};
+use crate::agent::order::{Console, Request};
+use crate::agent::{Agent, sftp, websocket};
+use crate::kernel::sandbox::{self, Order, Paths, Spec};
+use crate::lab::{self, home, hosts};
+use crate::plan::NodeId;
+
+impl Entrance for Door {
+    fn enter(&self, secret: &str, client: &str) -> Option<Take> {
+        let place = Door::enter(self, secret, client)?;
+        Some(Box::new(move |pipe: Upgraded| {
+            tokio::spawn(async move { place.take(door::socket(TokioIo::new(pipe)).await) });
+        }))
+    }
+}
+
+/// The sandbox of an instance that is there.
+fn place(agent: &Agent, name: &str) -> Result<Place, Fault> {
+    let (_lock, journal) = lab::enter(&agent.lab)?;
+    let found = journal.topology.hosts.iter().find(|host| host.name == agent.host);
+    let container = found.and_then(|host| host.containers.iter().find(|container| container.name.as_str() == name));
+    let container = container.ok_or_else(|| Fault::missing("Instance"))?;
+    let node = NodeId::Container(agent.host.clone(), container.name.clone());
+    let spec = Spec {
+        lab: agent.lab.to_string(),
+        node: node.to_string(),
+        hostname: container.name.to_string(),
+        hosts: hosts::file(journal.described()),
+        is_host: false,
+        real_root: false,
+    };
+    Ok(Place { paths: Paths { lab: home::lab(&agent.lab) }, spec })
+}
+
+/// As [`place`], of one that runs.
+async fn running(call: &Call) -> Result<Place, Fault> {
+    let (agent, name) = (Arc::clone(&call.agent), call.word(0).to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        let place = place(&agent, &name)?;
+        let pin = place.paths.lab.join("netns").join(&place.spec.node);
+        if pin.exists() { Ok(place) } else { Err(Fault::bad("Instance is not running")) }
+    });
+    found.await.map_err(|_| Fault::new(500, "A thread ended without an answer"))?
+}
+
+fn start(place: Place, order: Order) -> impl FnOnce() -> Started + Send + 'static {
+    move || sandbox::open(&place.paths, &place.spec, &order)
+}
+
+fn end(operation: &Operation, outcome: Outcome, more: Map<String, Value>) {
+    let mut told = more;
+    told.extend(outcome.code.map(|code| ("return".to_owned(), code.into())));
+    operation.note(told);
+    match outcome.failure {
+        None => operation.end(Status::Success, ""),
+        Some(failure) => operation.end(Status::Failure, failure),
+    }
+}
+
+/// Begins an operation whose websockets serve a command.
+fn serve(call: &Call, descriptors: &[&'static str], mut new: New) -> Result<(Arc<Operation>, door::Expected, Cut), Fault> {
+    let none = || Fault::new(500, "The system has no random numbers");
+    let (door, secrets, expected) = Door::new(call.client.name(), descriptors).ok_or_else(none)?;
+    let cut = Cut::default();
+    new.class = "websocket";
+    new.instances = vec![format!("/1.0/instances/{}", call.word(0))];
+    call.client.name().clone_into(&mut new.client);
+    new.entrance = Some(Arc::new(door));
+    new.metadata.insert("fds".to_owned(), json!(secrets));
+    let cutting = cut.clone();
+    new.cancel = Some(Box::new(move || cutting.cut()));
+    Ok((call.agent.operations.begin(new)?, expected, cut))
+}
+
+/// `POST /1.0/instances/NAME/exec`
+pub async fn exec(mut call: Call) -> Answer {
+    let request: Request = call.json().await?;
+    let order = request.order().map_err(Fault::bad)?;
+    let place = running(&call).await?;
+    let mut new = New { description: "Executing command", ..New::default() };
+    new.metadata.insert("command".to_owned(), json!(request.command));
+    new.metadata.insert("environment".to_owned(), json!(request.environment));
+    new.metadata.insert("interactive".to_owned(), json!(request.interactive));
+    if !request.wait_for_websocket {
+        return recorded(&call, new, place, order, request.record_output);
+    }
+    let (operation, expected, cut) = serve(&call, request.descriptors(), new)?;
+    let ours = Arc::clone(&operation);
+    tokio::spawn(async move {
+        let outcome = exec::run(start(place, order), expected, request.interactive, cut, |_| ()).await;
+        end(&ours, outcome, Map::new());
+    });
+    working(&operation)
+}
+
+/// Without websockets: what the command writes can be asked for afterwards.
+fn recorded(call: &Call, mut new: New, place: Place, order: Order, keep: bool) -> Answer {
+    let cut = Cut::default();
+    let cutting = cut.clone();
+    new.class = "task";
+    new.instances = vec![format!("/1.0/instances/{}", call.word(0))];
+    call.client.name().clone_into(&mut new.client);
+    new.cancel = Some(Box::new(move || cutting.cut()));
+    let operation = call.agent.operations.begin(new)?;
+    let (ours, agent, instance) = (Arc::clone(&operation), Arc::clone(&call.agent), call.word(0).to_owned());
+    let order = Order { screen: None, ..order };
+    tokio::spawn(async move {
+        let (outcome, outputs) = exec::record(start(place, order), cut).await;
+        let mut more = Map::new();
+        if keep {
+            let mut paths = Map::new();
+            for ((descriptor, kind), output) in [("1", "stdout"), ("2", "stderr")].into_iter().zip(outputs) {
+                let name = format!("exec_{}.{kind}", ours.id());
+                paths.insert(descriptor.to_owned(), format!("/1.0/instances/{instance}/logs/{name}").into());
+                agent.logs.keep(&instance, &name, output);
+            }
+            more.insert("output".to_owned(), paths.into());
+        }
+        end(&ours, outcome, more);
+    });
+    working(&operation)
+}
+
+/// `POST /1.0/instances/NAME/console`
+pub async fn console(mut call: Call) -> Answer {
+    let request: Console = call.json().await?;
+    let order = request.order().map_err(Fault::bad)?;
+    let place = running(&call).await?;
+    let new = New { description: "Showing console", ..New::default() };
+    let (operation, expected, cut) = serve(&call, Console::DESCRIPTORS, new)?;
+    let (ours, agent, instance) = (Arc::clone(&operation), Arc::clone(&call.agent), call.word(0).to_owned());
+    tokio::spawn(async move {
+        let note = move |part: &[u8]| agent.logs.show(&instance, part);
+        let outcome = exec::run(start(place, order), expected, true, cut, note).await;
+        // Who detaches ends the shell: no failure.
+        let failure = outcome.failure.filter(|_| outcome.code.is_none());
+        end(&ours, Outcome { code: None, failure }, Map::new());
+    });
+    working(&operation)
+}
+
+/// `GET /1.0/instances/NAME/console`
+pub async fn console_log(call: Call) -> Answer {
+    running(&call).await?;
+    Ok(files::of_bytes(call.agent.logs.shown(call.word(0))))
+}
+
+/// `DELETE /1.0/instances/NAME/console`
+pub async fn clear_console(call: Call) -> Answer {
+    running(&call).await?;
+    call.agent.logs.clear(call.word(0));
+    sync(Value::Null)
+}
+
+/// `GET /1.0/instances/NAME/logs`
+pub async fn logs(call: Call) -> Answer {
+    let path = |name: &String| format!("/1.0/instances/{}/logs/{name}", call.word(0));
+    sync(call.agent.logs.names(call.word(0)).iter().map(path).collect::<Vec<_>>())
+}
+
+/// `GET /1.0/instances/NAME/logs/FILE`
+pub async fn log(call: Call) -> Answer {
+    let found = call.agent.logs.kept(call.word(0), call.word(1));
+    found.map(files::of_bytes).ok_or_else(|| Fault::missing("Log file"))
+}
+
+/// `DELETE /1.0/instances/NAME/logs/FILE`
+pub async fn forget_log(call: Call) -> Answer {
+    let forgotten = call.agent.logs.forget(call.word(0), call.word(1));
+    if forgotten { sync(Value::Null) } else { Err(Fault::missing("Log file")) }
+}
+
+/// Any method of `/1.0/instances/NAME/files`
+pub async fn file(call: Call) -> Answer {
+    let place = running(&call).await?;
+    let (head, body) = call.request.into_parts();
+    let method: &Method = &head.method;
+    Ok(files::answer(&place, method, head.uri.query().unwrap_or_default(), &head.headers, body).await)
+}
+
+/// `GET /1.0/instances/NAME/sftp`
+pub async fn sftp(mut call: Call) -> Answer {
+    let place = running(&call).await?;
+    websocket::upgraded(&mut call, "sftp", move |pipe| sftp::serve(place, TokioIo::new(pipe)))
+}
