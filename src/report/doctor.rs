@@ -117,7 +117,7 @@ pub enum Finding {
         /// Its value.
         value: u64,
     },
-    /// Bridged packets pass the machine's firewall: harmless for labs on one kernel.
+    /// Bridged packets pass the machine's firewall: harmless to labs on one machine, not to a bridge that `--role` makes on it.
     BridgeNetfilter,
     /// The machine forwards packets: harmless, labs set their own.
     Forwarding,
@@ -136,7 +136,7 @@ pub enum Finding {
 impl Finding {
     /// Whether it is told for reassurance alone.
     pub fn harmless(&self) -> bool {
-        matches!(self, Self::BridgeNetfilter | Self::Forwarding)
+        matches!(self, Self::Forwarding)
     }
 }
 

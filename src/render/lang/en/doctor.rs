@@ -69,8 +69,9 @@ pub(super) fn finding(finding: &Finding) -> Message {
         ),
         Finding::BridgeNetfilter => message(
             "this machine's firewall sees bridged frames (br_netfilter)",
-            "Harmless here: the bridges of a lab are in namespaces of their own, where the machine's rules do not hold.",
-            &[],
+            "Harmless to a lab on one machine, whose bridges are in namespaces of their own. With --role the bridge is the machine's: a \
+             FORWARD chain that drops, as docker, ufw and firewalld make it, drops its frames too. Only then:",
+            &["sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT", "sudo sysctl net.bridge.bridge-nf-call-iptables=0"],
         ),
         Finding::Forwarding => message(
             "this machine forwards packets (net.ipv4.ip_forward=1)",

@@ -69,8 +69,9 @@ pub(super) fn finding(finding: &Finding) -> Message {
         ),
         Finding::BridgeNetfilter => message(
             "el firewall de esta máquina ve las tramas de los bridges (br_netfilter)",
-            "Aquí no hace daño: los bridges de un laboratorio están en namespaces propios, donde no valen las reglas de la máquina.",
-            &[],
+            "No hace daño a un laboratorio en una sola máquina, cuyos bridges están en namespaces propios. Con --role el bridge es de la \
+             máquina: una cadena FORWARD que descarta, como la hacen docker, ufw y firewalld, descarta también sus tramas. Solo entonces:",
+            &["sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT", "sudo sysctl net.bridge.bridge-nf-call-iptables=0"],
         ),
         Finding::Forwarding => message(
             "esta máquina reenvía paquetes (net.ipv4.ip_forward=1)",
