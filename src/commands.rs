@@ -1,5 +1,7 @@
 //! One file per command: its arguments, and what it does with them.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets in a help text may be left out")]
+
 pub mod agent;
 pub mod capture;
 pub mod check;

@@ -182,8 +182,8 @@ fn both_judge(lab: &str, other: &Other) {
     owners.sort();
     let node = |node: &str| node.to_owned();
     if lab == "bridged" {
-        let nodes: Vec<&str> = owners.iter().map(|(node, _)| node.as_str()).collect();
-        assert_eq!(nodes, ["host-a.a1", "host-a.a2", "host-b.b1", "host-b.b2"]);
+        let seen: Vec<&str> = owners.iter().map(|(owner, _)| owner.as_str()).collect();
+        assert_eq!(seen, ["host-a.a1", "host-a.a2", "host-b.b1", "host-b.b2"]);
     } else {
         assert_eq!(owners, [(node("host-a"), near), (node("host-b"), there)]);
     }

@@ -137,15 +137,16 @@ impl Call {
 pub fn decoded(part: &str, plus: bool) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
     while let Some((first, after)) = rest.split_first() {
-        (rest, _) = match first {
+        rest = after;
+        bytes.push(match first {
             b'%' => {
                 let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-                bytes.push(u8::try_from(digit(0)? * 16 + digit(1)?).ok()?);
-                (after.get(2..)?, ())
+                rest = after.get(2..)?;
+                u8::try_from(digit(0)? * 16 + digit(1)?).ok()?
             }
-            b'+' if plus => (after, bytes.push(b' ')),
-            other => (after, bytes.push(*other)),
-        };
+            b'+' if plus => b' ',
+            other => *other,
+        });
     }
     String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }

@@ -10,6 +10,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::answer::Fault;
+use super::listen::IN_USE;
 use super::{Agent, identity, serve};
 use crate::error::{Error, Result};
 use crate::kernel::sys::process;
@@ -34,8 +35,9 @@ pub fn stand(lab: &LabName, host: &NodeName) -> Result<()> {
         let agent = match begin(lab, host).await {
             Ok(agent) => agent,
             Err(fault) => {
-                let taken = if fault.code == 409 { agents::TAKEN } else { "" };
-                let _ = write!(starter, "{taken}{}", fault.text);
+                let taken = fault.text.strip_suffix(IN_USE).filter(|_| fault.code == 409);
+                let words = taken.map_or_else(|| fault.text.clone(), |at| format!("{}{at}", agents::TAKEN));
+                let _ = starter.write_all(words.as_bytes());
                 return Err(Error::Internal(fault.text));
             }
         };

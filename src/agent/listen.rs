@@ -134,10 +134,13 @@ fn served(agent: Arc<Agent>, listener: tokio::net::TcpListener, tls: Arc<ServerC
     tokio::spawn(serve::far(agent, listener, tls)).abort_handle()
 }
 
+/// What follows an address that somebody else listens at.
+pub const IN_USE: &str = " is in use";
+
 /// Listens in the host's namespace.
 fn bind(pin: &std::path::Path, at: SocketAddr) -> Result<TcpListener, Fault> {
     kernel::listen(pin, at)?.map_err(|error| match process::errno(&error) {
-        nix::errno::Errno::EADDRINUSE => Fault::new(409, format!("{at} is in use")),
+        nix::errno::Errno::EADDRINUSE => Fault::new(409, format!("{at}{IN_USE}")),
         errno => Fault::from(Error::Kernel(KernelError {
             node: None,
             tried: format!("listen on {at}"),

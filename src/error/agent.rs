@@ -3,7 +3,7 @@
 /// What is in the way of the agent of a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AgentFault {
-    /// Somebody else listens where it would: the host, the API's words.
+    /// Somebody else listens where it would: the host, the address with its port.
     Taken(String, String),
     /// It ended before it was ready: the host, its words.
     Failed(String, String),

@@ -86,7 +86,7 @@ pub fn start(lab: &LabName, host: &NodeName) -> Result<bool> {
     }
     let name = host.to_string();
     Err(Error::Agent(match said.strip_prefix(TAKEN) {
-        Some(words) => AgentFault::Taken(name, words.to_owned()),
+        Some(at) => AgentFault::Taken(name, at.to_owned()),
         None => AgentFault::Failed(name, said),
     }))
 }

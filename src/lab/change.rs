@@ -57,7 +57,7 @@ fn converge_to(name: &LabName, topology: &Topology, origin: Option<&Topology>, l
         let prospect = towards(topology, origin.cloned(), &Casting::default(), Some(load(name)?))?;
         begin(prospect).map(Prospect::of_an_edit)
     };
-    let up = converge(making()?, &making, lock, &Terms::default(), &mut |_| {})?;
+    let up = converge(&making()?, &making, lock, &Terms::default(), &mut |_| {})?;
     Ok(up.operations)
 }
 

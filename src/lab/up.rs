@@ -59,7 +59,7 @@ impl Kept {
         Self {
             launched: of(&|instance| instance.launched),
             stopped: of(&|instance| instance.run == Run::Stopped),
-            configured: of(&|instance| !instance.launched && !(instance.config.is_empty() && instance.devices.is_empty())),
+            configured: of(&|instance| !(instance.launched || instance.config.is_empty() && instance.devices.is_empty())),
         }
     }
 
@@ -103,7 +103,7 @@ pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut d
         Ok(prospect)
     });
     match begun {
-        Ok(prospect) => converge(prospect, &making, lock, terms, tell),
+        Ok(prospect) => converge(&prospect, &making, lock, terms, tell),
         Err(error) => {
             give_up(&name, Some(lock));
             Err(error)
@@ -113,7 +113,7 @@ pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut d
 
 /// Carries a prospect out, or undoes what was done; `making` makes it anew.
 pub(super) fn converge(
-    prospect: Prospect,
+    prospect: &Prospect,
     making: &dyn Fn() -> Result<Prospect>,
     lock: Lock,
     terms: &Terms,
@@ -130,12 +130,12 @@ pub(super) fn converge(
         return Ok(up);
     }
     let mut loan = None;
-    match persist(&prospect, making, terms, &mut loan, tell) {
+    match persist(prospect, making, terms, &mut loan, tell) {
         Ok(()) => {
             loan.into_iter().for_each(Loan::done);
             Ok(Up { confirm_within: borrow::waits(&name), ..up })
         }
-        Err(error) => Err(undo(&prospect, lock, loan, error)),
+        Err(error) => Err(undo(prospect, lock, loan, error)),
     }
 }
 

@@ -236,7 +236,8 @@ async fn drain(mut socket: Socket, out: mpsc::Sender<Bytes>) {
     while let Some(Ok(message)) = socket.next().await {
         match message {
             Message::Binary(chunk) => {
-                if out.send(chunk).await.is_err() {
+                let taken = out.send(chunk).await;
+                if taken.is_err() {
                     return;
                 }
             }

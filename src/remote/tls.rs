@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// SHA-256 of a certificate's DER form, in hexadecimal digits: what people compare.
 pub fn fingerprint(der: &[u8]) -> String {
     let digest = ::ring::digest::digest(&::ring::digest::SHA256, der);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Takes one certificate, or any where none is known yet, and remembers what was shown.

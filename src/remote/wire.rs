@@ -114,10 +114,10 @@ impl Wire {
     }
 
     async fn sender(&self) -> Result<SendRequest<Full<Bytes>>> {
-        if let Some(mut kept) = self.kept.lock().await.take() {
-            if kept.ready().await.is_ok() {
-                return Ok(kept);
-            }
+        if let Some(mut kept) = self.kept.lock().await.take()
+            && kept.ready().await.is_ok()
+        {
+            return Ok(kept);
         }
         let (sender, connection) = http1::handshake(TokioIo::new(self.open().await?)).await.map_err(|_| self.cut())?;
         tokio::spawn(connection);

@@ -42,7 +42,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Graph(graph) => graph::graph(graph, style),
         Report::Agent(outcome) => lines(&[style.lang.tongue().agent(outcome)]),
-        Report::Token(token) => lines(&[token.token.clone()]),
+        Report::Token(token) => lines(std::slice::from_ref(&token.token)),
         Report::Agents(all) => agent::agents(all, style),
         Report::Trusted(all) => agent::trusted(all, style),
         Report::Remotes(all) => remote::remotes(all, style),

@@ -88,7 +88,9 @@ pub fn check(host: &Host, container: &Container, devices: &BTreeMap<String, Keys
 }
 
 /// The keys that are numbers and addresses: MAC address, MTU, IP addresses without prefix.
-fn parts(device: &Keys) -> Result<(Option<Mac>, Option<u32>, Vec<IpAddr>), DeviceFault> {
+type Parts = (Option<Mac>, Option<u32>, Vec<IpAddr>);
+
+fn parts(device: &Keys) -> Result<Parts, DeviceFault> {
     let get = |key: &'static str| device.get(key).filter(|value| !value.is_empty()).map(|value| (key, value));
     let fault = |(key, value): (&'static str, &String)| DeviceFault::Value(key, value.clone());
     let lower = |value: &String| value.to_ascii_lowercase();

@@ -200,7 +200,7 @@ pub(super) fn inside<T: Send>(
             }
             job()
         });
-        thread.map(|thread| thread.join())
+        thread.map(std::thread::ScopedJoinHandle::join)
     });
     match joined {
         Ok(Ok(done)) => done,

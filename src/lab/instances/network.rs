@@ -64,10 +64,7 @@ fn resolve(topology: &Topology, config: &Keys, otherwise: Address) -> Result<(Ke
 /// The first address of a subnet that nothing in the lab overlaps.
 fn fresh(topology: &Topology, v4: bool) -> Result<IpNet> {
     let taken: BTreeSet<IpNet> = topology.hosts.iter().flat_map(Host::subnets).collect();
-    let text = |number: u16| match v4 {
-        true => format!("10.155.{number}.1/24"),
-        false => format!("fd42:155:0:{number:x}::1/64"),
-    };
+    let text = |number: u16| if v4 { format!("10.155.{number}.1/24") } else { format!("fd42:155:0:{number:x}::1/64") };
     let free = |net: &IpNet| taken.iter().all(|other| !other.contains(net) && !net.contains(other));
     let nets = (100..=255).filter_map(|number| text(number).parse::<IpNet>().ok());
     nets.into_iter().find(free).ok_or_else(|| Error::Instance(InstanceFault::Full(text(0))))

@@ -6,7 +6,7 @@ use nslab::report::agent::Outcome;
 use super::word;
 
 every!(agent_faults: AgentFault {
-    AgentFault::Taken(..) => [AgentFault::Taken(word("host-b"), word("192.168.100.2:8443 is in use"))],
+    AgentFault::Taken(..) => [AgentFault::Taken(word("host-b"), word("192.168.100.2:8443"))],
     AgentFault::Failed(..) => [
         AgentFault::Failed(word("host-b"), word("x")),
         AgentFault::Failed(word("host-b"), String::new()),

@@ -7,7 +7,7 @@ use crate::report::agent::Outcome;
 
 pub(super) fn fault(fault: &AgentFault) -> Message {
     match fault {
-        AgentFault::Taken(host, words) => say(format!("the agent of {host} cannot listen: {}", escape(words)))
+        AgentFault::Taken(host, at) => say(format!("the agent of {host} cannot listen at {}", escape(at)))
             .why("Another program listens there in that host.")
             .hint(format!("sudo nslab exec {host} ss -ltnp")),
         AgentFault::Failed(host, words) => {

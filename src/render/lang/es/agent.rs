@@ -7,7 +7,7 @@ use crate::report::agent::Outcome;
 
 pub(super) fn fault(fault: &AgentFault) -> Message {
     match fault {
-        AgentFault::Taken(host, words) => say(format!("el agente de {host} no puede escuchar: {}", escape(words)))
+        AgentFault::Taken(host, at) => say(format!("el agente de {host} no puede escuchar en {}", escape(at)))
             .why("Otro programa ya escucha ahí en ese anfitrión.")
             .hint(format!("sudo nslab exec {host} ss -ltnp")),
         AgentFault::Failed(host, words) => {
