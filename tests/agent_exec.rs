@@ -87,7 +87,7 @@ async fn piped(script: &str, typed: &[u8]) -> (Vec<u8>, Vec<u8>, Outcome) {
 
 fn on_runtime<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let done = runtime.block_on(async { tokio::time::timeout(Duration::from_mins(2), work).await.expect("it hangs") });
+    let done = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), work).await.expect("it hangs") });
     runtime.shutdown_timeout(Duration::from_secs(5));
     done
 }
