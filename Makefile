@@ -20,7 +20,7 @@ SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 RUNNER  := CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER
 AS_ROOT := $(if $(SUDO),$(RUNNER)='sudo -E')
 # What the tests run beside nslab, as command:package.
-TOOLS   := ip:iproute2 ping:iputils-ping traceroute:traceroute nft:nftables iptables:iptables tcpdump:tcpdump tshark:tshark strace:strace unshare:util-linux taskset:util-linux mount:mount script:bsdutils xmllint:libxml2-utils pkill:procps gcc:gcc libc6-dev:libc6-dev dot:graphviz
+TOOLS   := ip:iproute2 ping:iputils-ping traceroute:traceroute nft:nftables iptables:iptables tcpdump:tcpdump tshark:tshark strace:strace unshare:util-linux taskset:util-linux mount:mount script:bsdutils xmllint:libxml2-utils pkill:procps gcc:gcc libc6-dev:libc6-dev dot:graphviz curl:curl
 # Of the systems with apt, Debian alone has LXD as a package: there what `plan --as lxc` prints is run on it.
 DEBIAN  := $(shell grep -qs '^ID=debian$$' /etc/os-release && echo yes)
 TOOLS   += $(if $(DEBIAN),lxd:lxd lxc:lxd-client dnsmasq:dnsmasq-base busybox:busybox-static)

@@ -46,7 +46,8 @@ type Outcome<T> = Result<T, Refusal>;
 impl From<std::io::Error> for Refusal {
     fn from(fault: std::io::Error) -> Self {
         let status = match (fault.kind(), fault.raw_os_error()) {
-            (ErrorKind::NotFound, _) => StatusCode::NOT_FOUND,
+            // In the words that LXD has, and its clients know.
+            (ErrorKind::NotFound, _) => return Self(StatusCode::NOT_FOUND, "Not Found".to_owned()),
             (ErrorKind::StorageFull, _) => StatusCode::INSUFFICIENT_STORAGE,
             (_, Some(_)) => StatusCode::BAD_REQUEST,
             _ => StatusCode::INTERNAL_SERVER_ERROR,

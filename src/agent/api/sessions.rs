@@ -95,6 +95,7 @@ pub async fn exec(mut call: Call) -> Answer {
     new.metadata.insert("command".to_owned(), json!(request.command));
     new.metadata.insert("environment".to_owned(), json!(request.environment));
     new.metadata.insert("interactive".to_owned(), json!(request.interactive));
+    call.agent.bus.lifecycle("instance-exec", &format!("/1.0/instances/{}", call.word(0)));
     if !request.wait_for_websocket {
         return recorded(&call, new, place, order, request.record_output);
     }
