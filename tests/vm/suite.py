@@ -7,11 +7,12 @@ import sys
 
 import image
 
-# Run by `make test-vm`: what depends on the kernel's version most, in some minutes on an emulated processor.
-TESTS = "binary live_exec live_terminal ping trace".split()
-# Run by `tests/vm/run suite all`, for half an hour. Left out are those that run nslab, or the predictor, a thousand times.
-ALL = TESTS + """live live_commands live_processes tap support_self live_files live_graph live_languages ping_all macs capture
-  capture_files check trace_causes trace_filters trace_unknown foreign""".split()
+# Run by `make test-vm`: a lab up and down, its sockets and neighbours, in two minutes on an emulated processor.
+TESTS = "binary ping".split()
+# Run by `tests/vm/run suite all`, for half an hour; not all of them pass there yet, some know no slow machine. Left out are those that
+# run nslab, or the predictor, a thousand times.
+ALL = TESTS + """live live_exec live_terminal trace live_commands live_processes tap support_self live_files live_graph live_languages
+  ping_all macs capture capture_files check trace_causes trace_filters trace_unknown foreign""".split()
 # Hundreds of thousands of frames as fast as they can be sent are no test of an emulated processor.
 WITHOUT = ["under_a_flood_it_loses", "frames_that_found_no_room"]
 
