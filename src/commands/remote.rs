@@ -10,7 +10,7 @@ use crate::report::remote::{Outcome, Remote as Item, Remotes};
 /// Know other hosts by a name: nslab's agent, LXD, Incus; then REMOTE:NODE means a container there
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  nslab remote add host-b TOKEN    the token is printed on host-b: nslab agent token, or lxc config trust add\n  nslab list host-b:\n  nslab exec host-b:b1 ip addr\n  nslab launch host-b:ubuntu b3"
+    after_help = "Examples:\n  nslab remote add host-b TOKEN    the token is printed on host-b: nslab agent token, or lxc config trust add\n  nslab list host-b:\n  nslab exec host-b:b1 ip addr"
 )]
 pub struct Remote {
     #[command(subcommand)]
