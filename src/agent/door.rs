@@ -1,7 +1,6 @@
 //! The websockets that a command waits for: each has a secret, which works once and for one client.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::secret::hex;
 
 /// How long a client may take to connect the websockets of its command.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -92,10 +93,7 @@ impl Door {
 fn secret() -> Option<String> {
     let mut bits = [0_u8; 32];
     SystemRandom::new().fill(&mut bits).ok()?;
-    Some(bits.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Some(hex(&bits))
 }
 
 /// The websockets that are on their way.
