@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use frames::{Dice, frame, seed};
 use nix::sys::signal::Signal;
-use support::capture::{Capture, Sender};
+use support::capture::{Capture, Sender, delivered};
 use support::{Ran, fails, in_box, inside, nslab, ok, run, sh};
 
 /// What tshark reads of the frames of a file that pass its display filter: interface, description, direction, time.
@@ -273,7 +273,9 @@ fn frames_that_found_no_room_are_counted_and_told() {
         let sender = Sender::at("bridged", "host-a", "veth-a1");
         // Nobody reads: the rings of 32 MiB fill.
         let frame = [&[2, 0, 1, 0, 1, 0, 2, 9, 9, 9, 9, 9, 0x88, 0xb5][..], &[7; 1486]].concat();
+        let before = delivered("bridged", "host-a", "veth-a1");
         (0..SENT).for_each(|_| sender.send(&frame));
+        let sent = delivered("bridged", "host-a", "veth-a1") - before;
         let reading = std::thread::spawn(move || {
             let mut bytes = Vec::new();
             output.read_to_end(&mut bytes).unwrap();
@@ -286,7 +288,7 @@ fn frames_that_found_no_room_are_counted_and_told() {
         assert!(ran.err.contains("LOST") && lost > 5_000, "{ran}");
         let infos = run(Command::new("capinfos").args(["-T", "-r", "-c", "/run/lost.pcapng"])).expect(0).out;
         let kept = number(infos.trim().split('\t').next_back().unwrap());
-        assert!(kept + lost >= SENT && kept + lost < SENT + 50, "{kept} + {lost}");
+        assert!(sent > SENT * 9 / 10 && kept + lost + 50 > sent && kept + lost < sent + 50, "{kept} + {lost} of {sent}");
         ok("down");
     });
 }

@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use nslab::kernel::packet::{Buffer, Tap};
@@ -117,6 +118,12 @@ pub fn index(lab: &str, node: &str, interface: &str) -> u32 {
     u32::try_from(link[0]["ifindex"].as_u64().unwrap()).unwrap()
 }
 
+/// How many frames an interface has sent that came out at the other end of its veth pair.
+pub fn delivered(lab: &str, node: &str, interface: &str) -> usize {
+    let link = inside(lab, node, &format!("ip -j -s link show {interface}")).expect(0).json();
+    usize::try_from(link[0]["stats64"]["tx"]["packets"].as_u64().unwrap()).unwrap()
+}
+
 /// Sends frames from an interface as they are.
 pub struct Sender(Tap);
 
@@ -128,7 +135,8 @@ impl Sender {
     }
 
     pub fn send(&self, frame: &[u8]) {
-        while nix::unistd::write(self.0.as_fd(), frame) == Err(nix::errno::Errno::EAGAIN) {
+        // A processor whose queue is full drops what a veth pair sends: ENOBUFS.
+        while let Err(Errno::EAGAIN | Errno::ENOBUFS) = nix::unistd::write(self.0.as_fd(), frame) {
             std::thread::yield_now();
         }
     }
