@@ -26,6 +26,8 @@ DEBIAN  := $(shell grep -qs '^ID=debian$$' /etc/os-release && echo yes)
 TOOLS   += $(if $(DEBIAN),lxd:lxd lxc:lxd-client dnsmasq:dnsmasq-base busybox:busybox-static)
 FILTER  := $(if $(DEBIAN),,-E 'not test(in_class)')
 SKIP    := $(if $(DEBIAN),,-- --skip in_class)
+# A server that is away for a moment is no reason to fail.
+PATIENT := -o Acquire::Retries=5
 DENY    := target/tools/bin/cargo-deny
 
 .PHONY: build install uninstall demo test test-vm lint bench tools
@@ -60,7 +62,7 @@ tools:
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "installing:$$missing"; export DEBIAN_FRONTEND=noninteractive; \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing </dev/null; \
+	  $(SUDO) apt-get $(PATIENT) update -qq && $(SUDO) apt-get $(PATIENT) install -y -qq --no-install-recommends $$missing </dev/null; \
 	fi
 
 test: tools build
@@ -74,8 +76,8 @@ test: tools build
 # Emulated where there is no KVM. The machines' kernels and tools are Debian's packages, unpacked into a cache.
 test-vm: build
 	@if ! { command -v qemu-system-x86_64 && command -v mke2fs; } >/dev/null; then \
-	  export DEBIAN_FRONTEND=noninteractive; $(SUDO) apt-get update -qq && \
-	  $(SUDO) apt-get install -y -qq --no-install-recommends qemu-system-x86 e2fsprogs </dev/null; \
+	  export DEBIAN_FRONTEND=noninteractive; $(SUDO) apt-get $(PATIENT) update -qq && \
+	  $(SUDO) apt-get $(PATIENT) install -y -qq --no-install-recommends qemu-system-x86 e2fsprogs </dev/null; \
 	fi
 	python3 tests/vm/run
 

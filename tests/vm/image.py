@@ -3,7 +3,9 @@
 Everything comes from Debian's packages, unpacked and not installed, and is kept in a cache. A name in the cache is a digest of
 what it was made from, so nothing stale is ever used; the cache may be deleted at any time.
 """
+import fcntl
 import fnmatch
+import functools
 import glob
 import hashlib
 import lzma
@@ -13,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import archive
 
@@ -21,7 +24,7 @@ CACHE = os.environ.get("NSLAB_VM_CACHE", os.path.expanduser("~/.cache/nslab-vm")
 # What Debian's base system would have, and the tools that judge nslab in the tests.
 PACKAGES = """base-files base-passwd bash coreutils dash diffutils findutils grep libc-bin mawk sed tar util-linux mount bsdutils
   kmod procps iproute2 iputils-ping traceroute nftables iptables tcpdump tshark strace ethtool libxml2-utils graphviz
-  busybox-static""".split()
+  hostname busybox-static""".split()
 # Their maintainer scripts do not run, so what these set up is not needed either.
 WITHOUT = {"dpkg", "debconf", "adduser", "passwd", "cdebconf", "perl-base", "install-info", "xdg-utils", "fontconfig-config"}
 
@@ -32,9 +35,30 @@ MODULES = """net/802/* net/8021q/* net/bridge/* net/bridge/netfilter/* net/llc/*
   drivers/net/ifb* drivers/net/macvlan* drivers/net/tun* drivers/net/veth* drivers/net/virtio_net* drivers/net/vrf*
   drivers/net/net_failover* crypto/crc32c* arch/x86/crypto/crc32c*""".split()
 
+PATIENT = ["-o", "Acquire::Retries=5", "-o", "Acquire::http::Timeout=60", "-o", "Acquire::https::Timeout=60"]
+
 
 def output(*command, **more):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **more).stdout
+
+
+class Outdated(SystemExit):
+    """A package that the lists do not name, or that the server has no more."""
+
+
+def fresh(make):
+    """Once again with new lists, where those of this machine are missing or old."""
+    @functools.wraps(make)
+    def again(*arguments):
+        try:
+            return make(*arguments)
+        except Outdated as error:
+            print(f"{error}; updating the lists of packages", file=sys.stderr, flush=True)
+            sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+            subprocess.run([*sudo, "apt-get", "-qq", *PATIENT, "update"], stdin=subprocess.DEVNULL, check=False)
+            return make(*arguments)
+
+    return again
 
 
 def kernel_package(pattern):
@@ -42,7 +66,7 @@ def kernel_package(pattern):
     expression = re.compile(re.escape(pattern).replace(r"\*", r"[0-9.]+(\+deb[0-9]+)?(-[0-9]+)?") + "$")
     found = [name for name in output("apt-cache", "pkgnames", "linux-image-").split() if expression.match(name)]
     if not found:
-        sys.exit(f"no package is called {pattern} here; Debian 12 has kernels 6.1 and 6.12. Try: sudo apt-get update")
+        raise Outdated(f"no package is called {pattern} here; Debian 12 has kernels 6.1 and 6.12")
     return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
 
 
@@ -54,16 +78,30 @@ def closure(packages):
     names = sorted(name for name in set(names) if name not in WITHOUT and not name.startswith(("debconf-", "cdebconf")))
     policy = output("apt-cache", "policy", *names)
     versions = dict(re.findall(r"^(\S+):\n.*\n  Candidate: (\S+)", policy, re.M))
+    lacking = [name for name in packages if versions.get(name, "(none)") == "(none)"]
+    if lacking:
+        raise Outdated(f"no package is called {' or '.join(lacking)} here")
     return {name: versions[name] for name in names if versions.get(name, "(none)") != "(none)"}
+
+
+def download(packages, debs):
+    """Packages as files of that directory; a network that fails now and then is asked again."""
+    # apt's own user could not write to a directory of root's home.
+    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    for wait in (5, 20, 0):
+        ran = subprocess.run(["apt-get", "-qq", *PATIENT, *sandbox, "download", *packages], cwd=debs, stdin=subprocess.DEVNULL,
+                             stderr=subprocess.PIPE, text=True)
+        if ran.returncode == 0:
+            return
+        time.sleep(wait)
+    raise Outdated(f"apt-get download: {ran.stderr.strip()}")
 
 
 def unpack(packages, into):
     """Downloads packages into the cache and unpacks them, keeping the links of a merged /usr."""
     debs = os.path.join(CACHE, "debs")
     os.makedirs(debs, exist_ok=True)
-    # apt's own user could not write to a directory of root's home.
-    sandbox = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
-    subprocess.run(["apt-get", "-qq", *sandbox, "download", *packages], cwd=debs, check=True, stderr=subprocess.DEVNULL)
+    download(packages, debs)
     for directory in ("bin", "sbin", "lib", "lib64"):
         os.makedirs(os.path.join(into, "usr", directory), exist_ok=True)
         if not os.path.lexists(os.path.join(into, directory)):
@@ -80,11 +118,14 @@ def made(name, recipe, make):
     """The file of that name and recipe in the cache, made if it is not there."""
     digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
     path = os.path.join(CACHE, f"{name}-{digest}")
-    if not os.path.exists(path):
-        os.makedirs(CACHE, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as work:
-            new = make(work)
-            os.rename(new, path)
+    os.makedirs(CACHE, exist_ok=True)
+    # Who comes second waits, and finds it made.
+    with open(os.path.join(CACHE, "lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            with tempfile.TemporaryDirectory(dir=CACHE) as work:
+                new = make(work)
+                os.rename(new, path)
     return path
 
 
@@ -104,6 +145,7 @@ def as_root(command):
     subprocess.run([*([] if os.geteuid() == 0 else ["unshare", "-r"]), *command], check=True, stderr=subprocess.PIPE)
 
 
+@fresh
 def system():
     """The disk with the small Debian."""
     packages = closure(PACKAGES)
@@ -136,6 +178,7 @@ def system():
     return made("system", (packages, open(__file__, "rb").read()), make)
 
 
+@fresh
 def kernel(pattern):
     """A kernel and an initramfs with busybox and the kernel's modules."""
     package = kernel_package(pattern)

@@ -1,4 +1,5 @@
 """Virtual machines by QEMU: one, or two that share an internal network, each running one script."""
+import contextlib
 import ctypes
 import os
 import re
@@ -14,6 +15,10 @@ import archive
 GUEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest")
 # The guest ends its output with this byte: a port of virtio-serial has no end of its own.
 END = b"\x04"
+# Ten times what it takes on a machine that has something else to do.
+BOOT = 240
+# Machines are started so often where an emulator dies or does not boot; what a script says is never asked twice.
+TRIES = 3
 # Of VM 1 and 2: the NIC for management, and that on the internal network. Locally administered, and of nobody else.
 ADDRESS = "52:54:00:6e:{:02x}:{:02x}"
 ARGUMENTS = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests no_timer_check"
@@ -92,6 +97,15 @@ class Machine:
         *lines, self.rest = (self.rest + data).split(b"\n")
         return [line.decode(errors="replace").split() for line in lines if line.strip()]
 
+    def broken(self):
+        """What the emulator, not the script, has failed at. A machine that resets itself has ended with 0 and is not broken."""
+        status = self.process.poll()
+        if self.code is None and status is not None and (status or "boot" not in self.seconds):
+            return f"the emulator ended with {status}: {archive.read(self.path('qemu')).decode(errors='replace').strip()}"
+        if "boot" not in self.seconds and time.monotonic() > self.started + BOOT:
+            return f"not up after {BOOT} s"
+        return None
+
     def finish(self):
         """Waits a moment for the rest of the output, and ends the machine."""
         until = time.monotonic() + (10 if self.code is not None else 0)
@@ -115,16 +129,27 @@ def end_with_parent():
 
 def run(scripts, options, told):
     """Runs a script on a kernel per machine, by name; returns the machines, with the exit code of each script or none."""
-    wires = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) if len(scripts) == 2 and options.linked else [None] * 2
-    machines, waiting, selector = [], {}, selectors.DefaultSelector()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for left in reversed(range(TRIES)):
+        machines, broken = once(scripts, options, told)
+        if not broken or not left:
+            return machines
+        # A KVM that does not work is no reason to test nothing.
+        options.accelerator = "tcg"
+        print(f"{broken}; starting {'them' if len(machines) > 1 else 'it'} again", file=sys.stderr, flush=True)
+
+
+def once(scripts, options, told):
+    """The machines at their end, and what one of them broke by."""
+    wires = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) if len(scripts) == 2 and options.linked else [None] * 2
+    machines, waiting, selector, broken = [], {}, selectors.DefaultSelector(), None
     until = time.monotonic() + options.timeout
     try:
         for index, (name, (script, kernel)) in enumerate(scripts.items(), 1):
             machines.append(Machine(index, name, script, kernel, options, wires[index - 1]))
             selector.register(machines[-1].process.stdout, selectors.EVENT_READ, machines[-1])
-        while selector.get_map() and time.monotonic() < until:
-            for key, _ in selector.select(until - time.monotonic()):
+        while selector.get_map() and time.monotonic() < until and not broken:
+            for key, _ in selector.select(1):
                 if listen(key.data, waiting, told):
                     selector.unregister(key.fileobj)
             # One that has ended keeps nobody waiting, but fails whoever waits for it.
@@ -132,16 +157,20 @@ def run(scripts, options, told):
             for name in [name for name, come in waiting.items() if come | ended == set(machines)]:
                 for machine in waiting.pop(name):
                     machine.say("gone" if ended else "go " + name)
+            broken = next((f"{machine.name}: {machine.broken()}" for machine in machines if machine.broken()), None)
     finally:
         for machine in machines:
             machine.finish()
-    return machines
+    return machines, broken
 
 
 def listen(machine, waiting, told):
     """Takes what a machine says; whether it has said its last."""
     lines = machine.heard()
     if lines is None:
+        # Its end of the pipe closes a moment before it is gone.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            machine.process.wait(10)
         return True
     for word, *rest in lines:
         now = time.monotonic() - machine.started
