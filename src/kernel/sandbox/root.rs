@@ -228,7 +228,9 @@ fn client(root: &Path) {
     if !CLIENTS.into_iter().any(there)
         && let Ok(own) = std::env::current_exe()
     {
-        let _ = symlink(own, root.join("usr/local/bin/lxc"));
+        // A small Debian has no such directory.
+        let place = root.join("usr/local/bin");
+        let _ = fs::create_dir_all(&place).and_then(|()| symlink(own, place.join("lxc")));
     }
 }
 
