@@ -8,6 +8,7 @@ pub mod check;
 pub mod doctor;
 pub mod frame;
 pub mod graph;
+pub mod half;
 pub mod instance;
 pub mod lab;
 pub mod macs;

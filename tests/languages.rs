@@ -14,10 +14,18 @@ use nslab::problem::Finding;
 use nslab::render::lang::Lang;
 use nslab::render::{self, Format, Style};
 use nslab::report::Report;
+use nslab::report::half::{Answer, Halves};
+use nslab::report::lab::{Outcome, Up};
 use nslab::topology;
 
 /// What is typed and what names a thing is the same in every language.
 const SAME: &[&str] = &[
+    "  Hyper-V: Set-VMNetworkAdapter -MacAddressSpoofing On",
+    "  VBoxManage controlvm VM nicpromisc2 allow-all",
+    "  VBoxManage modifyvm VM --macaddress2 auto",
+    "  sudo ip link set {nic} mtu 1400",
+    "  sudo ip link set {nic} mtu {}",
+    "  sudo rm /etc/machine-id && sudo systemd-machine-id-setup && sudo reboot",
     "  {sudo}nslab down {}",
     "  {sudo}nslab exec {node} ip addr",
     "  {sudo}nslab show {node}",
@@ -235,6 +243,41 @@ fn everything_done_to_an_agent_is_told_in_both_languages() {
     for outcome in samples::agent_outcomes() {
         let [english, spanish] = [Lang::En, Lang::Es].map(|lang| lang.tongue().agent(&outcome));
         differ(&english, &spanish, &format!("{outcome:?}"));
+    }
+}
+
+#[test]
+fn what_is_between_two_halves_is_told_in_both_languages() {
+    let escape = "\u{1b}[31m";
+    for discord in samples::discords() {
+        let answer = |host: &str| Answer {
+            host: host.to_owned(),
+            lab: "bridged".to_owned(),
+            hostname: escape.to_owned(),
+            mac: "08:00:27:00:00:01".to_owned(),
+            nic: "enp0s8".to_owned(),
+            version: "0.1.0".to_owned(),
+        };
+        let others = Halves { answers: vec![answer("c")], silent: vec!["d".to_owned()], findings: vec![discord.clone()] };
+        let up = Up {
+            lab: "bridged".to_owned(),
+            outcome: Outcome::Already,
+            hosts: 1,
+            containers: 2,
+            operations: 0,
+            milliseconds: 1.0,
+            hint: None,
+            kept: None,
+            confirm_within: None,
+            others: Some(others),
+        };
+        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| lang.tongue().up(&up));
+        assert!(english.len() > 3 && english.len() == spanish.len(), "{english:?}\n{spanish:?}");
+        for (english, spanish) in english.iter().zip(&spanish) {
+            assert!(!english.contains(escape) && !spanish.contains(escape), "{english:?}");
+            assert!(english.len() <= LONGEST && spanish.len() <= LONGEST + 20, "{english}\n{spanish}");
+        }
+        differ(&english[3], &spanish[3], &format!("{discord:?}"));
     }
 }
 

@@ -3,52 +3,10 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use support::{Machine, count_faults, fails, in_box, nslab, nslab_at, ok, run, sh, wait_for};
-
-/// The other machine: a network and a `/run` of its own.
-struct Other(Child);
-
-impl Other {
-    fn boot() -> Self {
-        let script = "mount -t tmpfs -o mode=755 tmpfs /run; ip link set lo up; echo up; exec sleep 1000";
-        let mut command = Command::new("unshare");
-        command.args(["-n", "-m", "--propagation", "private", "sh", "-c", script]).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
-        assert_eq!(line, "up\n");
-        Self(child)
-    }
-
-    /// Runs a shell script there and expects 0.
-    #[track_caller]
-    fn sh(&self, script: &str) -> String {
-        let pid = self.0.id().to_string();
-        run(Command::new("nsenter").args(["-t", &pid, "-n", "-m", "sh", "-euc", script])).expect(0).out
-    }
-
-    #[track_caller]
-    fn ok(&self, words: &str) -> String {
-        self.sh(&format!("{} {words}", env!("CARGO_BIN_EXE_nslab")))
-    }
-}
-
-impl Drop for Other {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A NIC of this machine, free and down as a new one is, whose cable leads to the other machine's `eth1`.
-fn cable(other: &Other) {
-    sh(&format!("ip link add enp0s8 type veth peer name eth1 netns {}", other.0.id()));
-    // The first time that a link is up changes how it is shown.
-    other.sh("ip link set eth1 up; ip link set eth1 down");
-    sh("ip link set enp0s8 up; ip link set enp0s8 down");
-}
+use support::other::{Other, cable};
+use support::{Machine, count_faults, fails, in_box, nslab, nslab_at, ok, sh, wait_for};
 
 /// A NIC of this machine whose cable leads nowhere.
 fn nic() {

@@ -1,15 +1,21 @@
 //! `nslab status`
 
+use std::time::Duration;
+
 use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, far, rights, target};
 use crate::error::Result;
 use crate::lab;
-use crate::lab::{Journal, borrow};
+use crate::lab::{Journal, Phase, borrow};
 use crate::name::LabName;
 use crate::plan::Op;
+use crate::probe::halves;
 use crate::report::lab::{Condition, Namespace, Played, Status as Lab, Statuses, Table};
 use crate::report::{Report, plan};
+
+/// How long the machine of another half may take to answer.
+const PATIENCE: Duration = Duration::from_millis(450);
 
 /// Tell whether labs are as described, and what was made by hand in them
 ///
@@ -39,7 +45,7 @@ impl Status {
 
 fn status(name: &LabName) -> Result<Lab> {
     let status = lab::status(name)?;
-    let half = half(&status.journal);
+    let half = half(&status.journal)?;
     let topology = status.journal.topology;
     let naming = plan::Naming::of(&topology);
     let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
@@ -63,14 +69,17 @@ fn status(name: &LabName) -> Result<Lab> {
     })
 }
 
-fn half(journal: &Journal) -> Option<Played> {
-    let role = journal.topology.role.as_ref()?;
+fn half(journal: &Journal) -> Result<Option<Played>> {
+    let Some(role) = journal.topology.role.as_ref() else { return Ok(None) };
+    let asked = journal.phase == Phase::Up && !journal.is_stale();
+    let said = if asked { halves::others(journal, PATIENCE)? } else { None };
     let others = journal.whole.iter().flat_map(|whole| &whole.hosts).filter(|host| host.name != role.host);
-    Some(Played {
+    Ok(Some(Played {
         host: role.host.to_string(),
         nics: role.nics.iter().map(|(name, real)| (name.to_string(), real.to_string())).collect(),
         elsewhere: others.map(|host| host.name.to_string()).collect(),
-    })
+        others: said,
+    }))
 }
 
 fn condition(condition: lab::Condition) -> Condition {

@@ -8,13 +8,18 @@ use super::role::Role;
 use super::{Context, complete, duration, rights, source};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::lab::borrow::{self, Terms};
-use crate::lab::{self, Casting, resolve};
+use crate::lab::{self, Casting, Journal, resolve};
+use crate::name::NodeName;
 use crate::plan::compile;
+use crate::probe::halves;
 use crate::report::lab::Ping;
 use crate::report::notice::Notice;
 use crate::report::plan::{self, Purpose};
 use crate::report::{Report, lab as reports};
-use crate::topology::{Attach, Topology};
+use crate::topology::{Attach, Host, Topology};
+
+/// How long the machine of another half may take to answer: it may well not be there yet.
+const PATIENCE: Duration = Duration::from_millis(150);
 
 /// Bring a lab up, or make one that is up as described again
 ///
@@ -80,16 +85,22 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
     if up.operations > 0 && !up.instead.is_empty() {
         context.front.notice(&Notice::KeptDefault { routes: up.instead.clone() });
     }
+    let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+    // What is up stays up, whatever comes of the question.
+    let journal = Journal::read(&topology.name).ok().flatten();
+    let role = journal.as_ref().and_then(|journal| journal.topology.role.as_ref());
+    let others = journal.as_ref().and_then(|journal| halves::others(journal, PATIENCE).ok().flatten());
     Ok(Report::Up(reports::Up {
         lab: topology.name.to_string(),
         outcome: up.outcome,
         hosts: up.hosts,
         containers: up.containers,
         operations: up.operations,
-        milliseconds: start.elapsed().as_secs_f64() * 1000.0,
-        hint: ping(topology),
+        milliseconds,
+        hint: ping(topology, role.map(|role| &role.host)),
         kept: kept(up.kept),
         confirm_within: up.confirm_within,
+        others,
     }))
 }
 
@@ -99,11 +110,14 @@ pub(super) fn kept(kept: lab::Kept) -> Option<reports::Kept> {
     kept.any().then_some(reports::Kept { launched, stopped, configured })
 }
 
-/// From the first container to the last one's address: across the lab, where there are two.
-fn ping(topology: &Topology) -> Option<Ping> {
+/// From the first container to the last one's address, across the lab where there are two; from the `here` host's first, to
+/// the last of another.
+fn ping(topology: &Topology, here: Option<&NodeName>) -> Option<Ping> {
     let containers = || topology.hosts.iter().flat_map(|host| host.containers.iter().map(move |inside| (host, inside)));
-    let (host, first) = containers().next()?;
-    let (_, last) = containers().last().filter(|(_, last)| !std::ptr::eq(*last, first))?;
+    let is_here = |host: &Host| here.is_some_and(|here| host.name == *here);
+    let (host, first) = containers().find(|(host, _)| here.is_none() || is_here(host))?;
+    let mut rest = containers().filter(|(host, other)| !is_here(host) && !std::ptr::eq(*other, first));
+    let (_, last) = rest.next_back()?;
     let to = last.nics.iter().filter(|nic| matches!(nic.attach, Attach::Host(_))).find_map(|nic| nic.addresses.first())?;
     let alone = containers().filter(|(_, other)| other.name == first.name).count() == 1;
     let from = if alone { first.name.to_string() } else { format!("{}/{}", host.name, first.name) };

@@ -28,7 +28,7 @@ pub use restore::{Restored, restore};
 pub use settings::Setting;
 use verify::verify;
 use watch::{Applier, start};
-pub use watch::{end, keep, stand};
+pub use watch::{attend, end, keep, stand};
 
 use super::{boot_id, errno, home, system};
 use crate::error::{Allow, Error, KernelError, Result, Rollback};

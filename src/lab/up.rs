@@ -127,6 +127,7 @@ pub(super) fn converge(
     let kept = Kept::of(&prospect.topology, prospect.origin.as_ref());
     let up = Up { outcome, operations, hosts, containers, instead, kept, confirm_within: borrow::waits(&name) };
     if up.operations == 0 && outcome == Outcome::Already {
+        borrow::attend(&name)?;
         return Ok(up);
     }
     let mut loan = None;

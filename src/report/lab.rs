@@ -79,6 +79,9 @@ pub struct Up {
     /// Seconds within which `keep` must confirm a change of the machine's NICs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_within: Option<u64>,
+    /// What the machines say that play the rest of it; none where all of it is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<super::half::Halves>,
 }
 
 /// What was done to a lab's containers since its file was brought up.
@@ -260,6 +263,9 @@ pub struct Played {
     pub nics: Vec<(String, String)>,
     /// The hosts that other machines play.
     pub elsewhere: Vec<String>,
+    /// What those machines say; none where nobody was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<super::half::Halves>,
 }
 
 impl Status {

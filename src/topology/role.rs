@@ -91,6 +91,14 @@ impl Topology {
         whole
     }
 
+    /// The hosts that share the network of one of a host's NICs.
+    pub fn beside(&self, host: &NodeName, nic: &IfName) -> Vec<&NodeName> {
+        let of = |host: &Host| host.nics.iter().find(|own| own.name == *nic).and_then(|own| network(&own.attach).cloned());
+        let Some(segment) = self.host(host.as_str()).and_then(of) else { return Vec::new() };
+        let plugged = |other: &&Host| other.nics.iter().any(|own| network(&own.attach) == Some(&segment));
+        self.hosts.iter().filter(|other| other.name != *host).filter(plugged).map(|other| &other.name).collect()
+    }
+
     /// The subnets of the whole lab that this part is not in itself; one that lies in another is left out.
     pub fn far(&self, whole: &Self) -> Vec<IpNet> {
         let own: Vec<IpNet> = self.hosts.iter().flat_map(Host::subnets).collect();

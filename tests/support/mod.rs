@@ -8,6 +8,7 @@ pub mod capture;
 pub mod foreseen;
 mod json;
 mod machine;
+pub mod other;
 mod run;
 mod traced;
 mod wiring;

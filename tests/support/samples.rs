@@ -27,12 +27,15 @@ macro_rules! every {
 
 #[path = "samples/agent.rs"]
 mod agent;
+#[path = "samples/halves.rs"]
+mod halves;
 #[path = "samples/machine.rs"]
 mod machine;
 #[path = "samples/remote.rs"]
 mod remote;
 
 pub use agent::agent_outcomes;
+pub use halves::discords;
 pub use remote::outcomes;
 
 fn word(word: &str) -> String {

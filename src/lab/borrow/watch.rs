@@ -28,6 +28,7 @@ use crate::lab::lock::{self, Lock};
 use crate::lab::{down, home};
 use crate::name::LabName;
 use crate::plan::State;
+use crate::probe::halves::Answerer;
 use crate::report::Report;
 use crate::report::lab::Downs;
 
@@ -94,6 +95,19 @@ pub fn start(borrowed: &mut Borrowed) -> Result<Applier> {
     }
 }
 
+/// Starts a watchdog for a lab that has borrowed NICs and lost its own. Whoever calls holds the lab.
+///
+/// # Errors
+/// As [`start`].
+pub fn attend(lab: &LabName) -> Result<()> {
+    let waits = |borrowed: &Borrowed| matches!(borrowed.trust, Trust::Waiting | Trust::Kept);
+    let Some(mut borrowed) = Borrowed::read(lab).filter(waits) else { return Ok(()) };
+    if UnixStream::connect(socket(lab)).is_err() {
+        start(&mut borrowed)?.done();
+    }
+    Ok(())
+}
+
 /// Ends the watchdog of a lab, if there is one. Whoever calls holds the lab.
 pub fn end(lab: &LabName) {
     let Ok(there) = UnixStream::connect(socket(lab)) else { return };
@@ -148,7 +162,8 @@ pub fn stand(lab: &LabName) -> Result<Report> {
     let _ = std::fs::remove_file(socket(lab));
     let door = UnixListener::bind(socket(lab)).map_err(|error| fail(process::errno(&error)))?;
     let applier = process::standard(0).try_clone_to_owned().map_err(|error| fail(process::errno(&error)))?;
-    let mut watch = Watch { borrowed, netlink, timer, door, applier: Some(UnixStream::from(applier)) };
+    let mut watch = Watch { borrowed, netlink, timer, door, applier: Some(UnixStream::from(applier)), answerers: Vec::new() };
+    watch.listen();
     watch.arm().map_err(fail)?;
     if let Some(applier) = &mut watch.applier {
         applier.write_all(&[READY]).map_err(|error| fail(process::errno(&error)))?;
@@ -173,9 +188,17 @@ struct Watch {
     timer: TimerFd,
     door: UnixListener,
     applier: Option<UnixStream>,
+    answerers: Vec<Answerer>,
 }
 
 impl Watch {
+    /// On every NIC, for the other halves of the lab. Where the kernel refuses that they get no answer, and no NIC is less safe.
+    fn listen(&mut self) {
+        for used in &self.borrowed.uses {
+            self.answerers.extend(Answerer::open(&self.borrowed.lab, &used.nic, &mut self.netlink).ok().flatten());
+        }
+    }
+
     fn arm(&self) -> std::result::Result<(), Errno> {
         let seconds = i64::try_from(self.borrowed.seconds).unwrap_or(i64::MAX);
         self.timer.set(Expiration::OneShot(TimeSpec::seconds(seconds)), TimerSetTimeFlags::empty())
@@ -183,7 +206,7 @@ impl Watch {
 
     fn all(&mut self) -> Result<Report> {
         loop {
-            let [timer, door, applier] = self.wait();
+            let [timer, door, applier, question] = self.wait();
             // What the applier said came before the question of whoever saw it end.
             if applier && let Some(why) = self.hear() {
                 return self.take_back(why);
@@ -191,19 +214,26 @@ impl Watch {
             if door {
                 self.answer();
             }
+            if question {
+                let netlink = &mut self.netlink;
+                self.answerers.retain_mut(|answerer| answerer.serve(netlink));
+            }
             if timer && self.borrowed.trust != Trust::Kept {
                 return self.take_back(Rollback::Unconfirmed(self.borrowed.seconds));
             }
         }
     }
 
-    /// Sleeps until the time is over, somebody knocks, or the applier speaks or ends.
-    fn wait(&self) -> [bool; 3] {
+    /// Sleeps until the time is over, somebody knocks, the applier speaks or ends, or another half asks.
+    fn wait(&self) -> [bool; 4] {
         let mut fds = vec![PollFd::new(self.timer.as_fd(), PollFlags::POLLIN), PollFd::new(self.door.as_fd(), PollFlags::POLLIN)];
+        fds.extend(self.answerers.iter().map(|answerer| PollFd::new(answerer.as_fd(), PollFlags::POLLIN)));
+        let questions = 2..fds.len();
         fds.extend(self.applier.as_ref().map(|applier| PollFd::new(applier.as_fd(), PollFlags::POLLIN)));
         let _ = poll(&mut fds, PollTimeout::NONE);
-        let ready = |place: usize| fds.get(place).is_some_and(|fd| fd.revents().is_some_and(|events| !events.is_empty()));
-        [ready(0), ready(1), ready(2)]
+        let ready = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        let applier = fds[questions.end..].iter().any(ready);
+        [ready(&fds[0]), ready(&fds[1]), applier, fds[questions].iter().any(ready)]
     }
 
     /// The applier has come to its end, well or not; why what it did must go.

@@ -9,6 +9,7 @@ mod errors;
 mod filters;
 mod findings;
 mod graph;
+mod halves;
 mod instances;
 mod labs;
 mod macs;

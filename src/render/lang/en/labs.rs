@@ -39,6 +39,7 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         lines.push(format!("Try: {sudo}nslab exec {} ping -c 1 {}", ping.from, ping.to));
     }
     lines.extend(up.kept.as_ref().map(super::instances::kept));
+    lines.extend(up.others.iter().flat_map(super::halves::told));
     lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lab, seconds)));
     lines
 }
@@ -109,6 +110,7 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
         lines.push(format!("It was made by nslab {}.", escape(&status.version)));
     }
     lines.extend(status.half.as_ref().map(super::role::half));
+    lines.extend(status.half.iter().filter_map(|half| half.others.as_ref()).flat_map(super::halves::told));
     lines.extend(status.instances.as_ref().map(super::instances::kept));
     lines.extend(status.nics.as_ref().map(super::nics::borrowed));
     lines
