@@ -1,0 +1,106 @@
+//! Why a packet dies.
+
+use nslab::report::trace::{Cause, Death, Journey, Leg, Outcome, Trace};
+use nslab::report::wire::Names;
+
+use super::{addr, near, net, route, word};
+
+fn filtered(rule: Option<u64>, number: Option<usize>) -> Cause {
+    Cause::Filtered {
+        node: word("host-a"),
+        family: word("inet"),
+        table: word("filter"),
+        chain: word("forward"),
+        hook: rule.map(|_| word("forward")),
+        rule,
+        number,
+        policy: rule.is_none(),
+    }
+}
+
+every!(causes: Cause {
+    Cause::NoRoute { .. } => [Cause::NoRoute { node: word("a1"), to: addr("10.0.0.1") }],
+    Cause::NoAddress { .. } => [Cause::NoAddress { node: word("a1") }],
+    Cause::ForwardingOff { .. } => [
+        Cause::ForwardingOff { node: word("host-a"), ipv6: false },
+        Cause::ForwardingOff { node: word("host-a"), ipv6: true },
+    ],
+    Cause::WrongPrefix { .. } => [
+        Cause::WrongPrefix { interface: near("a1"), address: net("10.0.0.1/8"), other: net("10.0.0.2/24"), to: addr("10.1.0.1") },
+        Cause::WrongPrefix { interface: near("a1"), address: net("10.0.0.1/30"), other: net("10.0.0.9/24"), to: addr("10.0.0.9") },
+    ],
+    Cause::NoSuchGateway { .. } => [Cause::NoSuchGateway { node: word("a1"), gateway: addr("10.0.0.1"), route: route(true) }],
+    Cause::LinkDown { .. } => [
+        Cause::LinkDown { interface: near("a1"), peer: None },
+        Cause::LinkDown { interface: near("a1"), peer: Some(near("host-a")) },
+    ],
+    Cause::NotInBridge { .. } => [
+        Cause::NotInBridge { interface: near("host-a"), bridges: Vec::new() },
+        Cause::NotInBridge { interface: near("host-a"), bridges: vec![word("br0"), word("br1")] },
+    ],
+    Cause::PortClosed { .. } => [
+        Cause::PortClosed { interface: near("host-a"), state: word("isolated") },
+        Cause::PortClosed { interface: near("host-a"), state: word("no-flood") },
+        Cause::PortClosed { interface: near("host-a"), state: word("blocking") },
+    ],
+    Cause::Unresolved { .. } => [
+        Cause::Unresolved { interface: near("a1"), address: addr("10.0.0.9"), owner: None },
+        Cause::Unresolved { interface: near("a1"), address: addr("fd00:1::9"), owner: Some(near("b1")) },
+    ],
+    Cause::DuplicateAddress { .. } => [Cause::DuplicateAddress { address: addr("10.0.0.9"), owners: vec![near("a1"), near("b1")] }],
+    Cause::DuplicateMac { .. } => [Cause::DuplicateMac { mac: word("02:00:00:00:00:01"), owners: vec![near("a1"), near("b1")] }],
+    Cause::ClonedMac { .. } => [Cause::ClonedMac { mac: word("02:00:00:00:00:01"), owners: vec![near("a1"), near("b1")] }],
+    Cause::ReversePath { .. } => [
+        Cause::ReversePath { interface: near("host-a"), source: addr("10.0.0.9"), strict: true },
+        Cause::ReversePath { interface: near("host-a"), source: addr("10.0.0.9"), strict: false },
+    ],
+    Cause::TtlExpired { .. } => [Cause::TtlExpired { node: word("host-a"), ttl: 1 }],
+    Cause::TooBig { .. } => [Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500 }],
+    Cause::Refused { .. } => [Cause::Refused { node: word("host-a"), kind: word("blackhole"), to: net("10.0.0.0/8") }],
+    Cause::WrongNeighbour { .. } => [
+        Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: None },
+        Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: Some(word("02:01")) },
+    ],
+    Cause::Filtered { .. } => [filtered(Some(7), Some(2)), filtered(Some(7), None), filtered(None, None)],
+    Cause::Loop { .. } => [Cause::Loop { routes: vec![(word("host-a"), route(true)), (word("host-b"), route(false))], crossings: 62 }],
+    Cause::AddressOnPort { .. } => [
+        Cause::AddressOnPort { interface: near("host-a"), address: net("10.0.0.1/24"), bridge: word("br0") },
+    ],
+    Cause::OtherNic { .. } => [
+        Cause::OtherNic { interface: near("host-a"), route: route(true), owner: None },
+        Cause::OtherNic { interface: near("host-a"), route: route(true), owner: Some(near("b1")) },
+    ],
+    Cause::ForeignMac { .. } => [
+        Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: None },
+        Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: Some(near("b1")) },
+    ],
+    Cause::EchoIgnored { .. } => [Cause::EchoIgnored { node: word("b1") }],
+    Cause::OtherMachine { .. } => [Cause::OtherMachine { interface: near("host-a"), host: word("host-b") }],
+    Cause::Unknown { .. } => [
+        Cause::Unknown { node: word("b1"), interface: None },
+        Cause::Unknown { node: word("b1"), interface: Some(word("eth0")) },
+    ],
+});
+
+/// A trace from a1 to 10.0.0.21 that died.
+pub fn trace(cause: Cause) -> Trace {
+    let (from, to) = (addr("10.0.0.11"), addr("10.0.0.21"));
+    let death = Death { leg: Leg::Request, node: word("host-a"), cause, certain: true, cure: Vec::new() };
+    Trace {
+        lab: word("bridged"),
+        from: word("a1"),
+        to,
+        to_node: None,
+        size: 84,
+        ttl: 64,
+        request: Journey { source: Some(from), destination: to, visits: Vec::new() },
+        reply: None,
+        messages: Vec::new(),
+        differences: Vec::new(),
+        outcome: Outcome::Died(Box::new(death)),
+        notes: Vec::new(),
+        legacy: vec![word("filter")],
+        several: false,
+        names: Names::default(),
+    }
+}
