@@ -23,9 +23,8 @@ pub mod sftp;
 pub mod trust;
 pub mod websocket;
 
-use std::path::PathBuf;
-
 use crate::error::Result;
+use crate::lab::agents;
 use crate::name::{LabName, NodeName};
 use config::Config;
 use events::Bus;
@@ -56,23 +55,13 @@ pub struct Agent {
     listeners: Listeners,
 }
 
-/// Where the key and the trust store of a host's agent are; they outlive the lab.
-pub fn store(lab: &LabName, host: &NodeName) -> PathBuf {
-    stores(lab).join(host.as_str())
-}
-
-/// Where those of a lab's agents are.
-pub fn stores(lab: &LabName) -> PathBuf {
-    PathBuf::from("/var/lib/nslab/agents").join(lab.as_str())
-}
-
 impl Agent {
     /// An agent with its key, its trust store and its configuration, which are made where there are none.
     ///
     /// # Errors
     /// When its files are damaged or cannot be read or written.
     fn open(lab: LabName, host: NodeName) -> Result<Self> {
-        let store = store(&lab, &host);
+        let store = agents::store(&lab, &host);
         identity::directory(&store)?;
         let bus = Bus::default();
         Ok(Self {

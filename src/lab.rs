@@ -26,7 +26,7 @@ pub use down::{Down, down};
 pub use index::Entry;
 pub use journal::{Journal, Phase, boot_id};
 pub use role::{Casting, Wish};
-pub use status::{Condition, Reset, Status, reset, status};
+pub use status::{Agent, Condition, Reset, Status, reset, status};
 pub use up::{Kept, Up, preview, up, up_on};
 
 use crate::error::{Error, KernelError, Limit, Result, Thing};

@@ -12,7 +12,6 @@ const ADDRESS: &str = "192.168.100.2:8443";
 /// Runs the cases from host-a, which host-b's agent gives a token.
 fn passes(client: &str) {
     in_box(|| {
-        sh("mount -t tmpfs tmpfs /var/lib");
         let before = Machine::look();
         ok("up routed");
         ok("agent start host-b");
@@ -45,7 +44,6 @@ fn nslab_as_lxc_does_with_the_agent_what_it_does_with_lxd() {
 #[test]
 fn a_killed_agent_takes_nothing_along_and_its_key_outlives_the_lab() {
     in_box(|| {
-        sh("mount -t tmpfs tmpfs /var/lib");
         ok("up routed");
         ok("agent start host-b");
         let certificate = || sh("cat /var/lib/nslab/agents/routed/host-b/server.crt");
@@ -70,7 +68,6 @@ fn a_killed_agent_takes_nothing_along_and_its_key_outlives_the_lab() {
 #[test]
 fn what_is_no_trusted_client_learns_nothing_and_plain_http_is_no_answer() {
     in_box(|| {
-        sh("mount -t tmpfs tmpfs /var/lib");
         ok("up routed");
         ok("agent start host-b");
         let asked = |script: &str| inside("routed", "host-a", script).out;

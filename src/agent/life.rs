@@ -14,7 +14,7 @@ use super::listen::IN_USE;
 use super::{Agent, identity, serve};
 use crate::error::{Error, Result};
 use crate::kernel::sys::process;
-use crate::lab::agents;
+use crate::lab::{Phase, agents, load};
 use crate::name::{LabName, NodeName};
 
 /// Serves until it is told to end. Whoever started it hears on its standard input when it is ready.
@@ -64,6 +64,11 @@ async fn begin(lab: &LabName, host: &NodeName) -> std::result::Result<Arc<Agent>
     let listener = UnixListener::bind(&path).map_err(|error| Fault::from(identity::failed("listen on", &path, &error)))?;
     let own = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
     own.map_err(|error| Fault::from(identity::failed("chmod", &path, &error)))?;
+    // Whoever takes the lab down says so before it looks for agents: one of the two sees the other.
+    if load(lab)?.phase == Phase::Going {
+        let _ = std::fs::remove_file(&path);
+        return Err(Fault::missing("Lab"));
+    }
     tokio::spawn(serve::local(Arc::clone(&agent), listener));
     Ok(agent)
 }

@@ -8,7 +8,6 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Context, complete, rights, target};
-use crate::agent;
 use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
 use crate::lab::agents;
 use crate::lab::resolve;
@@ -193,7 +192,7 @@ fn trusted(site: &Site) -> Result<Report> {
 
 fn forget(lab: &LabName) -> Result<Report> {
     agents::end(lab)?;
-    let store = agent::stores(lab);
+    let store = agents::stores(lab);
     match std::fs::remove_dir_all(&store) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -11,7 +11,7 @@ use crate::lab::{Journal, Phase, borrow};
 use crate::name::LabName;
 use crate::plan::Op;
 use crate::probe::halves;
-use crate::report::lab::{Condition, Namespace, Played, Status as Lab, Statuses, Table};
+use crate::report::lab::{Condition, Namespace, Played, Serving, Status as Lab, Statuses, Table};
 use crate::report::{Report, plan};
 
 /// How long the machine of another half may take to answer.
@@ -64,9 +64,14 @@ fn status(name: &LabName) -> Result<Lab> {
         processes: status.processes,
         half,
         instances: super::up::kept(status.kept),
+        agents: status.agents.into_iter().map(serving).collect(),
         version: status.journal.version,
         nics: borrow::told(name),
     })
+}
+
+fn serving(agent: lab::Agent) -> Serving {
+    Serving { host: agent.host.to_string(), described: agent.described, running: agent.running }
 }
 
 fn half(journal: &Journal) -> Result<Option<Played>> {

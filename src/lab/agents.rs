@@ -8,15 +8,16 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{errno, home, lock, system};
+use super::{errno, home, lock, rootless, system};
 use crate::error::{AgentFault, Error, Result};
 use crate::kernel::sys::process;
 use crate::name::{LabName, NodeName};
+use crate::topology::Topology;
 
 /// The hidden command that is an agent.
 pub const COMMAND: &str = "serve-agent";
@@ -24,6 +25,8 @@ pub const COMMAND: &str = "serve-agent";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Milliseconds that one has to end.
 const GRACE: i32 = 2000;
+/// How long one that somebody else has just started may take until it answers.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// The words of an agent that is ready, and of one whose port is taken.
 pub const READY: &str = "ready";
@@ -32,6 +35,23 @@ pub const TAKEN: &str = "taken ";
 
 fn all(lab: &LabName) -> PathBuf {
     home::lab(lab).join("agent")
+}
+
+/// Where the key and the trust store of a host's agent are; they outlive the lab.
+pub fn store(lab: &LabName, host: &NodeName) -> PathBuf {
+    stores(lab).join(host.as_str())
+}
+
+/// Where those of a lab's agents are: in a user namespace, which may not write to the machine's files, they end with it.
+pub fn stores(lab: &LabName) -> PathBuf {
+    let all = if rootless::in_user_namespace() { "/run/nslab/.agents" } else { "/var/lib/nslab/agents" };
+    PathBuf::from(all).join(lab.as_str())
+}
+
+/// Hosts that are described with an agent which does not run.
+pub fn asleep(topology: &Topology) -> Vec<NodeName> {
+    let described = topology.hosts.iter().filter(|host| host.agent).map(|host| &host.name);
+    described.filter(|host| !runs(&topology.name, host)).cloned().collect()
 }
 
 /// Where the socket and the log of a host's agent are.
@@ -76,13 +96,23 @@ pub fn start(lab: &LabName, host: &NodeName) -> Result<bool> {
     command.arg0("nslab").args([COMMAND, lab.as_str(), host.as_str()]).env_clear().current_dir("/");
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(out)).stderr(Stdio::from(again));
     process::start_clean(&mut command, false);
-    command.spawn().map_err(fail)?;
+    let mut child = command.spawn().map_err(fail)?;
     drop(command);
     let _ = ours.set_read_timeout(Some(PATIENCE));
     let mut said = String::new();
     let _ = ours.read_to_string(&mut said);
     if said == READY {
         return Ok(true);
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    // One whose starter was killed may be there already, and answer in a moment.
+    let until = Instant::now() + MOMENT;
+    while said.starts_with(TAKEN) && Instant::now() < until {
+        if runs(lab, host) {
+            return Ok(false);
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
     let name = host.to_string();
     Err(Error::Agent(match said.strip_prefix(TAKEN) {

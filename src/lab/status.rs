@@ -4,12 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::journal::{Journal, Phase};
-use super::{home, load, lock, up};
+use super::{agents, home, load, lock, up};
 use crate::error::Result;
 use crate::kernel::{Backend, Kernel, Scope, observe, sandbox};
-use crate::name::LabName;
+use crate::name::{LabName, NodeName};
 use crate::plan::{Key, NodeId, Ns, Plan, State, Value, compile, diff};
-use crate::topology::Topology;
+use crate::topology::{Host, Topology};
 
 /// The state of a lab.
 #[derive(Debug, Clone)]
@@ -30,6 +30,19 @@ pub struct Status {
     pub kept: up::Kept,
     /// Processes that run in its nodes.
     pub processes: usize,
+    /// Its agents: those that run, and those that are described.
+    pub agents: Vec<Agent>,
+}
+
+/// The agent of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// The host.
+    pub host: NodeName,
+    /// The topology says that it runs.
+    pub described: bool,
+    /// It runs.
+    pub running: bool,
 }
 
 /// The state of a lab in one word.
@@ -59,11 +72,12 @@ pub fn status(name: &LabName) -> Result<Status> {
         // All of it is, and on purpose.
         missing.clear();
     }
+    let agents = agents(&journal);
     let condition = match journal.phase {
         _ if journal.is_stale() => Condition::Stale,
         Phase::Coming | Phase::Going => Condition::Unfinished,
         Phase::RolledBack => Condition::RolledBack,
-        Phase::Up if missing.is_empty() => Condition::Up,
+        Phase::Up if missing.is_empty() && agents.iter().all(|agent| agent.running) => Condition::Up,
         Phase::Up => Condition::Drifted,
     };
     let nodes: Vec<NodeId> = nodes(&scope);
@@ -76,8 +90,16 @@ pub fn status(name: &LabName) -> Result<Status> {
         tables: crate::kernel::filter::tables(&home::pins(name), &nodes),
         kept: up::Kept::of(&journal.topology, journal.origin.as_ref()),
         processes: sandbox::processes(&sandbox::Paths { lab: home::lab(name) }, &names)?.len(),
+        agents,
         journal,
     })
+}
+
+fn agents(journal: &Journal) -> Vec<Agent> {
+    let name = &journal.topology.name;
+    let agent = |host: &Host| Agent { host: host.name.clone(), described: host.agent, running: agents::runs(name, &host.name) };
+    let all = journal.topology.hosts.iter().map(agent);
+    all.filter(|agent| agent.described || agent.running).collect()
 }
 
 fn nodes(scope: &Scope) -> Vec<NodeId> {
@@ -143,6 +165,9 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     }
     let nodes = nodes(&scope);
     let tables = crate::kernel::filter::flush(&home::pins(name), &nodes)?;
+    for host in agents::asleep(&journal.topology) {
+        agents::start(name, &host)?;
+    }
     let mut journal = journal;
     journal.phase = Phase::Up;
     journal.previous = None;

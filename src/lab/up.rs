@@ -11,10 +11,10 @@ use super::borrow::{self, Loan, Terms};
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::role::{Casting, cast};
-use super::{Step, down, home, index, system};
+use super::{Step, agents, down, home, index, system};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, space, sys};
-use crate::name::LabName;
+use crate::name::{LabName, NodeName};
 use crate::plan::{Key, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
 use crate::report::lab::Outcome;
 use crate::topology::{Instance, Run, Topology};
@@ -84,6 +84,8 @@ pub(super) struct Prospect {
     plan: Plan,
     /// Nodes whose entry in `/run/netns` is gone.
     unlisted: Vec<NodeId>,
+    /// Hosts whose agent is to be started.
+    asleep: Vec<NodeName>,
 }
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
@@ -199,7 +201,8 @@ pub(super) fn towards(
     wanted = over(&baseline, wanted);
     let plan = diff(&from, &wanted);
     let unlisted = unlisted(&home::pins(name), &from, &wanted);
-    Ok(Prospect { edited: false, before, topology, origin, whole, baseline, plan, unlisted })
+    let asleep = agents::asleep(&topology);
+    Ok(Prospect { edited: false, before, topology, origin, whole, baseline, plan, unlisted, asleep })
 }
 
 /// What is about to be taken over on the machine itself: facts that are there and were not the lab's so far.
@@ -272,7 +275,7 @@ fn free(pins: &Pins, plan: &Plan) -> Result<()> {
 impl Prospect {
     /// The same, of a lab that is there and changed without its file.
     pub(super) fn of_an_edit(self) -> Self {
-        Self { edited: true, ..self }
+        Self { edited: true, asleep: Vec::new(), ..self }
     }
 
     fn outcome(&self) -> Outcome {
@@ -282,7 +285,7 @@ impl Prospect {
             Some(before) if before.topology != self.topology || before.whole != self.whole || before.origin != self.origin => {
                 Outcome::Changed
             }
-            Some(_) if self.plan.is_empty() && self.unlisted.is_empty() => Outcome::Already,
+            Some(_) if self.plan.is_empty() && self.unlisted.is_empty() && self.asleep.is_empty() => Outcome::Already,
             Some(_) => Outcome::Repaired,
         }
     }
@@ -351,7 +354,8 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
         let node = NodeId::Host(role.host.clone());
         home::pins(name).play(&node).map_err(|(tried, errno)| space::error(&node, &tried, errno))?;
     }
-    if prospect.before.is_some() {
+    if let Some(before) = &prospect.before {
+        dismissed(&before.topology, &prospect.topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
         down::end_nodes(&prospect.topology, &gone(&prospect.plan))?;
     }
     let pins = home::pins(name);
@@ -373,6 +377,10 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     let paths = sandbox::Paths { lab: home::lab(name) };
     prospect.topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
     loan.as_mut().map_or(Ok(()), |loan| loan.applied(&wanted))?;
+    for host in &prospect.asleep {
+        fault::point().map_err(|errno| system("start the agent in", &agents::directory(name, host), errno))?;
+        agents::start(name, host)?;
+    }
     journal.phase = Phase::Up;
     journal.previous = None;
     let owned = journal.owned();
@@ -395,6 +403,12 @@ fn gone(plan: &Plan) -> Vec<NodeId> {
             _ => None,
         })
         .collect()
+}
+
+/// Hosts that are gone, or described without the agent that they had.
+fn dismissed<'a>(before: &'a Topology, now: &'a Topology) -> impl Iterator<Item = &'a NodeName> {
+    let stays = |host: &crate::topology::Host| now.host(host.name.as_str()).is_some_and(|new| new.agent || !host.agent);
+    before.hosts.iter().filter(move |host| !stays(host)).map(|host| &host.name)
 }
 
 /// The directory of pins is a mount of its own, so that `down` can drop all of them at once.
@@ -439,6 +453,7 @@ fn undo(prospect: &Prospect, lock: Lock, loan: Option<Loan>, error: Error) -> Er
 
 fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     let name = &prospect.topology.name;
+    dismissed(&prospect.topology, &before.topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
     let owned = prospect.coming().owned();
     let scope = Scope { pins_only: false, spaces: spaces(&owned), expected: owned };
     let mut kernel = Kernel::new(home::pins(name));

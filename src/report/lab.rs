@@ -247,11 +247,25 @@ pub struct Status {
     /// What was launched, stopped or configured in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<Kept>,
+    /// The agents of its hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<Serving>,
     /// The nslab that made it.
     pub version: String,
     /// The machine's NICs that it has borrowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nics: Option<Nics>,
+}
+
+/// The agent of a host, which runs or is described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Serving {
+    /// The host.
+    pub host: String,
+    /// Whether the topology says that it runs.
+    pub described: bool,
+    /// Whether it runs.
+    pub running: bool,
 }
 
 /// The part of a lab that this machine plays.

@@ -79,6 +79,9 @@ pub struct Host {
     pub containers: Vec<Container>,
     /// The number that the next new container gets.
     pub next_container: u16,
+    /// It has an agent that speaks LXD's API, from `up` to `down`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub agent: bool,
 }
 
 /// A container of a host.

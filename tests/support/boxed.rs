@@ -1,4 +1,4 @@
-//! A box: network, mount and process namespaces of its own and an empty `/run`, so that no test can touch the machine.
+//! A box: network, mount and process namespaces of its own and an empty `/run` and `/var/lib`, so that no test can touch the machine.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,8 @@ const INSIDE: &str = "NSLAB_TEST_BOX";
 /// Longer than any test takes on two slow cores; a hanging test ends with a message.
 const SECONDS: &str = "1200";
 /// The shell stays as process 1, reaping what the tests leave to it.
-const SETUP: &str = "mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && \"$@\"; exit $?";
+const SETUP: &str =
+    "mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs -o mode=755 tmpfs /var/lib && ip link set lo up && \"$@\"; exit $?";
 
 /// Runs the body of a test in a box: starts this test binary again, for this one test, with namespaces of its own.
 ///

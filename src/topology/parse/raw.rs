@@ -40,6 +40,8 @@ record! {
     RawHost("Host") {
         /// Forwards packets, IPv4 and IPv6.
         forwarding: bool,
+        /// Runs an agent that speaks LXD's API, so that `lxc` commands its containers.
+        agent: bool,
         /// Its network cards, by interface name.
         nics: Named<RawHostNic>,
         /// Its default gateway; a list of two for both families.

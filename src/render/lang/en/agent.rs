@@ -4,6 +4,7 @@ use crate::error::AgentFault;
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
 use crate::report::agent::Outcome;
+use crate::report::lab::Serving;
 
 pub(super) fn fault(fault: &AgentFault) -> Message {
     match fault {
@@ -19,6 +20,18 @@ pub(super) fn fault(fault: &AgentFault) -> Message {
             .why("The host has no address in the lab, so nobody could reach it with a token.")
             .hint("give the host an address, then: lxc config set core.https_address ADDRESS"),
     }
+}
+
+/// Which agents of a lab run.
+pub(super) fn serving(agents: &[Serving], lab: &str) -> Vec<String> {
+    let named = |running: bool| {
+        let hosts = agents.iter().filter(|agent| agent.running == running).map(|agent| agent.host.as_str());
+        hosts.collect::<Vec<_>>().join(", ")
+    };
+    let (up, gone) = (named(true), named(false));
+    let up = (!up.is_empty()).then(|| format!("Agents that run: {up}."));
+    let gone = (!gone.is_empty()).then(|| format!("Agents that should run and do not: {gone}. nslab up {lab} starts them."));
+    up.into_iter().chain(gone).collect()
 }
 
 fn where_it_listens(addresses: &[String], socket: &str) -> String {

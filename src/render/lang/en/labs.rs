@@ -111,6 +111,7 @@ pub(super) fn status(status: &Status, size: &str) -> Vec<String> {
     }
     lines.extend(status.half.as_ref().map(super::role::half));
     lines.extend(status.half.iter().filter_map(|half| half.others.as_ref()).flat_map(super::halves::told));
+    lines.extend(super::agent::serving(&status.agents, lab));
     lines.extend(status.instances.as_ref().map(super::instances::kept));
     lines.extend(status.nics.as_ref().map(super::nics::borrowed));
     lines

@@ -4,6 +4,7 @@ use crate::error::AgentFault;
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
 use crate::report::agent::Outcome;
+use crate::report::lab::Serving;
 
 pub(super) fn fault(fault: &AgentFault) -> Message {
     match fault {
@@ -21,6 +22,19 @@ pub(super) fn fault(fault: &AgentFault) -> Message {
             .why("El anfitrión no tiene dirección en el laboratorio, así que nadie lo alcanzaría con un token.")
             .hint("dé una dirección al anfitrión y luego: lxc config set core.https_address DIRECCIÓN"),
     }
+}
+
+/// Qué agentes de un laboratorio están en marcha.
+pub(super) fn serving(agents: &[Serving], lab: &str) -> Vec<String> {
+    let named = |running: bool| {
+        let hosts = agents.iter().filter(|agent| agent.running == running).map(|agent| agent.host.as_str());
+        hosts.collect::<Vec<_>>().join(", ")
+    };
+    let (up, gone) = (named(true), named(false));
+    let up = (!up.is_empty()).then(|| format!("Agentes en marcha: {up}."));
+    let gone = (!gone.is_empty())
+        .then(|| format!("Agentes que deberían estar en marcha y no lo están: {gone}. nslab up {lab} los arranca."));
+    up.into_iter().chain(gone).collect()
 }
 
 fn where_it_listens(addresses: &[String], socket: &str) -> String {

@@ -42,6 +42,7 @@ impl Builder<'_> {
             routes: Vec::new(),
             containers: Vec::new(),
             next_container: 1,
+            agent: raw.agent.unwrap_or(false),
         };
         self.containers(&mut host, raw);
         host.routes = self.routes(None, raw.routes.as_ref(), &interfaces(&host, raw));
