@@ -66,3 +66,68 @@ s = socket.create_server((\"10.0.0.2\", 8443)); time.sleep(60)' >/dev/null 2>&1 
         ok("down");
     });
 }
+
+/// What a command in a node prints, without its last line's end.
+fn says(words: &[&str]) -> String {
+    let out = Command::new(env!("CARGO_BIN_EXE_nslab")).arg("exec").args(words).output().unwrap();
+    assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
+}
+
+#[test]
+fn a_host_is_ready_for_class_as_soon_as_somebody_wants_lxc_there() {
+    in_box(|| {
+        let before = Machine::look();
+        ok("up routed");
+        says(&["host-b", "ip", "addr"]);
+        says(&["host-b", "sh", "-c", "echo $LXD_DIR"]);
+        assert!(!ok("status").out.contains("Agents"), "an agent that nobody needs");
+
+        assert_eq!(says(&["host-b", "lxc", "list", "-c", "ns", "-f", "csv"]), "b1,RUNNING\nb2,RUNNING");
+        assert!(ok("status").out.contains("Agents that run: host-b."));
+        assert_eq!(says(&["host-a", "sh", "-c", "lxc list -c n -f csv | wc -l"]), "2");
+        assert!(says(&["b1", "sh", "-c", "echo lxc; env"]).lines().all(|line| !line.starts_with("LXD_")));
+
+        let token = ok("agent token host-b --name host-a").out;
+        says(&["host-a", "lxc", "remote", "add", "host-b", token.trim()]);
+        let add = "lxc launch host-b:host host-b:b3 && lxc exec host-b:b3 -- hostname && lxc delete -f host-b:b3";
+        assert!(says(&["host-a", "sh", "-c", add]).ends_with("b3"));
+        assert!(says(&["host-a", "sh", "-c", concat!(env!("CARGO_BIN_EXE_nslab"), " exec host-b:b1 hostname # as lxc")]) == "b1");
+        ok("down");
+        before.assert_unchanged("agents by need");
+
+        // The keys of both sides are as they were: the remote stays good.
+        ok("up routed");
+        ok("agent start host-b");
+        assert_eq!(says(&["host-a", "lxc", "list", "host-b:", "-c", "n", "-f", "csv"]), "b1\nb2");
+        ok("down");
+    });
+}
+
+#[test]
+fn a_shell_of_a_host_commands_its_containers_with_the_machines_own_files_too() {
+    in_box(|| {
+        ok("up routed");
+        let typed = "printf 'lxc list -c n -f csv; echo conf-$LXD_CONF; exit\n'";
+        let shell = |words: &str| sh(&format!("{typed} | script -qec '{} shell {words}' /dev/null", env!("CARGO_BIN_EXE_nslab")));
+        for words in ["host-a", "--real-root host-a"] {
+            let said = shell(words);
+            assert!(said.contains("a1\r\na2") && said.contains("conf-/var/lib/nslab/agents/routed/host-a/client"), "{said}");
+        }
+        ok("down");
+    });
+}
+
+#[test]
+fn a_host_whose_agent_cannot_start_has_its_shell_all_the_same() {
+    in_box(|| {
+        ok("up routed");
+        sh("ip netns exec routed.host-a python3 -c 'import socket,time
+s = socket.create_server((\"192.168.100.1\", 8443)); time.sleep(60)' >/dev/null 2>&1 &");
+        assert!(wait_for(5, || sh("ip netns exec routed.host-a ss -Hltn").contains(":8443")));
+        let done = nslab("exec host-a echo lxc");
+        assert_eq!((done.code, done.out.as_str()), (0, "lxc\n"));
+        assert!(done.err.contains("no agent in host-a") && done.err.contains("192.168.100.1:8443"), "{}", done.err);
+        ok("down");
+    });
+}

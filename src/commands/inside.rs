@@ -1,16 +1,19 @@
 //! Processes in nodes: what `exec`, `shell` and `ps` share.
 
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use super::{Context, rights};
 use crate::error::{Error, InstanceFault, Result};
 use crate::kernel::sandbox::{self, Paths, Run, Spec};
 use crate::lab::resolve::Target;
-use crate::lab::{self, home, hosts};
-use crate::name::LabName;
+use crate::lab::{self, agents, home, hosts};
+use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::report::Report;
+use crate::report::notice::Notice;
 use crate::topology::Run as Life;
 
 /// The exit code for nslab's own failures; every other one is the command's.
@@ -33,8 +36,62 @@ fn on_machine(run: &Run) -> Error {
     let program = words.next().cloned().unwrap_or_default();
     // A shell's start-up file for nodes is none for the machine.
     let words: Vec<_> = if run.interactive { Vec::new() } else { words.collect() };
-    let fault = Command::new(&program).args(words).exec();
+    let env = run.env.iter().filter(|(name, _)| run.shared.is_some() && name != "PS1" && name != "PROMPT");
+    let fault = Command::new(&program).args(words).envs(env.cloned()).exec();
     Error::Command { command: program.to_string_lossy().into_owned(), errno: fault.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+/// Clients of LXD's API, and shells, which may start one.
+const CLIENTS: [&str; 2] = ["lxc", "incus"];
+const SHELLS: [&str; 5] = ["bash", "dash", "sh", "zsh", "fish"];
+
+/// Whether a command may want to command the host's containers: a client is named in it, or it is a shell that reads what to do.
+pub(super) fn commands(argv: &[OsString]) -> bool {
+    let words = || argv.iter().map(|word| word.to_string_lossy());
+    let apart = |c: char| !c.is_alphanumeric() && c != '-' && c != '_';
+    let named = |word: &str| word.split(apart).any(|part| CLIENTS.contains(&part));
+    let shell = argv.first().is_some_and(|word| {
+        let name = Path::new(word).file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| SHELLS.contains(&name.as_ref()))
+    });
+    words().any(|word| named(&word)) || shell && words().all(|word| word != "-c")
+}
+
+/// Makes a host ready for class: its agent runs, and a command in it finds it and, where there is none, a client. What stands
+/// in the way is told, and no more: the command may do without.
+pub(super) fn class(target: &Target, run: &mut Run, real_root: bool, context: &mut Context) {
+    let NodeId::Host(host) = &target.node else { return };
+    if sandbox::around().is_some() {
+        // An agent that is started in here would end with the node.
+        return;
+    }
+    match made_ready(target, host, run, real_root) {
+        Ok(()) => {}
+        Err(why) => context.front.notice(&Notice::Agentless { host: host.to_string(), why: Box::new(why) }),
+    }
+}
+
+fn made_ready(target: &Target, host: &NodeName, run: &mut Run, real_root: bool) -> Result<()> {
+    let client = agents::serve(&target.lab, host)?;
+    let role = lab::load(&target.lab)?.topology.role.is_some();
+    let socket = agents::directory(&target.lab, host);
+    run.env.push(("LXD_DIR".to_owned(), socket.display().to_string()));
+    run.env.push(("LXD_CONF".to_owned(), client.display().to_string()));
+    run.shared = Some(client);
+    if (role || real_root)
+        && let Some(path) = path_without_client()
+    {
+        run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
+    }
+    Ok(())
+}
+
+/// Where commands are looked for, unless the stock client is there.
+fn path_without_client() -> Option<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = |dir: &str| Path::new(dir).join("lxc").exists();
+    let there = path.split(':').chain(["/usr/bin", "/snap/bin"]).any(found);
+    (!there).then_some(path)
 }
 
 /// Runs a command in a node and waits for it; the report is its exit code.

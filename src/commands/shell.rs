@@ -10,7 +10,8 @@ use crate::report::Report;
 
 /// Open a shell in a node; its prompt shows which
 ///
-/// In a host's shell its containers are namespaces under their bare names: `ip link add v1 type veth peer name eth0 netns a1`.
+/// A host's shell is ready for class: its agent runs, so that `lxc` commands its containers; where the stock client is not
+/// installed lxc is nslab. Its containers are namespaces under their bare names: `ip link add v1 type veth peer name eth0 netns a1`.
 #[derive(Debug, clap::Args)]
 pub struct Shell {
     /// Use the machine's own files, without the private writable layer
@@ -33,7 +34,9 @@ impl Shell {
         inside::begin(context)?;
         let typed = self.node.map_or_else(only_node, Ok)?;
         let target = target::node(&typed, context)?;
-        inside::run(&target, &sandbox::shell(&inside::paths(&target.lab)), self.real_root)
+        let mut shell = sandbox::shell(&inside::paths(&target.lab));
+        inside::class(&target, &mut shell, self.real_root, context);
+        inside::run(&target, &shell, self.real_root)
     }
 }
 

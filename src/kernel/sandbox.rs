@@ -75,6 +75,8 @@ pub struct Run {
     pub interactive: bool,
     /// The command reads nothing, and what it writes is kept for [`Started::output`].
     pub captured: bool,
+    /// A directory of the machine that is the same inside.
+    pub shared: Option<PathBuf>,
 }
 
 /// What was tried, and the system's error number.

@@ -64,6 +64,36 @@ pub fn socket(lab: &LabName, host: &NodeName) -> PathBuf {
     directory(lab, host).join("unix.socket")
 }
 
+/// Where the stock client on a host keeps its key and the remotes that it knows; as the agents' keys they outlive the lab.
+pub fn client(lab: &LabName, host: &NodeName) -> PathBuf {
+    store(lab, host).join("client")
+}
+
+/// Makes a host ready for the client: its agent runs, and the client has its directory, which is returned.
+///
+/// # Errors
+/// As [`start`]; when the directory cannot be made.
+pub fn serve(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
+    let client = client(lab, host);
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&client);
+    made.map_err(|error| system("mkdir", &client, errno(&error)))?;
+    start(lab, host).map(|_| client)
+}
+
+/// A directory in which nslab is `lxc`.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn bin(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
+    let bin = directory(lab, host).join("bin");
+    let fail = |error: std::io::Error| system("make nslab lxc in", &bin, errno(&error));
+    std::fs::DirBuilder::new().recursive(true).create(&bin).map_err(fail)?;
+    match std::os::unix::fs::symlink(std::env::current_exe().map_err(fail)?, bin.join("lxc")) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(fail(error)),
+        _ => Ok(bin),
+    }
+}
+
 /// The process of a host's agent, if it runs.
 fn process_of(lab: &LabName, host: &NodeName) -> Option<i32> {
     let there = UnixStream::connect(socket(lab, host)).ok()?;

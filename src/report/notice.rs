@@ -28,6 +28,13 @@ pub enum Notice {
         /// Their destinations.
         routes: Vec<ipnet::IpNet>,
     },
+    /// A host has no agent, so that `lxc` finds nobody there.
+    Agentless {
+        /// The host.
+        host: String,
+        /// Why it could not be started.
+        why: Box<crate::error::Error>,
+    },
     /// A lab that is up bears the name of a built-in topology and is made from another description.
     OwnDescription {
         /// The lab.

@@ -54,13 +54,13 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     };
     process::keep_children();
     let terminal = Terminal::claim(run.interactive);
-    let directory = Directory::of(run);
+    let entry = Entry { directory: Directory::of(run), shared: run.shared.as_deref().and_then(Shared::of) };
     let _ = environment::write_rcfile(&environment::rcfile(paths));
     let child = within(paths, spec, |init| {
         let mut command = command(paths, spec, run);
         // A shell then knows the group that it is in: that of nslab has no number inside.
         process::start_clean(&mut command, run.interactive && terminal.foreground);
-        enter(init, paths, spec, &directory, &mut command)
+        enter(init, paths, spec, &entry, &mut command)
     });
     match child {
         Ok(child) => Ok(Started::new(child, terminal)),
@@ -167,14 +167,15 @@ pub(super) fn enter(
     init: &OwnedFd,
     paths: &Paths,
     spec: &Spec,
-    directory: &Directory,
+    entry: &Entry,
     command: &mut Command,
 ) -> std::result::Result<Child, Refusal> {
     inside(init, paths, || {
         if !spec.real_root {
             root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
         }
-        directory.enter()?;
+        entry.shared.iter().try_for_each(Shared::show)?;
+        entry.directory.enter()?;
         command.spawn().map_err(|fault| match process::errno(&fault) {
             // The PID namespace takes nobody any more.
             Errno::ENOMEM => Refusal::Gone,
@@ -232,14 +233,46 @@ fn namespaces(init: &OwnedFd) -> std::result::Result<(), Refusal> {
     })
 }
 
+/// What a command finds in the sandbox.
+pub(super) struct Entry {
+    /// Where it starts.
+    pub(super) directory: Directory,
+    /// What it shares with the machine.
+    pub(super) shared: Option<Shared>,
+}
+
+/// A directory of the machine, to be mounted at the same place where it is not there yet.
+pub(super) struct Shared {
+    path: PathBuf,
+    identity: (u64, u64, bool),
+    mounts: OwnedFd,
+}
+
+impl Shared {
+    fn of(path: &Path) -> Option<Self> {
+        let mounts = process::copy_of_mounts(path).ok()?;
+        process::change(&mounts, Change::Slave).ok()?;
+        Some(Self { path: path.to_owned(), identity: identity(path)?, mounts })
+    }
+
+    fn show(&self) -> std::result::Result<(), Refusal> {
+        let path = &self.path;
+        if identity(path) != Some(self.identity) {
+            fs::create_dir_all(path).map_err(at(format!("mkdir {}", path.display())))?;
+            process::attach(&self.mounts, path).map_err(at(format!("attach {}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
 /// Where a command starts.
 pub(super) enum Directory {
     /// A directory of the sandbox that must be there.
     Exactly(PathBuf),
     /// A directory of the sandbox.
     Inside(PathBuf),
-    /// The caller's own, to be mounted at the same place where it is not there yet.
-    Callers { path: PathBuf, identity: (u64, u64, bool), mounts: OwnedFd },
+    /// The caller's own.
+    Callers(Shared),
 }
 
 impl Directory {
@@ -252,12 +285,7 @@ impl Directory {
         if system || SYSTEM_ALONE.iter().any(|system| path == Path::new(system)) {
             return Self::Inside(path);
         }
-        let mounts = process::copy_of_mounts(&path);
-        let slave = mounts.and_then(|mounts| process::change(&mounts, Change::Slave).map(|()| mounts));
-        match (slave, identity(&path)) {
-            (Ok(mounts), Some(identity)) => Self::Callers { path, identity, mounts },
-            _ => Self::Inside(path),
-        }
+        Shared::of(&path).map_or(Self::Inside(path), Self::Callers)
     }
 
     fn enter(&self) -> std::result::Result<(), Refusal> {
@@ -272,12 +300,9 @@ impl Directory {
                 Err(Errno::ENOENT) => chdir("/").map_err(refused(Path::new("/"))),
                 done => done.map_err(refused(path)),
             },
-            Self::Callers { path, identity: wanted, mounts } => {
-                if identity(path) != Some(*wanted) {
-                    fs::create_dir_all(path).map_err(at(format!("mkdir {}", path.display())))?;
-                    process::attach(mounts, path).map_err(at(format!("attach {}", path.display())))?;
-                }
-                chdir(path).map_err(refused(path))
+            Self::Callers(shared) => {
+                shared.show()?;
+                chdir(&shared.path).map_err(refused(&shared.path))
             }
         }
     }

@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{OpenptyResult, openpty};
 use nix::unistd::{Gid, Uid, fchown, pipe2};
 
-use super::join::{self, Directory, Unmet};
+use super::join::{self, Directory, Entry, Unmet};
 use super::wait::Exit;
 use super::{Paths, Spec, environment, error};
 use crate::error::Error;
@@ -97,13 +97,14 @@ pub fn open(paths: &Paths, spec: &Spec, order: &Order) -> Result<(Session, Strea
     process::keep_children();
     let (streams, theirs) = order.screen.map_or_else(pipes, |screen| terminal(screen, order.user)).map_err(failed("pipe"))?;
     let directory = Directory::Exactly(order.cwd.clone().unwrap_or_else(|| PathBuf::from("/")));
+    let entry = Entry { directory, shared: None };
     let child = join::within(paths, spec, |init| {
         let [input, output, errors] = theirs.copies()?;
         let mut command = command(spec, order);
         command.stdin(input).stdout(output).stderr(errors);
         process::start_session(&mut command, order.screen.is_some());
         process::start_clean(&mut command, false);
-        join::enter(init, paths, spec, &directory, &mut command)
+        join::enter(init, paths, spec, &entry, &mut command)
     });
     drop(theirs);
     let mut child = child.map_err(|unmet| match unmet {

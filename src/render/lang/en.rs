@@ -67,6 +67,9 @@ impl Tongue for English {
             Notice::PointsGone { points, left } => capture::gone(points, *left),
             Notice::Captured(end, file) => capture::end(end, file.as_deref()),
             Notice::KeptDefault { routes } => role::kept_default(routes),
+            Notice::Agentless { host, why } => {
+                format!("lxc finds no agent in {host}: {}. nslab agent start {host} says more.", self.error(why).what)
+            }
             Notice::OwnDescription { lab } => format!(
                 "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first."
             ),

@@ -69,6 +69,9 @@ impl Tongue for Spanish {
             Notice::PointsGone { points, left } => capture::gone(points, *left),
             Notice::Captured(end, file) => capture::end(end, file.as_deref()),
             Notice::KeptDefault { routes } => role::kept_default(routes),
+            Notice::Agentless { host, why } => {
+                format!("lxc no encuentra agente en {host}: {}. nslab agent start {host} dice más.", self.error(why).what)
+            }
             Notice::OwnDescription { lab } => format!(
                 "{lab} está en marcha con una descripción propia, que conserva; para la incluida: antes, nslab down {lab}."
             ),
