@@ -42,6 +42,24 @@ fn nslab_as_lxc_does_with_the_agent_what_it_does_with_lxd() {
 }
 
 #[test]
+fn nslab_from_another_host_does_with_the_agent_what_it_does_with_lxd() {
+    in_box(|| {
+        ok("up routed");
+        ok("agent start host-b");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agent/remote.sh");
+        let out = Command::new("ip")
+            .args(["netns", "exec", "routed.host-a", script, env!("CARGO_BIN_EXE_nslab"), "host"])
+            .envs([("ADDRESS", ADDRESS), ("LXD_DIR", "/run/nslab/routed/agent/host-b"), ("LXD_CONF", "/run/conf")])
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace('\r', "\n");
+        let (answers, said) = (text(&out.stdout), text(&out.stderr));
+        assert!(answers.ends_with("done\n") && !answers.contains("not ok"), "{answers}\n{said}");
+        ok("down");
+    });
+}
+
+#[test]
 fn a_killed_agent_takes_nothing_along_and_its_key_outlives_the_lab() {
     in_box(|| {
         ok("up routed");

@@ -14,7 +14,7 @@ use crate::report::instance::Done;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab delete a3\n  sudo nslab delete --force a3")]
 pub struct Delete {
-    /// The containers: [LAB/][HOST/]NAME
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
     #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(complete::nodes))]
     containers: Vec<String>,
     /// Stop those that run first, without asking their processes to end
@@ -29,6 +29,6 @@ impl Delete {
     /// When there is no such container, or it runs.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         let force = self.force;
-        instances::each(&self.containers, Done::Deleted, context, |site| lab::remove(site, force))
+        instances::each(&self.containers, Done::Deleted, context, |site| lab::remove(site, force), |far| far.delete(force))
     }
 }

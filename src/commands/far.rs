@@ -1,5 +1,8 @@
 //! Nodes of other machines: `REMOTE:NODE`.
 
+mod instances;
+
+pub(super) use instances::Far;
 use serde_json::Value;
 
 use super::Context;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::far::Far;
 use super::{Context, rights, target};
 use crate::error::{Error, Result, Thing};
 use crate::lab::instances::Site;
@@ -20,22 +21,44 @@ pub(super) fn grace(force: bool, timeout: Option<Duration>) -> Duration {
 }
 
 /// Does something to each container that was typed; one that fails does not keep the others from it.
-pub(super) fn each(typed: &[String], done: Done, context: &mut Context, act: impl Fn(&Site) -> Result<usize>) -> Result<Report> {
-    begin(context)?;
-    let mut sites = Vec::new();
+pub(super) fn each(
+    typed: &[String],
+    done: Done,
+    context: &mut Context,
+    act: impl Fn(&Site) -> Result<usize>,
+    far: impl Fn(&Far) -> Result<()>,
+) -> Result<Report> {
+    crate::kernel::sys::note_signals();
+    let mut places = Vec::new();
     for word in typed {
-        let found = target::any(word, context)?;
-        sites.push(Site::of(&found.lab, &found.node)?);
+        places.push(match Far::of(word)? {
+            Some(there) => Place::Far(there),
+            None => {
+                rights::need_outside(context)?;
+                let found = target::any(word, context)?;
+                Place::Here(Site::of(&found.lab, &found.node)?)
+            }
+        });
     }
     let mut changes = Changes::default();
-    for site in &sites {
+    for place in &places {
         let start = Instant::now();
-        match act(site) {
-            Ok(operations) => changes.containers.push(change(site, done, operations, start)),
+        let changed = match place {
+            Place::Here(site) => act(site).map(|operations| change(site, done, operations, start)),
+            Place::Far(there) => far(there).map(|()| there.change(there.name(), done, start)),
+        };
+        match changed {
+            Ok(change) => changes.containers.push(change),
             Err(error) => changes.errors.push(error),
         }
     }
     Ok(Report::Changes(changes))
+}
+
+/// Where a container is.
+enum Place {
+    Here(Site),
+    Far(Far),
 }
 
 /// The rights are there, and signals undo what is half done.
@@ -47,6 +70,7 @@ pub(super) fn begin(context: &Context) -> Result<()> {
 /// What was done to a container.
 pub(super) fn change(site: &Site, done: Done, operations: usize, start: Instant) -> Change {
     Change {
+        remote: None,
         lab: site.lab.to_string(),
         host: site.host.to_string(),
         name: site.name.to_string(),

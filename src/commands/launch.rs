@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use clap_complete::engine::ArgValueCompleter;
 
+use super::far::Far;
 use super::{Context, complete, instances};
 use crate::error::Result;
 use crate::lab::instances::{Options, launch};
+use crate::remote::New;
 use crate::report::Report;
 use crate::report::instance::{Changes, Done};
 use crate::topology::Keys;
@@ -18,12 +20,15 @@ use crate::topology::Keys;
 /// (lxdbr0 where there is one) and has a free address of its subnet. It goes with the lab, or with `nslab delete`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo nslab launch host-a/a3\n  sudo nslab launch host-a/a3 --device eth0,nictype=bridged,parent=br0\n  sudo nslab launch host-b/b3 --device eth0,nictype=p2p,host_name=veth-b3"
+    after_help = "Examples:\n  sudo nslab launch host-a/a3\n  sudo nslab launch host-a/a3 --device eth0,nictype=bridged,parent=br0\n  sudo nslab launch host-b/b3 --device eth0,nictype=p2p,host_name=veth-b3\n  nslab launch host-b:b3"
 )]
 pub struct Launch {
-    /// Its name: [LAB/][HOST/]NAME; the host may be left out when there is only one
+    /// Its name: [LAB/][HOST/]NAME, where the host may be left out when there is only one; or REMOTE:NAME
     #[arg(value_name = "CONTAINER", add = ArgValueCompleter::new(complete::hosts))]
     container: String,
+    /// The image, on a remote that has others than nslab's own
+    #[arg(long, value_name = "IMAGE", default_value = "host")]
+    image: String,
     /// A device: its name and its keys, as `lxc config device add` takes them
     #[arg(long, short, value_name = "NAME,KEY=VALUE,...", value_parser = device)]
     device: Vec<(String, Keys)>,
@@ -59,6 +64,9 @@ impl Launch {
     /// # Errors
     /// When its host has one of that name, a device is wrong, or an operation fails; what was done is undone.
     pub fn run(self, context: &mut Context) -> Result<Report> {
+        if let Some(far) = Far::of(&self.container)? {
+            return launch_there(&self, &far);
+        }
         instances::begin(context)?;
         let site = instances::site(&self.container, context)?;
         let start = Instant::now();
@@ -75,4 +83,21 @@ impl Launch {
         change.nics = Some(instances::cards(&launched.nics));
         Ok(Report::Changes(Changes { containers: vec![change], errors: Vec::new() }))
     }
+}
+
+fn launch_there(wanted: &Launch, far: &Far) -> Result<Report> {
+    let start = Instant::now();
+    let mut devices = serde_json::json!({});
+    for (name, keys) in &wanted.device {
+        devices[name] = serde_json::json!(keys);
+    }
+    if let Some(network) = &wanted.network {
+        devices["eth0"] = far.nic(network)?;
+        devices["eth0"]["name"] = "eth0".into();
+    }
+    let config = wanted.config.iter().cloned().collect();
+    let new = New { image: &wanted.image, config, devices, ephemeral: wanted.ephemeral, ..New::default() };
+    let name = far.launch(&new, wanted.stopped)?;
+    let done = if wanted.stopped { Done::Made } else { Done::Launched };
+    Ok(Report::Changes(Changes { containers: vec![far.change(&name, done, start)], errors: Vec::new() }))
 }

@@ -11,6 +11,8 @@ mod remote;
 mod trust;
 mod view;
 
+pub(super) use instance::nic;
+
 use std::path::PathBuf;
 
 use super::Context;

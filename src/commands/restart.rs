@@ -16,7 +16,7 @@ use crate::report::instance::Done;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab restart a1")]
 pub struct Restart {
-    /// The containers: [LAB/][HOST/]NAME
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
     #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(complete::nodes))]
     containers: Vec<String>,
     /// Do not ask the processes to end: kill them
@@ -34,6 +34,12 @@ impl Restart {
     /// When there is no such container, it is stopped, or a process cannot be ended.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         let grace = instances::grace(self.force, self.timeout);
-        instances::each(&self.containers, Done::Restarted, context, |site| lab::restart(site, Some(grace)))
+        instances::each(
+            &self.containers,
+            Done::Restarted,
+            context,
+            |site| lab::restart(site, Some(grace)),
+            |far| far.restart(grace),
+        )
     }
 }

@@ -16,7 +16,7 @@ use crate::report::instance::Done;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab stop a1\n  sudo nslab stop --force a1 b1")]
 pub struct Stop {
-    /// The containers: [LAB/][HOST/]NAME
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
     #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(complete::nodes))]
     containers: Vec<String>,
     /// Do not ask the processes to end: kill them
@@ -34,6 +34,6 @@ impl Stop {
     /// When there is no such container, or a process cannot be ended.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         let grace = instances::grace(self.force, self.timeout);
-        instances::each(&self.containers, Done::Stopped, context, |site| lab::stop(site, Some(grace)))
+        instances::each(&self.containers, Done::Stopped, context, |site| lab::stop(site, Some(grace)), |far| far.stop(grace))
     }
 }

@@ -18,9 +18,14 @@ pub struct Changes {
 /// What was done to a container.
 #[derive(Debug, Clone, Serialize)]
 pub struct Change {
-    /// Its lab.
+    /// The remote that it is on; none of one that is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// Its lab; empty on a remote.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub lab: String,
-    /// Its host.
+    /// Its host; empty on a remote.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub host: String,
     /// Its name.
     pub name: String,
@@ -36,6 +41,13 @@ pub struct Change {
     pub operations: usize,
     /// How long it took, in milliseconds.
     pub milliseconds: f64,
+}
+
+impl Change {
+    /// The container, as it is typed.
+    pub fn word(&self) -> String {
+        self.remote.as_ref().map_or_else(|| format!("{}/{}", self.host, self.name), |remote| format!("{remote}:{}", self.name))
+    }
 }
 
 /// A NIC of a launched container.

@@ -30,6 +30,10 @@ prints() { # TEXT COMMAND...: whether stdout is exactly that
   got=$("$@") || return 1
   [ "$got" = "$text" ] || { echo "printed '$got', not '$text'"; return 1; }
 }
+eventually() { # COMMAND...: whether it ends with 0 within some seconds
+  for _ in 1 2 3 4 5 6 7 8 9 10; do "$@" && return 0; sleep 0.5; done
+  return 1
+}
 token() { lxc config trust add --name "$1" -q 2>/dev/null | tail -1; }
 on() { "$nslab" exec far:c1 "$@"; }
 
@@ -73,19 +77,40 @@ interrupted() { timeout --preserve-status -s INT 1 "$nslab" exec far:c1 sleep 31
 judge "an interrupt goes to the command" code 130 interrupted
 ended() { ! on pgrep -f 'sleep 3[1]'; }
 judge "and nothing is left of it" ended
-killed() { on sleep 32 & sleep 1; kill -9 $!; wait $! 2>/dev/null; sleep 1; ! on pgrep -f 'sleep 3[2]'; }
+gone() { ! on pgrep -f 'sleep 3[2]'; }
+killed() { "$nslab" exec far:c1 sleep 32 & sleep 1; kill -9 $!; wait $! 2>/dev/null; eventually gone; }
 judge "a client that is killed leaves nothing running" killed
 inside() { script -qec "stty rows 33 cols 77; $nslab exec far:c1 $1" /dev/null </dev/null; }
 judge "a terminal of its size" says "33 77" inside "stty size"
 judge "a terminal's exit code" code 5 inside "sh -c 'exit 5'"
 shell() { printf 'echo got-$((40+2)); exit 6\n' | script -qec "$nslab shell far:c1" /dev/null; }
 judge "a shell on a terminal" says "got-42" shell
-judge "processes" says "init" "$nslab" ps far:c1
+"$nslab" exec far:c1 sleep 33 &
+judge "processes" eventually says "sleep 33" "$nslab" ps far:c1
+kill $!
 
 parallel() { for i in 1 2 3 4 5 6; do on true & jobs="${jobs:-} $!"; done; for job in $jobs; do wait "$job" || return 1; done; }
 judge "six at once" parallel
 
-lxc delete -f c1 >/dev/null 2>&1
+judge "a launch" says "far:c2 runs" "$nslab" launch far:c2 --image "$image" --config user.k=v
+judge "its setting" prints v lxc config get c2 user.k
+judge "a name that is taken" code 1 "$nslab" launch far:c2 --image "$image"
+judge "an image that is not there" code 1 "$nslab" launch far:c3 --image no-such-image
+judge "start of what runs" says "far:c2 is running" "$nslab" start far:c2
+judge "pause" says "far:c2 is paused" "$nslab" pause far:c2
+judge "start of what is paused" says "far:c2 runs" "$nslab" start far:c2
+judge "delete of what runs" says "far:c2 is running" "$nslab" delete far:c2
+judge "restart" says "far:c2 runs again" "$nslab" restart --force far:c2
+judge "stop" says "far:c2 is stopped" "$nslab" stop --timeout 3s far:c2
+judge "stop of what is stopped" says "far:c2 is stopped" "$nslab" stop far:c2
+judge "exec in what is stopped" code 125 "$nslab" exec far:c2 true
+judge "start" says "far:c2 runs" "$nslab" start far:c2
+judge "as JSON" says '"remote": "far"' "$nslab" --format json stop --force far:c2
+judge "delete" says "far:c2 is gone" "$nslab" delete far:c2
+judge "it is gone" says "Instance not found" "$nslab" status far:c2
+judge "one of two that is not there keeps the other from nothing" code 1 "$nslab" stop --force far:c9 far:c1
+judge "the other" says "Stopped" "$nslab" list far:c1
+judge "delete by force" code 0 "$nslab" delete --force far:c1
 cp "$work/far/client.crt" "$work/far/servercerts/far.crt"
 judge "another certificate stops everything" says "certificate of far changed" "$nslab" list far:
 judge "a remote is forgotten" "$nslab" remote remove far

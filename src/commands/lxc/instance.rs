@@ -67,7 +67,7 @@ impl Made {
 }
 
 /// A NIC on a network of the server.
-pub(super) fn nic(client: &Client, network: &str) -> Result<Value> {
+pub(in crate::commands) fn nic(client: &Client, network: &str) -> Result<Value> {
     let told = client.network(network)?;
     Ok(if told["managed"] == true {
         json!({"type": "nic", "network": network})

@@ -13,16 +13,18 @@ pub(super) fn changes(changes: &Changes) -> Vec<String> {
 
 fn change(change: &Change) -> String {
     let (name, host) = (&change.name, &change.host);
+    let word = escape(&change.word()).into_owned();
     let took = super::labs::duration(change.milliseconds);
-    match change.done {
-        Done::Launched => format!("{name} runs on {host}: {}, {took}.", nics(change.nics.as_deref().unwrap_or_default())),
-        Done::Made => format!("{name} was made on {host} and is stopped: {}.", nics(change.nics.as_deref().unwrap_or_default())),
-        Done::Started => format!("{host}/{name} runs, {took}."),
-        Done::Stopped => format!("{host}/{name} is stopped, {took}."),
-        Done::Restarted => format!("{host}/{name} runs again, {took}."),
-        Done::Deleted => format!("{host}/{name} is gone, with its files."),
-        Done::Paused => format!("{host}/{name} is paused: its processes stand still. nslab start {host}/{name} lets them go on."),
-        Done::Renamed => format!("{host}/{name} is called {} now.", change.now.as_deref().unwrap_or_default()),
+    match (change.done, &change.nics) {
+        (Done::Launched, Some(own)) => format!("{name} runs on {host}: {}, {took}.", nics(own)),
+        (Done::Made, Some(own)) => format!("{name} was made on {host} and is stopped: {}.", nics(own)),
+        (Done::Made, None) => format!("{word} was made and is stopped."),
+        (Done::Launched | Done::Started, _) => format!("{word} runs, {took}."),
+        (Done::Stopped, _) => format!("{word} is stopped, {took}."),
+        (Done::Restarted, _) => format!("{word} runs again, {took}."),
+        (Done::Deleted, _) => format!("{word} is gone, with its files."),
+        (Done::Paused, _) => format!("{word} is paused: its processes stand still. nslab start {word} lets them go on."),
+        (Done::Renamed, _) => format!("{word} is called {} now.", change.now.as_deref().unwrap_or_default()),
     }
 }
 

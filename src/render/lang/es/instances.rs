@@ -13,20 +13,18 @@ pub(super) fn changes(changes: &Changes) -> Vec<String> {
 
 fn change(change: &Change) -> String {
     let (name, host) = (&change.name, &change.host);
+    let word = escape(&change.word()).into_owned();
     let took = super::labs::duration(change.milliseconds);
-    match change.done {
-        Done::Launched => {
-            format!("{name} está en marcha en {host}: {}, {took}.", nics(change.nics.as_deref().unwrap_or_default()))
-        }
-        Done::Made => {
-            format!("{name} se ha creado en {host} y está parado: {}.", nics(change.nics.as_deref().unwrap_or_default()))
-        }
-        Done::Started => format!("{host}/{name} está en marcha, {took}."),
-        Done::Stopped => format!("{host}/{name} está parado, {took}."),
-        Done::Restarted => format!("{host}/{name} está otra vez en marcha, {took}."),
-        Done::Deleted => format!("{host}/{name} ya no existe, ni sus ficheros."),
-        Done::Paused => format!("{host}/{name} está en pausa: sus procesos esperan. nslab start {host}/{name} los reanuda."),
-        Done::Renamed => format!("{host}/{name} se llama ahora {}.", change.now.as_deref().unwrap_or_default()),
+    match (change.done, &change.nics) {
+        (Done::Launched, Some(own)) => format!("{name} está en marcha en {host}: {}, {took}.", nics(own)),
+        (Done::Made, Some(own)) => format!("{name} se ha creado en {host} y está parado: {}.", nics(own)),
+        (Done::Made, None) => format!("{word} se ha creado y está parado."),
+        (Done::Launched | Done::Started, _) => format!("{word} está en marcha, {took}."),
+        (Done::Stopped, _) => format!("{word} está parado, {took}."),
+        (Done::Restarted, _) => format!("{word} está otra vez en marcha, {took}."),
+        (Done::Deleted, _) => format!("{word} ya no existe, ni sus ficheros."),
+        (Done::Paused, _) => format!("{word} está en pausa: sus procesos esperan. nslab start {word} los reanuda."),
+        (Done::Renamed, _) => format!("{word} se llama ahora {}.", change.now.as_deref().unwrap_or_default()),
     }
 }
 
