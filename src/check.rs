@@ -8,6 +8,7 @@ mod addresses;
 mod bridge;
 mod casting;
 mod command;
+mod control;
 mod forwarding;
 mod half;
 mod hints;
@@ -246,5 +247,6 @@ fn verdict(check: &Check, stage: &Stage<'_>) -> Verdict {
         Check::Forwarding(of) => forwarding::check(of, stage),
         Check::Bridge(of) => bridge::check(of, stage),
         Check::Command(of) => command::check(of, stage),
+        Check::Control(of) => control::check(of, stage),
     }
 }

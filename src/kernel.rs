@@ -29,7 +29,7 @@ pub mod verbs;
 
 pub use backend::{Backend, Scope};
 pub use files::open_files;
-pub use listen::listen;
+pub use listen::{listen, within};
 pub use space::Pins;
 pub use thread::{interrupted, thread};
 

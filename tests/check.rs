@@ -30,6 +30,59 @@ fn states(report: &Value) -> Vec<(String, String)> {
     checks.map(|check| (text(&check["kind"]), text(&check["state"]))).collect()
 }
 
+/// What the hints of `control` say.
+fn trusted() {
+    let token = ok("agent token host-b --name host-a").out;
+    ok(&format!("exec host-a lxc remote add host-b {}", token.trim()));
+}
+
+#[test]
+fn the_third_checkpoint_says_what_lets_a_host_command_another_ones_containers() {
+    in_box(|| {
+        ok("up remote");
+        let unknown = fails(1, "check");
+        for words in
+            ["0 of 5", "knows no remote that is host-b", "agent token host-b --name host-a", "lxc remote add host-b TOKEN"]
+        {
+            assert!(unknown.out.contains(words), "{words}: {unknown}");
+        }
+        trusted();
+        assert!(ok("check").out.contains("5 of 5"));
+        assert_eq!(ok("exec host-a lxc list host-b: -c n -f csv").out, "b1\nb2\n", "the check has left something");
+        ok("agent stop host-b");
+        let stopped = fails(1, "check");
+        assert!(stopped.out.contains("sudo nslab agent start host-b"), "{stopped}");
+        ok("agent start host-b");
+        let fingerprint =
+            ok("agent trust list host-b --format json").json()["clients"][0]["fingerprint"].as_str().unwrap().to_owned();
+        ok(&format!("agent trust remove host-b {fingerprint}"));
+        let distrusted = fails(1, "check");
+        assert!(
+            distrusted.out.contains("does not trust host-a") && distrusted.out.contains("remote remove host-b"),
+            "{distrusted}"
+        );
+        ok("exec host-a lxc remote remove host-b");
+        trusted();
+        // One that was killed in the middle has left its container, which goes with the next one.
+        ok("exec host-a lxc launch host-b:host host-b:nslab-check -c user.nslab.check=true");
+        assert!(ok("check").out.contains("5 of 5"));
+        assert_eq!(ok("exec host-a lxc list host-b: -c n -f csv").out, "b1\nb2\n");
+        ok("down");
+
+        // Whatever the names of a lab are.
+        ok("up routed");
+        assert!(fails(1, "check --against remote").out.contains("sudo nslab agent start host-b"));
+        trusted_by_need();
+        assert!(ok("check --against remote").out.contains("5 of 5"));
+        ok("down");
+    });
+}
+
+fn trusted_by_need() {
+    ok("agent start host-b");
+    trusted();
+}
+
 #[test]
 fn every_shipped_topology_is_as_its_checkpoints_say() {
     in_box(|| {
@@ -40,6 +93,9 @@ fn every_shipped_topology_is_as_its_checkpoints_say() {
                 let ran = fails(2, "check");
                 assert!(ran.err.contains("nothing to check") && ran.err.contains("use --against"), "{ran}");
             } else {
+                if name == "remote" {
+                    trusted();
+                }
                 let ran = ok("check");
                 assert!(ran.out.contains("checks passed") && !ran.out.contains("FAIL"), "{ran}");
                 assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{ran}");

@@ -40,7 +40,7 @@ macro_rules! topologies {
 }
 topologies!(
     bare "bare", bare_lxd "bare-lxd", bridged "bridged", bridged_deny "bridged-deny", bridged_hosts "bridged-hosts",
-    routed "routed", routed_router "routed-router", three_hosts "three-hosts"
+    remote "remote", routed "routed", routed_router "routed-router", three_hosts "three-hosts"
 );
 
 /// What the machine looks like without the lab, and the lab as `up` makes it undisturbed.

@@ -8,7 +8,8 @@ use crate::plan::NodeId;
 use crate::probe::view::View;
 use crate::report::check::{Evidence, Role, Wiring};
 use crate::topology::checks::{
-    Addresses, Bridged, Check, Command, Destination, Forwarding, Machine, Macs, Members, Path, Plug, Reach, Router, Routes,
+    Addresses, Bridged, Check, Command, Control, Destination, Forwarding, Machine, Macs, Members, Path, Plug, Reach, Router,
+    Routes,
 };
 use crate::topology::{Attach, Container, Host, Network, Topology};
 
@@ -232,7 +233,12 @@ impl<'a> Casting<'a> {
             }
             Check::Bridge(bridged) => Check::Bridge(self.bridged(bridged)?),
             Check::Command(command) => Check::Command(Command { node: self.machine(&command.node)?, ..command.clone() }),
+            Check::Control(control) => Check::Control(Control { from: self.host(&control.from)?, of: self.host(&control.of)? }),
         })
+    }
+
+    fn host(&self, role: &NodeName) -> Result<NodeName, Evidence> {
+        self.hosts.get(role).cloned().ok_or_else(|| Evidence::NoPlayer { role: role.to_string() })
     }
 
     fn path(&self, path: &Path) -> Result<Path, Evidence> {
@@ -315,5 +321,6 @@ fn names(check: &Check, role: &Machine) -> bool {
             bridged.host == role.host && bridged.ports.iter().any(plugged)
         }
         Check::Command(command) => command.node == *role,
+        Check::Control(_) => false,
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn is_elsewhere(check: &Check, scene: &Scene<'_>) -> bool {
     match check {
         Check::Path(path) | Check::RecordRoute(path) => scene.is_far(&id(&path.from)),
         Check::Command(command) => scene.is_far(&id(&command.node)),
+        Check::Control(control) => scene.is_far(&NodeId::Host(control.from.clone())),
         _ => false,
     }
 }
@@ -28,6 +29,7 @@ pub(super) fn notes(check: &Check, scene: &Scene<'_>) -> Vec<Note> {
         Check::Unreachable(of) => unreachable::pairs(of).into_iter().map(|(from, _)| from).collect(),
         Check::Path(path) | Check::RecordRoute(path) => vec![id(&path.from)],
         Check::Command(command) => vec![id(&command.node)],
+        Check::Control(control) => vec![NodeId::Host(control.from.clone())],
         _ => Vec::new(),
     };
     let mut there: BTreeMap<String, usize> = BTreeMap::new();

@@ -43,6 +43,7 @@ impl<'a> Hints<'a> {
         suspect: Option<(NodeId, IpAddr)>,
     ) -> Result<(Vec<Evidence>, Vec<String>)> {
         let mut hints: Vec<String> = evidence.iter().flat_map(|evidence| self.bridge(view, evidence)).collect();
+        hints.extend(evidence.iter().flat_map(|evidence| self.control(evidence)));
         hints.extend(evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)));
         if let Some((from, to)) = suspect
             && let Some((cause, certain, cures)) = self.death(from, to)?
@@ -70,13 +71,33 @@ impl<'a> Hints<'a> {
         let taken = |name: &str| place.is_some_and(|place| place.node.links.iter().any(|link| link.name == name));
         let free = (0..100).map(|number| format!("br{number}")).find(|name| !taken(name)).unwrap_or_default();
         let name = name.unwrap_or(&free);
-        let node = self.names.node(host);
-        let node = if lab::names().len() > 1 { format!("{}/{node}", self.entry.lab) } else { node };
+        let node = self.typed(host);
         let mut lines = vec![format!("ip link add {name} type bridge"), format!("ip link set {name} up")];
         for port in ports {
             lines.push(format!("ip link set {} master {name} up", quoted(port)));
         }
         lines.into_iter().map(|line| format!("sudo nslab exec {node} {line}")).collect()
+    }
+
+    /// A node as it is typed.
+    fn typed(&self, node: &str) -> String {
+        let word = self.names.node(node);
+        if lab::names().len() > 1 { format!("{}/{word}", self.entry.lab) } else { word }
+    }
+
+    /// What lets a host command another one's containers.
+    fn control(&self, evidence: &Evidence) -> Vec<String> {
+        let (from, of, known) = match evidence {
+            Evidence::NoAgent { host } => return vec![format!("sudo nslab agent start {}", self.typed(host))],
+            Evidence::NoRemote { from, of } => (from, of, None),
+            Evidence::Distrusted { from, of, remote } | Evidence::OtherServer { from, of, remote } => (from, of, Some(remote)),
+            _ => return Vec::new(),
+        };
+        let (here, there) = (self.typed(from), self.typed(of));
+        let forget = known.map(|remote| format!("sudo nslab exec {here} lxc remote remove {}", quoted(remote)));
+        let token = format!("sudo nslab agent token {there} --name {from}");
+        let add = format!("sudo nslab exec {here} lxc remote add {of} TOKEN");
+        forget.into_iter().chain([token, add]).collect()
     }
 
     fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {

@@ -21,3 +21,14 @@ pub fn listen(pin: &Path, at: SocketAddr) -> Result<std::io::Result<TcpListener>
         Ok(socket)
     })
 }
+
+/// Does something on a thread in the namespace that is pinned at a path: sockets that it opens are there.
+///
+/// # Errors
+/// The outer one where there can be no thread, the inner one where the namespace cannot be entered.
+pub fn within<T: Send>(pin: &Path, job: impl FnOnce() -> T + Send) -> Result<std::io::Result<T>> {
+    thread(|| {
+        setns(File::open(pin)?, CloneFlags::CLONE_NEWNET)?;
+        Ok(job())
+    })
+}

@@ -1,5 +1,6 @@
 //! The remotes that are known, kept as the stock client keeps them, so that either reads what the other wrote.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -26,6 +27,12 @@ impl Remote {
     /// The server behind a socket of this machine.
     pub fn socket(name: &str, path: &Path) -> Self {
         Self { name: name.to_owned(), address: format!("unix://{}", path.display()), fingerprint: None }
+    }
+
+    /// The address that it is at, where that is a number.
+    pub fn host(&self) -> Option<IpAddr> {
+        let Place::Net(address) = self.place() else { return None };
+        address.rsplit_once(':')?.0.trim_matches(['[', ']']).parse().ok()
     }
 
     pub(super) fn place(&self) -> Place {

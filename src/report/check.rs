@@ -205,6 +205,30 @@ pub enum Evidence {
     TooSlow { seconds: u16 },
     /// The command is not in the node.
     NoCommand { command: String, code: i32 },
+    /// The host's agent does not run.
+    NoAgent { host: String },
+    /// The first host knows no remote that is the other one.
+    NoRemote { from: String, of: String },
+    /// The other host does not trust the one that knows it as that remote.
+    Distrusted { from: String, of: String, remote: String },
+    /// Nobody answers where the remote should be.
+    Unreached { from: String, remote: String, address: String },
+    /// What answers there is another server than the one that was added.
+    OtherServer { from: String, of: String, remote: String },
+    /// The remote did not do a step, in its own words.
+    Refused { remote: String, step: Step, text: String },
+}
+
+/// What a host does with a container of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Step {
+    List,
+    Launch,
+    Exec,
+    Stop,
+    Delete,
 }
 
 /// What is unusual and no fault.

@@ -79,6 +79,8 @@ checks! {
     Bridge(Bridged) "bridge",
     /// A command in a node, its exit code and output.
     Command(Command) "command",
+    /// A host commands the containers of another one through its agent.
+    Control(Control) "control",
 }
 
 /// A host, or a container of a host; in JSON as in reports, `HOST` or `HOST.CONTAINER`.
@@ -260,4 +262,13 @@ pub struct Command {
     pub output: Option<String>,
     /// Seconds that it may take.
     pub seconds: u16,
+}
+
+/// Whose containers a host commands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// The host that commands.
+    pub from: NodeName,
+    /// The host whose containers they are.
+    pub of: NodeName,
 }

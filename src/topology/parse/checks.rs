@@ -125,6 +125,18 @@ record! {
     }
 }
 
+record! {
+    /// A host commands the containers of another one through its agent: lists, launches, runs a command, stops and deletes.
+    RawControl("Control") {
+        /// The host that commands.
+        #[schemars(required)]
+        from: At<String>,
+        /// The host whose containers they are.
+        #[schemars(required)]
+        of: At<String>,
+    }
+}
+
 /// One check: its kind is its only key.
 #[derive(Debug)]
 pub(super) enum RawCheck {
@@ -138,6 +150,7 @@ pub(super) enum RawCheck {
     Forwarding(RawForwarding),
     Bridge(RawBridged),
     Command(RawCommand),
+    Control(RawControl),
 }
 
 /// `all`, or pairs of nodes.
@@ -197,6 +210,7 @@ impl Decode for RawCheck {
             Kind::Forwarding => Decode::decode(value, findings).map(Self::Forwarding),
             Kind::Bridge => Decode::decode(value, findings).map(Self::Bridge),
             Kind::Command => Decode::decode(value, findings).map(Self::Command),
+            Kind::Control => Decode::decode(value, findings).map(Self::Control),
         }
     }
 }
@@ -238,6 +252,7 @@ impl JsonSchema for RawCheck {
                 Kind::Forwarding => (generator.subschema_for::<RawForwarding>(), "Who forwards packets."),
                 Kind::Bridge => (generator.subschema_for::<RawBridged>(), "What a bridge joins."),
                 Kind::Command => (generator.subschema_for::<RawCommand>(), "A command in a node."),
+                Kind::Control => (generator.subschema_for::<RawControl>(), "A host commands another one's containers."),
             };
             properties.insert(kind.word().to_owned(), described(schema, about));
         }

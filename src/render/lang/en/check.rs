@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::{English, count};
 use crate::render::lang::check::Checking;
 use crate::render::lang::trace::Tracing;
-use crate::report::check::{Checkpoint, Evidence, Note, Report, Role, State, Wiring};
+use crate::report::check::{Checkpoint, Evidence, Note, Report, Role, State, Step, Wiring};
 use crate::report::trace::Trace;
 use crate::report::wire::Interface;
 use crate::topology::checks::{Addresses, Check, Destination, Machine, Members, Path, Plug, Reach, Router, Routes, Subnet};
@@ -92,6 +92,7 @@ impl Checking for English {
                 Some(output) => format!("in {}, {} says {output}", word(&command.node), command.run),
                 None => format!("in {}, {} ends with {}", word(&command.node), command.run, command.exit),
             },
+            Check::Control(control) => format!("{} commands the containers of {}", control.from, control.of),
         }
     }
 
@@ -245,6 +246,20 @@ impl Checking for English {
             }
             Evidence::NoCommand { command, code: 127 } => format!("A command of it is not there: {command}"),
             Evidence::NoCommand { command, .. } => format!("It cannot be executed: {command}"),
+            Evidence::NoAgent { host } => format!("{host} has no agent that runs."),
+            Evidence::NoRemote { from, of } => format!("{from} knows no remote that is {of}: add it with a token of {of}."),
+            Evidence::Distrusted { from, of, remote } => {
+                format!("{of} does not trust {from}, which knows it as {remote}: add it again with a new token.")
+            }
+            Evidence::Unreached { from, remote, address } => {
+                format!("From {from} nobody answers at {}, where the remote {} should be.", address, remote)
+            }
+            Evidence::OtherServer { from, of, remote } => {
+                format!("What {from} knows as {} is not {of} any more: its certificate is another one.", remote)
+            }
+            Evidence::Refused { remote, step, text } => {
+                format!("{} does not {} the container: {}", remote, step_word(*step), text)
+            }
         }
     }
 
@@ -390,5 +405,15 @@ fn addresses_of(report: &Report, addresses: &Addresses) -> String {
         Some(Subnet::Different) => "containers of different hosts are in different subnets".to_owned(),
         Some(Subnet::PointToPoint) => format!("{who} {are} on a point-to-point link with the host"),
         None => format!("{who} {have} {}{on}", nets(&addresses.are)),
+    }
+}
+
+fn step_word(step: Step) -> &'static str {
+    match step {
+        Step::List => "list",
+        Step::Launch => "launch",
+        Step::Exec => "run a command in",
+        Step::Stop => "stop",
+        Step::Delete => "delete",
     }
 }

@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::{Spanish, and, count};
 use crate::render::lang::check::Checking;
 use crate::render::lang::trace::Tracing;
-use crate::report::check::{Checkpoint, Evidence, Note, Report, Role, State, Wiring};
+use crate::report::check::{Checkpoint, Evidence, Note, Report, Role, State, Step, Wiring};
 use crate::report::trace::Trace;
 use crate::report::wire::{Interface, Station};
 use crate::topology::checks::{Addresses, Check, Destination, Machine, Members, Path, Plug, Reach, Router, Routes, Subnet};
@@ -98,6 +98,7 @@ impl Checking for Spanish {
                 Some(output) => format!("en {}, {} dice {output}", word(&command.node), command.run),
                 None => format!("en {}, {} acaba con {}", word(&command.node), command.run, command.exit),
             },
+            Check::Control(control) => format!("{} controla los contenedores de {}", control.from, control.of),
         }
     }
 
@@ -260,6 +261,22 @@ impl Checking for Spanish {
             }
             Evidence::NoCommand { command, code: 127 } => format!("No está alguno de sus comandos: {command}"),
             Evidence::NoCommand { command, .. } => format!("No se puede ejecutar: {command}"),
+            Evidence::NoAgent { host } => format!("{host} no tiene ningún agente en marcha."),
+            Evidence::NoRemote { from, of } => {
+                format!("{from} no conoce ningún remoto que sea {of}: hay que añadirlo con un token de {of}.")
+            }
+            Evidence::Distrusted { from, of, remote } => {
+                format!("{of} no confía en {from}, que lo conoce como {remote}: hay que añadirlo otra vez con un token nuevo.")
+            }
+            Evidence::Unreached { from, remote, address } => {
+                format!("Desde {from} nadie responde en {}, donde debería estar el remoto {}.", address, remote)
+            }
+            Evidence::OtherServer { from, of, remote } => {
+                format!("Lo que {from} conoce como {} ya no es {of}: su certificado es otro.", remote)
+            }
+            Evidence::Refused { remote, step, text } => {
+                format!("{} no pudo {} el contenedor: {}", remote, step_word(*step), text)
+            }
         }
     }
 
@@ -388,5 +405,15 @@ fn addresses_of(report: &Report, addresses: &Addresses) -> String {
         Some(Subnet::Different) => "los contenedores de hosts distintos están en subredes distintas".to_owned(),
         Some(Subnet::PointToPoint) => format!("{who} {are} en un enlace punto a punto con su host"),
         None => format!("{who} {have} {}{on}", nets(&addresses.are)),
+    }
+}
+
+fn step_word(step: Step) -> &'static str {
+    match step {
+        Step::List => "listar",
+        Step::Launch => "lanzar",
+        Step::Exec => "ejecutar una orden en",
+        Step::Stop => "parar",
+        Step::Delete => "borrar",
     }
 }

@@ -9,6 +9,7 @@ pub(super) fn summary(name: &str) -> Option<&'static str> {
             "Como bridged, en una red con el modo promiscuo denegado: no cruza ningún ping; por qué falla en clase."
         }
         "bridged-hosts" => "Como bridged, con las direcciones de los hosts en sus bridges, nunca en los puertos.",
+        "remote" => "Como routed, con un agente en cada host; desde host-a se controlan los contenedores de host-b.",
         "routed" => "Cada host enruta; por el cable solo van las direcciones MAC de los propios hosts.",
         "routed-router" => "Como routed, con dos routers entre los hosts; cada red lleva solo las MACs de sus vecinos.",
         "three-hosts" => "Tres hosts en una red, que es un switch y aprende las MACs de los contenedores.",

@@ -5,15 +5,16 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::checks::{
-    RawAddresses, RawBridged, RawCheck, RawCheckpoint, RawCommand, RawForwarding, RawMacs, RawPath, RawReach, RawRoutes,
+    RawAddresses, RawBridged, RawCheck, RawCheckpoint, RawCommand, RawControl, RawForwarding, RawMacs, RawPath, RawReach,
+    RawRoutes,
 };
 use super::super::decode::{At, List, OneOrMany};
 use super::super::values::{destination, name, prefixes, router, unknown};
 use crate::name::{IfName, NodeName};
 use crate::problem::{Problem, Reference};
 use crate::topology::checks::{
-    Addresses, Bridged, Check, Checkpoint, Command, Destination, Forwarding, Machine, Macs, Members, Path, Plug, Reach, Router,
-    Routes,
+    Addresses, Bridged, Check, Checkpoint, Command, Control, Destination, Forwarding, Machine, Macs, Members, Path, Plug, Reach,
+    Router, Routes,
 };
 use crate::topology::findings::{Findings, Span};
 use crate::topology::{Host, Topology};
@@ -50,7 +51,7 @@ struct Builder<'a> {
     findings: &'a mut Findings,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     fn title(&mut self, raw: &At<RawCheckpoint>) -> Option<(String, Span)> {
         let Some(word) = &raw.value.name else {
             if !raw.value.spoiled {
@@ -101,6 +102,7 @@ impl Builder<'_> {
             RawCheck::Forwarding(raw) => self.forwarding(raw, at).map(Check::Forwarding),
             RawCheck::Bridge(raw) => self.bridged(raw, at).map(Check::Bridge),
             RawCheck::Command(raw) => self.command(raw, at).map(Check::Command),
+            RawCheck::Control(raw) => self.control(raw, at).map(Check::Control),
         }
     }
 
@@ -244,17 +246,29 @@ impl Builder<'_> {
         let ports = raw.ports.as_ref().or_else(|| self.lacks(|findings| raw.missing("ports", at, findings)));
         let called = raw.name.as_ref().map(|word| name::<IfName>(word, self.findings));
         let (host, ports) = (host?, ports?);
-        let Some(of) = self.topology.host(&host.value) else {
-            let known: Vec<&str> = self.topology.hosts.iter().map(|host| host.name.as_str()).collect();
-            unknown(Reference::Host, host, &known, self.findings);
-            return None;
-        };
+        let of = self.host(host)?;
         let plugs: Vec<Option<Plug>> = ports.0.iter().map(|word| self.plug(of, word)).collect();
         let name = match called {
             Some(called) => Some(called?),
             None => None,
         };
         Some(Bridged { host: of.name.clone(), name, ports: plugs.into_iter().collect::<Option<_>>()? })
+    }
+
+    fn host(&mut self, word: &At<String>) -> Option<&'a Host> {
+        let found = self.topology.host(&word.value);
+        if found.is_none() {
+            let known: Vec<&str> = self.topology.hosts.iter().map(|host| host.name.as_str()).collect();
+            unknown(Reference::Host, word, &known, self.findings);
+        }
+        found
+    }
+
+    fn control(&mut self, raw: &RawControl, at: &Span) -> Option<Control> {
+        let from = raw.from.as_ref().or_else(|| self.lacks(|findings| raw.missing("from", at, findings)));
+        let of = raw.of.as_ref().or_else(|| self.lacks(|findings| raw.missing("of", at, findings)));
+        let (from, of) = (from.and_then(|word| self.host(word)), of.and_then(|word| self.host(word)));
+        Some(Control { from: from?.name.clone(), of: of?.name.clone() })
     }
 
     fn plug(&mut self, host: &Host, word: &At<String>) -> Option<Plug> {
