@@ -12,8 +12,8 @@ use super::{Paths, Tried, error, record};
 use crate::error::Result;
 use crate::kernel::sys::process;
 
-/// What SIGKILL may take: a process that does not die of it hangs in the kernel.
-const KILLED: Duration = Duration::from_secs(2);
+/// What SIGKILL may take, for hundreds of processes on a slow machine: one that does not die of it hangs in the kernel.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// How many processes are ended at a time: each needs a descriptor.
 const BATCH: usize = 256;
