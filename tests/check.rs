@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use support::{documented, fails, in_box, inside, nslab, ok, run, shipped};
+use support::{documented, fails, in_box, inside, limit, nslab, ok, run, shipped};
 
 /// Half a second is the bar for a release build on a quiet machine.
 const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 3000 } else { 500 });
@@ -279,7 +279,7 @@ fn watching(words: &str) -> std::process::Child {
 fn until(what: &str, holds: impl Fn(&str) -> bool) {
     let began = Instant::now();
     while !holds(&fs::read_to_string("/run/watch.txt").unwrap()) {
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}:\n{}", fs::read_to_string("/run/watch.txt").unwrap());
+        assert!(began.elapsed() < limit(20_000), "{what}:\n{}", fs::read_to_string("/run/watch.txt").unwrap());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -364,7 +364,7 @@ fn a_hundred_containers_reach_each_other_in_time() {
         ok("up /run/big.yaml");
         let ran = ok("check");
         let bar = if cfg!(debug_assertions) { 15_000 } else { 2_500 };
-        assert!(ran.took < Duration::from_millis(bar), "{ran}");
+        assert!(ran.took < limit(bar), "{ran}");
         inside("big", "host-b.b7", "ip addr del 10.0.0.137/24 dev eth0").expect(0);
         let ran = fails(1, "check");
         assert!(ran.out.contains("b7 has no address"), "{ran}");

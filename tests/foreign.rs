@@ -6,7 +6,7 @@ mod support;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use support::{Machine, Wiring, canaries, fails, in_box, inside, nodes, nslab, ok, pings, run, running, sh, wait_for};
+use support::{Machine, Wiring, canaries, fails, in_box, inside, limit, nodes, nslab, ok, pings, run, running, sh, wait_for};
 
 fn background(script: &str) -> Child {
     Command::new("sh").args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
@@ -147,7 +147,7 @@ fn processes_that_will_not_go_are_ended_by_down() {
             let child = background(&format!("exec {} {command}", env!("CARGO_BIN_EXE_nslab")));
             assert!(wait_for(5, || running("sleep") > 0), "{command} does not start");
             let down = ok("down bridged");
-            assert!(down.took < Duration::from_secs(6), "{down}");
+            assert!(down.took < limit(6000), "{down}");
             end(child);
             machine.assert_unchanged(command);
         }

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::{Child, Command, Stdio};
 
-use support::{Machine, Wiring, canaries, fails, in_box, inside, nodes, ok, pings, rounds, sh};
+use support::{Machine, Wiring, canaries, fails, in_box, inside, limit, nodes, ok, pings, rounds, sh};
 
 /// A container and one of its addresses, as `ip` shows it.
 struct Address {
@@ -31,7 +31,16 @@ fn addresses(lab: &str) -> Vec<Address> {
 
 fn start_ping(lab: &str, from: &str, to: &str, seconds: u32) -> Child {
     Command::new("nsenter")
-        .args([&format!("--net=/run/nslab/{lab}/netns/{from}"), "ping", "-n", "-c", "1", "-W", &seconds.to_string(), to])
+        .args([
+            &format!("--net=/run/nslab/{lab}/netns/{from}"),
+            "ping",
+            "-n",
+            "-c",
+            "1",
+            "-W",
+            &limit(u64::from(seconds) * 1000).as_secs().to_string(),
+            to,
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Ran, fails, in_box, nslab, ok, run, sh, wait_for};
+use support::{Ran, fails, in_box, nslab, ok, rounds, run, sh, wait_for};
 
 /// A command of nslab whose last argument is a script.
 fn exec(node: &str, script: &str) -> Command {
@@ -215,7 +215,7 @@ fn a_daemon_keeps_its_sandbox_and_its_end_ends_it() {
 fn twenty_commands_at_once_share_one_sandbox() {
     in_box(|| {
         ok("up bridged");
-        let children: Vec<_> = (0..20).map(|_| exec("a1", "readlink /proc/self/ns/pid; sleep 2")).collect();
+        let children: Vec<_> = (0..rounds(20)).map(|_| exec("a1", "readlink /proc/self/ns/pid; sleep 2")).collect();
         let started: Vec<_> =
             children.into_iter().map(|mut command| command.stdout(std::process::Stdio::piped()).spawn().unwrap()).collect();
         let mut spaces: Vec<String> = started

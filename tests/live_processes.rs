@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::{Machine, Ran, fails, in_box, nslab, ok, run, sh, spawn, wait_for};
+use support::{Machine, Ran, fails, in_box, limit, nslab, ok, run, sh, spawn, wait_for};
 
 /// Ignores what can be ignored, and detaches from its parents.
 const STUBBORN: &str = "trap '' TERM HUP INT; (setsid sh -c 'sleep 999; true' >/dev/null 2>&1 &)";
@@ -68,7 +68,7 @@ fn down_is_quick_where_processes_end_when_asked() {
             exec(node, "sleep 999 >/dev/null 2>&1 &").expect(0);
         }
         let ran = ok("down");
-        assert!(ran.took < Duration::from_millis(1800), "somebody waited for SIGKILL: {ran}");
+        assert!(ran.took < limit(1800), "somebody waited for SIGKILL: {ran}");
         assert_eq!(named("sleep 999"), [0; 0]);
     });
 }

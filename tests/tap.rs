@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nslab::kernel::packet::{self, Buffer, Counts, Spot, Tap};
 use nslab::probe::frame::{Body, Frame, Packet, Payload};
 
-use support::{in_box, inside, ok, wait_for};
+use support::{in_box, inside, limit, ok, wait_for};
 
 const QUEUE: Buffer = Buffer::Queue(1 << 20);
 const RING: Buffer = Buffer::Ring(1 << 20);
@@ -94,7 +94,9 @@ fn a_tap_sees_a_ping_with_times_directions_and_interfaces() {
             let passed = [(false, false), (true, false), (false, true), (true, true)];
             let ways = [ports[0], ports[1], ports[1], ports[0]].into_iter().zip(passed).collect::<Vec<_>>();
             assert_eq!(seen, ways, "{buffer:?}");
-            assert_eq!(inner.counts(), Counts { seen: noted.len() as u64, dropped: 0 });
+            // Neighbours may have asked for each other again since.
+            let Counts { seen, dropped } = inner.counts();
+            assert!(seen >= noted.len() as u64 && dropped == 0, "{seen} seen, {dropped} dropped");
             packet::close(vec![inner, outer]);
         }
         ok("down");
@@ -174,7 +176,7 @@ fn many_taps_open_and_close_quickly() {
         let began = Instant::now();
         packet::close(taps);
         let closed = began.elapsed();
-        assert!(opened < Duration::from_millis(500) && closed < Duration::from_secs(1), "{opened:?} {closed:?}");
+        assert!(opened < limit(500) && closed < limit(1000), "{opened:?} {closed:?}");
         ok("down");
     });
 }

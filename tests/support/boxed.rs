@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 /// Set inside a box, to the name of the test that it was made for.
 const INSIDE: &str = "NSLAB_TEST_BOX";
-/// Longer than any test takes on two slow cores; a hanging test ends with a message.
-const SECONDS: &str = "1200";
+/// Longer than any test takes on two slow cores, in milliseconds; a hanging test ends with a message.
+const LIMIT: u64 = 1_200_000;
 /// The shell stays as process 1, reaping what the tests leave to it.
 const SETUP: &str =
     "mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs -o mode=755 tmpfs /var/lib && ip link set lo up && \"$@\"; exit $?";
@@ -22,7 +22,7 @@ pub fn in_box(body: impl FnOnce()) {
     assert!(nix::unistd::geteuid().is_root(), "`{name}` needs root, for namespaces of its own; try: make test");
     let unshare = ["unshare", "-n", "-m", "-p", "-f", "--kill-child", "--mount-proc", "--propagation", "private"];
     let out = Command::new("timeout")
-        .args(["-k", "10", SECONDS])
+        .args(["-k", "10", &super::limit(LIMIT).as_secs().to_string()])
         .args(unshare)
         .args(["sh", "-c", SETUP, "box"])
         .arg(std::env::current_exe().unwrap())

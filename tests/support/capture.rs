@@ -55,7 +55,7 @@ impl Capture {
     #[track_caller]
     pub fn wait_for(&mut self, what: &str) {
         loop {
-            match self.errors.recv_timeout(Duration::from_secs(10)) {
+            match self.errors.recv_timeout(super::limit(10_000)) {
                 Ok(line) => {
                     self.said += &(line.clone() + "\n");
                     if line.contains(what) {
@@ -90,7 +90,7 @@ impl Capture {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if began.elapsed() > Duration::from_secs(20) {
+            if began.elapsed() > super::limit(20_000) {
                 self.child.kill().unwrap();
                 self.child.wait().unwrap();
                 panic!("{} does not end; it said:\n{}", self.line, self.said);

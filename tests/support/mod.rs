@@ -3,6 +3,8 @@
 #![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::missing_panics_doc, unreachable_pub)]
 
+use std::time::Duration;
+
 mod boxed;
 pub mod capture;
 pub mod foreseen;
@@ -24,6 +26,12 @@ pub use wiring::{Wiring, inside, nodes, pings};
 pub fn rounds(times: u32) -> u32 {
     let most = std::env::var("NSLAB_TEST_ROUNDS").ok().and_then(|text| text.parse().ok());
     most.map_or(times, |most: u32| times.min(most))
+}
+
+/// A limit of time that no quiet machine comes near; more where the environment says how many times slower this one is.
+pub fn limit(milliseconds: u64) -> Duration {
+    let slow = std::env::var("NSLAB_TEST_SLOW").ok().and_then(|text| text.parse().ok());
+    Duration::from_millis(milliseconds * slow.unwrap_or(1))
 }
 
 /// Every topology that nslab brings along, from the files themselves.

@@ -6,8 +6,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A program that hangs longer than this is killed, and its test fails.
-const LIMIT: Duration = Duration::from_secs(60);
+/// A program that hangs longer than this is killed, and its test fails; in milliseconds.
+const LIMIT: u64 = 60_000;
 
 /// What a program did.
 pub struct Ran {
@@ -80,7 +80,7 @@ fn wait(child: &mut Child, line: &str) -> std::process::ExitStatus {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if began.elapsed() > LIMIT {
+        if began.elapsed() > super::limit(LIMIT) {
             child.kill().unwrap();
             child.wait().unwrap();
             panic!("hangs: {line}");
@@ -133,9 +133,9 @@ pub fn sh(script: &str) -> String {
     run(Command::new("sh").args(["-euc", script])).expect(0).out
 }
 
-/// Polls until it is so; false after that many seconds.
+/// Polls until it is so; false after that many seconds, of a machine that is not slow.
 pub fn wait_for(seconds: u64, mut so: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + super::limit(seconds * 1000);
     loop {
         if so() {
             return true;
