@@ -21,7 +21,8 @@ BOOT = 240
 TRIES = 3
 # Of VM 1 and 2: the NIC for management, and that on the internal network. Locally administered, and of nobody else.
 ADDRESS = "52:54:00:6e:{:02x}:{:02x}"
-ARGUMENTS = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests no_timer_check"
+# Nothing that is slow on an emulated processor and no part of a test.
+ARGUMENTS = "console=ttyS0 quiet panic=-1 nokaslr mitigations=off cryptomgr.notests no_timer_check tsc=reliable init_on_alloc=0 apparmor=0 audit=0"
 
 
 def accelerator():
