@@ -11,6 +11,7 @@ pub mod filter;
 pub mod inspect;
 mod listen;
 pub mod model;
+mod movement;
 pub mod neighbours;
 pub mod news;
 pub mod nic;
@@ -30,6 +31,7 @@ pub mod verbs;
 pub use backend::{Backend, Scope};
 pub use files::open_files;
 pub use listen::{listen, within};
+pub use movement::move_link;
 pub use space::Pins;
 pub use thread::{interrupted, thread};
 

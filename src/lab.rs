@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod borrow;
+pub mod by_hand;
 mod change;
 mod down;
 pub mod home;

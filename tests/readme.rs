@@ -73,7 +73,8 @@ fn check(name: &str, locale: &str) -> usize {
             None if info == "console" => checked += console(name, locale, &inside),
             Some(("sh", host)) => {
                 let nslab = env!("CARGO_BIN_EXE_nslab");
-                run(Command::new(nslab).args(["exec", host, "sh", "-ec", &inside])).expect(0);
+                let path = format!("PATH={}\n{inside}", binary_first_in_path());
+                run(Command::new(nslab).args(["exec", host, "sh", "-ec", &path])).expect(0);
             }
             _ => {}
         }
@@ -85,7 +86,7 @@ fn check(name: &str, locale: &str) -> usize {
 fn console(name: &str, locale: &str, block: &str) -> usize {
     let mut checked = 0;
     for (command, shown) in commands(block) {
-        let plain = command.trim_start_matches("sudo ");
+        let plain = &command.trim_start_matches("sudo ").replace("$(sudo ", "$(");
         let ran = run(Command::new("sh")
             .args(["-c", plain])
             .env("PATH", binary_first_in_path())
@@ -126,6 +127,16 @@ fn the_assignment_walked_through_prints_what_it_shows_in_both_languages() {
             assert!(lines >= 200, "{name} shows only {lines} lines of output");
         }
         machine.assert_unchanged("the assignment walked through");
+    });
+}
+
+#[test]
+fn lxc_on_one_host_and_on_another_prints_what_the_document_shows() {
+    in_box(|| {
+        let machine = Machine::look();
+        let lines = check("docs/remote.md", "en_US.UTF-8");
+        assert!(lines >= 30, "docs/remote.md shows only {lines} lines of output");
+        machine.assert_unchanged("the document on remotes");
     });
 }
 

@@ -72,7 +72,10 @@ impl From<Error> for Fault {
         let text = || {
             let style = Style { lang: Lang::En, colour: false, width: None, unicode: false };
             let told = render::error(&error, style);
-            told.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+            let mut lines = told.lines().map(str::trim);
+            let what = lines.next().unwrap_or_default().trim_start_matches("nslab: ").to_owned();
+            let why = lines.next().filter(|line| !line.starts_with("try:"));
+            why.map_or(what.clone(), |why| format!("{what}. {why}"))
         };
         match &error {
             Error::Unknown { what: Thing::Node | Thing::Container, .. } => Self::missing("Instance"),

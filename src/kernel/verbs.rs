@@ -122,6 +122,14 @@ pub fn set_up(index: u32, up: bool) -> Request {
     (RouteNetlinkMessage::SetLink(message), 0)
 }
 
+/// Into another namespace, under a name that it has there.
+pub fn carry(index: u32, to: RawFd, name: &IfName) -> Request {
+    let mut message = link(index);
+    message.attributes.push(LinkAttribute::NetNsFd(to));
+    message.attributes.push(LinkAttribute::IfName(name.to_string()));
+    (RouteNetlinkMessage::SetLink(message), 0)
+}
+
 /// The Ethernet address.
 pub fn set_mac(index: u32, mac: Mac) -> Request {
     set(index, LinkAttribute::Address(mac.0.to_vec()))

@@ -1,7 +1,7 @@
 //! The processes of agents: one for each host that has one, started by need, ended with the lab.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -19,6 +19,8 @@ use crate::kernel::sys::process;
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
 
+/// What the stock client is configured with at first.
+const CONFIG: &[u8] = b"default-remote: local\n";
 /// The hidden command that is an agent.
 pub const COMMAND: &str = "serve-agent";
 /// How long one has until it is ready.
@@ -77,6 +79,13 @@ pub fn serve(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
     let client = client(lab, host);
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&client);
     made.map_err(|error| system("mkdir", &client, errno(&error)))?;
+    // Without one `lxc` takes itself for new on a machine, and explains how to begin with the internet.
+    let config = client.join("config.yml");
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
+        Ok(mut file) => file.write_all(CONFIG).map_err(|error| system("write", &config, errno(&error)))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(system("create", &config, errno(&error))),
+    }
     start(lab, host).map(|_| client)
 }
 

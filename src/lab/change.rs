@@ -1,14 +1,17 @@
 //! A change of a lab that is up, without its file: the journal's topology is edited, and the lab follows.
 
+use std::collections::BTreeSet;
+
 use super::borrow::Terms;
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::role::Casting;
 use super::up::{Prospect, begin, converge, towards};
-use super::{home, load, lock};
+use super::{by_hand, home, load, lock};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sandbox;
 use crate::name::LabName;
+use crate::plan::{Key, Ns, Port, State, Value, compile};
 use crate::topology::Topology;
 
 /// Edits the lab's topology and makes the lab so; one that fails is undone. Returns what the edit returned, and how many
@@ -54,7 +57,7 @@ pub(super) fn back(name: &LabName) -> Result<usize> {
 
 fn converge_to(name: &LabName, topology: &Topology, origin: Option<&Topology>, lock: Lock) -> Result<usize> {
     let making = || {
-        let prospect = towards(topology, origin.cloned(), &Casting::default(), Some(load(name)?))?;
+        let prospect = towards(topology, origin.cloned(), &Casting::default(), Some(load(name)?), true)?;
         begin(prospect).map(Prospect::of_an_edit)
     };
     let up = converge(&making()?, &making, lock, &Terms::default(), &mut |_| {})?;
@@ -67,4 +70,28 @@ fn origin(journal: &Journal, edited: &Topology) -> Option<Topology> {
     // Numbers that were given stay given.
     file.count_on(edited);
     (file != *edited).then_some(file)
+}
+
+/// Facts that an edit leaves as they are: what somebody has changed of the lab by hand since, as its default routes, stays so
+/// until `up` or `reset` is asked for.
+pub(super) fn untouched(before: &Journal, seen: &State, wanted: &State) -> State {
+    let was = match before.phase {
+        Phase::Up => Some(&before.topology),
+        // A change that was cut short.
+        Phase::Coming => before.previous.as_ref(),
+        Phase::Going | Phase::RolledBack => None,
+    };
+    was.map(|was| unchanged(was, seen, wanted)).unwrap_or_default()
+}
+
+/// Facts of a topology that are wanted as they are in it, but for links and namespaces that are gone, and what goes with them.
+pub(super) fn unchanged(was: &Topology, seen: &State, wanted: &State) -> State {
+    let peers = seen.values().filter_map(|value| if let Value::Link(link) = value { link.peer() } else { None });
+    let ports: BTreeSet<&Port> = seen.keys().filter_map(Key::port).chain(peers).collect();
+    let there = |key: &Key| {
+        let space = matches!(key.ns(), Ns::Root) || seen.contains_key(&Key::Netns(key.ns().clone()));
+        space && !matches!(key, Key::Netns(_) | Key::Link(_)) && key.port().is_none_or(|port| ports.contains(port))
+    };
+    let was = compile(&by_hand::present(was));
+    was.into_iter().filter(|(key, value)| wanted.get(key) == Some(value) && there(key)).collect()
 }

@@ -2,9 +2,10 @@
 //! topology; the lab follows.
 
 mod network;
+mod physical;
 mod running;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
@@ -13,7 +14,7 @@ pub use network::{Address, create_network, delete_network, set_network};
 pub use running::{pause, restart, resume, start, stop};
 
 use super::change::change;
-use super::{home, load};
+use super::{by_hand, home, load};
 use crate::error::{Error, InstanceFault, Result, Thing};
 use crate::kernel::sandbox;
 use crate::name::{IfName, LabName, NodeName};
@@ -127,6 +128,9 @@ pub fn launch(site: &Site, options: &Options) -> Result<Launched> {
         let (host, at) = site.find(topology)?;
         Ok(host.containers[at].nics.clone())
     })?;
+    if !options.stopped {
+        physical::enter(site, &options.devices)?;
+    }
     Ok(Launched { nics, operations })
 }
 
@@ -156,7 +160,7 @@ fn launched(topology: &mut Topology, site: &Site, options: &Options) -> Result<(
     let routes = Vec::new();
     host.containers.push(Container { name: site.name.clone(), number, forwarding: false, nics, gateways, routes, instance });
     let last = host.containers.len() - 1;
-    give(host, last, options.devices.clone())
+    give(host, last, options.devices.clone(), site)
 }
 
 /// A number that no container of the host ever had, else one that is free again.
@@ -193,9 +197,11 @@ fn profile(topology: &Topology, host: &Host, container: &str) -> (Vec<Nic>, Vec<
 }
 
 /// Gives the container these devices of its own, once each of them is right.
-fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>) -> Result<()> {
+fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, site: &Site) -> Result<()> {
     let wrong = |(device, why)| Error::Instance(InstanceFault::Device(device, why));
-    devices::check(host, &host.containers[at], &own).map_err(wrong)?;
+    let by_hand = if own.is_empty() { BTreeSet::new() } else { by_hand::bridges(&site.lab, &site.host) };
+    devices::check(host, &host.containers[at], &own, &by_hand).map_err(wrong)?;
+    physical::check(host, site, &own)?;
     if own != host.containers[at].instance.devices {
         devices::plug(host, at, own);
     }
@@ -207,15 +213,25 @@ fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>) -> Result<()> {
 /// # Errors
 /// `Device` for a device that makes no NIC; those of `up`.
 pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: bool) -> Result<usize> {
+    let before = site.load()?;
     let changed = change(&site.lab, |topology| {
         let (host, at) = site.find(topology)?;
-        give(host, at, own.clone())?;
+        give(host, at, own.clone(), site)?;
+        if before.runs() {
+            let stays = |name: &str, device: &Keys| own.get(name) == Some(device);
+            let gone = before.instance.devices.iter().filter(|(name, device)| !stays(name, device));
+            physical::leave(site, &gone.map(|(name, device)| (name.clone(), device.clone())).collect())?;
+        }
         let instance = &mut host.containers[at].instance;
         instance.config.clone_from(config);
         instance.ephemeral = ephemeral;
         Ok(())
     });
-    changed.map(|((), operations)| operations)
+    let ((), operations) = changed?;
+    if before.runs() {
+        physical::enter(site, own)?;
+    }
+    Ok(operations)
 }
 
 /// Removes a stopped container with its private files.

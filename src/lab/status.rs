@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::journal::{Journal, Phase};
-use super::{agents, home, load, lock, up};
+use super::{agents, by_hand, home, load, lock, up};
 use crate::error::Result;
 use crate::kernel::{Backend, Kernel, Scope, observe, sandbox};
 use crate::name::{LabName, NodeName};
@@ -67,7 +67,7 @@ pub fn status(name: &LabName) -> Result<Status> {
     let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
     let seen = Kernel::new(home::pins(name)).observe(&scope)?;
     let (described, rest): (State, State) = seen.into_iter().partition(|(key, _)| scope.expected.contains_key(key));
-    let mut missing = diff(&described, &compile(&journal.topology));
+    let mut missing = diff(&described, &compile(&by_hand::present(&journal.topology)));
     if journal.phase == Phase::RolledBack {
         // All of it is, and on purpose.
         missing.clear();

@@ -11,7 +11,7 @@ use super::borrow::{self, Loan, Terms};
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::role::{Casting, cast};
-use super::{Step, agents, down, home, index, system};
+use super::{Step, agents, by_hand, change, down, home, index, system};
 use crate::error::{Error, Result};
 use crate::kernel::{Backend, Kernel, Pins, Scope, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::{LabName, NodeName};
@@ -167,7 +167,7 @@ fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
         let file = topology.clone();
         origin = topology.carry(before.described()).then_some(file);
     }
-    towards(&topology, origin, casting, before)
+    towards(&topology, origin, casting, before, false)
 }
 
 /// From what is to what is to be; `topology` has its numbers.
@@ -176,11 +176,12 @@ pub(super) fn towards(
     origin: Option<Topology>,
     casting: &Casting,
     before: Option<Journal>,
+    edit: bool,
 ) -> Result<Prospect> {
     let name = &topology.name;
     let (mut topology, whole) = cast(topology, casting, before.as_ref())?;
     borrow::adopt(&mut topology)?;
-    let mut wanted = compile(&topology);
+    let mut wanted = compile(&by_hand::present(&topology));
     let described = |before: &Journal| before.topology == topology && before.whole == whole && before.origin == origin;
     let unchanged = |before: &Journal| before.previous.is_none() && described(before);
     let same = before.as_ref().is_some_and(unchanged);
@@ -194,7 +195,8 @@ pub(super) fn towards(
     if !same {
         clash(&seen, &owned, &wanted)?;
     }
-    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
+    let alone = before.as_ref().filter(|_| edit).map(|before| change::untouched(before, &seen, &wanted)).unwrap_or_default();
+    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
     if !same {
         baseline.extend(found(&from, &owned));
     }
@@ -458,8 +460,10 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     let scope = Scope { pins_only: false, spaces: spaces(&owned), expected: owned };
     let mut kernel = Kernel::new(home::pins(name));
     let seen = kernel.observe(&scope)?;
-    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect();
-    let plan = diff(&from, &over(&prospect.baseline, compile(&before.topology)));
+    let wanted = compile(&by_hand::present(&before.topology));
+    let alone = if prospect.edited { change::unchanged(&prospect.topology, &seen, &wanted) } else { State::new() };
+    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
+    let plan = diff(&from, &over(&prospect.baseline, wanted));
     kernel.apply(&plan, &mut |_| {})?;
     before.write()?;
     let _all = home::open()?;

@@ -51,6 +51,8 @@ impl Host {
         for bridge in old.bridges.iter().filter(|bridge| bridge.managed.is_some()) {
             if self.is_free(&bridge.name) {
                 self.bridges.push(bridge.clone());
+                // A NIC comes up for the network that it was given to.
+                self.nics.iter_mut().filter(|nic| bridge.ports.contains(&nic.name)).for_each(|nic| nic.up = true);
                 any = true;
             }
         }
@@ -65,7 +67,7 @@ impl Host {
                     let own = self.containers[at].instance.devices.clone();
                     devices::plug(self, at, own);
                 }
-                None if before.instance.launched => self.adopt(before.clone()),
+                None if before.instance.launched => self.adopt(before.clone(), old),
                 None => continue,
             }
             any = true;
@@ -74,11 +76,13 @@ impl Host {
     }
 
     /// A launched container whose bridge or names the file has taken away meanwhile is plugged in nowhere, under free names.
-    fn adopt(&mut self, mut container: Container) {
+    /// A bridge that was in no file was made by hand, and may still be there.
+    fn adopt(&mut self, mut container: Container, old: &Self) {
         let mut nics = std::mem::take(&mut container.nics);
         for nic in &mut nics {
             let Attach::Host(end) = &mut nic.attach else { continue };
-            if end.bridge.as_ref().is_some_and(|bridge| !self.bridges.iter().any(|own| own.name == *bridge)) {
+            let among = |host: &Self, name: &IfName| host.bridges.iter().any(|own| own.name == *name);
+            if end.bridge.as_ref().is_some_and(|bridge| among(old, bridge) && !among(self, bridge)) {
                 end.bridge = None;
                 nic.addresses.clear();
             }

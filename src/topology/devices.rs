@@ -54,12 +54,21 @@ pub fn interface(name: &str, device: &Keys) -> Result<IfName, DeviceFault> {
     word.parse().map_err(|_| DeviceFault::Value("name", word.to_owned()))
 }
 
-/// What the devices of a container are wrong in, before anything is changed: the device, the fault.
+/// What the devices of a container are wrong in, before anything is changed: the device, the fault. Bridges made by hand are as
+/// good as the host's own.
 ///
 /// # Errors
 /// The first fault.
-pub fn check(host: &Host, container: &Container, devices: &BTreeMap<String, Keys>) -> Result<(), (String, DeviceFault)> {
-    let mut names = BTreeSet::new();
+pub fn check(
+    host: &Host,
+    container: &Container,
+    devices: &BTreeMap<String, Keys>,
+    by_hand: &BTreeSet<IfName>,
+) -> Result<(), (String, DeviceFault)> {
+    let (mut names, mut ends) = (BTreeSet::new(), BTreeSet::new());
+    let replaced = |nic: &&Nic| devices.iter().any(|(name, device)| interface(name, device).as_ref() == Ok(&nic.name));
+    let given = container.instance.given.as_ref().unwrap_or(&container.nics).iter().filter(|nic| !replaced(nic));
+    let stays: BTreeSet<IfName> = given.filter_map(|nic| end(&nic.attach)).map(|end| end.name.clone()).collect();
     for (name, device) in devices {
         let fault = |fault| (name.clone(), fault);
         let kind = kind(device).map_err(fault)?;
@@ -71,7 +80,7 @@ pub fn check(host: &Host, container: &Container, devices: &BTreeMap<String, Keys
             return Err(fault(DeviceFault::Twice(inner.to_string())));
         }
         if let Kind::Bridged(bridge) = &kind
-            && !host.bridges.iter().any(|own| own.name.as_str() == bridge)
+            && !host.bridges.iter().map(|own| &own.name).chain(by_hand).any(|own| own.as_str() == bridge)
         {
             return Err(fault(DeviceFault::NoBridge(bridge.clone())));
         }
@@ -79,7 +88,7 @@ pub fn check(host: &Host, container: &Container, devices: &BTreeMap<String, Keys
         if let Some(word) = device.get("host_name").filter(|word| !word.is_empty()) {
             let asked: IfName = word.parse().map_err(|_| fault(DeviceFault::Value("host_name", word.clone())))?;
             let own = container.nics.iter().filter_map(|nic| end(&nic.attach)).any(|end| end.name == asked);
-            if !own && !host.is_free(&asked) {
+            if stays.contains(&asked) || !own && !host.is_free(&asked) || !ends.insert(asked) {
                 return Err(fault(DeviceFault::Taken(word.clone())));
             }
         }

@@ -93,6 +93,8 @@ struct Source {
     kind: String,
     alias: String,
     fingerprint: String,
+    /// A public image server: the class's `ubuntu:22.04`.
+    server: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,6 +138,8 @@ pub async fn create(mut call: Call) -> Answer {
     }
     let known = match wanted.source.kind.as_str() {
         "none" => true,
+        // There is one image; whatever is asked for of a public server means it.
+        "image" if !wanted.source.server.is_empty() => true,
         "image" if !wanted.source.fingerprint.is_empty() => image_fingerprint().starts_with(&wanted.source.fingerprint),
         "image" => is_image(&wanted.source.alias),
         other => return Err(Fault::bad(format!("Unknown source type {other:?}"))),

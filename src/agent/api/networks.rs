@@ -8,7 +8,7 @@ use crate::agent::Agent;
 use crate::agent::answer::{Answer, Fault, created, sync, tagged};
 use crate::agent::call::Call;
 use crate::kernel::inspect::{Pin, inspect};
-use crate::lab::{instances, netns_path};
+use crate::lab::{by_hand, instances, netns_path};
 use crate::name::IfName;
 use crate::plan::NodeId;
 use crate::topology::{Attach, Bridge, Host, Keys};
@@ -26,15 +26,43 @@ fn writable(bridge: &Bridge) -> Value {
     json!({"config": bridge.managed.clone().unwrap_or_default(), "description": ""})
 }
 
+/// The host with the bridges that somebody made by hand in it.
+fn whole(agent: &Agent) -> Result<Host, Fault> {
+    let mut host = host(agent)?;
+    for name in by_hand::bridges(&agent.lab, &agent.host) {
+        if host.bridges.iter().all(|own| own.name != name) {
+            let (ports, addresses) = (Vec::new(), Vec::new());
+            host.bridges.push(Bridge {
+                name,
+                number: 0,
+                ports,
+                addresses,
+                mac: None,
+                mtu: None,
+                stp: false,
+                up: true,
+                managed: None,
+            });
+        }
+    }
+    Ok(host)
+}
+
 fn find(agent: &Agent, name: &str) -> Result<(Host, Bridge), Fault> {
-    let host = host(agent)?;
+    let host = whole(agent)?;
     let bridge = host.bridges.iter().find(|own| own.name.as_str() == name).cloned();
     bridge.map(|bridge| (host, bridge)).ok_or_else(|| Fault::missing("Network"))
 }
 
+async fn found(call: &Call) -> Result<(Host, Bridge), Fault> {
+    let (agent, name) = (call.agent.clone(), call.word(0).to_owned());
+    blocking(move || find(&agent, &name)).await
+}
+
 /// `GET /1.0/networks`
 pub async fn list(call: Call) -> Answer {
-    let host = host(&call.agent)?;
+    let agent = call.agent.clone();
+    let host = blocking(move || whole(&agent)).await?;
     if call.recursion() > 0 {
         return sync(host.bridges.iter().map(|bridge| told(&host, bridge)).collect::<Vec<_>>());
     }
@@ -43,7 +71,7 @@ pub async fn list(call: Call) -> Answer {
 
 /// `GET /1.0/networks/NAME`
 pub async fn get(call: Call) -> Answer {
-    let (host, bridge) = find(&call.agent, call.word(0))?;
+    let (host, bridge) = found(&call).await?;
     tagged(told(&host, &bridge), &writable(&bridge))
 }
 
@@ -95,7 +123,7 @@ pub async fn create(mut call: Call) -> Answer {
 
 /// `PUT /1.0/networks/NAME`, `PATCH /1.0/networks/NAME`
 pub async fn set(mut call: Call) -> Answer {
-    let (_, bridge) = find(&call.agent, call.word(0))?;
+    let (_, bridge) = found(&call).await?;
     call.matches(&writable(&bridge))?;
     let wanted: Wanted = call.json().await?;
     let mut config = if call.replaces() { Keys::new() } else { bridge.managed.clone().unwrap_or_default() };
@@ -108,7 +136,7 @@ pub async fn set(mut call: Call) -> Answer {
 
 /// `DELETE /1.0/networks/NAME`
 pub async fn delete(call: Call) -> Answer {
-    let (_, bridge) = find(&call.agent, call.word(0))?;
+    let (_, bridge) = found(&call).await?;
     let agent = call.agent.clone();
     blocking(move || Ok(instances::delete_network(&agent.lab, &agent.host, &bridge.name)?)).await?;
     call.agent.bus.lifecycle("network-deleted", &format!("/1.0/networks/{}", call.word(0)));

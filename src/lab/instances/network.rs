@@ -70,6 +70,24 @@ fn fresh(topology: &Topology, v4: bool) -> Result<IpNet> {
     nets.into_iter().find(free).ok_or_else(|| Error::Instance(InstanceFault::Full(text(0))))
 }
 
+/// The key with the host's NICs that a network joins.
+const JOINED: &str = "bridge.external_interfaces";
+
+/// The host's NICs that are to be ports of a network, and come up for it: those without addresses that no other bridge has.
+fn joined(host: &mut Host, network: &IfName, config: &Keys) -> Result<Vec<IfName>> {
+    let words = config.get(JOINED).map(String::as_str).unwrap_or_default();
+    let mut ports = Vec::new();
+    for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let taken = |bridge: &Bridge| bridge.name != *network && bridge.ports.iter().any(|port| port.as_str() == word);
+        let taken = host.bridges.iter().any(taken);
+        let nic = host.nics.iter_mut().find(|nic| nic.name.as_str() == word && nic.addresses.is_empty() && !taken);
+        let Some(nic) = nic else { return fault(InstanceFault::NetworkValue(JOINED.to_owned(), word.to_owned())) };
+        nic.up = true;
+        ports.push(nic.name.clone());
+    }
+    Ok(ports)
+}
+
 /// Makes a network: a bridge of the host, with the addresses that its configuration says; without a word on them both are
 /// chosen.
 ///
@@ -86,7 +104,8 @@ pub fn create_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys
         let full = || Error::Instance(InstanceFault::Full(on.to_string()));
         let number = (0..=u8::MAX).find(|number| !taken.contains(number)).ok_or_else(full)?;
         let mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
-        let (ports, managed) = (Vec::new(), Some(config));
+        let ports = joined(host, name, &config)?;
+        let managed = Some(config);
         host.bridges.push(Bridge { name: name.clone(), number, ports, addresses, mac: None, mtu, stp: false, up: true, managed });
         Ok(())
     });
@@ -101,9 +120,11 @@ pub fn set_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -
     let changed = change(lab, |topology| {
         let (config, addresses) = resolve(topology, config, Address::None)?;
         let host = host(topology, on)?;
+        let ports = joined(host, name, &config)?;
         let own = host.bridges.iter_mut().find(|bridge| bridge.name == *name && bridge.managed.is_some());
         let Some(bridge) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
         bridge.mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
+        bridge.ports = ports;
         bridge.addresses = addresses;
         bridge.managed = Some(config);
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Site, fault, now, paths};
+use super::{Site, fault, now, paths, physical};
 use crate::error::{Error, InstanceFault, Left, Result};
 use crate::kernel::sandbox;
 use crate::lab::change::change;
@@ -31,12 +31,16 @@ pub fn start(site: &Site) -> Result<usize> {
         if instance.run == Run::Running {
             return fault(is(site, Run::Running));
         }
+        let own = instance.devices.clone();
+        physical::check(host, site, &own)?;
+        let instance = &mut host.containers[at].instance;
         let was = std::mem::take(&mut instance.run);
         if was == Run::Stopped {
             instance.last_used_at = Some(now());
         }
         Ok(was)
     })?;
+    physical::enter(site, &site.load()?.instance.devices)?;
     if was == Run::Frozen {
         sandbox::thaw(&paths(&site.lab), &[site.node().to_string()])?;
     }
@@ -55,6 +59,7 @@ pub fn stop(site: &Site, grace: Option<Duration>) -> Result<usize> {
     }
     // Before the lab is locked: others go on working in it meanwhile.
     end(site, grace.unwrap_or(FOREVER))?;
+    physical::leave(site, &before.devices)?;
     let (gone, operations) = change(&site.lab, |topology| {
         let (host, at) = site.find(topology)?;
         host.containers[at].instance.run = Run::Stopped;
@@ -88,6 +93,7 @@ pub fn restart(site: &Site, grace: Option<Duration>) -> Result<usize> {
         return fault(is(site, Run::Stopped));
     }
     end(site, grace.unwrap_or(FOREVER))?;
+    physical::leave(site, &before.devices)?;
     let ((), down) = change(&site.lab, |topology| {
         let (host, at) = site.find(topology)?;
         host.containers[at].instance.run = Run::Stopped;
