@@ -3,7 +3,10 @@
 pub mod chains;
 pub mod legacy;
 mod message;
+pub mod ruleset;
 pub mod trace;
+pub mod walk;
+mod xtables;
 
 use nix::errno::Errno;
 

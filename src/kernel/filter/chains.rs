@@ -1,7 +1,8 @@
-//! The base chains of a namespace: where a packet may meet a filter.
+//! The chains of a namespace, the base chains among them: where a packet may meet a filter.
 
 use super::family;
 use super::message::{attributes, count, dump, word};
+use super::walk::Rules;
 use crate::kernel::tables::Chain;
 
 /// Message numbers of `linux/netfilter/nf_tables.h`.
@@ -16,24 +17,35 @@ const HOOK_NUMBER: u16 = 1;
 
 /// Those of the calling thread's namespace; a kernel without nftables has none.
 pub fn chains() -> Vec<Chain> {
+    let base = |of: Rules| {
+        let Rules { family, table, name, hook, drops, .. } = of;
+        Some(Chain { family, table, name, hook: hook?, drops })
+    };
+    all().into_iter().filter_map(base).collect()
+}
+
+/// Every chain, without its rules.
+pub(super) fn all() -> Vec<Rules> {
     dump(GET_CHAIN, NEW_CHAIN, chain).unwrap_or_default()
 }
 
-/// A chain with a hook.
-fn chain(body: &[u8]) -> Option<Chain> {
+fn chain(body: &[u8]) -> Option<Rules> {
     let of = *body.first()?;
-    let (mut table, mut name, mut place, mut drops) = (None, None, None, false);
+    let mut chain = Rules { family: family(of).to_owned(), ..Rules::default() };
     for (kind, value) in attributes(body.get(4..)?) {
         match kind {
-            TABLE => table = Some(word(value)),
-            NAME => name = Some(word(value)),
-            HOOK => place = attributes(value).find(|(kind, _)| *kind == HOOK_NUMBER).and_then(|(_, value)| count(value)),
+            TABLE => chain.table = word(value),
+            NAME => chain.name = word(value),
+            HOOK => {
+                let place = attributes(value).find(|(kind, _)| *kind == HOOK_NUMBER).and_then(|(_, value)| count(value));
+                chain.hook = place.map(|place| hook(of, place).to_owned());
+            }
             // `NF_DROP` (`linux/netfilter.h`)
-            POLICY => drops = count(value) == Some(0),
+            POLICY => chain.drops = count(value) == Some(0),
             _ => {}
         }
     }
-    Some(Chain { family: family(of).to_owned(), table: table?, name: name?, hook: hook(of, place?).to_owned(), drops })
+    Some(chain)
 }
 
 /// The hook as `nft` writes it (`enum nf_inet_hooks`, `nf_dev_hooks`, `NF_ARP_IN`).

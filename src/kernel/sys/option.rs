@@ -16,3 +16,14 @@ pub fn set(socket: &impl AsFd, level: i32, name: i32, value: &[u8]) -> Result<()
 pub fn set_number(socket: &impl AsFd, level: i32, name: i32, value: i32) -> Result<(), Errno> {
     set(socket, level, name, &value.to_ne_bytes())
 }
+
+/// An option of a socket: what `value` becomes, cut to the length that the kernel gave.
+pub fn get(socket: &impl AsFd, level: i32, name: i32, mut value: Vec<u8>) -> Result<Vec<u8>, Errno> {
+    let mut length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads and writes at most `length` bytes of `value`, which lives for the time of the call, and `length`.
+    let done = unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &raw mut length) };
+    Errno::result(done)?;
+    value.truncate(length as usize);
+    Ok(value)
+}
