@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub use agent::AgentFault;
 pub use filter::{Awaited, FilterFault};
 pub use instance::{DeviceFault, InstanceFault};
-pub use nic::{Allow, Refusal, Rollback};
+pub use nic::{Allow, Refusal, Rollback, Service};
 pub use remote::RemoteFault;
 pub use role::{Card, RoleFault, Using};
 

@@ -9,6 +9,7 @@ pub mod home;
 pub mod hosts;
 pub mod index;
 pub mod instances;
+pub mod interference;
 mod journal;
 mod lock;
 mod machine;

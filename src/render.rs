@@ -119,15 +119,23 @@ pub fn error(error: &Error, style: Style) -> String {
         Error::Topology { file, text, findings } => findings::findings(file, text, findings, style),
         _ => String::new(),
     };
-    let mut lines = vec![format!("{} {}", style.red("nslab:"), message.what)];
+    shown + &told(&message, &style.red("nslab:"), style)
+}
+
+/// What happened, why, and what to type, each on lines of its own.
+fn told(message: &lang::Message, who: &str, style: Style) -> String {
+    let mut lines = vec![format!("{who} {}", message.what)];
     lines.extend(message.why.iter().map(|why| format!("  {why}")));
     lines.extend(message.hints.iter().map(|hint| format!("  {}: {hint}", style.lang.tongue().word(lang::Word::Try))));
-    shown + &lines.join("\n") + "\n"
+    lines.join("\n") + "\n"
 }
 
 /// A notice for stderr.
 pub fn notice(notice: &Notice, style: Style) -> String {
-    format!("nslab: {}\n", style.lang.tongue().notice(notice))
+    match notice {
+        Notice::Interference(found) => told(&style.lang.tongue().interference(found), "nslab:", style),
+        _ => format!("nslab: {}\n", style.lang.tongue().notice(notice)),
+    }
 }
 
 /// A question for the terminal, without a line end.

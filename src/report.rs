@@ -10,6 +10,7 @@ pub mod frame;
 pub mod graph;
 pub mod half;
 pub mod instance;
+pub mod interference;
 pub mod lab;
 pub mod macs;
 pub mod nic;

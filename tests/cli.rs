@@ -168,7 +168,7 @@ fn json_is_json_with_the_documented_keys() {
         ("topology", &["topologies"]),
         ("topology bridged", &["name", "text"]),
         ("plan routed", &["lab", "purpose", "steps"]),
-        ("doctor", &["kernel", "rights", "features", "limits", "findings", "leftovers", "unseen"]),
+        ("doctor", &["kernel", "rights", "features", "limits", "findings", "interference", "leftovers", "unseen"]),
     ] {
         let value: Value = ok(&format!("--format json {words}")).json();
         let object = value.as_object().expect("an object");

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use nslab::error::Error;
 use nslab::problem::Finding;
-use nslab::render::lang::Lang;
+use nslab::render::lang::{Lang, Message, Tongue};
 use nslab::render::{self, Format, Style};
 use nslab::report::Report;
 use nslab::report::half::{Answer, Halves};
 use nslab::report::lab::{Outcome, Up};
+use nslab::report::notice::Notice;
 use nslab::topology;
 
 /// What is typed and what names a thing is the same in every language.
@@ -30,10 +31,8 @@ const SAME: &[&str] = &[
     "  {sudo}nslab exec {node} ip addr",
     "  {sudo}nslab show {node}",
     "  sudo nslab keep {lab}",
-    "sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT",
     "sudo nslab agent start {host}",
     "sudo nslab exec {host} ss -ltnp",
-    "sudo sysctl net.bridge.bridge-nf-call-iptables=0",
     "  {sudo}nslab up bridged",
     "ether host MAC, ether src MAC, ether dst MAC",
     "ether host {}",
@@ -278,6 +277,33 @@ fn what_is_between_two_halves_is_told_in_both_languages() {
             assert!(english.len() <= LONGEST && spanish.len() <= LONGEST + 20, "{english}\n{spanish}");
         }
         differ(&english[3], &spanish[3], &format!("{discord:?}"));
+    }
+}
+
+#[test]
+fn everything_that_gets_in_the_way_on_a_machine_is_told_in_both_languages() {
+    let both = |told: &dyn Fn(&dyn Tongue) -> Message, of: &str| {
+        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| told(lang.tongue()));
+        differ(&english.what, &spanish.what, of);
+        differ(english.why.as_deref().unwrap(), spanish.why.as_deref().unwrap(), of);
+        assert_eq!(english.hints.len(), spanish.hints.len(), "{of}");
+    };
+    for finding in samples::findings() {
+        both(&|tongue| tongue.finding(&finding), &format!("{finding:?}"));
+    }
+    for found in samples::interferences() {
+        let of = format!("{found:?}");
+        both(&|tongue| tongue.interference(&found), &of);
+        // What has no lab is told by the doctor, who breaks lines.
+        if found.lab.is_none() {
+            continue;
+        }
+        let notice = Notice::Interference(found);
+        for lang in [Lang::En, Lang::Es] {
+            let text = render::notice(&notice, Style { lang, colour: false, unicode: true, width: None });
+            let long = text.lines().find(|line| line.chars().count() > 240);
+            assert_eq!(long, None, "{of}");
+        }
     }
 }
 

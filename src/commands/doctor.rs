@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Context, rights};
 use crate::error::Result;
 use crate::kernel::feature;
+use crate::lab::interference::Seen;
 use crate::lab::{self, Condition, resolve};
 use crate::report::Report;
 use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
@@ -29,9 +30,12 @@ impl Doctor {
             findings.extend(rights::lacking().map(|name| Finding::Capability { name }));
         }
         let mut unseen = Vec::new();
+        let seen = if able { lab::interference::all() } else { Seen::default() };
         if !able {
-            unseen.extend([Unseen::Features, Unseen::Leftovers]);
+            unseen.extend([Unseen::Features, Unseen::Leftovers, Unseen::Interference]);
         }
+        findings.extend(seen.netfilter.then_some(Finding::BridgeNetfilter));
+        findings.extend(feature::forwards().then_some(Finding::Forwarding { lab: seen.forwards }));
         let mut leftovers = dead_links(Path::new("/run/netns"));
         if able {
             leftovers.extend(labs());
@@ -42,6 +46,7 @@ impl Doctor {
             features: if able { feature::features() } else { Vec::new() },
             limits: feature::limits(),
             findings,
+            interference: seen.found,
             leftovers,
             unseen,
         }))

@@ -81,13 +81,17 @@ fn preview(topology: &Topology, casting: &Casting) -> Result<Report> {
 
 fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Report> {
     let start = Instant::now();
-    let up = lab::up_on(topology, casting, terms, &mut |step| context.front.progress(step))?;
+    let up = lab::up_on(topology, casting, terms, &mut |step| context.front.progress(step))
+        .inspect_err(|error| explain(error, topology, casting, context))?;
     if up.operations > 0 && !up.instead.is_empty() {
         context.front.notice(&Notice::KeptDefault { routes: up.instead.clone() });
     }
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-    // What is up stays up, whatever comes of the question.
     let journal = Journal::read(&topology.name).ok().flatten();
+    for found in journal.iter().flat_map(lab::interference::of) {
+        context.front.notice(&Notice::Interference(found));
+    }
+    // What is up stays up, whatever comes of the question.
     let role = journal.as_ref().and_then(|journal| journal.topology.role.as_ref());
     let others = journal.as_ref().and_then(|journal| halves::others(journal, PATIENCE).ok().flatten());
     Ok(Report::Up(reports::Up {
@@ -102,6 +106,17 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
         confirm_within: up.confirm_within,
         others,
     }))
+}
+
+/// What the machine itself has to do with it that the kernel refused something.
+fn explain(error: &Error, topology: &Topology, casting: &Casting, context: &mut Context) {
+    if casting.host.is_none() || !matches!(error, Error::Kernel(_)) {
+        return;
+    }
+    let Ok((played, _)) = lab::preview(topology, casting) else { return };
+    for found in lab::interference::refused(&played) {
+        context.front.notice(&Notice::Interference(found));
+    }
 }
 
 /// What was done to the lab's containers before, if anything was.

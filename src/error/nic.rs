@@ -15,8 +15,8 @@ pub enum Refusal {
     Address(String),
     /// It is wireless: access points drop the frames of other MAC addresses.
     Wifi,
-    /// A service configures it, and would again.
-    Managed(&'static str),
+    /// A service configures it, and would again; its process, where it is one of that interface alone.
+    Managed(Service, Option<i32>),
 }
 
 impl Refusal {
@@ -28,7 +28,55 @@ impl Refusal {
             Self::Ssh(_) => Some(Allow::Ssh),
             Self::Address(_) => Some(Allow::Address),
             Self::Wifi => Some(Allow::Wifi),
-            Self::Managed(_) => Some(Allow::Managed),
+            Self::Managed(..) => Some(Allow::Managed),
+        }
+    }
+}
+
+/// A service that configures interfaces by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub enum Service {
+    /// Of most desktops.
+    NetworkManager,
+    /// Of systemd.
+    #[serde(rename = "systemd-networkd")]
+    Networkd,
+    /// A DHCP client, of one interface or of all.
+    #[serde(rename = "dhcpcd")]
+    Dhcpcd,
+    /// A DHCP client.
+    #[serde(rename = "dhclient")]
+    Dhclient,
+    /// A DHCP client, busybox's.
+    #[serde(rename = "udhcpc")]
+    Udhcpc,
+}
+
+impl Service {
+    /// Its name, as it writes it itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NetworkManager => "NetworkManager",
+            Self::Networkd => "systemd-networkd",
+            Self::Dhcpcd => "dhcpcd",
+            Self::Dhclient => "dhclient",
+            Self::Udhcpc => "udhcpc",
+        }
+    }
+
+    /// The commands by which it leaves an interface alone; `pid` is its process, where one is known.
+    pub fn leave(self, interface: &str, pid: Option<i32>) -> Vec<String> {
+        match self {
+            Self::NetworkManager => vec![format!("sudo nmcli device set {interface} managed no")],
+            Self::Networkd => vec![
+                format!(
+                    r"printf '%s\n' '[Match]' Name={interface} '[Link]' Unmanaged=yes | sudo tee /etc/systemd/network/00-{interface}.network"
+                ),
+                "sudo networkctl reload".to_owned(),
+            ],
+            Self::Dhcpcd => vec![format!("sudo dhcpcd -x {interface}")],
+            Self::Dhclient => vec![format!("sudo dhclient -r {interface}")],
+            Self::Udhcpc => pid.map(|pid| format!("sudo kill {pid}")).into_iter().collect(),
         }
     }
 }

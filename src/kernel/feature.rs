@@ -196,13 +196,12 @@ pub fn findings() -> Vec<Finding> {
     if let Some(value) = sysctl("net/ipv4/neigh/default/gc_thresh3").filter(|&value| value < NEIGHBOURS) {
         findings.push(Finding::SmallNeighbourTable { value });
     }
-    if sysctl("net/bridge/bridge-nf-call-iptables") == Some(1) {
-        findings.push(Finding::BridgeNetfilter);
-    }
-    if sysctl("net/ipv4/ip_forward") == Some(1) {
-        findings.push(Finding::Forwarding);
-    }
     findings
+}
+
+/// The machine forwards IPv4 packets.
+pub fn forwards() -> bool {
+    sysctl("net/ipv4/ip_forward") == Some(1)
 }
 
 /// Whether this is a user namespace other than the machine's own: not every user of the machine is in it.

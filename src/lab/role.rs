@@ -95,6 +95,15 @@ pub(super) fn cast(whole: &Topology, casting: &Casting, before: Option<&Journal>
     Ok((part, Some(whole.clone())))
 }
 
+/// The machine's NICs that are free for a role.
+///
+/// # Errors
+/// When the machine cannot be looked at.
+pub(super) fn free() -> Result<Vec<String>> {
+    let cards = Machine::look()?.cards();
+    Ok(cards.into_iter().filter(|card| card.using == Using::Nothing).map(|card| card.name).collect())
+}
+
 fn host<'a>(whole: &'a Topology, role: &NodeName) -> Result<&'a Host> {
     whole.host(role.as_str()).ok_or_else(|| {
         let hosts = whole.hosts.iter().map(|host| host.name.to_string()).collect();

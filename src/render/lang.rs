@@ -102,6 +102,7 @@ pub enum Word {
     Yes,
     Features,
     Findings,
+    Harmless,
     Unlimited,
     Value,
     Allows,
@@ -186,6 +187,8 @@ pub trait Tongue: Sync {
     fn allows(&self, containers: u64) -> String;
     /// Something that may interfere: what, why it matters, what to type.
     fn finding(&self, finding: &doctor::Finding) -> Message;
+    /// Something that gets in the way of a lab that has a role: what, why, what to type.
+    fn interference(&self, found: &crate::report::interference::Interference) -> Message;
     /// Something left over: what, why it matters, what to type.
     fn leftover(&self, leftover: &doctor::Leftover) -> Message;
     /// Something that could not be looked at.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::interference::Interference;
+
 /// Everything that was looked at.
 #[derive(Debug, Serialize)]
 pub struct Doctor {
@@ -17,6 +19,8 @@ pub struct Doctor {
     pub limits: Vec<Limit>,
     /// Settings and software that could get in the way.
     pub findings: Vec<Finding>,
+    /// What gets in the way of labs that have a role here, or would.
+    pub interference: Vec<Interference>,
     /// What an earlier nslab, or somebody else, left behind.
     pub leftovers: Vec<Leftover>,
     /// What could not be looked at, for want of rights.
@@ -117,10 +121,14 @@ pub enum Finding {
         /// Its value.
         value: u64,
     },
-    /// Bridged packets pass the machine's firewall: harmless to labs on one machine, not to a bridge that `--role` makes on it.
+    /// Bridged packets pass the machine's packet filters, none of which drops those of a lab.
     BridgeNetfilter,
-    /// The machine forwards packets: harmless, labs set their own.
-    Forwarding,
+    /// The machine forwards packets.
+    Forwarding {
+        /// The lab that made it do so, by the role that it has here; none where somebody else did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        lab: Option<String>,
+    },
     /// Root lacks this capability.
     Capability {
         /// Its name.
@@ -136,7 +144,7 @@ pub enum Finding {
 impl Finding {
     /// Whether it is told for reassurance alone.
     pub fn harmless(&self) -> bool {
-        matches!(self, Self::Forwarding)
+        matches!(self, Self::BridgeNetfilter | Self::Forwarding { .. })
     }
 }
 
@@ -179,4 +187,6 @@ pub enum Unseen {
     Features,
     /// What earlier labs left.
     Leftovers,
+    /// Packet filters, and who else configures NICs.
+    Interference,
 }

@@ -35,6 +35,8 @@ pub enum Notice {
         /// Why it could not be started.
         why: Box<crate::error::Error>,
     },
+    /// Something on the machine gets in the way of a lab that has a role there.
+    Interference(super::interference::Interference),
     /// A lab that is up bears the name of a built-in topology and is made from another description.
     OwnDescription {
         /// The lab.

@@ -39,6 +39,7 @@ mod remote;
 pub use agent::agent_outcomes;
 pub use causes::{causes, trace};
 pub use halves::discords;
+pub use machine::{findings, interferences};
 pub use remote::outcomes;
 
 fn word(word: &str) -> String {

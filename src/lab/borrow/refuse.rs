@@ -1,9 +1,8 @@
 //! NICs that nslab does not touch, or not without being told to.
 
-use std::path::Path;
-
 use super::{Use, failed, ssh};
 use crate::error::{Allow, Error, Refusal, Result, Thing};
+use crate::kernel::managers;
 use crate::kernel::nic::{self, Kind, Nic};
 use crate::kernel::socket::Netlink;
 
@@ -45,18 +44,8 @@ pub fn reasons(socket: &mut Netlink, nic: &Nic, used: &Use) -> Result<Vec<Refusa
     if nic.kind == Kind::Wifi {
         all.push(Refusal::Wifi);
     }
-    all.extend(manager(nic.index).map(Refusal::Managed));
+    let name = nic.name.as_str();
+    let certain = managers::of(name, nic.index, &managers::clients(&[name])).into_iter().filter(|manager| manager.certain);
+    all.extend(certain.map(|manager| Refusal::Managed(manager.service, manager.pid)));
     Ok(all)
-}
-
-/// Whoever configures the interface by itself, as it says in `/run`.
-fn manager(index: u32) -> Option<&'static str> {
-    let says = |path: &str, lines: &[&str]| {
-        let text = std::fs::read_to_string(Path::new(path).join(index.to_string())).unwrap_or_default();
-        text.lines().any(|line| lines.contains(&line.trim()))
-    };
-    if says("/run/systemd/netif/links", &["ADMIN_STATE=configured", "ADMIN_STATE=configuring"]) {
-        return Some("systemd-networkd");
-    }
-    says("/run/NetworkManager/devices", &["managed=true"]).then_some("NetworkManager")
 }

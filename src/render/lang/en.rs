@@ -11,6 +11,7 @@ mod findings;
 mod graph;
 mod halves;
 mod instances;
+mod interference;
 mod labs;
 mod macs;
 mod nics;
@@ -70,6 +71,7 @@ impl Tongue for English {
             Notice::Agentless { host, why } => {
                 format!("lxc finds no agent in {host}: {}. nslab agent start {host} says more.", self.error(why).what)
             }
+            Notice::Interference(found) => interference::message(found).what,
             Notice::OwnDescription { lab } => format!(
                 "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first."
             ),
@@ -109,6 +111,7 @@ impl Tongue for English {
             Word::FdbTitle => "Forwarding table of the bridges",
             Word::Features => "What this kernel can do",
             Word::Findings => "What may get in the way",
+            Word::Harmless => "What looks odd and is harmless",
             Word::From => "FROM",
             Word::Hosts => "HOSTS",
             Word::Inside => "INSIDE",
@@ -255,6 +258,10 @@ impl Tongue for English {
 
     fn finding(&self, finding: &health::Finding) -> Message {
         doctor::finding(finding)
+    }
+
+    fn interference(&self, found: &crate::report::interference::Interference) -> Message {
+        interference::message(found)
     }
 
     fn leftover(&self, leftover: &health::Leftover) -> Message {

@@ -11,6 +11,7 @@ mod findings;
 mod graph;
 mod halves;
 mod instances;
+mod interference;
 mod labs;
 mod macs;
 mod nics;
@@ -72,6 +73,7 @@ impl Tongue for Spanish {
             Notice::Agentless { host, why } => {
                 format!("lxc no encuentra agente en {host}: {}. nslab agent start {host} dice más.", self.error(why).what)
             }
+            Notice::Interference(found) => interference::message(found).what,
             Notice::OwnDescription { lab } => format!(
                 "{lab} está en marcha con una descripción propia, que conserva; para la incluida: antes, nslab down {lab}."
             ),
@@ -111,6 +113,7 @@ impl Tongue for Spanish {
             Word::FdbTitle => "Tabla de direcciones MAC de los bridges",
             Word::Features => "Lo que puede este kernel",
             Word::Findings => "Lo que puede estorbar",
+            Word::Harmless => "Lo que llama la atención y no estorba",
             Word::From => "ORIGEN",
             Word::Hosts => "HOSTS",
             Word::Inside => "DENTRO",
@@ -257,6 +260,10 @@ impl Tongue for Spanish {
 
     fn finding(&self, finding: &health::Finding) -> Message {
         doctor::finding(finding)
+    }
+
+    fn interference(&self, found: &crate::report::interference::Interference) -> Message {
+        interference::message(found)
     }
 
     fn leftover(&self, leftover: &health::Leftover) -> Message {

@@ -13,7 +13,10 @@ pub(super) fn doctor(doctor: &Doctor, style: Style) -> String {
     let mut text = format!("Linux {}, {}\n\n", crate::render::escape::escape(&doctor.kernel), tongue.rights(doctor.rights));
     text += &section(Word::Features, &features(&doctor.features, style));
     text += &section(Word::Limits, &limits(&doctor.limits, style));
-    text += &messages(Word::Findings, doctor.findings.iter().map(|finding| tongue.finding(finding)), style);
+    let (harmless, findings): (Vec<_>, Vec<_>) = doctor.findings.iter().partition(|finding| finding.harmless());
+    let interference = doctor.interference.iter().map(|found| tongue.interference(found));
+    text += &messages(Word::Findings, findings.iter().map(|finding| tongue.finding(finding)).chain(interference), style);
+    text += &messages(Word::Harmless, harmless.iter().map(|finding| tongue.finding(finding)), style);
     text += &messages(Word::Leftovers, doctor.leftovers.iter().map(|leftover| tongue.leftover(leftover)), style);
     text += &super::lines(&doctor.unseen.iter().map(|unseen| tongue.unseen(*unseen)).collect::<Vec<_>>());
     text + &style.bold(&tongue.verdict(doctor)) + "\n"

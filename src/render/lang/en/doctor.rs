@@ -68,14 +68,19 @@ pub(super) fn finding(finding: &Finding) -> Message {
             &["sudo sysctl user.max_user_namespaces=65536"],
         ),
         Finding::BridgeNetfilter => message(
-            "this machine's firewall sees bridged frames (br_netfilter)",
-            "Harmless to a lab on one machine, whose bridges are in namespaces of their own. With --role the bridge is the machine's: a \
-             FORWARD chain that drops, as docker, ufw and firewalld make it, drops its frames too. Only then:",
-            &["sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT", "sudo sysctl net.bridge.bridge-nf-call-iptables=0"],
+            "this machine's packet filters see bridged frames (br_netfilter)",
+            "They drop none of a lab's as they are now. A firewall or docker that starts later may: nslab doctor says so then.",
+            &[],
         ),
-        Finding::Forwarding => message(
+        Finding::Forwarding { lab: Some(lab) } => message(
             "this machine forwards packets (net.ipv4.ip_forward=1)",
-            "Harmless here: every node of a lab has a setting of its own.",
+            &format!("The lab {} needs that, since this machine is a router of it; nslab down puts it back.", quoted(lab)),
+            &[],
+        ),
+        Finding::Forwarding { lab: None } => message(
+            "this machine forwards packets (net.ipv4.ip_forward=1)",
+            "Every node of a lab on one machine has a setting of its own. With --role this machine is a host of the lab, and forwards \
+             also where the file says that the host does not.",
             &[],
         ),
         Finding::Capability { name } => message(
@@ -124,6 +129,7 @@ pub(super) fn leftover(leftover: &Leftover) -> Message {
 pub(super) fn unseen(unseen: Unseen) -> String {
     match unseen {
         Unseen::Features => "Without root, what the kernel can do was not tried: sudo nslab doctor".to_owned(),
+        Unseen::Interference => "Without root, packet filters were not read: sudo nslab doctor".to_owned(),
         Unseen::Leftovers => "Without root, the records of labs were not read: sudo nslab doctor".to_owned(),
     }
 }

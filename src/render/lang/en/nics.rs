@@ -14,7 +14,12 @@ pub(super) fn refused(nic: &str, why: &[Refusal]) -> Message {
         return message.hint("take another NIC: --nic NAME");
     }
     let flags: Vec<&str> = why.iter().filter_map(Refusal::allow).map(crate::error::Allow::word).collect();
-    message.hint("take another NIC: --nic NAME").hint(format!("or add --allow {} if you mean it", flags.join(",")))
+    let leaves = |why: &Refusal| match why {
+        Refusal::Managed(service, pid) => Some(service.leave(nic, *pid).join(" && ")).filter(|cure| !cure.is_empty()),
+        _ => None,
+    };
+    let message = why.iter().filter_map(leaves).fold(message.hint("take another NIC: --nic NAME"), Message::hint);
+    message.hint(format!("or add --allow {} if you mean it", flags.join(",")))
 }
 
 fn reason(why: &Refusal) -> String {
@@ -27,7 +32,10 @@ fn reason(why: &Refusal) -> String {
             format!("It has the address {}, which would move to the bridge.", escape(address))
         }
         Refusal::Wifi => "It is wireless: access points drop the frames of containers.".to_owned(),
-        Refusal::Managed(service) => format!("{service} configures it, and may do so again at any time."),
+        Refusal::Managed(service, pid) => {
+            let process = pid.map_or(String::new(), |pid| format!(" (process {pid})"));
+            format!("{}{process} configures it, and may do so again at any time.", service.name())
+        }
     }
 }
 

@@ -68,14 +68,22 @@ pub(super) fn finding(finding: &Finding) -> Message {
             &["sudo sysctl user.max_user_namespaces=65536"],
         ),
         Finding::BridgeNetfilter => message(
-            "el firewall de esta máquina ve las tramas de los bridges (br_netfilter)",
-            "No hace daño a un laboratorio en una sola máquina, cuyos bridges están en namespaces propios. Con --role el bridge es de la \
-             máquina: una cadena FORWARD que descarta, como la hacen docker, ufw y firewalld, descarta también sus tramas. Solo entonces:",
-            &["sudo iptables -I FORWARD -i br0 -o br0 -j ACCEPT", "sudo sysctl net.bridge.bridge-nf-call-iptables=0"],
+            "los filtros de paquetes de esta máquina ven las tramas de los bridges (br_netfilter)",
+            "Tal como están no descartan ninguna de un laboratorio. Un firewall o docker que arranque después puede hacerlo: nslab doctor lo dirá.",
+            &[],
         ),
-        Finding::Forwarding => message(
+        Finding::Forwarding { lab: Some(lab) } => message(
             "esta máquina reenvía paquetes (net.ipv4.ip_forward=1)",
-            "Aquí no hace daño: cada nodo de un laboratorio tiene su propio ajuste.",
+            &format!(
+                "Lo necesita el laboratorio {}, en el que esta máquina es un router; nslab down lo deja como estaba.",
+                quoted(lab)
+            ),
+            &[],
+        ),
+        Finding::Forwarding { lab: None } => message(
+            "esta máquina reenvía paquetes (net.ipv4.ip_forward=1)",
+            "Cada nodo de un laboratorio en una sola máquina tiene su propio ajuste. Con --role esta máquina es un host del laboratorio, y \
+             reenvía también donde el fichero dice que el host no lo hace.",
             &[],
         ),
         Finding::Capability { name } => message(
@@ -124,6 +132,7 @@ pub(super) fn leftover(leftover: &Leftover) -> Message {
 pub(super) fn unseen(unseen: Unseen) -> String {
     match unseen {
         Unseen::Features => "Sin ser root no se ha probado lo que puede el kernel: sudo nslab doctor".to_owned(),
+        Unseen::Interference => "Sin ser root no se han leído los filtros de paquetes: sudo nslab doctor".to_owned(),
         Unseen::Leftovers => "Sin ser root no se han leído los registros de los laboratorios: sudo nslab doctor".to_owned(),
     }
 }

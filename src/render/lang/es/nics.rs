@@ -14,7 +14,12 @@ pub(super) fn refused(nic: &str, why: &[Refusal]) -> Message {
         return message.hint("elija otra tarjeta: --nic NAME");
     }
     let flags: Vec<&str> = why.iter().filter_map(Refusal::allow).map(crate::error::Allow::word).collect();
-    message.hint("elija otra tarjeta: --nic NAME").hint(format!("o añada --allow {} si es lo que quiere", flags.join(",")))
+    let leaves = |why: &Refusal| match why {
+        Refusal::Managed(service, pid) => Some(service.leave(nic, *pid).join(" && ")).filter(|cure| !cure.is_empty()),
+        _ => None,
+    };
+    let message = why.iter().filter_map(leaves).fold(message.hint("elija otra tarjeta: --nic NAME"), Message::hint);
+    message.hint(format!("o añada --allow {} si es lo que quiere", flags.join(",")))
 }
 
 fn reason(why: &Refusal) -> String {
@@ -27,7 +32,10 @@ fn reason(why: &Refusal) -> String {
             format!("Tiene la dirección {}, que pasaría al puente.", escape(address))
         }
         Refusal::Wifi => "Es inalámbrica: los puntos de acceso descartan las tramas de los contenedores.".to_owned(),
-        Refusal::Managed(service) => format!("La configura {service}, y puede volver a hacerlo en cualquier momento."),
+        Refusal::Managed(service, pid) => {
+            let process = pid.map_or(String::new(), |pid| format!(" (proceso {pid})"));
+            format!("La configura {}{process}, y puede volver a hacerlo en cualquier momento.", service.name())
+        }
     }
 }
 
