@@ -11,7 +11,7 @@ import image
 # Run by `make test-vm`; a file of tests, and where not all of them are run, the words that are in the names of those that are.
 TESTS = {
     "binary": [],
-    "ping": [],
+    "ping": ["a_ping_says", "full_slots", "errors_that_come_back", "a_small_mtu", "ipv6", "user_namespace", "a_closed_pipe"],
     "live": ["in_bridged_everybody", "in_routed_everybody"],
     "live_exec": ["a_node_has_a_hostname", "what_a_node_writes", "on_a_host_without_the_stock_client", "the_exit_code"],
     "live_processes": ["down_ends_every_process", "a_killed_init"],
@@ -19,16 +19,34 @@ TESTS = {
     "live_commands": ["all_that_was_made_by_hand"],
     "tap": ["a_vlan_tag", "a_filter_holds"],
 }
-# Run by `tests/vm/run suite all`. Left out are those that run nslab, or the predictor, a thousand times.
-ALL = """binary ping live live_exec live_terminal live_commands live_processes live_files live_graph live_languages tap support_self
-  trace trace_causes trace_filters trace_unknown ping_all macs capture capture_files check foreign""".split()
-# Hundreds of thousands of frames as fast as they can be sent are no test of an emulated processor.
-WITHOUT = ["under_a_flood_it_loses", "frames_that_found_no_room"]
+# Run by `tests/vm/run suite all`. Left out are those that run nslab, or the predictor, a thousand times. The files of the first line were
+# seen to pass on both kernels, capture and capture_files earlier; of the rest nobody has seen a whole run yet.
+ALL = """binary ping live live_exec live_terminal live_commands live_processes live_files tap support_self
+  live_graph live_languages trace trace_causes trace_filters trace_unknown ping_all macs capture capture_files check foreign""".split()
+WITHOUT = [
+    # Hundreds of thousands of frames as fast as they can be sent are no test of an emulated processor.
+    "under_a_flood_it_loses", "frames_that_found_no_room",
+    # Many at once wait for one lab, each for five seconds: on such a processor the last are told that it is busy.
+    "twenty_commands_at_once", "commands_race_with_down", "a_sandbox_that_ends_is_made_again",
+]
 
 
-def chosen(found, names):
-    """The tests of those files, or what is chosen of them, as lines of file and name."""
-    words = TESTS if not names else {name: [] for name in (ALL if names == ["all"] else names)}
+def asked(names):
+    """The files of tests that `FILE` and `FILE:WORD` name, with the words; of no name the choice, of `all` all."""
+    if not names:
+        return TESTS
+    words = {}
+    for name in ALL if names == ["all"] else names:
+        file, _, word = name.partition(":")
+        words.setdefault(file, []).extend([word] if word else [])
+    unknown = set(words) - set(ALL)
+    if unknown:
+        sys.exit(f"no test {' '.join(unknown)}; there are: all {' '.join(ALL)}")
+    return words
+
+
+def chosen(found, words):
+    """The tests of those files that have one of the words in their name, or all of a file without any, as lines of file and name."""
     for file, some in words.items():
         listed = image.output(found[file], "--list", "--format", "terse")
         for name in re.findall(r"^(\S+): test$", listed, re.M):
@@ -67,7 +85,8 @@ def faulty(root, work):
 
 def disk(root, names, nslab, work):
     """A disk with those tests, or the chosen ones, to be mounted at the repository's own path."""
-    found, binary = executables(root, list(TESTS) if not names else ALL if names == ["all"] else names)
+    words = asked(names)
+    found, binary = executables(root, list(words))
     stage = os.path.join(work, "stage")
     os.makedirs(stage)
     for name in ("tests", "topologies", "docs"):
@@ -75,7 +94,7 @@ def disk(root, names, nslab, work):
     shutil.copy(os.path.join(root, "README.md"), stage)
     os.makedirs(os.path.join(stage, "live"))
     with open(os.path.join(stage, "tests.txt"), "w") as file:
-        file.writelines(chosen(found, names))
+        file.writelines(chosen(found, words))
     for name, path in found.items():
         strip(path, os.path.join(stage, "live", name))
     # Where the tests were told to find nslab stands the static binary that users get.
