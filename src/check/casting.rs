@@ -307,7 +307,7 @@ fn names(check: &Check, role: &Machine) -> bool {
     let pair = |(from, to): &(Machine, Machine)| from == role || to == role;
     let among = |members: &Members| matches!(members, Members::These(these) if these.contains(role));
     match check {
-        Check::Reach(Reach::All) => false,
+        Check::Reach(Reach::All) | Check::Control(_) => false,
         Check::Reach(Reach::Pairs(pairs)) | Check::Unreachable(pairs) => pairs.iter().any(pair),
         Check::Macs(macs) => among(&macs.owners),
         Check::Path(path) | Check::RecordRoute(path) => path.from == *role || path.hops.contains(role),
@@ -321,6 +321,5 @@ fn names(check: &Check, role: &Machine) -> bool {
             bridged.host == role.host && bridged.ports.iter().any(plugged)
         }
         Check::Command(command) => command.node == *role,
-        Check::Control(_) => false,
     }
 }

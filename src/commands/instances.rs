@@ -31,23 +31,22 @@ pub(super) fn each(
     crate::kernel::sys::note_signals();
     let mut places = Vec::new();
     for word in typed {
-        places.push(match Far::of(word)? {
-            Some(there) => Place::Far(there),
-            None => {
-                rights::need_outside(context)?;
-                let found = target::any(word, context)?;
-                Place::Here(Site::of(&found.lab, &found.node)?)
-            }
+        places.push(if let Some(there) = Far::of(word)? {
+            Place::Far(there)
+        } else {
+            rights::need_outside(context)?;
+            let found = target::any(word, context)?;
+            Place::Here(Site::of(&found.lab, &found.node)?)
         });
     }
     let mut changes = Changes::default();
     for place in &places {
         let start = Instant::now();
-        let changed = match place {
+        let result = match place {
             Place::Here(site) => act(site).map(|operations| change(site, done, operations, start)),
             Place::Far(there) => far(there).map(|()| there.change(there.name(), done, start)),
         };
-        match changed {
+        match result {
             Ok(change) => changes.containers.push(change),
             Err(error) => changes.errors.push(error),
         }

@@ -64,13 +64,13 @@ fn status(name: &LabName) -> Result<Lab> {
         processes: status.processes,
         half,
         instances: super::up::kept(status.kept),
-        agents: status.agents.into_iter().map(serving).collect(),
+        agents: status.agents.iter().map(serving).collect(),
         version: status.journal.version,
         nics: borrow::told(name),
     })
 }
 
-fn serving(agent: lab::Agent) -> Serving {
+fn serving(agent: &lab::Agent) -> Serving {
     Serving { host: agent.host.to_string(), described: agent.described, running: agent.running }
 }
 

@@ -252,13 +252,13 @@ impl Checking for English {
                 format!("{of} does not trust {from}, which knows it as {remote}: add it again with a new token.")
             }
             Evidence::Unreached { from, remote, address } => {
-                format!("From {from} nobody answers at {}, where the remote {} should be.", address, remote)
+                format!("From {from} nobody answers at {address}, where the remote {remote} should be.")
             }
             Evidence::OtherServer { from, of, remote } => {
-                format!("What {from} knows as {} is not {of} any more: its certificate is another one.", remote)
+                format!("What {from} knows as {remote} is not {of} any more: its certificate is another one.")
             }
             Evidence::Refused { remote, step, text } => {
-                format!("{} does not {} the container: {}", remote, step_word(*step), text)
+                format!("{remote} does not {} the container: {text}", step_word(*step))
             }
         }
     }

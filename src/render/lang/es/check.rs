@@ -269,13 +269,13 @@ impl Checking for Spanish {
                 format!("{of} no confía en {from}, que lo conoce como {remote}: hay que añadirlo otra vez con un token nuevo.")
             }
             Evidence::Unreached { from, remote, address } => {
-                format!("Desde {from} nadie responde en {}, donde debería estar el remoto {}.", address, remote)
+                format!("Desde {from} nadie responde en {address}, donde debería estar el remoto {remote}.")
             }
             Evidence::OtherServer { from, of, remote } => {
-                format!("Lo que {from} conoce como {} ya no es {of}: su certificado es otro.", remote)
+                format!("Lo que {from} conoce como {remote} ya no es {of}: su certificado es otro.")
             }
             Evidence::Refused { remote, step, text } => {
-                format!("{} no pudo {} el contenedor: {}", remote, step_word(*step), text)
+                format!("{remote} no pudo {} el contenedor: {text}", step_word(*step))
             }
         }
     }
