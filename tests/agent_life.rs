@@ -5,7 +5,8 @@ mod support;
 
 use std::process::Command;
 
-use support::{Machine, in_box, nslab, ok, run, sh, wait_for};
+use support::other::{Other, cable};
+use support::{Machine, fails, in_box, nslab, ok, run, sh, wait_for};
 
 /// A lab whose host-b has an agent, or not.
 fn file(agent: bool) -> &'static str {
@@ -129,5 +130,34 @@ s = socket.create_server((\"192.168.100.1\", 8443)); time.sleep(60)' >/dev/null 
         assert_eq!((done.code, done.out.as_str()), (0, "lxc\n"));
         assert!(done.err.contains("no agent in host-a") && done.err.contains("192.168.100.1:8443"), "{}", done.err);
         ok("down");
+    });
+}
+
+#[test]
+fn a_machine_that_plays_a_host_commands_the_containers_of_the_one_that_plays_the_other() {
+    in_box(|| {
+        let other = Other::boot();
+        cable(&other);
+        let before = Machine::look();
+        ok("up remote --role host-a --nic enp0s8");
+        other.ok("up remote --role host-b --nic eth1");
+        assert!(ok("status").out.contains("Agents that run: host-a."));
+        assert_eq!(says(&["host-a", "lxc", "list", "-c", "n", "-f", "csv"]), "a1\na2");
+        let unknown = fails(1, "check");
+        assert!(
+            unknown.out.contains("knows no remote that is host-b") && unknown.out.contains("lxc remote add host-b TOKEN"),
+            "{unknown}"
+        );
+        let elsewhere = other.ok("check");
+        assert!(elsewhere.contains("5 of 5") && elsewhere.contains("on the other machine"), "{elsewhere}");
+
+        let token = other.ok("agent token host-b --name host-a");
+        says(&["host-a", "lxc", "remote", "add", "host-b", token.trim()]);
+        assert_eq!(says(&["host-a", "lxc", "list", "host-b:", "-c", "n", "-f", "csv"]), "b1\nb2");
+        let judged = ok("check");
+        assert!(judged.out.contains("5 of 5"), "{judged}");
+        ok("down");
+        other.ok("down");
+        before.assert_unchanged("agents of two machines");
     });
 }

@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 
 use super::{run, sh};
 
-/// The other machine: a network and a `/run` of its own.
+/// The other machine: a network, a `/run` and a `/var/lib` of its own.
 pub struct Other(Child);
 
 impl Other {
     /// Starts it.
     pub fn boot() -> Self {
         // A name and an id of its own, as every machine has that is no clone.
-        let script = "mount -t tmpfs -o mode=755 tmpfs /run; ip link set lo up; hostname other
+        let script = "for dir in /run /var/lib; do mount -t tmpfs -o mode=755 tmpfs $dir; done; ip link set lo up; hostname other
             tr -d - </proc/sys/kernel/random/uuid >/run/machine-id
             if [ -e /etc/machine-id ]; then mount --bind /run/machine-id /etc/machine-id; fi
             echo up; exec sleep 1000";
