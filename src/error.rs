@@ -274,6 +274,8 @@ pub enum Left {
     Path(PathBuf, i32),
     /// A borrowed thing that a damaged journal no longer describes.
     Borrowed(String),
+    /// An interface of the machine that looks like nslab's, of a lab whose records are lost.
+    Suspect(String),
     /// Something of a borrowed NIC: what was tried, and the error number.
     NotRestored(String, i32),
 }

@@ -49,7 +49,7 @@ fn rich() {
 fn lend() -> Borrowed {
     let name = |text: &str| text.parse().unwrap();
     let uses = vec![Use { nic: name("enp0s8"), bridge: Some(name("br0")) }];
-    let mut lent = Borrowed::begin(&"lent".parse().unwrap(), uses, Vec::new(), 60).unwrap();
+    let mut lent = Borrowed::begin(&"lent".parse().unwrap(), uses, 60).unwrap();
     sh(TAKEN);
     lent.applied(&State::new()).unwrap();
     lent

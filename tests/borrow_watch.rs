@@ -32,7 +32,7 @@ struct Watched {
 fn watched(seconds: u64) -> Watched {
     let name = |text: &str| text.parse().unwrap();
     let uses = vec![Use { nic: name("enp0s3"), bridge: Some(name("br0")) }];
-    let lent = Borrowed::begin(&"lent".parse().unwrap(), uses, Vec::new(), seconds).unwrap();
+    let lent = Borrowed::begin(&"lent".parse().unwrap(), uses, seconds).unwrap();
     assert!(lent.management, "it carries the default route");
     lent.write().unwrap();
     let (mut applier, theirs) = UnixStream::pair().unwrap();

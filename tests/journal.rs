@@ -134,3 +134,63 @@ fn without_its_journal_a_lab_still_goes_down() {
         machine.assert_unchanged("down without a journal");
     });
 }
+
+/// A part of a lab on the machine itself, with a NIC of its or without, and a bridge that no NIC is in.
+fn part(nic: bool) -> &'static str {
+    let nics = if nic { "\n    nics: { enp0s8: { network: n } }" } else { "" };
+    let file = format!(
+        "name: part\nnetworks: {{ n: {{}} }}\nhosts:\n  a:{nics}\n    bridges: {{ br0: {{ address: 10.9.0.1/24 }}, br1: {{}} }}\n    \
+         routes: [ {{ to: 10.8.0.0/16, blackhole: true }} ]\n    \
+         containers:\n      c1: {{ nics: {{ eth0: {{ bridge: br0, address: 10.9.0.2/24 }} }} }}\n  \
+         b: {{ nics: {{ e: {{ network: n }}, f: {{ network: n }} }} }}\n"
+    );
+    fs::write("/run/part.yaml", file).unwrap();
+    if nic { "up /run/part.yaml --role a --nic enp0s8" } else { "up /run/part.yaml --role a" }
+}
+
+#[test]
+fn with_a_role_nothing_on_the_machine_outlives_a_journal_that_is_damaged_or_gone() {
+    in_box(|| {
+        sh(
+            "ip link add enp0s8 type veth peer name far; ip link set enp0s8 up; ip link set enp0s8 down; ip link add br7 type bridge",
+        );
+        for nic in [true, false] {
+            let up = part(nic);
+            let machine = Machine::look();
+            let damages = [
+                "truncate -s 100 lab.json",
+                "echo broken > lab.json",
+                ": > lab.json",
+                "rm lab.json",
+                "sed -i s/br0/br7/g lab.json",
+                "sed -i 's/\"format\":1/\"format\":99/' lab.json",
+            ];
+            for damage in damages {
+                ok(up);
+                sh(&format!("ip link show br0; ip link show br1; ip route | grep -q blackhole; cd /run/nslab/part; {damage}"));
+                let down = nslab("down part");
+                assert!([0, 5].contains(&down.code), "{damage}: {down}");
+                machine.assert_unchanged(&format!("down after {damage}, with a NIC: {nic}\n{down}"));
+            }
+        }
+    });
+}
+
+#[test]
+fn with_both_records_lost_down_names_what_looks_like_the_labs_and_how_it_goes() {
+    in_box(|| {
+        sh("ip link add br7 type bridge");
+        let up = part(false);
+        let machine = Machine::look();
+        ok(up);
+        sh("cd /run/nslab/part; echo broken > lab.json; echo broken > made.json; ip route del blackhole 10.8.0.0/16");
+        let down = fails(5, "down part");
+        for name in ["br0", "br1"] {
+            let line = format!("sudo ip link del {name}");
+            assert!(down.err.contains(&line), "{down}");
+            sh(line.trim_start_matches("sudo "));
+        }
+        assert!(!down.err.contains("br7"), "{down}");
+        machine.assert_unchanged("what was named is gone");
+    });
+}

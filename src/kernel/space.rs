@@ -68,6 +68,12 @@ impl Pins {
         }
     }
 
+    /// Whether the machine itself is one of the nodes.
+    pub fn has_role(&self) -> bool {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|pin| std::fs::read_link(pin).is_ok_and(|target| target == Path::new(MACHINE)))
+    }
+
     /// What `ip netns` calls the node.
     pub fn link(&self, node: &NodeId) -> PathBuf {
         self.index.join(format!("{}.{node}", self.lab))

@@ -35,7 +35,7 @@ use crate::error::{Allow, Error, KernelError, Result, Rollback};
 use crate::kernel::neighbours::Entry;
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
-use crate::kernel::{fault, neighbours, verbs};
+use crate::kernel::{fault, neighbours};
 use crate::name::{IfName, LabName};
 use crate::plan::{Key, Ns, Plan, State, Value};
 use crate::report::lab as reports;
@@ -69,8 +69,6 @@ pub struct Borrowed {
     pub boot_id: String,
     /// What it uses.
     pub uses: Vec<Use>,
-    /// Interfaces that the lab makes on the machine itself: what goes where the journal is damaged.
-    pub made: Vec<IfName>,
     /// Seconds since the machine's start, when `before` was taken.
     pub at: u64,
     /// Before the first change.
@@ -108,29 +106,6 @@ pub fn uses(state: &State) -> Vec<Use> {
             },
         })
         .collect()
-}
-
-/// The interfaces that a state makes on the machine itself.
-fn made(state: &State) -> Vec<IfName> {
-    let links = state.iter().filter_map(|(key, value)| match (key, value) {
-        (Key::Link(port), Value::Link(link)) => Some([Some(port), link.peer()]),
-        _ => None,
-    });
-    links.flatten().flatten().filter(|port| port.ns == Ns::Root).map(|port| port.dev.clone()).collect()
-}
-
-/// Deletes what a lab has made on the machine itself, by its record: only where its journal does not tell.
-pub(super) fn clear(lab: &LabName) -> Result<()> {
-    let Some(borrowed) = Borrowed::live(lab) else { return Ok(()) };
-    let fail = |errno| failed("ip link del", errno);
-    let mut socket = Netlink::open().map_err(fail)?;
-    let all = nic::survey(&mut socket).map_err(fail)?;
-    let software = |nic: &&Nic| matches!(nic.kind, nic::Kind::Software(_)) && borrowed.made.contains(&nic.name);
-    for nic in all.iter().filter(software) {
-        let (payload, flags) = verbs::del_link(nic.index);
-        socket.push(payload, flags, 0).map_err(fail)?;
-    }
-    socket.flush().map(drop).map_err(fail)
 }
 
 /// Whether there is a record of this boot that cannot be read.
@@ -181,7 +156,7 @@ impl Loan {
         if uses.is_empty() || !(cut || touches(plan, &uses)) {
             return Ok(None);
         }
-        let mut borrowed = Borrowed::begin(lab, uses, made(wanted), terms.seconds)?;
+        let mut borrowed = Borrowed::begin(lab, uses, terms.seconds)?;
         let applier = start(&mut borrowed)?;
         if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
             settings::keep_learning();
@@ -304,7 +279,7 @@ fn path(lab: &LabName) -> PathBuf {
 
 impl Borrowed {
     /// What a lab is about to borrow, as it is now. What it had borrowed before stays as it was then.
-    pub fn begin(lab: &LabName, uses: Vec<Use>, made: Vec<IfName>, seconds: u64) -> Result<Self> {
+    pub fn begin(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Self> {
         let earlier = Self::live(lab);
         let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
         let now = Picture::take(&mut socket, &uses)?;
@@ -314,7 +289,6 @@ impl Borrowed {
         let fresh = Self {
             lab: lab.clone(),
             boot_id: boot_id(),
-            made,
             uses,
             at: uptime(),
             before: now,

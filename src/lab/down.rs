@@ -78,11 +78,10 @@ pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
     // The way to the machine first: what follows may take its time.
     let facts = facts(name);
     let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));
+    // Before what leads to them goes.
+    let unknown = machine::is_lost(name);
     let restored = borrow::give_back(name, &facts)?;
     let ended = strip(name)?;
-    if facts.is_empty() {
-        borrow::clear(name)?;
-    }
     // It has watched until here: a kill on the way down is no reason to stay cut off.
     borrow::end(name);
     if !restored.left.is_empty() {
@@ -90,7 +89,9 @@ pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
     }
     journal::delete(name)?;
     leave(name, lock)?;
-    lost.map_or(Ok(Down { was_up: true, ended, alone: restored.alone }), |lost| Err(Error::Left(vec![lost])))
+    let suspects = if unknown { machine::suspects() } else { Vec::new() };
+    let left: Vec<Left> = lost.into_iter().chain(suspects.into_iter().map(Left::Suspect)).collect();
+    if left.is_empty() { Ok(Down { was_up: true, ended, alone: restored.alone }) } else { Err(Error::Left(left)) }
 }
 
 /// The machine's NICs in a state, for a sentence.

@@ -61,7 +61,7 @@ pub struct Journal {
 }
 
 /// A state in a form that JSON has.
-mod pairs {
+pub(super) mod pairs {
     use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::plan::{Key, State, Value};

@@ -1,33 +1,102 @@
 //! What a lab with a role has made on the machine itself, taken away; what it has borrowed is given back by `borrow`.
 
+//!
+//! What is made there is recorded a second time, beside the journal and before the first operation: a damaged journal does not
+//! lose it.
+
+use std::fs;
+use std::io::{BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
 
-use super::{Journal, home, up};
-use crate::error::{Error, Result};
-use crate::kernel::{Backend, Kernel, Scope};
+use super::{Journal, boot_id, errno, home, journal, system, up};
+use crate::error::{Error, Limit, Result};
+use crate::kernel::nic::{self, Kind};
+use crate::kernel::socket::Netlink;
+use crate::kernel::{Backend, Kernel, Scope, fault};
 use crate::name::LabName;
 use crate::plan::{Key, Ns, RouteTo, State, Value, diff};
+use crate::topology::mac;
 
 /// How often what goes by itself meanwhile is looked at again.
 const TRIES: usize = 20;
+
+/// What a lab makes on the machine itself.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Made {
+    /// The machine's boot that it belongs to.
+    boot_id: String,
+    /// The facts, and the namespaces that the other ends of cables are in.
+    #[serde(with = "journal::pairs")]
+    facts: State,
+}
+
+fn path(name: &LabName) -> PathBuf {
+    home::lab(name).join("made.json")
+}
+
+/// Records what of a lab's facts will be on the machine; a lab without a role has nothing there.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn note(name: &LabName, owned: &State, baseline: &State) -> Result<()> {
+    let ours = |key: &Key, value: &Value| made(key, value, baseline) || matches!(key, Key::Netns(_));
+    let facts: State =
+        owned.iter().filter(|(key, value)| ours(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let (path, new) = (path(name), path(name).with_extension("noted"));
+    if !facts.keys().any(|key| *key.ns() == Ns::Root) {
+        return Ok(());
+    }
+    let fail = |number| match number {
+        Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
+        number => system("write", &path, number),
+    };
+    let text = serde_json::to_vec(&Made { boot_id: boot_id(), facts }).map_err(|error| Error::Internal(error.to_string()))?;
+    fault::point().map_err(fail)?;
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    options.open(&new).and_then(|mut file| file.write_all(&text)).map_err(|error| fail(errno(&error)))?;
+    fault::point().map_err(fail)?;
+    fs::rename(&new, &path).map_err(|error| fail(errno(&error)))
+}
+
+/// What was recorded in this boot; none where there is nothing, or it cannot be read.
+fn noted(name: &LabName) -> Option<State> {
+    let file = fs::File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path(name)).ok()?;
+    let made: Made = serde_json::from_reader(BufReader::new(file)).ok()?;
+    (made.boot_id == boot_id()).then_some(made.facts)
+}
+
+/// A fact that is on the machine itself and was not there before.
+fn made(key: &Key, value: &Value, baseline: &State) -> bool {
+    let route = matches!(value, Value::Route(RouteTo::Blackhole)) && !baseline.contains_key(key);
+    *key.ns() == Ns::Root && (matches!(key, Key::Link(_)) || route)
+}
 
 /// Takes the lab's links off the machine, and its routes that lead nowhere; a lab without a role has nothing there.
 ///
 /// # Errors
 /// When the kernel refuses; the journal still knows what there is.
 pub(super) fn clear(name: &LabName) -> Result<()> {
-    let Ok(Some(journal)) = Journal::read(name) else { return Ok(()) };
-    let owned = journal.owned();
+    let journal = Journal::read(name).ok().flatten();
+    if journal.as_ref().is_some_and(Journal::is_stale) {
+        return Ok(());
+    }
+    let (owned, baseline) = journal.map(|journal| (journal.owned(), journal.baseline)).unwrap_or_default();
+    // A lab of an older nslab has no record of its own for that.
+    let owned = noted(name).unwrap_or(owned);
     let spaces = up::spaces(&owned);
-    if journal.is_stale() || !spaces.contains(&Ns::Root) {
+    if !owned.keys().any(|key| *key.ns() == Ns::Root) {
         return Ok(());
     }
     let scope = Scope { pins_only: false, spaces, expected: owned };
     let mut tried = 0;
     loop {
-        match step(name, &journal.baseline, &scope) {
+        match step(name, &baseline, &scope) {
             // A cable whose other end has just gone went along.
             Err(Error::Kernel(why)) if tried < TRIES && is_gone(why.errno) => {
                 tried += 1;
@@ -38,14 +107,23 @@ pub(super) fn clear(name: &LabName) -> Result<()> {
     }
 }
 
+/// Whether a lab has a role, and both records of what it has made on the machine are lost.
+pub(super) fn is_lost(name: &LabName) -> bool {
+    home::pins(name).has_role() && noted(name).is_none() && Journal::read(name).ok().flatten().is_none()
+}
+
+/// Interfaces of the machine that bear MAC addresses as nslab gives them; that does not prove that they are a lab's.
+pub(super) fn suspects() -> Vec<String> {
+    let Ok(mut socket) = Netlink::open() else { return Vec::new() };
+    let all = nic::survey(&mut socket).unwrap_or_default();
+    let alike = |nic: &&nic::Nic| matches!(nic.kind, Kind::Software(_)) && nic.mac.is_some_and(mac::is_of_a_machine);
+    all.iter().filter(alike).map(|nic| nic.name.to_string()).collect()
+}
+
 fn step(name: &LabName, baseline: &State, scope: &Scope) -> Result<()> {
     let mut kernel = Kernel::new(home::pins(name));
     let seen = kernel.observe(scope)?;
-    let made = |key: &Key, value: &Value| {
-        let route = matches!(value, Value::Route(RouteTo::Blackhole)) && !baseline.contains_key(key);
-        *key.ns() == Ns::Root && (matches!(key, Key::Link(_)) || route)
-    };
-    let from: State = seen.into_iter().filter(|(key, value)| made(key, value)).collect();
+    let from: State = seen.into_iter().filter(|(key, value)| made(key, value, baseline)).collect();
     kernel.apply(&diff(&from, &State::new()), &mut |_| {})
 }
 

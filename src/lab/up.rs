@@ -338,6 +338,7 @@ fn patiently(first: Result<()>, mut again: impl FnMut() -> Result<()>) -> Result
 fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Step)) -> Result<()> {
     let mut journal = prospect.coming();
     journal.write()?;
+    super::machine::note(&prospect.topology.name, &journal.owned(), &journal.baseline)?;
     {
         let _all = home::open()?;
         if prospect.edited {

@@ -31,6 +31,12 @@ pub fn of_bridge(host: u16, bridge: &Bridge) -> Mac {
     bridge.mac.unwrap_or_else(|| readable(0x0a, host, 0, bridge.number))
 }
 
+/// Whether it is one that a lab with a role gives to an interface of the machine itself.
+pub fn is_of_a_machine(mac: Mac) -> bool {
+    let Mac([kind, _, _, container1, container0, _]) = mac;
+    kind == 0x06 && (container1, container0) != (0, 0) || kind == 0x0a && (container1, container0) == (0, 0)
+}
+
 /// The address of the switch port that a host's NIC is plugged into.
 pub fn switch_port(host: u16, nic: u8) -> Mac {
     readable(0x0e, host, 0, nic)

@@ -125,6 +125,7 @@ every!(journal_faults: JournalFault {
 every!(left: Left {
     Left::Process(..) => [Left::Process(4711, word("sleep 60"))],
     Left::Path(..) => [Left::Path(PathBuf::from("/run/nslab/lab"), libc::EBUSY)],
+    Left::Suspect(_) => [Left::Suspect(word("br0"))],
     Left::Borrowed(_) => [Left::Borrowed(word("enp0s8"))],
     Left::NotRestored(..) => [Left::NotRestored(word("ip addr add 10.0.0.1/24 dev enp0s8"), libc::ENOMEM)],
 });

@@ -228,6 +228,9 @@ fn left(left: &Left) -> String {
         Left::Process(pid, command) => format!("process {pid} does not end: {}", escape(command)),
         Left::Path(path, errno) => format!("{}: {}", shown(path), reason(*errno)),
         Left::NotRestored(what, errno) => format!("{} cannot be put back: {}", escape(what), reason(*errno)),
+        Left::Suspect(name) => {
+            format!("{0} looks like the lab's own, but its record is lost; if it is: sudo ip link del {0}", escape(name))
+        }
         Left::Borrowed(what) => format!("{} was borrowed; how it was before is no longer known", escape(what)),
     }
 }

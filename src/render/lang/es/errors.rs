@@ -244,6 +244,9 @@ fn left(left: &Left) -> String {
         Left::Process(pid, command) => format!("el proceso {pid} no termina: {}", escape(command)),
         Left::Path(path, errno) => format!("{}: {}", shown(path), reason(*errno)),
         Left::NotRestored(what, errno) => format!("no se puede devolver {}: {}", escape(what), reason(*errno)),
+        Left::Suspect(name) => {
+            format!("{0} parece del laboratorio, pero su registro se ha perdido; si lo es: sudo ip link del {0}", escape(name))
+        }
         Left::Borrowed(what) => format!("{} era prestado; ya no se sabe cómo estaba antes", escape(what)),
     }
 }
