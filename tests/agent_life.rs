@@ -34,7 +34,7 @@ fn up_starts_the_agent_that_a_topology_asks_for_and_down_ends_it() {
         assert_eq!(agents(), 1);
 
         sh("pkill -9 -f '[s]erve-agent two'");
-        assert!(wait_for(5, || nslab("status").code == 1));
+        assert!(wait_for(30, || nslab("status").code == 1));
         let said = nslab("status").out;
         assert!(said.contains("drifted") && said.contains("should run and do not: host-b"), "{said}");
         assert!(ok(&up).out.contains("as described again"));
@@ -58,7 +58,7 @@ fn an_agent_that_cannot_listen_undoes_up_and_says_who_is_in_its_way() {
         ok(&format!("up {}", file(false)));
         sh("ip netns exec two.host-b python3 -c 'import socket,time
 s = socket.create_server((\"10.0.0.2\", 8443)); time.sleep(60)' >/dev/null 2>&1 &");
-        assert!(wait_for(5, || sh("ip netns exec two.host-b ss -Hltn").contains(":8443")));
+        assert!(wait_for(30, || sh("ip netns exec two.host-b ss -Hltn").contains(":8443")));
         let failed = nslab(&format!("up {}", file(true)));
         assert_eq!(failed.code, 4, "{}", failed.err);
         assert!(failed.err.contains("cannot listen at 10.0.0.2:8443"), "{}", failed.err);
@@ -125,7 +125,7 @@ fn a_host_whose_agent_cannot_start_has_its_shell_all_the_same() {
         ok("up routed");
         sh("ip netns exec routed.host-a python3 -c 'import socket,time
 s = socket.create_server((\"192.168.100.1\", 8443)); time.sleep(60)' >/dev/null 2>&1 &");
-        assert!(wait_for(5, || sh("ip netns exec routed.host-a ss -Hltn").contains(":8443")));
+        assert!(wait_for(30, || sh("ip netns exec routed.host-a ss -Hltn").contains(":8443")));
         let done = nslab("exec host-a echo lxc");
         assert_eq!((done.code, done.out.as_str()), (0, "lxc\n"));
         assert!(done.err.contains("no agent in host-a") && done.err.contains("192.168.100.1:8443"), "{}", done.err);
