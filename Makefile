@@ -3,7 +3,7 @@
 # make test     install what the tests need and is missing, build, run every test
 # make test-vm  the same on Debian's kernels 6.1 and 6.12, and two machines with one lab: in virtual machines
 # make lint     format, clippy, docs, licences
-# make bench    measure up, down and exec beside a floor in C and other tools
+# make bench    measure up, down and exec beside a floor in C and other tools, and the agent beside a real LXD
 # make install  to PREFIX (/usr/local), below DESTDIR
 
 SHELL   := /bin/bash -euo pipefail
@@ -93,6 +93,8 @@ $(DENY):
 	cd / && cargo install --locked --debug --no-default-features --root $(CURDIR)/target/tools --target-dir $(CURDIR)/target/tools/build cargo-deny@0.20.2
 	rm -rf target/tools/build
 
-bench: build
+bench: tools build
 	$(SUDO) python3 benches/run.py --nslab target/nslab
 	$(SUDO) python3 benches/flood.py --nslab target/nslab
+	@[ -n "$(DEBIAN)" ] || echo "not run: the agent beside a real LXD, which needs Debian's packages"
+	$(if $(DEBIAN),$(SUDO) python3 benches/agent.py --nslab target/nslab)
