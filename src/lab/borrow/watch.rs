@@ -98,7 +98,7 @@ pub fn start(borrowed: &mut Borrowed) -> Result<Applier> {
 /// Starts a watchdog for a lab that has borrowed NICs and lost its own. Whoever calls holds the lab.
 ///
 /// # Errors
-/// As [`start`].
+/// As `start`.
 pub fn attend(lab: &LabName) -> Result<()> {
     let waits = |borrowed: &Borrowed| matches!(borrowed.trust, Trust::Waiting | Trust::Kept);
     let Some(mut borrowed) = Borrowed::read(lab).filter(waits) else { return Ok(()) };
