@@ -34,7 +34,9 @@ use crate::report::lab::Downs;
 
 /// The hidden command that [`stand`] serves.
 pub const COMMAND: &str = "watch-nic";
-/// How long the watchdog has to begin, and to answer.
+/// How long the watchdog has to begin: an emulated machine with much to do takes seconds.
+const BIRTH: Duration = Duration::from_secs(30);
+/// How long it has to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The watchdog is watching.
 const READY: u8 = b'r';
@@ -86,7 +88,7 @@ pub fn start(borrowed: &mut Borrowed) -> Result<Applier> {
     process::start_clean(&mut command, false);
     command.spawn().map_err(|error| fail(process::errno(&error)))?;
     drop(command);
-    let _ = ours.set_read_timeout(Some(PATIENCE));
+    let _ = ours.set_read_timeout(Some(BIRTH));
     let mut word = [0];
     match ours.read(&mut word) {
         Ok(1) if word[0] == READY => Ok(Applier(ours)),
