@@ -13,9 +13,6 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use support::{documented, fails, in_box, inside, limit, nslab, ok, run, shipped};
 
-/// Half a second is the bar for a release build on a quiet machine.
-const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 3000 } else { 500 });
-
 fn json(words: &str) -> Value {
     let value = nslab(&format!("--format json check {words}")).json();
     documented(&value, "check");
@@ -99,7 +96,6 @@ fn every_shipped_topology_is_as_its_checkpoints_say() {
                 let ran = ok("check");
                 assert!(ran.out.contains("checks passed") && !ran.out.contains("FAIL"), "{ran}");
                 assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{ran}");
-                assert!(ran.took < PATIENCE, "{ran}");
                 checked += 1;
             }
             ok("down");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::StreamExt;
 use nix::errno::Errno;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::door::{Expected, PATIENCE, Socket};
@@ -20,6 +20,10 @@ use crate::kernel::sys::watched::watched;
 const LONGEST: usize = 32 << 10;
 /// Bytes of each stream that are recorded.
 const RECORDED: usize = 1 << 20;
+
+/// Commands that are started at the same time: the others wait in the order in which they came, none of them for the lock of a
+/// container that everybody tries to take.
+static STARTING: Semaphore = Semaphore::const_new(4);
 
 /// What comes of starting a command.
 pub type Started = Result<(Session, Streams), Refused>;
@@ -140,6 +144,7 @@ fn locked(session: &Shared) -> MutexGuard<'_, Session> {
 
 async fn begin(start: impl FnOnce() -> Started + Send + 'static) -> Result<(Shared, Streams), Refused> {
     let internal = |_| Refused::Failed(crate::error::Error::Internal("a thread ended without an answer".to_owned()));
+    let _turn = STARTING.acquire().await;
     let (session, streams) = tokio::task::spawn_blocking(start).await.map_err(internal)??;
     Ok((Arc::new(Mutex::new(session)), streams))
 }
