@@ -5,6 +5,7 @@ pub mod borrow;
 pub mod by_hand;
 mod change;
 mod down;
+pub mod halves;
 pub mod home;
 pub mod hosts;
 pub mod index;

@@ -4,7 +4,6 @@ pub mod capture;
 pub mod cure;
 pub mod filter;
 pub mod frame;
-pub mod halves;
 pub mod macs;
 pub mod pcapng;
 pub mod ping;

@@ -7,10 +7,10 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, far, rights, target};
 use crate::error::Result;
 use crate::lab;
+use crate::lab::halves;
 use crate::lab::{Journal, Phase, borrow};
 use crate::name::LabName;
 use crate::plan::Op;
-use crate::probe::halves;
 use crate::report::lab::{Condition, Namespace, Played, Serving, Status as Lab, Statuses, Table};
 use crate::report::{Report, plan};
 

@@ -24,11 +24,11 @@ use crate::error::{Error, Result, Rollback, Usage};
 use crate::kernel::fault;
 use crate::kernel::socket::Netlink;
 use crate::kernel::sys::process;
+use crate::lab::halves::Answerer;
 use crate::lab::lock::{self, Lock};
 use crate::lab::{down, home};
 use crate::name::LabName;
 use crate::plan::State;
-use crate::probe::halves::Answerer;
 use crate::report::Report;
 use crate::report::lab::Downs;
 
