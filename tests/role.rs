@@ -192,9 +192,12 @@ fn killed_at_any_point_of_up_with_a_role_it_is_healed_by_down_and_by_up() {
             before.assert_unchanged("up and down");
             for point in 1..=points {
                 nslab_at(&format!("kill@{point}"), &up).expect(137);
-                ok(&format!("down {lab}"));
-                before.assert_unchanged(&format!("kill@{point} of {up} (of {points}), then down"));
-                nslab_at(&format!("kill@{point}"), &up).expect(137);
+                // What one lab does at even points the other does at odd ones.
+                if (point % 2 == 0) == (lab == "routed") {
+                    ok(&format!("down {lab}"));
+                    before.assert_unchanged(&format!("kill@{point} of {up} (of {points}), then down"));
+                    continue;
+                }
                 ok(&up);
                 ok(&format!("status {lab}"));
                 ok("exec a1 ping -c 1 -W 2 a2");

@@ -7,8 +7,7 @@ const INSIDE: &str = "NSLAB_TEST_BOX";
 /// Longer than any test takes on two slow cores, in milliseconds; a hanging test ends with a message.
 const LIMIT: u64 = 1_200_000;
 /// The shell stays as process 1, reaping what the tests leave to it.
-const SETUP: &str =
-    "mount -t tmpfs -o mode=755 tmpfs /run && mount -t tmpfs -o mode=755 tmpfs /var/lib && ip link set lo up && \"$@\"; exit $?";
+const SETUP: &str = "mount -n -t tmpfs -o mode=755 tmpfs /run && mount -n -t tmpfs -o mode=755 tmpfs /var/lib && ip link set lo up && \"$@\"; exit $?";
 
 /// Runs the body of a test in a box: starts this test binary again, for this one test, with namespaces of its own.
 ///

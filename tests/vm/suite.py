@@ -11,13 +11,11 @@ import image
 # Run by `make test-vm`; a file of tests, and where not all of them are run, the words that are in the names of those that are.
 TESTS = {
     "binary": [],
-    "ping": ["a_ping_says", "full_slots", "errors_that_come_back", "a_small_mtu", "ipv6", "user_namespace", "a_closed_pipe"],
+    "ping": ["a_ping_says", "a_small_mtu", "user_namespace"],
     "live": ["in_bridged_everybody", "in_routed_everybody"],
-    "live_exec": ["a_node_has_a_hostname", "what_a_node_writes", "on_a_host_without_the_stock_client", "the_exit_code"],
-    "live_processes": ["down_ends_every_process", "a_killed_init"],
-    "live_terminal": [],
-    "live_commands": ["all_that_was_made_by_hand"],
-    "tap": ["a_vlan_tag", "a_filter_holds"],
+    "live_exec": ["a_node_has_a_hostname", "on_a_host_without_the_stock_client"],
+    "live_processes": ["down_ends_every_process"],
+    "tap": ["a_vlan_tag"],
 }
 # Run by `tests/vm/run suite all`. Left out are those that run nslab, or the predictor, a thousand times. The files of the first line were
 # seen to pass on both kernels, capture and capture_files earlier; of the rest nobody has seen a whole run yet.
