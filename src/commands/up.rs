@@ -19,7 +19,7 @@ use crate::report::{Report, lab as reports};
 use crate::topology::{Attach, Host, Topology};
 
 /// How long the machine of another half may take to answer: it may well not be there yet.
-const PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Bring a lab up, or make one that is up as described again
 ///
