@@ -90,6 +90,10 @@ pub fn netns_path(name: &LabName, node: &NodeId) -> std::path::PathBuf {
 }
 
 /// The error of a system call on a path.
+fn failed(tried: &str, errno: Errno) -> Error {
+    Error::Kernel(KernelError { node: None, tried: tried.to_owned(), errno: errno as i32, said: None })
+}
+
 fn system(tried: &str, path: &Path, errno: Errno) -> Error {
     match errno {
         Errno::EMFILE => Error::Machine(Limit::OpenFiles),

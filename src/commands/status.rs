@@ -6,9 +6,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, far, rights, target};
 use crate::error::Result;
-use crate::lab;
-use crate::lab::halves;
-use crate::lab::{Journal, Phase, borrow};
+use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
 use crate::plan::Op;
 use crate::report::lab::{Condition, Namespace, Played, Serving, Status as Lab, Statuses, Table};

@@ -30,8 +30,8 @@ use verify::verify;
 use watch::{Applier, start};
 pub use watch::{attend, end, keep, stand};
 
-use super::{boot_id, errno, home, system};
-use crate::error::{Allow, Error, KernelError, Result, Rollback};
+use super::{boot_id, errno, failed, home, system};
+use crate::error::{Allow, Error, Result, Rollback};
 use crate::kernel::neighbours::Entry;
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
@@ -252,10 +252,6 @@ fn name_of_change() -> String {
 /// Seconds since the machine's start, suspended ones included.
 fn uptime() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or_default()
-}
-
-fn failed(tried: &str, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: None, tried: tried.to_owned(), errno: errno as i32, said: None })
 }
 
 impl Picture {

@@ -11,23 +11,21 @@ mod judge;
 use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::errno::Errno;
-
 pub use answer::Answerer;
 pub use ask::{Other, Talk};
 
 use self::ask::ask;
 use self::frame::{ETHERTYPE, Frame};
 use self::judge::judge;
-use super::Journal;
-use crate::error::{Error, KernelError, Result};
+use super::{Journal, failed};
+use crate::error::{Error, Result};
 use crate::kernel::nic::{Nic, survey};
 use crate::kernel::packet::{Buffer, Tap};
 use crate::kernel::socket::Netlink;
 use crate::kernel::space::MACHINE;
 use crate::name::{IfName, Mac, NodeName};
 use crate::plan::{Key, NodeId, Ns, State, Value, compile};
-use crate::report::half::Halves;
+use crate::report::half::{Frames, Halves};
 
 /// Frames wait here until they are read, in bytes of the kernel's memory.
 const QUEUE: usize = 256 << 10;
@@ -59,20 +57,7 @@ pub struct Half {
     pub nslab: String,
 }
 
-/// A frame that shows whether its kind passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trial {
-    /// From NIC to NIC, small.
-    Plain,
-    /// To the MAC address of a container.
-    ToGuest,
-    /// From the MAC address of a container.
-    FromGuest,
-    /// As long as both MTUs allow.
-    Full,
-}
-
-impl Trial {
+impl Frames {
     const ALL: [Self; 4] = [Self::Plain, Self::ToGuest, Self::FromGuest, Self::Full];
 
     fn number(self) -> u8 {
@@ -83,28 +68,7 @@ impl Trial {
             Self::Full => 3,
         }
     }
-}
 
-/// The trials that have arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard(u8);
-
-impl Heard {
-    fn has(self, trial: Trial) -> bool {
-        self.0 & (1 << trial.number()) != 0
-    }
-
-    fn add(&mut self, trial: Trial) {
-        self.0 |= 1 << trial.number();
-    }
-
-    /// Whether everything has arrived that one half sends to the other.
-    fn is_whole(self, from: &Half, to: &Half) -> bool {
-        Trial::ALL.into_iter().all(|trial| self.has(trial) || trial.ends(from, to).is_none())
-    }
-}
-
-impl Trial {
     /// Its source and destination; none where a half has no containers on this segment.
     fn ends(self, from: &Half, to: &Half) -> Option<(Mac, Mac)> {
         Some(match self {
@@ -112,6 +76,25 @@ impl Trial {
             Self::ToGuest => (from.mac, to.guest?),
             Self::FromGuest => (from.guest?, to.mac),
         })
+    }
+}
+
+/// The trials that have arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard(u8);
+
+impl Heard {
+    fn has(self, trial: Frames) -> bool {
+        self.0 & (1 << trial.number()) != 0
+    }
+
+    fn add(&mut self, trial: Frames) {
+        self.0 |= 1 << trial.number();
+    }
+
+    /// Whether everything has arrived that one half sends to the other.
+    fn is_whole(self, from: &Half, to: &Half) -> bool {
+        Frames::ALL.into_iter().all(|trial| self.has(trial) || trial.ends(from, to).is_none())
     }
 }
 
@@ -172,10 +155,6 @@ fn tap(nic: &Nic) -> Result<Tap> {
     Tap::open(MACHINE.as_ref(), Some(nic.index), &program, Buffer::Queue(QUEUE)).map_err(|(tried, errno)| failed(&tried, errno))
 }
 
-fn failed(tried: &str, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: None, tried: tried.to_owned(), errno: errno as i32, said: None })
-}
-
 /// Who plays the rest of a lab of which this machine has a half, as far as it can be asked on the half's NICs; waits so long
 /// for those that do not answer. None for a whole lab.
 ///
@@ -212,9 +191,9 @@ fn send(tap: &Tap, frame: &[u8]) {
 
 /// Sends every trial that one half has for the other.
 fn try_all(tap: &Tap, nonce: u64, from: &Half, to: &Half) {
-    for trial in Trial::ALL {
+    for trial in Frames::ALL {
         let Some((source, destination)) = trial.ends(from, to) else { continue };
-        let room = if trial == Trial::Full { from.mtu.min(to.mtu) } else { 0 };
+        let room = if trial == Frames::Full { from.mtu.min(to.mtu) } else { 0 };
         send(tap, &Frame::trial(nonce, trial, from.mac).on_the_wire(source, destination, room));
     }
 }

@@ -5,12 +5,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::frame::{Frame, Message};
-use super::{EVERYBODY, Half, Heard, Trial, incoming, look, send, tap, try_all};
+use super::{EVERYBODY, Half, Heard, incoming, look, send, tap, try_all};
 use crate::error::Result;
 use crate::kernel::packet::Tap;
 use crate::kernel::socket::Netlink;
 use crate::lab::Journal;
 use crate::name::{IfName, LabName};
+use crate::report::half::Frames;
 
 /// Questions that are answered in a second: a storm of them gets no storm of answers.
 const ALLOWANCE: u32 = 20;
@@ -61,7 +62,7 @@ impl Answerer {
         send(&self.tap, &Frame::answer(nonce, half, heard).on_the_wire(source, EVERYBODY, 0));
     }
 
-    fn note(&mut self, nonce: u64, trial: Trial) {
+    fn note(&mut self, nonce: u64, trial: Frames) {
         if let Some((_, heard)) = self.heard.iter_mut().find(|(known, _)| *known == nonce) {
             heard.add(trial);
             return;

@@ -1,7 +1,8 @@
 //! The frames of it, as bytes. They come from a network: what is not exactly one of them is none.
 
-use super::{Half, Heard, Trial};
+use super::{Half, Heard};
 use crate::name::Mac;
+use crate::report::half::Frames;
 
 /// The `EtherType` of all of them: local experimental 1 (IEEE 802).
 pub(super) const ETHERTYPE: u16 = 0x88b5;
@@ -23,7 +24,7 @@ pub(super) enum Message {
     /// I am, and these trials of the one who asks have arrived.
     Answer(Half, Heard),
     /// A trial, from the half whose NIC has this address.
-    Trial(Trial, Mac),
+    Trial(Frames, Mac),
 }
 
 /// One frame.
@@ -44,7 +45,7 @@ impl Frame {
         Self { nonce, message: Message::Answer(half, heard) }
     }
 
-    pub(super) fn trial(nonce: u64, trial: Trial, sender: Mac) -> Self {
+    pub(super) fn trial(nonce: u64, trial: Frames, sender: Mac) -> Self {
         Self { nonce, message: Message::Trial(trial, sender) }
     }
 
@@ -98,7 +99,7 @@ impl Frame {
             }
             2 => {
                 let [number] = take(&mut rest)?;
-                Message::Trial(Trial::ALL.into_iter().find(|trial| trial.number() == number)?, Mac(take(&mut rest)?))
+                Message::Trial(Frames::ALL.into_iter().find(|trial| trial.number() == number)?, Mac(take(&mut rest)?))
             }
             _ => return None,
         };
@@ -164,7 +165,7 @@ mod tests {
 
     fn frames() -> Vec<Frame> {
         let heard = Heard(0b1010);
-        let trials = Trial::ALL.map(|trial| Frame::trial(3, trial, Mac([2, 0, 0, 0, 0, 1])));
+        let trials = Frames::ALL.map(|trial| Frame::trial(3, trial, Mac([2, 0, 0, 0, 0, 1])));
         let mut frames = vec![Frame::question(1, half("a")), Frame::answer(2, Half { guest: None, ..half("b") }, heard)];
         frames.extend(trials);
         frames

@@ -1,6 +1,6 @@
 //! What the answers prove.
 
-use super::{Half, Heard, Other, Talk, Trial};
+use super::{Half, Heard, Other, Talk};
 use crate::report::half::{Answer, Discord, Frames, Halves, Way};
 
 /// A day, in seconds.
@@ -78,19 +78,11 @@ fn missing(talk: &Talk, other: &Other, heard: Heard, way: Way) -> Vec<Discord> {
         Way::In => (&other.half, &talk.me),
         Way::Out => (&talk.me, &other.half),
     };
-    let lost = Trial::ALL.into_iter().filter(|trial| trial.ends(from, to).is_some() && !heard.has(*trial));
-    let lost = lost.take_while({
-        let mut plain = false;
-        move |trial| !std::mem::replace(&mut plain, *trial == Trial::Plain)
-    });
+    let sent = if heard.has(Frames::Plain) { &Frames::ALL[..] } else { &[Frames::Plain] };
+    let lost = sent.iter().filter(|trial| trial.ends(from, to).is_some() && !heard.has(**trial));
     let host = &other.half.role;
-    lost.map(|trial| Discord::Lost {
-        frames: match trial {
-            Trial::Plain => Frames::Plain,
-            Trial::ToGuest => Frames::ToGuest,
-            Trial::FromGuest => Frames::FromGuest,
-            Trial::Full => Frames::Full,
-        },
+    lost.map(|&frames| Discord::Lost {
+        frames,
         way,
         nic: talk.nic.to_string(),
         host: host.clone(),
@@ -123,7 +115,7 @@ pub(super) mod tests {
 
     fn all() -> Heard {
         let mut heard = Heard::default();
-        for trial in Trial::ALL {
+        for trial in Frames::ALL {
             heard.add(trial);
         }
         heard
@@ -171,7 +163,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_did_not_arrive_is_told_with_its_direction() {
-        let without = |trial: Trial| Heard(all().0 & !(1 << trial.number()));
+        let without = |trial: Frames| Heard(all().0 & !(1 << trial.number()));
         let lost = |halves: Halves| -> Vec<(Frames, Way)> {
             let each = halves.findings.into_iter();
             each.map(|finding| match finding {
@@ -180,11 +172,11 @@ pub(super) mod tests {
             })
             .collect()
         };
-        assert_eq!(lost(judged(half("b"), without(Trial::ToGuest), all())), [(Frames::ToGuest, Way::Out)]);
-        assert_eq!(lost(judged(half("b"), all(), without(Trial::FromGuest))), [(Frames::FromGuest, Way::In)]);
-        assert_eq!(lost(judged(half("b"), without(Trial::Full), without(Trial::Full))).len(), 2);
+        assert_eq!(lost(judged(half("b"), without(Frames::ToGuest), all())), [(Frames::ToGuest, Way::Out)]);
+        assert_eq!(lost(judged(half("b"), all(), without(Frames::FromGuest))), [(Frames::FromGuest, Way::In)]);
+        assert_eq!(lost(judged(half("b"), without(Frames::Full), without(Frames::Full))).len(), 2);
         assert_eq!(lost(judged(half("b"), Heard::default(), all())), [(Frames::Plain, Way::Out)]);
-        let routed = judged(Half { guest: None, ..half("b") }, without(Trial::ToGuest), without(Trial::FromGuest));
+        let routed = judged(Half { guest: None, ..half("b") }, without(Frames::ToGuest), without(Frames::FromGuest));
         assert_eq!(lost(routed), [], "a half without a bridge has nobody to send to");
     }
 }
