@@ -24,7 +24,7 @@ CACHE = os.environ.get("NSLAB_VM_CACHE", os.path.expanduser("~/.cache/nslab-vm")
 # What Debian's base system would have, and the tools that judge nslab in the tests.
 PACKAGES = """base-files base-passwd bash coreutils dash diffutils findutils grep libc-bin mawk sed tar util-linux mount bsdutils
   kmod procps iproute2 iputils-ping traceroute nftables iptables tcpdump tshark strace ethtool libxml2-utils graphviz
-  hostname busybox-static""".split()
+  hostname busybox-static lxd-client""".split()
 # Their maintainer scripts do not run, so what these set up is not needed either.
 WITHOUT = {"dpkg", "debconf", "adduser", "passwd", "cdebconf", "perl-base", "install-info", "xdg-utils", "fontconfig-config"}
 
