@@ -28,6 +28,7 @@ pub mod sys;
 pub mod tables;
 pub mod teardown;
 mod thread;
+pub mod turn;
 pub mod verbs;
 
 pub use backend::{Backend, Scope};

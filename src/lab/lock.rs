@@ -6,15 +6,11 @@
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
 use crate::error::{Error, Result};
-
-/// How long who comes second waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::kernel::turn::{self, Patience, Untaken};
 
 /// A held lock.
 #[derive(Debug)]
@@ -25,37 +21,30 @@ pub struct Lock {
 /// Locks the directory at `path`; none if there is none.
 ///
 /// # Errors
-/// [`Error::Busy`] after five seconds, naming the holder; [`Error::Tampered`] if it is a link or somebody else's.
+/// [`Error::Busy`] when somebody keeps it for five seconds, naming the holder; [`Error::Tampered`] if it is a link or somebody else's.
 pub fn directory(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
-    take(path, lab, FlockArg::LockExclusiveNonblock)
+    take(path, lab, true, Patience::USUAL)
 }
 
 /// Like [`directory`], but others may share the lock.
 pub fn shared(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
-    take(path, lab, FlockArg::LockSharedNonblock)
+    take(path, lab, false, Patience::USUAL)
 }
 
-fn take(path: &Path, lab: Option<&str>, kind: FlockArg) -> Result<Option<Lock>> {
-    let until = Instant::now() + PATIENCE;
+/// Like [`directory`], but waits no longer than that for whoever comes before.
+pub fn within(path: &Path, lab: Option<&str>, patience: Patience) -> Result<Option<Lock>> {
+    take(path, lab, true, patience)
+}
+
+fn take(path: &Path, lab: Option<&str>, exclusive: bool, patience: Patience) -> Result<Option<Lock>> {
     loop {
-        let Some(mut file) = open(path)? else { return Ok(None) };
-        loop {
-            match Flock::lock(file, kind) {
-                Ok(held) if same(&held, path) => return Ok(Some(Lock { _held: held })),
-                Ok(_) => break,
-                Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) => {
-                    if Instant::now() > until {
-                        return Err(Error::Busy { lab: lab.map(str::to_owned), holder: holder(&back) });
-                    }
-                    crate::kernel::interrupted()?;
-                    std::thread::sleep(Duration::from_millis(2));
-                    if !same(&back, path) {
-                        break;
-                    }
-                    file = back;
-                }
-                Err((_, errno)) => return Err(super::system("flock", path, errno)),
-            }
+        let Some(file) = open(path)? else { return Ok(None) };
+        match turn::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)) {
+            Ok(held) if same(&held, path) => return Ok(Some(Lock { _held: held })),
+            Ok(_) => {}
+            Err(Untaken::Busy(file)) => return Err(Error::Busy { lab: lab.map(str::to_owned), holder: holder(&file) }),
+            Err(Untaken::Stopped(error)) => return Err(error),
+            Err(Untaken::Refused(errno)) => return Err(super::system("flock", path, errno)),
         }
     }
 }

@@ -13,9 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{Paths, Spec, Tried, at, error};
 use crate::error::Error;
 use crate::kernel::sys::process;
-
-/// How long who comes second waits.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::kernel::turn::{self, Patience, Untaken};
 
 /// The files that a sandbox is known by.
 #[derive(Debug, Clone)]
@@ -48,23 +46,19 @@ pub(super) fn open(path: &Path, truncate: bool) -> Tried<File> {
 /// Takes a lock; who comes second waits.
 ///
 /// # Errors
-/// `Error::Busy` after five seconds, with the holder.
+/// `Error::Busy` when somebody keeps it for five seconds, with the holder.
 pub(super) fn lock(path: &Path, spec: &Spec) -> crate::error::Result<Flock<File>> {
-    let mut file = open(path, false).map_err(|failure| error(&spec.node, failure))?;
-    let began = Instant::now();
-    let mut pause = Duration::from_micros(200);
-    loop {
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut lock) => {
-                let _ = lock.set_len(0).and_then(|()| write!(&mut *lock, "{}", std::process::id()));
-                return Ok(lock);
-            }
-            Err((again, Errno::EWOULDBLOCK | Errno::EINTR)) if began.elapsed() < PATIENCE => file = again,
-            Err((_, Errno::EWOULDBLOCK)) => return Err(Error::Busy { lab: Some(spec.lab.clone()), holder: holder(path) }),
-            Err((_, errno)) => return Err(error(&spec.node, (format!("flock {}", path.display()), errno))),
+    let file = open(path, false).map_err(|failure| error(&spec.node, failure))?;
+    // Each that takes it writes its pid.
+    let written = |file: &File| file.metadata().ok().map(|meta| (meta.mtime(), meta.mtime_nsec()));
+    match turn::take(file, true, Patience::USUAL, written) {
+        Ok(mut lock) => {
+            let _ = lock.set_len(0).and_then(|()| write!(&mut *lock, "{}", std::process::id()));
+            Ok(lock)
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
+        Err(Untaken::Busy(_)) => Err(Error::Busy { lab: Some(spec.lab.clone()), holder: holder(path) }),
+        Err(Untaken::Stopped(error)) => Err(error),
+        Err(Untaken::Refused(errno)) => Err(error(&spec.node, (format!("flock {}", path.display()), errno))),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::error::{Error, Result, Rollback, Usage};
 use crate::kernel::fault;
 use crate::kernel::socket::Netlink;
 use crate::kernel::sys::process;
+use crate::kernel::turn::Patience;
 use crate::lab::halves::Answerer;
 use crate::lab::lock::{self, Lock};
 use crate::lab::{down, home};
@@ -288,7 +289,7 @@ impl Watch {
         self.end_applier();
         let mut early = false;
         loop {
-            match lock::directory(&home::lab(&lab), Some(lab.as_str())) {
+            match lock::within(&home::lab(&lab), Some(lab.as_str()), Patience::at_most(Duration::from_secs(5))) {
                 Ok(Some(lock)) => return self.roll_back(lock, why),
                 Ok(None) => return Ok(Report::Exit(0)),
                 Err(_) if !early => {
