@@ -114,6 +114,8 @@ fn a_shell_of_a_host_commands_its_containers_with_the_machines_own_files_too() {
         for words in ["host-a", "--real-root host-a"] {
             let said = shell(words);
             assert!(said.contains("a1\r\na2") && said.contains("conf-/var/lib/nslab/agents/routed/host-a/client"), "{said}");
+            // What an image is there is said once.
+            assert_eq!(said.contains("ubuntu:22.04 too, means this machine's own files"), words == "host-a", "{said}");
         }
         ok("down");
     });

@@ -66,13 +66,15 @@ pub(super) fn class(target: &Target, run: &mut Run, real_root: bool, context: &m
         return;
     }
     match made_ready(target, host, run, real_root) {
-        Ok(()) => {}
+        // Said once: the client's directory outlives the lab.
+        Ok(new) if new && run.interactive => context.front.notice(&Notice::Class { host: host.to_string() }),
+        Ok(_) => {}
         Err(why) => context.front.notice(&Notice::Agentless { host: host.to_string(), why: Box::new(why) }),
     }
 }
 
-fn made_ready(target: &Target, host: &NodeName, run: &mut Run, real_root: bool) -> Result<()> {
-    let client = agents::serve(&target.lab, host)?;
+fn made_ready(target: &Target, host: &NodeName, run: &mut Run, real_root: bool) -> Result<bool> {
+    let (client, new) = agents::serve(&target.lab, host)?;
     let role = lab::load(&target.lab)?.topology.role.is_some();
     let socket = agents::directory(&target.lab, host);
     run.env.push(("LXD_DIR".to_owned(), socket.display().to_string()));
@@ -83,7 +85,7 @@ fn made_ready(target: &Target, host: &NodeName, run: &mut Run, real_root: bool) 
     {
         run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Where commands are looked for, unless the stock client is there.

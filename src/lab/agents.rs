@@ -71,22 +71,22 @@ pub fn client(lab: &LabName, host: &NodeName) -> PathBuf {
     store(lab, host).join("client")
 }
 
-/// Makes a host ready for the client: its agent runs, and the client has its directory, which is returned.
+/// Makes a host ready for the client: its agent runs, and the client has its directory, which is returned, and whether it is new.
 ///
 /// # Errors
 /// As [`start`]; when the directory cannot be made.
-pub fn serve(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
+pub fn serve(lab: &LabName, host: &NodeName) -> Result<(PathBuf, bool)> {
     let client = client(lab, host);
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&client);
     made.map_err(|error| system("mkdir", &client, errno(&error)))?;
     // Without one `lxc` takes itself for new on a machine, and explains how to begin with the internet.
     let config = client.join("config.yml");
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
-        Ok(mut file) => file.write_all(CONFIG).map_err(|error| system("write", &config, errno(&error)))?,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+    let new = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
+        Ok(mut file) => file.write_all(CONFIG).map(|()| true).map_err(|error| system("write", &config, errno(&error)))?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(system("create", &config, errno(&error))),
-    }
-    start(lab, host).map(|_| client)
+    };
+    start(lab, host).map(|_| (client, new))
 }
 
 /// A directory in which nslab is `lxc`.

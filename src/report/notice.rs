@@ -35,6 +35,11 @@ pub enum Notice {
         /// Why it could not be started.
         why: Box<crate::error::Error>,
     },
+    /// The first shell of a host: what `lxc` is there.
+    Class {
+        /// The host.
+        host: String,
+    },
     /// Something on the machine gets in the way of a lab that has a role there.
     Interference(super::interference::Interference),
     /// A lab that is up bears the name of a built-in topology and is made from another description.

@@ -71,6 +71,9 @@ impl Tongue for English {
             Notice::Agentless { host, why } => {
                 format!("lxc finds no agent in {host}: {}. nslab agent start {host} says more.", self.error(why).what)
             }
+            Notice::Class { host } => format!(
+                "here lxc commands the containers of {host}. Every name of an image, ubuntu:22.04 too, means this machine's own files: nothing is downloaded."
+            ),
             Notice::Interference(found) => interference::message(found).what,
             Notice::OwnDescription { lab } => format!(
                 "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first."

@@ -73,6 +73,9 @@ impl Tongue for Spanish {
             Notice::Agentless { host, why } => {
                 format!("lxc no encuentra agente en {host}: {}. nslab agent start {host} dice más.", self.error(why).what)
             }
+            Notice::Class { host } => format!(
+                "aquí lxc maneja los contenedores de {host}. Todo nombre de imagen, también ubuntu:22.04, son los ficheros de esta máquina: no se descarga nada."
+            ),
             Notice::Interference(found) => interference::message(found).what,
             Notice::OwnDescription { lab } => format!(
                 "{lab} está en marcha con una descripción propia, que conserva; para la incluida: antes, nslab down {lab}."
