@@ -267,6 +267,70 @@ fn a_token_is_good_once_and_a_wrong_one_is_told_no_more() {
 }
 
 #[test]
+fn a_token_is_good_as_long_as_the_agent_is_configured_to_say() {
+    in_box(|| {
+        lab();
+        let lxc =
+            |words: &str| inside("routed", "host-b", &format!("HOME=/run/me LXD_DIR=/run/nslab/routed/agent/host-b lxc {words}"));
+        lxc("config set core.remote_token_expiry=soon").expect(1);
+        lxc("config set core.remote_token_expiry=1S").expect(0);
+        assert_eq!(lxc("config get core.remote_token_expiry").expect(0).out.trim(), "1S");
+        let token = ok("agent token --name host-a host-b").out;
+        let told: serde_json::Value = serde_json::from_slice(&STANDARD.decode(token.trim()).unwrap()).unwrap();
+        let until =
+            time::OffsetDateTime::parse(told["expires_at"].as_str().unwrap(), &time::format_description::well_known::Rfc3339);
+        let left = until.unwrap() - time::OffsetDateTime::now_utc();
+        assert!(left <= time::Duration::seconds(1), "{left}");
+        assert!(wait_for(20, || !by_socket("GET", "/1.0/operations", "").contains("/1.0/operations/")), "it still waits");
+        let body = format!(r#"{{"type":"client","password":"{}"}}"#, token.trim());
+        let late = ask(&Card::new(-60, 3600), "POST", "/1.0/certificates", &body).unwrap();
+        assert_eq!(late.0, 403, "{late:?}");
+
+        lxc("config unset core.remote_token_expiry").expect(0);
+        let body = format!(r#"{{"type":"client","password":"{}"}}"#, ok("agent token --name host-a host-b").out.trim());
+        assert_eq!(ask(&Card::new(-60, 3600), "POST", "/1.0/certificates", &body).unwrap().0, 201);
+        ok("down");
+    });
+}
+
+#[test]
+fn a_command_whose_client_is_cut_off_does_not_run_on_and_neither_does_the_client() {
+    in_box(|| {
+        lab();
+        let env = [("HOME", "/run/me"), ("LXD_CONF", "/run/me")];
+        sh("mkdir -p /run/me");
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        // nslab has the key and the remotes of the host's lxc.
+        let token = ok("agent token --name host-a host-b").out;
+        inside("routed", "host-a", &format!("HOME=/run/me LXD_CONF=/run/me lxc remote add t {} </dev/null", token.trim()))
+            .expect(0);
+        let terminal = format!("exec script -qec '{nslab} exec t:b1 sleep 4713' /dev/null");
+        let mut clients: Vec<_> = ["exec lxc exec t:b1 -- sleep 4711", &format!("exec {nslab} exec t:b1 sleep 4712"), &terminal]
+            .map(|words| {
+                let mut client = Command::new("ip");
+                client.args(["netns", "exec", "routed.host-a", "sh", "-c", words]).envs(env);
+                client.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+            })
+            .into();
+        let runs = |of: &str| ok("ps b1").out.contains(&format!("sleep {of}"));
+        assert!(wait_for(20, || ["4711", "4712", "4713"].iter().all(|of| runs(of))), "{}", ok("ps b1").out);
+        // Neither end hears of it: the links stay up, and what is sent is lost.
+        for host in ["host-a", "host-b"] {
+            let drop = "add table inet cut; add chain inet cut in { type filter hook input priority 0; policy drop; }";
+            sh(&format!("ip netns exec routed.{host} nft '{drop}'"));
+        }
+        assert!(wait_for(60, || !ok("ps b1").out.contains("sleep 471")), "{}", ok("ps b1").out);
+        for client in &mut clients[1..] {
+            assert!(wait_for(60, || client.try_wait().unwrap().is_some()), "nslab waits for a server that is gone");
+        }
+        // The stock client's own affair.
+        let _ = clients[0].kill();
+        let _ = clients[0].wait();
+        ok("down");
+    });
+}
+
+#[test]
 fn a_revoked_clients_sessions_end_with_what_they_run() {
     in_box(|| {
         lab();

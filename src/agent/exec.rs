@@ -195,13 +195,15 @@ fn on_pipes(
 ) -> std::io::Result<Tasks> {
     let controlled = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let input = watched(input)?;
-    let flag = ended.clone();
+    let (flag, cutting) = (ended.clone(), cut.clone());
     tokio::spawn(async move {
         let mut stdin = stdin;
         let typed = pump::take(&mut stdin, &input, flag).await;
         drop(input);
-        if typed == Typed::End {
-            while !pump::over(stdin.next().await.as_ref()) {}
+        match typed {
+            Typed::End => while !pump::over(stdin.next().await.as_ref()) {},
+            Typed::Gone => {}
+            Typed::Lost => cutting.cut(),
         }
     });
     let mut served = Vec::new();

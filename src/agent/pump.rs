@@ -144,6 +144,8 @@ pub(super) enum Typed {
     End,
     /// It is gone.
     Gone,
+    /// It does not answer any more.
+    Lost,
 }
 
 /// Passes what a client types on to a command, until it says that this was all or is gone. What the command does not take any
@@ -162,6 +164,7 @@ where
                 };
             }
             Some(Ok(Message::Text(text))) if text.is_empty() => return Typed::End,
+            Some(Err(Error::Io(fault))) if fault.kind() == ErrorKind::TimedOut => return Typed::Lost,
             message if over(message.as_ref()) => return Typed::Gone,
             _ => {}
         }

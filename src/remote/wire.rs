@@ -93,7 +93,8 @@ impl Wire {
             Place::Net(address) => {
                 let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await.map_err(late)?;
                 let stream = stream.map_err(|error| self.unreachable(&error))?;
-                stream.set_nodelay(true).map_err(|error| self.unreachable(&error))?;
+                let set = stream.set_nodelay(true).and_then(|()| crate::kernel::keep_alive(&stream));
+                set.map_err(|error| self.unreachable(&error))?;
                 let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']);
                 let name = ServerName::try_from(host.to_owned()).map_err(|_| self.unreachable(&invalid()))?;
                 let secured = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream);

@@ -1,7 +1,7 @@
 //! `/1.0/certificates`: who is trusted, and how somebody becomes so.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +16,6 @@ use crate::agent::operations::{New, Operation, Status};
 use crate::agent::secret::{hex, random, same};
 use crate::agent::trust::Certificate;
 
-/// How long a token can be redeemed.
-const LIFE: Duration = Duration::from_secs(30 * 60);
 /// Characters of a client's name.
 const LONGEST: usize = 64;
 
@@ -106,7 +104,8 @@ fn token(call: &Call, wanted: &Wanted) -> Answer {
     if addresses.is_empty() {
         return Err(Fault::bad("The agent does not listen on the network: set core.https_address"));
     }
-    let until = clock::text(OffsetDateTime::now_utc() + LIFE);
+    let life = call.agent.config.token_life();
+    let until = clock::text(OffsetDateTime::now_utc() + life);
     let request = json!({"name": wanted.name, "type": "client", "restricted": false, "projects": null, "certificate": "",
         "password": "", "token": true});
     let told = json!({"addresses": addresses, "fingerprint": call.agent.identity.fingerprint,
@@ -117,7 +116,7 @@ fn token(call: &Call, wanted: &Wanted) -> Answer {
     let operation = call.agent.operations.begin(new)?;
     let (waiting, born) = (operation.clone(), Instant::now());
     tokio::spawn(async move {
-        let expired = tokio::time::sleep(LIFE.saturating_sub(born.elapsed()));
+        let expired = tokio::time::sleep(life.saturating_sub(born.elapsed()));
         tokio::select! {
             () = expired => waiting.end(Status::Cancelled, "The token has expired"),
             () = waiting.over() => {}
