@@ -21,7 +21,7 @@ RUNNER  := CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER
 AS_ROOT := $(if $(SUDO),$(RUNNER)='sudo -E')
 # What the tests run beside nslab, as command:package.
 TOOLS   := ip:iproute2 ping:iputils-ping traceroute:traceroute nft:nftables iptables:iptables tcpdump:tcpdump tshark:tshark strace:strace unshare:util-linux taskset:util-linux mount:mount script:bsdutils xmllint:libxml2-utils pkill:procps gcc:gcc libc6-dev:libc6-dev dot:graphviz curl:curl
-# Of the systems with apt, Debian alone has LXD as a package: there what `plan --as lxc` prints is run on it.
+# Of the systems with apt, Debian alone has LXD and the clients of LXD and Incus as packages: there the tests `in_class` run.
 DEBIAN  := $(shell grep -qs '^ID=debian$$' /etc/os-release && echo yes)
 TOOLS   += $(if $(DEBIAN),lxd:lxd lxc:lxd-client dnsmasq:dnsmasq-base busybox:busybox-static)
 FILTER  := $(if $(DEBIAN),,-E 'not test(in_class)')
@@ -29,6 +29,7 @@ SKIP    := $(if $(DEBIAN),,-- --skip in_class)
 # A server that is away for a moment is no reason to fail.
 PATIENT := -o Acquire::Retries=5
 DENY    := target/tools/bin/cargo-deny
+INCUS   := target/tools/bin/incus
 
 .PHONY: build install uninstall demo test test-vm lint bench tools
 
@@ -54,7 +55,7 @@ uninstall:
 demo: build
 	$(SUDO) sh tests/demo.sh target/nslab
 
-tools:
+tools: $(if $(DEBIAN),$(INCUS))
 	@missing=; for tool in $(TOOLS); do \
 	  name=$${tool%%:*} package=$${tool##*:}; \
 	  case $$name in lib*) dpkg -s $$name >/dev/null 2>&1 || missing+=" $$package";; \
@@ -65,8 +66,12 @@ tools:
 	  $(SUDO) apt-get $(PATIENT) update -qq && $(SUDO) apt-get $(PATIENT) install -y -qq --no-install-recommends $$missing </dev/null; \
 	fi
 
+# Debian 12 has it in its backports alone.
+$(INCUS):
+	tests/agent/incus-client.sh target/tools
+
 test: tools build
-	@[ -n "$(DEBIAN)" ] || echo "not run: the tests of plan --as lxc on a real LXD, which needs Debian's packages"
+	@[ -n "$(DEBIAN)" ] || echo "not run: the tests with a real LXD and with the stock clients of LXD and Incus, which need Debian's packages"
 	@if cargo nextest --version >/dev/null 2>&1; then \
 	  set -x; $(AS_ROOT) NSLAB_RELEASE=$(CURDIR)/target/nslab cargo nextest run --locked --features fault --no-tests=fail $(FILTER); \
 	else \

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use support::{Machine, in_box, inside, ok, run, sh, wait_for};
+use support::{INCUS, Machine, in_box, inside, ok, run, sh, wait_for};
 
 const ADDRESS: &str = "192.168.100.2:8443";
 
@@ -31,6 +31,11 @@ fn passes(client: &str) {
 #[test]
 fn in_class_the_stock_client_does_with_the_agent_what_it_does_with_lxd() {
     passes("lxc");
+}
+
+#[test]
+fn in_class_incuss_client_does_with_the_agent_what_lxds_does() {
+    passes(INCUS);
 }
 
 #[test]

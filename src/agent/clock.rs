@@ -3,8 +3,8 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Never, or not known.
-pub const NEVER: &str = "1970-01-01T00:00:00Z";
+/// Never, or not known: the time that clients written in Go take for none.
+pub const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Now, by RFC 3339.
 pub fn now() -> String {

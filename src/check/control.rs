@@ -59,11 +59,12 @@ fn tried(control: &Control, stage: &Stage<'_>) -> Result<(), Evidence> {
     }
 }
 
-/// Where the client on a host keeps what it knows; the machine that plays a host has its own, too.
+/// Where the clients on a host keep what they know; the machine that plays a host has its own, too.
 fn stores(control: &Control, stage: &Stage<'_>, plays: bool) -> Vec<PathBuf> {
     let own = agents::client(&stage.scene.view.lab, &control.from);
-    let machines = [Store::usual(), PathBuf::from("/root/.config/lxc")].into_iter().filter(|_| plays);
-    std::iter::once(own).chain(machines).collect()
+    let machines = [Store::usual(), PathBuf::from("/root/.config/lxc"), PathBuf::from("/root/.config/incus")];
+    let incus = agents::incus(&own);
+    [own, incus].into_iter().chain(machines.into_iter().filter(|_| plays)).collect()
 }
 
 /// The remote at one of these addresses, and the store that knows it.

@@ -37,7 +37,13 @@ fn on_machine(run: &Run) -> Error {
     // A shell's start-up file for nodes is none for the machine.
     let words: Vec<_> = if run.interactive { Vec::new() } else { words.collect() };
     let env = run.env.iter().filter(|(name, _)| run.shared.is_some() && name != "PS1" && name != "PROMPT");
-    let fault = Command::new(&program).args(words).envs(env.cloned()).exec();
+    let mut command = Command::new(&program);
+    command.args(words).envs(env.cloned());
+    if run.shared.is_some() {
+        // They would go before the directory that says where the host's agent is.
+        command.env_remove("LXD_SOCKET").env_remove("INCUS_SOCKET");
+    }
+    let fault = command.exec();
     Error::Command { command: program.to_string_lossy().into_owned(), errno: fault.raw_os_error().unwrap_or(libc::EIO) }
 }
 
@@ -77,8 +83,8 @@ fn made_ready(target: &Target, host: &NodeName, run: &mut Run, real_root: bool) 
     let (client, new) = agents::serve(&target.lab, host)?;
     let role = lab::load(&target.lab)?.topology.role.is_some();
     let socket = agents::directory(&target.lab, host);
-    run.env.push(("LXD_DIR".to_owned(), socket.display().to_string()));
-    run.env.push(("LXD_CONF".to_owned(), client.display().to_string()));
+    let places = [("LXD_DIR", &socket), ("LXD_CONF", &client), ("INCUS_DIR", &socket), ("INCUS_CONF", &agents::incus(&client))];
+    run.env.extend(places.map(|(name, place)| (name.to_owned(), place.display().to_string())));
     run.shared = Some(client);
     if (role || real_root)
         && let Some(path) = path_without_client()

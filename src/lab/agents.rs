@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use crate::kernel::sys::process;
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
 
-/// What the stock client is configured with at first.
+/// What a stock client is configured with at first.
 const CONFIG: &[u8] = b"default-remote: local\n";
 /// The hidden command that is an agent.
 pub const COMMAND: &str = "serve-agent";
@@ -71,22 +71,34 @@ pub fn client(lab: &LabName, host: &NodeName) -> PathBuf {
     store(lab, host).join("client")
 }
 
-/// Makes a host ready for the client: its agent runs, and the client has its directory, which is returned, and whether it is new.
+/// The same of the client of Incus, which refuses the remotes of LXD's: below that of LXD's.
+pub fn incus(client: &Path) -> PathBuf {
+    client.join("incus")
+}
+
+/// Makes a host ready for the clients: its agent runs, and they have their directories; that of `lxc` is returned, and whether
+/// it is new.
 ///
 /// # Errors
-/// As [`start`]; when the directory cannot be made.
+/// As [`start`]; when a directory cannot be made.
 pub fn serve(lab: &LabName, host: &NodeName) -> Result<(PathBuf, bool)> {
     let client = client(lab, host);
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&client);
-    made.map_err(|error| system("mkdir", &client, errno(&error)))?;
-    // Without one `lxc` takes itself for new on a machine, and explains how to begin with the internet.
-    let config = client.join("config.yml");
-    let new = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
-        Ok(mut file) => file.write_all(CONFIG).map(|()| true).map_err(|error| system("write", &config, errno(&error)))?,
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => false,
-        Err(error) => return Err(system("create", &config, errno(&error))),
-    };
+    let new = configure(&client)?;
+    configure(&incus(&client))?;
     start(lab, host).map(|_| (client, new))
+}
+
+/// Gives a client its directory; whether it had none.
+fn configure(directory: &Path) -> Result<bool> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| system("mkdir", directory, errno(&error)))?;
+    // Without one a client takes itself for new on a machine, and explains how to begin with the internet.
+    let config = directory.join("config.yml");
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
+        Ok(mut file) => file.write_all(CONFIG).map(|()| true).map_err(|error| system("write", &config, errno(&error))),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(system("create", &config, errno(&error))),
+    }
 }
 
 /// A directory in which nslab is `lxc`.

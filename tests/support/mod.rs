@@ -22,6 +22,9 @@ pub use run::{Ran, count_faults, fails, nslab, nslab_at, ok, run, sh, spawn, wai
 pub use traced::{Case, Traced};
 pub use wiring::{Wiring, inside, nodes, pings};
 
+/// Incus's stock client, where `make test` puts it.
+pub const INCUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tools/bin/incus");
+
 /// How often to do again what may go wrong now and then: so often, or less where the environment says that the machine is slow.
 pub fn rounds(times: u32) -> u32 {
     let most = std::env::var("NSLAB_TEST_ROUNDS").ok().and_then(|text| text.parse().ok());

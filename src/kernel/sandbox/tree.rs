@@ -52,6 +52,16 @@ pub struct Look {
     pub accessed: i64,
 }
 
+impl Look {
+    /// What an open file is.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn of(file: &File) -> Result<Self> {
+        look(file)
+    }
+}
+
 /// What to set of a file; what is none stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Attributes {
@@ -119,6 +129,15 @@ impl Tree {
     pub fn read(&self, path: &Path) -> Result<File> {
         let handle = self.resolve(path, OFlag::O_PATH)?;
         ordinary(&handle)?;
+        again(&handle, OFlag::O_RDONLY)
+    }
+
+    /// Opens an ordinary file or a directory, whose bytes the kernel gives to nobody.
+    pub fn open(&self, path: &Path) -> Result<File> {
+        let handle = self.resolve(path, OFlag::O_PATH)?;
+        if look(&handle)?.kind != Kind::Directory {
+            ordinary(&handle)?;
+        }
         again(&handle, OFlag::O_RDONLY)
     }
 
