@@ -87,12 +87,19 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
     }
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     let journal = Journal::read(&topology.name).ok().flatten();
-    for found in journal.iter().flat_map(lab::interference::of) {
+    let role = journal.as_ref().and_then(|journal| journal.topology.role.as_ref());
+    // While the others take their time to answer, there is time to look around. What is up stays up, whatever comes of it.
+    let (others, found) = std::thread::scope(|scope| {
+        let asked = role.and(journal.as_ref()).and_then(|journal| {
+            let asking = || halves::others(journal, PATIENCE).ok().flatten();
+            std::thread::Builder::new().spawn_scoped(scope, asking).ok()
+        });
+        let found: Vec<_> = journal.iter().flat_map(lab::interference::of).collect();
+        (asked.and_then(|asked| asked.join().ok().flatten()), found)
+    });
+    for found in found {
         context.front.notice(&Notice::Interference(found));
     }
-    // What is up stays up, whatever comes of the question.
-    let role = journal.as_ref().and_then(|journal| journal.topology.role.as_ref());
-    let others = journal.as_ref().and_then(|journal| halves::others(journal, PATIENCE).ok().flatten());
     Ok(Report::Up(reports::Up {
         lab: topology.name.to_string(),
         outcome: up.outcome,
