@@ -89,7 +89,11 @@ fn a_host_is_ready_for_class_as_soon_as_somebody_wants_lxc_there() {
         assert_eq!(says(&["host-a", "sh", "-c", "lxc list -c n -f csv | wc -l"]), "2");
         assert!(says(&["b1", "sh", "-c", "echo lxc; env"]).lines().all(|line| !line.starts_with("LXD_")));
 
-        let token = ok("agent token host-b --name host-a").out;
+        // Two hosts, both with an agent: which?
+        let which = fails(2, "agent token --name host-a").err;
+        assert!(which.contains("host-a") && which.contains("host-b"), "{which}");
+        ok("agent stop host-a");
+        let token = ok("agent token --name host-a").out;
         says(&["host-a", "lxc", "remote", "add", "host-b", token.trim()]);
         let add = "lxc launch host-b:host host-b:b3 && lxc exec host-b:b3 -- hostname && lxc delete -f host-b:b3";
         assert!(says(&["host-a", "sh", "-c", add]).ends_with("b3"));

@@ -33,8 +33,8 @@ pub struct Agent {
 #[derive(Debug, clap::Args)]
 struct On {
     /// The host.
-    #[arg(help = "The host: [LAB/]HOST", add = ArgValueCompleter::new(complete::nodes))]
-    host: String,
+    #[arg(help = "The host: [LAB/]HOST; may be left out where only one comes into question", add = ArgValueCompleter::new(complete::nodes))]
+    host: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -71,8 +71,9 @@ enum TrustVerb {
     List(On),
     /// Trust a client no more; what it has under way ends
     Remove {
-        #[command(flatten)]
-        on: On,
+        /// The host
+        #[arg(help = "The host: [LAB/]HOST", add = ArgValueCompleter::new(complete::nodes))]
+        host: String,
         /// The first digits of its certificate's fingerprint
         fingerprint: String,
     },
@@ -103,8 +104,8 @@ impl Agent {
             Verb::Status => status(),
             Verb::Token { on, name } => token(&on.site(context)?, &name),
             Verb::Trust { verb: TrustVerb::List(on) } => trusted(&on.site(context)?),
-            Verb::Trust { verb: TrustVerb::Remove { on, fingerprint } } => {
-                let site = on.site(context)?;
+            Verb::Trust { verb: TrustVerb::Remove { host, fingerprint } } => {
+                let site = On { host: Some(host) }.site(context)?;
                 site.client()?.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None, &[])?;
                 Ok(Report::Agent(reports::Outcome::Removed { host: site.host.to_string(), fingerprint }))
             }
@@ -115,10 +116,26 @@ impl Agent {
 
 impl On {
     fn site(&self, context: &mut Context) -> Result<Site> {
-        let target = target::node(&self.host, context)?;
+        let Some(host) = &self.host else { return only(context) };
+        let target = target::node(host, context)?;
         match target.node {
             NodeId::Host(host) => Ok(Site { lab: target.lab, host }),
-            _ => Err(Error::Unknown { what: Thing::Host, word: self.host.clone(), candidates: Vec::new() }),
+            _ => Err(Error::Unknown { what: Thing::Host, word: host.clone(), candidates: Vec::new() }),
+        }
+    }
+}
+
+/// The host that this machine plays, the only one of the lab, or the only one with an agent that runs.
+fn only(context: &mut Context) -> Result<Site> {
+    let entry = target::current(None, context)?;
+    let lab = resolve::lab_name(&entry.lab)?;
+    let hosts: Vec<NodeName> = entry.hosts.iter().filter_map(|(host, _)| host.parse().ok()).collect();
+    let running: Vec<NodeName> = hosts.iter().filter(|host| agents::runs(&lab, host)).cloned().collect();
+    match (hosts.as_slice(), running.as_slice()) {
+        ([host], _) | (_, [host]) => Ok(Site { host: host.clone(), lab }),
+        _ => {
+            let candidates = hosts.iter().map(ToString::to_string).collect();
+            Err(Error::Ambiguous { what: Thing::Host, word: String::new(), candidates })
         }
     }
 }
