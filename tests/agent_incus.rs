@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use support::{INCUS, Ran, in_box, limit, ok, run, sh, wait_for};
+use support::{INCUS, Ran, in_box, inside, limit, ok, run, sh, wait_for};
 
 /// A lab whose host-a commands host-b's containers as `t:`, from `/run/w`.
 fn routed() {
@@ -59,6 +59,37 @@ fn in_class_a_hosts_shell_is_ready_for_incuss_client_too() {
         on("host-a", &["delete", "-f", "host-b:b3"]).expect(0);
         // The assignment's third checkpoint sees that host-a commands host-b, whichever client was told so.
         assert!(ok("check").out.contains("5 of 5 points"));
+        ok("down");
+    });
+}
+
+#[test]
+fn in_class_incuss_client_shows_what_passed_a_container_and_that_it_is_frozen() {
+    in_box(|| {
+        routed();
+        sh(&format!("{} exec a1 ping -q -c 3 10.2.0.2", env!("CARGO_BIN_EXE_nslab")));
+        // The kernel's own neighbour discovery may pass between the two looks.
+        let same = || {
+            let state = incus(&["query", "t:/1.0/instances/b1/state"]).expect(0).json();
+            let kernel = inside("routed", "host-b.b1", "ip -j -s link show dev eth0").expect(0).json();
+            let (told, seen) = (&state["network"]["eth0"]["counters"], &kernel[0]["stats64"]);
+            let of = |way: &str, what: &str| {
+                (told[format!("{what}_{way}")].as_u64().unwrap(), &seen[if way == "sent" { "tx" } else { "rx" }][what])
+            };
+            let all = [of("received", "packets"), of("received", "bytes"), of("sent", "packets"), of("sent", "bytes")];
+            all.iter().all(|(told, seen)| *told >= 3 && *seen == told)
+        };
+        assert!(wait_for(20, same), "what is told is not what the kernel counts");
+        let said = incus(&["info", "t:b1"]).expect(0);
+        assert!(said.out.contains("10.2.0.2/30 (global)") && !said.out.contains("Created"), "{said}");
+
+        sh(&format!("{} exec b1 sh -c 'sleep 1000 >/dev/null 2>&1 &'", env!("CARGO_BIN_EXE_nslab")));
+        incus(&["pause", "t:b1"]).expect(0);
+        let refused = incus(&["exec", "t:b1", "--", "true"]).expect(1);
+        assert!(refused.err.contains("frozen"), "{refused}");
+        assert_eq!(incus(&["file", "pull", "-q", "t:b1/etc/hostname", "-"]).expect(0).out, "b1\n");
+        incus(&["resume", "t:b1"]).expect(0);
+        incus(&["exec", "t:b1", "--", "true"]).expect(0);
         ok("down");
     });
 }

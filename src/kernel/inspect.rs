@@ -4,6 +4,7 @@ pub mod peer;
 mod read;
 mod report;
 mod settings;
+mod traffic;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 
 pub use report::report;
+pub use traffic::{Traffic, traffic};
 
 use super::settle::settle;
 use super::socket::Netlink;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agent::Agent;
 use crate::agent::clock::{NEVER, seconds};
-use crate::kernel::inspect::{Pin, inspect};
+use crate::kernel::inspect::{Pin, Traffic, inspect, traffic};
 use crate::kernel::sandbox::{Paths, processes};
 use crate::lab::{home, netns_path};
 use crate::plan::NodeId;
@@ -79,7 +79,16 @@ fn scope(address: &ipnet::IpNet) -> &'static str {
     }
 }
 
-fn network(link: &Link) -> Value {
+/// In the words of the API; those of errors and drops are Incus's.
+fn counters(traffic: &Traffic) -> Value {
+    let (received, sent) = (traffic.received, traffic.sent);
+    json!({"bytes_received": received.bytes, "bytes_sent": sent.bytes, "packets_received": received.packets,
+        "packets_sent": sent.packets, "errors_received": received.errors, "errors_sent": sent.errors,
+        "packets_dropped_inbound": received.dropped, "packets_dropped_outbound": sent.dropped})
+}
+
+/// An interface and what has passed it.
+pub fn network(link: &Link, passed: &Traffic) -> Value {
     let addresses: Vec<Value> = link
         .addresses
         .iter()
@@ -90,7 +99,7 @@ fn network(link: &Link) -> Value {
         .collect();
     let kind = if link.kind == "loopback" { "loopback" } else { "broadcast" };
     let far = link.peer.as_ref().and_then(|peer| peer.name.clone()).unwrap_or_default();
-    json!({"addresses": addresses, "hwaddr": link.mac.clone().unwrap_or_default(), "host_name": far, "mtu": link.mtu,
+    json!({"addresses": addresses, "counters": counters(passed), "hwaddr": link.mac.clone().unwrap_or_default(), "host_name": far, "mtu": link.mtu,
         "state": if link.up { "up" } else { "down" }, "type": kind})
 }
 
@@ -101,14 +110,18 @@ pub fn state(agent: &Agent, own: &Container) -> Value {
     let pin = |node: &NodeId| Pin { node: node.to_string(), path: netns_path(&agent.lab, node) };
     let (mut networks, mut pid, mut number) = (Value::Null, 0, 0);
     if own.instance.run != Run::Stopped {
-        if let Ok(seen) = inspect(&pin(&node), &[pin(&NodeId::Host(agent.host.clone()))]) {
-            let all: Map<String, Value> = seen.links.iter().map(|link| (link.name.clone(), network(link))).collect();
+        let here = pin(&node);
+        if let Ok(seen) = inspect(&here, &[pin(&NodeId::Host(agent.host.clone()))]) {
+            let passed = traffic(&here).unwrap_or_default();
+            let of = |link: &Link| passed.get(&link.name).copied().unwrap_or_default();
+            let all: Map<String, Value> = seen.links.iter().map(|link| (link.name.clone(), network(link, &of(link)))).collect();
             networks = all.into();
         }
         let paths = Paths { lab: home::lab(&agent.lab) };
         let running = processes(&paths, &[node.to_string()]).unwrap_or_default();
-        (pid, number) = (running.first().map_or(0, |first| first.pid), running.len());
+        // One runs without a process, too; who has none is shown without its interfaces.
+        (pid, number) = (running.first().map_or(-1, |first| first.pid), running.len());
     }
     json!({"status": status, "status_code": code, "disk": {}, "network": networks, "pid": pid, "processes": number,
-        "memory": {"usage": 0, "usage_peak": 0, "swap_usage": 0, "swap_usage_peak": 0}, "cpu": {"usage": -1}})
+        "memory": {"usage": 0, "usage_peak": 0, "swap_usage": 0, "swap_usage_peak": 0}, "cpu": {"usage": 0}})
 }

@@ -3,11 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::described;
 use super::instances::{blocking, host};
 use crate::agent::Agent;
 use crate::agent::answer::{Answer, Fault, created, sync, tagged};
 use crate::agent::call::Call;
-use crate::kernel::inspect::{Pin, inspect};
+use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::lab::{by_hand, instances, netns_path};
 use crate::name::IfName;
 use crate::plan::NodeId;
@@ -81,21 +82,16 @@ pub async fn state(call: Call) -> Answer {
     let seen = blocking(move || {
         find(&agent, &name)?;
         let node = NodeId::Host(agent.host.clone());
-        let seen = inspect(&Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) }, &[])?;
-        seen.links.into_iter().find(|link| link.name == name).ok_or_else(|| Fault::missing("Network"))
+        let here = Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) };
+        let link =
+            inspect(&here, &[])?.links.into_iter().find(|link| link.name == name).ok_or_else(|| Fault::missing("Network"))?;
+        Ok(described::network(&link, &traffic(&here)?.remove(&name).unwrap_or_default()))
     });
-    let link = seen.await?;
-    let addresses: Vec<Value> = link
-        .addresses
-        .iter()
-        .map(|net| {
-            let family = if net.addr().is_ipv4() { "inet" } else { "inet6" };
-            json!({"family": family, "address": net.addr(), "netmask": net.prefix_len().to_string(), "scope": "global"})
-        })
-        .collect();
-    sync(json!({"addresses": addresses, "hwaddr": link.mac.unwrap_or_default(), "mtu": link.mtu,
-        "state": if link.up { "up" } else { "down" }, "type": "broadcast", "bond": null, "bridge": null, "vlan": null,
-        "ovn": null}))
+    let mut told = seen.await?;
+    for other in ["bond", "bridge", "vlan", "ovn"] {
+        told[other] = Value::Null;
+    }
+    sync(told)
 }
 
 #[derive(Debug, Default, Deserialize)]

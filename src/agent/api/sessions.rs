@@ -18,6 +18,7 @@ use crate::agent::{Agent, sftp, websocket};
 use crate::kernel::sandbox::{self, Order, Paths, Spec};
 use crate::lab::{self, home, hosts};
 use crate::plan::NodeId;
+use crate::topology::Run;
 
 impl Entrance for Door {
     fn enter(&self, secret: &str, client: &str) -> Option<Take> {
@@ -28,8 +29,8 @@ impl Entrance for Door {
     }
 }
 
-/// The sandbox of an instance that is there.
-fn place(agent: &Agent, name: &str) -> Result<Place, Fault> {
+/// The sandbox of an instance that is there, and how it is.
+fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
     let (_lock, journal) = lab::enter(&agent.lab)?;
     let found = journal.topology.hosts.iter().find(|host| host.name == agent.host);
     let container = found.and_then(|host| host.containers.iter().find(|container| container.name.as_str() == name));
@@ -43,18 +44,29 @@ fn place(agent: &Agent, name: &str) -> Result<Place, Fault> {
         is_host: false,
         real_root: false,
     };
-    Ok(Place { paths: Paths { lab: home::lab(&agent.lab) }, spec })
+    Ok((Place { paths: Paths { lab: home::lab(&agent.lab) }, spec }, container.instance.run))
 }
 
-/// As [`place`], of one that runs.
-async fn running(call: &Call) -> Result<Place, Fault> {
+/// As [`place`], of one that runs or is frozen.
+async fn up(call: &Call) -> Result<(Place, Run), Fault> {
     let (agent, name) = (Arc::clone(&call.agent), call.word(0).to_owned());
     let found = tokio::task::spawn_blocking(move || {
-        let place = place(&agent, &name)?;
+        let (place, run) = place(&agent, &name)?;
         let pin = place.paths.lab.join("netns").join(&place.spec.node);
-        if pin.exists() { Ok(place) } else { Err(Fault::bad("Instance is not running")) }
+        if pin.exists() { Ok((place, run)) } else { Err(Fault::bad("Instance is not running")) }
     });
     found.await.map_err(|_| Fault::new(500, "A thread ended without an answer"))?
+}
+
+/// Where files are, also those of one that is frozen.
+async fn there(call: &Call) -> Result<Place, Fault> {
+    Ok(up(call).await?.0)
+}
+
+/// Where a command can begin.
+async fn running(call: &Call) -> Result<Place, Fault> {
+    let (place, run) = up(call).await?;
+    if run == Run::Frozen { Err(Fault::bad("Instance is frozen")) } else { Ok(place) }
 }
 
 fn start(place: Place, order: Order) -> impl FnOnce() -> Started + Send + 'static {
@@ -156,13 +168,13 @@ pub async fn console(mut call: Call) -> Answer {
 
 /// `GET /1.0/instances/NAME/console`
 pub async fn console_log(call: Call) -> Answer {
-    running(&call).await?;
+    there(&call).await?;
     Ok(files::of_bytes(call.agent.logs.shown(call.word(0))))
 }
 
 /// `DELETE /1.0/instances/NAME/console`
 pub async fn clear_console(call: Call) -> Answer {
-    running(&call).await?;
+    there(&call).await?;
     call.agent.logs.clear(call.word(0));
     sync(Value::Null)
 }
@@ -187,7 +199,7 @@ pub async fn forget_log(call: Call) -> Answer {
 
 /// Any method of `/1.0/instances/NAME/files`
 pub async fn file(call: Call) -> Answer {
-    let place = running(&call).await?;
+    let place = there(&call).await?;
     let (head, body) = call.request.into_parts();
     let method: &Method = &head.method;
     Ok(files::answer(&place, method, head.uri.query().unwrap_or_default(), &head.headers, body).await)
@@ -195,6 +207,6 @@ pub async fn file(call: Call) -> Answer {
 
 /// `GET /1.0/instances/NAME/sftp`
 pub async fn sftp(mut call: Call) -> Answer {
-    let place = running(&call).await?;
+    let place = there(&call).await?;
     websocket::upgraded(&mut call, "sftp", move |pipe| sftp::serve(place, TokioIo::new(pipe)))
 }

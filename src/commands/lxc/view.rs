@@ -54,7 +54,10 @@ fn instance(told: &Value, state: &Value) -> String {
     if let Some(pid) = state["pid"].as_i64().filter(|&pid| pid > 0) {
         lines.push(format!("PID: {pid}\n"));
     }
-    lines.push(format!("Created: {}\nLast Used: {}\n", text(&told["created_at"]), text(&told["last_used_at"])));
+    // Go's time for none.
+    let known = |key: &str| Some(text(&told[key])).filter(|time| !time.starts_with("0001-"));
+    lines.extend(known("created_at").map(|time| format!("Created: {time}\n")));
+    lines.extend(known("last_used_at").map(|time| format!("Last Used: {time}\n")));
     if told["status"] == "Stopped" {
         return lines.concat();
     }
