@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use support::{Machine, in_box, ok, run};
+use support::{INCUS, Machine, in_box, ok, run};
 
 fn document(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
@@ -65,7 +65,7 @@ fn fences(text: &str) -> Vec<(String, String)> {
 }
 
 /// Runs a document's blocks in their order: `sh HOST` is typed into that host's shell, and of a `console` block the lines
-/// shown must come, in their order; `...` stands for lines left out.
+/// shown must come, in their order; `...` stands for lines left out. `console incus` is for a test that needs Incus's client.
 fn check(name: &str, locale: &str) -> usize {
     let mut checked = 0;
     for (info, inside) in fences(&document(name)) {
@@ -137,6 +137,20 @@ fn lxc_on_one_host_and_on_another_prints_what_the_document_shows() {
         let lines = check("docs/remote.md", "en_US.UTF-8");
         assert!(lines >= 30, "docs/remote.md shows only {lines} lines of output");
         machine.assert_unchanged("the document on remotes");
+    });
+}
+
+#[test]
+fn in_class_incuss_client_prints_what_the_document_shows() {
+    in_box(|| {
+        let machine = Machine::look();
+        let typed = fences(&document("docs/remote.md")).into_iter().filter(|(info, _)| info == "console incus");
+        // It is on the machine, but not where a host's shell looks for commands.
+        let lines: usize = typed
+            .map(|(_, inside)| console("docs/remote.md", "en_US.UTF-8", &inside.replace(" incus ", &format!(" {INCUS} "))))
+            .sum();
+        assert!(lines >= 10, "docs/remote.md shows only {lines} lines of output");
+        machine.assert_unchanged("the document on Incus");
     });
 }
 

@@ -20,7 +20,20 @@ use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
 
 /// What a stock client is configured with at first.
-const CONFIG: &[u8] = b"default-remote: local\n";
+const CONFIG: &str = "default-remote: local\n";
+/// As [`CONFIG`], for Incus's: its own default, and the name that the class gives to images. A launch asks neither.
+const IMAGES: &str = "\
+default-remote: local
+remotes:
+  images:
+    addr: https://images.linuxcontainers.org
+    protocol: simplestreams
+    public: true
+  ubuntu:
+    addr: https://cloud-images.ubuntu.com/releases
+    protocol: simplestreams
+    public: true
+";
 /// The hidden command that is an agent.
 pub const COMMAND: &str = "serve-agent";
 /// How long one has until it is ready.
@@ -83,19 +96,19 @@ pub fn incus(client: &Path) -> PathBuf {
 /// As [`start`]; when a directory cannot be made.
 pub fn serve(lab: &LabName, host: &NodeName) -> Result<(PathBuf, bool)> {
     let client = client(lab, host);
-    let new = configure(&client)?;
-    configure(&incus(&client))?;
+    let new = configure(&client, CONFIG)?;
+    configure(&incus(&client), IMAGES)?;
     start(lab, host).map(|_| (client, new))
 }
 
 /// Gives a client its directory; whether it had none.
-fn configure(directory: &Path) -> Result<bool> {
+fn configure(directory: &Path, text: &str) -> Result<bool> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| system("mkdir", directory, errno(&error)))?;
     // Without one a client takes itself for new on a machine, and explains how to begin with the internet.
     let config = directory.join("config.yml");
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
-        Ok(mut file) => file.write_all(CONFIG).map(|()| true).map_err(|error| system("write", &config, errno(&error))),
+        Ok(mut file) => file.write_all(text.as_bytes()).map(|()| true).map_err(|error| system("write", &config, errno(&error))),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(system("create", &config, errno(&error))),
     }
