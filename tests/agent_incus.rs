@@ -98,6 +98,35 @@ fn in_class_incuss_client_shows_what_passed_a_container_and_that_it_is_frozen() 
 }
 
 #[test]
+fn in_class_what_incus_has_and_the_agent_has_not_is_refused_and_not_passed_over() {
+    in_box(|| {
+        routed();
+        for (words, said) in [
+            (&["list", "t:", "--project", "other"][..], "Project not found"),
+            (&["launch", "t:host", "t:c1", "--target", "member"], "when clustered"),
+            (&["launch", "t:host", "t:c1", "--profile", "other"], "Profile not found"),
+            (&["launch", "t:host", "t:c1", "--vm"], "VM"),
+            (&["launch", "t:none", "t:c1"], "not found"),
+            (&["config", "device", "add", "t:b1", "tmp", "disk", "source=/tmp", "path=/mnt"], "NICs alone"),
+            (
+                &["config", "device", "add", "t:b1", "web", "proxy", "listen=tcp:127.0.0.1:80", "connect=tcp:127.0.0.1:80"],
+                "NICs alone",
+            ),
+            (&["stop", "t:b1", "--stateful"], "cannot be kept"),
+            (&["snapshot", "create", "t:b1"], "not found"),
+            (&["copy", "t:b1", "t:c1"], "Unknown source"),
+            (&["network", "create", "t:other", "--type=physical"], "Only bridges"),
+        ] {
+            let refused = incus(words).expect(1);
+            assert!(refused.err.contains(said), "{refused}");
+        }
+        assert_eq!(incus(&["list", "t:", "-c", "ns", "-f", "csv"]).expect(0).out, "b1,RUNNING\nb2,RUNNING\n");
+        assert_eq!(incus(&["config", "device", "list", "t:b1"]).expect(0).out.trim(), "");
+        ok("down");
+    });
+}
+
+#[test]
 fn in_class_incuss_client_moves_files_whole_with_their_modes_and_owners() {
     in_box(|| {
         routed();

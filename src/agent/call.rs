@@ -77,6 +77,18 @@ impl Call {
         self.query.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
     }
 
+    /// Refuses what is asked of another project or of a member of a cluster: there are none.
+    ///
+    /// # Errors
+    /// 404 for another project, 400 for a member.
+    pub fn means_here(&self) -> Result<(), Fault> {
+        let other = |key: &str, own: &[&str]| self.asked(key).is_some_and(|word| !word.is_empty() && !own.contains(&word));
+        if other("project", &["default", "*"]) {
+            return Err(Fault::missing("Project"));
+        }
+        if other("target", &["none"]) { Err(Fault::bad("Target only allowed when clustered")) } else { Ok(()) }
+    }
+
     /// How deep a list goes: 0 for paths alone.
     pub fn recursion(&self) -> u8 {
         self.asked("recursion").and_then(|depth| depth.parse().ok()).unwrap_or(0)

@@ -151,5 +151,7 @@ pub async fn answer(agent: Arc<Agent>, client: Client, request: Request<Incoming
     }
     let Some((route, words)) = found else { return Err(Fault::new(404, "not found")) };
     let query = query(request.uri().query().unwrap_or_default()).ok_or_else(|| Fault::bad("Invalid query"))?;
-    (route.handler)(Call { agent, client, words, query, request }).await
+    let call = Call { agent, client, words, query, request };
+    call.means_here()?;
+    (route.handler)(call).await
 }

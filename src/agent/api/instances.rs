@@ -111,6 +111,19 @@ struct Wanted {
     migration: bool,
 }
 
+/// Refuses devices that would do nothing: beside NICs an instance has its root disk, which is there anyway.
+fn built(devices: &BTreeMap<String, Keys>, before: &BTreeMap<String, Keys>) -> Result<(), Fault> {
+    let get = |device: &Keys, key: &str| device.get(key).cloned().unwrap_or_default();
+    let odd = devices.iter().find(|(name, device)| match get(device, "type").as_str() {
+        "nic" | "none" => false,
+        "disk" if get(device, "path") == "/" => false,
+        _ => before.get(*name) != Some(*device),
+    });
+    odd.map_or(Ok(()), |(name, device)| {
+        Err(Fault::bad(format!("The device {name:?} is of the type {:?}: containers here have NICs alone", get(device, "type"))))
+    })
+}
+
 /// Begins a task on an instance; once it is done everybody hears of it.
 fn task(
     call: &Call,
@@ -150,6 +163,7 @@ pub async fn create(mut call: Call) -> Answer {
     if wanted.profiles.iter().flatten().any(|profile| profile != "default") {
         return Err(Fault::missing("Profile"));
     }
+    built(wanted.devices.as_ref().unwrap_or(&BTreeMap::new()), &BTreeMap::new())?;
     let agent = call.agent.clone();
     let name = if wanted.name.is_empty() {
         blocking(move || Ok(instances::fresh_name(&agent.lab, &agent.host)?.to_string())).await?
@@ -184,6 +198,7 @@ pub async fn set(mut call: Call) -> Answer {
         if adds { (own.instance.config.clone(), own.instance.devices.clone()) } else { (Keys::new(), BTreeMap::new()) };
     config.extend(wanted.config.unwrap_or_default());
     devices.extend(wanted.devices.unwrap_or_default());
+    built(&devices, &own.instance.devices)?;
     let ephemeral = wanted.ephemeral.unwrap_or(own.instance.ephemeral);
     let site = site(&call.agent, &name)?;
     task(&call, "Updating instance", &name, "instance-updated", move || {
@@ -225,13 +240,17 @@ struct Move {
     action: String,
     timeout: i64,
     force: bool,
+    stateful: bool,
 }
 
 /// `PUT /1.0/instances/NAME/state`
 pub async fn act(mut call: Call) -> Answer {
     let name = call.word(0).to_owned();
     container(&call.agent, &name)?;
-    let Move { action, timeout, force } = call.json().await?;
+    let Move { action, timeout, force, stateful } = call.json().await?;
+    if stateful && action == "stop" {
+        return Err(Fault::bad("The state of processes cannot be kept"));
+    }
     let site = site(&call.agent, &name)?;
     let grace = if force { Some(Duration::ZERO) } else { u64::try_from(timeout).ok().map(Duration::from_secs) };
     match action.as_str() {
