@@ -110,9 +110,14 @@ trees() {
 }
 edited() { lxc config show t:c-one | sed 's/user.cf: one/user.cf: two/' | timeout 60 "$client" config edit t:c-one && lxc config get t:c-one user.cf; }
 watched() {
-  timeout 3 "$client" monitor t: --type=lifecycle </dev/null >"$work/events" 2>&1 &
-  sleep 1
-  lxc exec t:c-one -- true
+  timeout 60 "$client" monitor t: --type=lifecycle </dev/null >"$work/events" 2>&1 &
+  # Until it listens, there is nothing that it could have heard.
+  for _ in $(seq 20); do
+    sleep 0.5
+    lxc exec t:c-one -- true
+    if grep -q instance-exec "$work/events"; then break; fi
+  done
+  kill $!
   wait $!
   cat "$work/events"
 }
