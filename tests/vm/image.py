@@ -162,7 +162,7 @@ def system():
         with open(f"{root}/etc/hosts", "w") as file:
             file.write("127.0.0.1 localhost\n::1 localhost\n")
         links = {"usr/bin/awk": "mawk", "usr/sbin/iptables": "xtables-nft-multi", "usr/sbin/ip6tables": "xtables-nft-multi",
-                 "usr/sbin/iptables-legacy": "xtables-legacy-multi", "etc/mtab": "/proc/mounts"}
+                 "usr/sbin/iptables-legacy": "xtables-legacy-multi", "usr/bin/traceroute": "traceroute.db", "etc/mtab": "/proc/mounts"}
         for link, target in links.items():
             if not os.path.lexists(f"{root}/{link}"):
                 os.symlink(target, f"{root}/{link}")
