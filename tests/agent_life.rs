@@ -95,7 +95,7 @@ fn a_host_is_ready_for_class_as_soon_as_somebody_wants_lxc_there() {
         ok("agent stop host-a");
         let token = ok("agent token --name host-a").out;
         says(&["host-a", "lxc", "remote", "add", "host-b", token.trim()]);
-        let add = "lxc launch host-b:host host-b:b3 && lxc exec host-b:b3 -- hostname && lxc delete -f host-b:b3";
+        let add = "lxc launch host host-b:b4 && lxc delete -f host-b:b4 && lxc launch host-b:host host-b:b3 && lxc exec host-b:b3 -- hostname && lxc delete -f host-b:b3";
         assert!(says(&["host-a", "sh", "-c", add]).ends_with("b3"));
         assert!(says(&["host-a", "sh", "-c", concat!(env!("CARGO_BIN_EXE_nslab"), " exec host-b:b1 hostname # as lxc")]) == "b1");
         ok("down");

@@ -126,7 +126,10 @@ fn a_shell_may_be_suspended_and_waits_in_the_background() {
         ok("up bridged");
         let mut terminal = Terminal::open();
         terminal.asks("$N shell a1", "root@a1:/# ").asks("suspend", "Stopped").asks("fg", "root@a1:/# ");
-        terminal.asks("exit", "caller> ").asks("$N shell a1 &", "caller> ").asks("until jobs >/run/j; grep -q Stopped /run/j; do sleep 0.1; done; jobs", "Stopped");
+        terminal
+            .asks("exit", "caller> ")
+            .asks("$N shell a1 &", "caller> ")
+            .asks("until jobs >/run/j; grep -q Stopped /run/j; do sleep 0.1; done; jobs", "Stopped");
         terminal.asks("fg", "root@a1:/# ").asks("exit", "caller> ");
     });
 }

@@ -101,6 +101,7 @@ routes! {
     GET "/1.0/cluster" Trusted statics::cluster,
     GET "/1.0/images" Trusted statics::images,
     GET "/1.0/images/*" Trusted statics::image,
+    POST "/1.0/images/*/secret" Trusted statics::secret,
     GET "/1.0/images/aliases" Trusted statics::aliases,
     GET "/1.0/images/aliases/**" Trusted statics::alias,
 }

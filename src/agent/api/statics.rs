@@ -1,11 +1,13 @@
 //! What is the same for every host: the one project, the one image, no storage pool, no cluster.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::agent::answer::{Answer, Fault, sync, tagged};
+use crate::agent::answer::{Answer, Fault, sync, tagged, working};
 use crate::agent::call::Call;
 use crate::agent::clock::NEVER;
 use crate::agent::identity::fingerprint;
+use crate::agent::operations::{New, Status};
+use crate::agent::secret::{hex, random};
 
 /// The one image: the machine's own root file system.
 pub const IMAGE: &str = "host";
@@ -62,14 +64,29 @@ pub async fn images(call: Call) -> Answer {
     if call.recursion() > 0 { sync([described()]) } else { sync([format!("/1.0/images/{}", image_fingerprint())]) }
 }
 
+/// Refuses what is not the beginning of the one image's fingerprint.
+fn known(prefix: &str) -> Result<(), Fault> {
+    if prefix.len() >= 4 && image_fingerprint().starts_with(prefix) { Ok(()) } else { Err(Fault::missing("Image")) }
+}
+
 /// `GET /1.0/images/FINGERPRINT`
 pub async fn image(call: Call) -> Answer {
-    let word = call.word(0);
-    if word.len() < 4 || !image_fingerprint().starts_with(word) {
-        return Err(Fault::missing("Image"));
-    }
+    known(call.word(0))?;
     let told = described();
     tagged(&told, &told["properties"])
+}
+
+/// `POST /1.0/images/FINGERPRINT/secret`: what a client hands to another server, to fetch the image with. An agent has the image already and
+/// asks for none.
+pub async fn secret(call: Call) -> Answer {
+    known(call.word(0))?;
+    let told = Map::from_iter([("secret".to_owned(), Value::from(hex(&random::<32>()?)))]);
+    let client = call.client.name().to_owned();
+    let new = New { class: "token", description: "Executing operation", metadata: told, client, ..New::default() };
+    let operation = call.agent.operations.begin(new)?;
+    let answer = working(&operation);
+    operation.end(Status::Success, "");
+    answer
 }
 
 /// `GET /1.0/images/aliases`
