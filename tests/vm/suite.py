@@ -94,6 +94,9 @@ def disk(root, names, nslab, work):
         file.writelines(chosen(found, words))
     for name, path in found.items():
         strip(path, os.path.join(stage, "live", name))
+    strip(binary, os.path.join(stage, "live", "nslab-fault"))
+    with open(os.path.join(stage, "live", "nslab"), "w") as file:
+        file.write(os.path.relpath(binary, root))
     # Where the tests were told to find nslab stands the static binary that users get.
     for place in (os.path.relpath(binary, root), "target/nslab"):
         os.makedirs(os.path.dirname(os.path.join(stage, place)), exist_ok=True)
