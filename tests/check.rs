@@ -299,7 +299,15 @@ fn steps_turn_green_as_commands_land_in_another_terminal() {
         assert_eq!(ended.code(), Some(0), "{}", fs::read_to_string("/run/watch.txt").unwrap());
         let said = fs::read_to_string("/run/watch.txt").unwrap();
         assert!(said.contains("50 of 50 points") && !said.contains('\u{1b}'), "{said}");
-        assert_eq!(said.matches("FAIL  a bridge of host-b").count(), 1, "only changes are told:\n{said}");
+        // A slow machine shows the bridge half made, which is a change, too.
+        let lines: Vec<&str> = said.lines().collect();
+        let at = lines.iter().enumerate().filter(|(_, line)| line.contains("a bridge of host-b"));
+        let whole = |at: usize| {
+            lines[at..].iter().enumerate().take_while(|(down, line)| *down == 0 || line.starts_with("        ")).count()
+        };
+        let told: Vec<&[&str]> = at.map(|(at, _)| &lines[at..at + whole(at)]).collect();
+        assert!(told.len() >= 2, "{said}");
+        assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "only changes are told:\n{said}");
         ok("down");
     });
 }

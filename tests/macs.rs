@@ -81,9 +81,14 @@ fn of_side(heard: &BTreeMap<(String, String), u64>, side: &str) -> BTreeMap<Stri
     heard.iter().filter(|((its, _), _)| its == side).map(|((_, mac), frames)| (mac.clone(), *frames)).collect()
 }
 
-/// Brings a lab up and waits until its nodes have said hello to IPv6's multicast routers (MLD), which takes two seconds.
+/// Brings a lab up and waits until its nodes have said hello to IPv6's multicast routers (MLD), which takes two seconds. Five seconds after
+/// the first packet to a neighbour the kernel would ask whether it is still there: on a slow machine that is before tcpdump ends.
 fn quiet(lab: &str) {
     ok(&format!("up {lab}"));
+    for node in support::nodes(lab) {
+        inside(lab, &node, "for each in /proc/sys/net/ipv[46]/neigh/*/delay_first_probe_time; do echo 600 >$each; done")
+            .expect(0);
+    }
     std::thread::sleep(Duration::from_millis(3500));
 }
 

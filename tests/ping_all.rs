@@ -114,7 +114,10 @@ fn a_hundred_containers_fit_the_machines_neighbour_table_and_leave_it_as_it_was(
         if limit < 2 * 9900 {
             assert!(matrix["rounds"].as_u64().unwrap() > 1, "{ran}");
             assert_eq!(matrix["limit"], limit);
-            assert_eq!(neighbours("big"), before, "{ran}");
+            // Nobody is new; what nobody asked for meanwhile may have gone by itself.
+            let after = neighbours("big");
+            assert!(after.iter().all(|one| before.contains(one)), "{after:?}\n{ran}");
+            assert!(after.iter().any(|one| one.contains("10.0.0.131")), "{after:?}\n{ran}");
             assert!(ok("ping --all").out.contains("gc_thresh3"));
         }
         ok("down");

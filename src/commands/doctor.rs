@@ -69,8 +69,10 @@ fn labs() -> Vec<Leftover> {
         let lab = entry.lab.clone();
         match lab::status(&resolve::lab_name(&lab).ok()?).map(|status| status.condition) {
             Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
+            // Of what one was for, a killed maker tells nobody any more.
+            Ok(_) if lab::private::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),
             Ok(Condition::Unfinished | Condition::RolledBack) => Some(Leftover::Unfinished { lab }),
-            Ok(Condition::Up | Condition::Drifted) => lab::private::is_forgotten(&lab).then_some(Leftover::Forgotten { lab }),
+            Ok(Condition::Up | Condition::Drifted) => None,
             Err(_) => Some(Leftover::NoJournal { lab }),
         }
     });
