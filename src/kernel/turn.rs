@@ -113,6 +113,8 @@ fn blocked(mut file: File, how: FlockArg) -> std::result::Result<Flock<File>, Er
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::os::fd::AsRawFd;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
