@@ -33,7 +33,7 @@ pub mod verbs;
 
 pub use backend::{Backend, Scope};
 pub use files::open_files;
-pub use listen::{keep_alive, listen, within};
+pub use listen::{keep_alive, listen, present, within};
 pub use movement::move_link;
 pub use space::Pins;
 pub use thread::{interrupted, thread};

@@ -154,6 +154,7 @@ fn a_machine_that_plays_a_host_commands_the_containers_of_the_one_that_plays_the
             unknown.out.contains("knows no remote that is host-b") && unknown.out.contains("lxc remote add host-b TOKEN"),
             "{unknown}"
         );
+        assert!(unknown.out.contains("printed on the other machine, which plays host-b"), "{unknown}");
         let elsewhere = other.ok("check");
         assert!(elsewhere.contains("5 of 5") && elsewhere.contains("on the other machine"), "{elsewhere}");
 
@@ -165,5 +166,39 @@ fn a_machine_that_plays_a_host_commands_the_containers_of_the_one_that_plays_the
         ok("down");
         other.ok("down");
         before.assert_unchanged("agents of two machines");
+    });
+}
+
+#[test]
+fn an_agent_can_listen_at_an_address_that_was_given_by_hand_and_does_without_when_it_is_gone() {
+    in_box(|| {
+        let give = |host: &str, address: &str| {
+            says(&[host, "sh", "-c", &format!("ip addr add {address}/24 dev enp0s8; ip link set enp0s8 up")]);
+        };
+        let listens = || sh("ip netns exec bare-lxd.host-b ss -Hltn | awk '$4 ~ /:8443/ {print $4}'");
+        ok("up bare-lxd");
+        give("host-a", "192.168.100.1");
+        give("host-b", "192.168.100.2");
+        says(&["host-b", "lxc", "config", "set", "core.https_address", "192.168.100.2"]);
+        assert_eq!(listens().trim(), "192.168.100.2:8443");
+        let stranger = nslab("exec host-b lxc config set core.https_address 192.168.100.7");
+        assert!(stranger.code == 1 && stranger.err.contains("192.168.100.7 is no address of this host"), "{stranger}");
+        let token = ok("agent token host-b --name host-a").out;
+        says(&["host-a", "lxc", "remote", "add", "host-b", token.trim()]);
+        assert_eq!(says(&["host-a", "lxc", "list", "host-b:", "-c", "n", "-f", "csv"]), "b1\nb2");
+        ok("down");
+
+        ok("up bare-lxd");
+        assert_eq!(says(&["host-b", "lxc", "list", "-c", "n", "-f", "csv"]), "b1\nb2");
+        let nowhere = fails(3, "agent token host-b --name host-a");
+        assert!(nowhere.err.contains("core.https_address"), "{nowhere}");
+        give("host-b", "192.168.100.2");
+        says(&["host-b", "lxc", "config", "set", "core.https_address", "192.168.100.2"]);
+        assert_eq!(listens().trim(), "192.168.100.2:8443");
+        // On all of them: the lab's own address first.
+        says(&["host-b", "lxc", "config", "set", "core.https_address", ":8443"]);
+        let all = ok("--format json agent status").out;
+        assert!(all.contains("\"192.168.100.2:8443\"") && !all.contains("127.0.0.1"), "{all}");
+        ok("down");
     });
 }

@@ -61,13 +61,20 @@ fn read(text: &str, own: &[IpAddr]) -> Result<Vec<SocketAddr>, Fault> {
 impl Agent {
     /// The host's addresses that clients can be told.
     pub fn addresses(&self) -> Vec<String> {
-        let own = self.own_addresses().unwrap_or_default();
+        let mut all = self.own_addresses().unwrap_or_default();
+        let others = self.present().into_iter().filter(|ip| !all.contains(ip)).collect::<Vec<_>>();
+        all.extend(others);
         let told = self.listeners.addresses().into_iter().flat_map(|address| {
-            let several = address.ip().is_unspecified();
-            let each = if several { own.clone() } else { vec![address.ip()] };
+            let each = if address.ip().is_unspecified() { all.clone() } else { vec![address.ip()] };
             each.into_iter().map(move |ip| SocketAddr::new(ip, address.port()).to_string())
         });
         told.collect()
+    }
+
+    /// What the host has at the moment, given by hand or by the topology.
+    fn present(&self) -> Vec<IpAddr> {
+        let found = kernel::present(&netns_path(&self.lab, &NodeId::Host(self.host.clone())));
+        found.ok().and_then(std::result::Result::ok).unwrap_or_default()
     }
 
     fn own_addresses(&self) -> Result<Vec<IpAddr>, Fault> {
@@ -82,7 +89,7 @@ impl Agent {
     pub async fn listen(self: &Arc<Self>, wish: Option<&str>) -> Result<(), Fault> {
         let own = self.own_addresses()?;
         let wanted = match wish {
-            Some(text) => read(text, &own)?,
+            Some(text) => read(text, &[own, self.present()].concat())?,
             None => own.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
         };
         let had = self.listeners.addresses();

@@ -15,7 +15,7 @@ use crate::lab::{agents, netns_path};
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::remote::{Action, Change, Client, New, Remote, Store};
-use crate::report::check::{Evidence, Step};
+use crate::report::check::{Evidence, Note, Step};
 use crate::topology::checks::Control;
 
 /// The container that is made and deleted again.
@@ -26,7 +26,13 @@ const MARK: &str = "user.nslab.check";
 pub(super) fn check(control: &Control, stage: &Stage<'_>) -> Verdict {
     match tried(control, stage) {
         Ok(()) => Verdict::default(),
-        Err(evidence) => Verdict::wrong(evidence),
+        Err(evidence) => {
+            let token =
+                matches!(&evidence, Evidence::NoRemote { .. } | Evidence::Distrusted { .. } | Evidence::OtherServer { .. });
+            let far = stage.scene.is_far(&NodeId::Host(control.of.clone()));
+            let note = Note::TokenThere { host: control.of.to_string() };
+            Verdict { notes: Vec::from_iter((token && far).then_some(note)), ..Verdict::wrong(evidence) }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sockets that listen in a node's namespace, for a program that is not in it.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -41,6 +41,25 @@ pub fn listen(pin: &Path, at: SocketAddr) -> Result<std::io::Result<TcpListener>
         keep_alive(&socket)?;
         Ok(socket)
     })
+}
+
+/// The addresses of the namespace that is pinned at a path which other machines could reach: neither the loopback's nor link-local ones.
+///
+/// # Errors
+/// The outer one where there can be no thread, the inner one where the namespace cannot be entered or asked.
+pub fn present(pin: &Path) -> Result<std::io::Result<Vec<IpAddr>>> {
+    let asked = within(pin, || {
+        let all = nix::ifaddrs::getifaddrs()?.filter_map(|one| one.address).filter_map(|address| {
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        });
+        let reached = all.filter(|ip| match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+            IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+        });
+        Ok(reached.collect())
+    });
+    asked.map(|asked| asked.and_then(|addresses| addresses))
 }
 
 /// Does something on a thread in the namespace that is pinned at a path: sockets that it opens are there.

@@ -242,6 +242,8 @@ pub enum Note {
     OtherMachine { host: String, number: usize },
     /// Nodes on the other machine: what is said of them is what the file says.
     FromFile { nodes: Vec<String> },
+    /// The token of this host's agent is printed on the other machine, which plays it.
+    TokenThere { host: String },
     /// A point-to-point link with another prefix than /30.
     Prefix { node: String, subnet: IpNet },
 }

@@ -89,7 +89,8 @@ pub async fn set(mut call: Call) -> Answer {
         None if call.replaces() => None,
         None => before.clone(),
     };
-    if after != before {
+    // The address that is configured may have come only now.
+    if after != before || config.contains_key(ADDRESS) && agent.addresses().is_empty() {
         agent.listen(after.as_deref()).await?;
     }
     let replaces = call.replaces();

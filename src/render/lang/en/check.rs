@@ -277,6 +277,9 @@ impl Checking for English {
                 let nodes: Vec<String> = nodes.iter().map(|node| report.word(node)).collect();
                 format!("From the file, since they are on the other machine: {}.", nodes.join(", "))
             }
+            Note::TokenThere { host } => {
+                format!("The token is printed on the other machine, which plays {}; the rest is typed here.", report.word(host))
+            }
             Note::Specific { node, to } => {
                 format!("{} has a route of its own for {to} instead of a default route; that is as good.", report.word(node))
             }

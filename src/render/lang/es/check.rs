@@ -294,6 +294,9 @@ impl Checking for Spanish {
                 let nodes: Vec<String> = nodes.iter().map(|node| report.word(node)).collect();
                 format!("Según el fichero, porque están en la otra máquina: {}.", nodes.join(", "))
             }
+            Note::TokenThere { host } => {
+                format!("El token lo imprime la otra máquina, la que hace de {}; lo demás se escribe aquí.", report.word(host))
+            }
             Note::Specific { node, to } => {
                 format!("{} tiene una ruta propia para {to} en lugar de una por defecto; vale igual.", report.word(node))
             }
