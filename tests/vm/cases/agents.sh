@@ -88,14 +88,22 @@ barrier agents-killed
 [ "$me" = host-b ] || is "$(printf '%s,RUNNING\n' $theirs)" lxc list "$far:" -c ns -f csv
 
 # The network breaks: what host-a runs in containers of host-b ends there within half a minute.
-if [ "$me" = host-a ]; then
-  lxc exec host-b:b1 -- sleep 4002 </dev/null >/dev/null 2>&1 & clients=$!
-  script -qec 'lxc exec host-b:b1 -- sleep 4003' /dev/null </dev/null >/dev/null 2>&1 & clients="$clients $!"
-  nslab exec host-b:b2 sleep 4004 </dev/null >/dev/null 2>&1 & clients="$clients $!"
-else
-  for number in 4002 4003 4004; do within 60 runs "^sleep $number" || fail "sleep $number does not run"; done
-fi
-barrier agents-running
+far_sleeps() { # far_sleeps NUMBER: on host-a, until it is ended
+  case $1 in
+    4002) lxc exec host-b:b1 -- sleep 4002;;
+    4003) script -qec 'lxc exec host-b:b1 -- sleep 4003' /dev/null;;
+    4004) nslab exec host-b:b2 sleep 4004;;
+  esac </dev/null >"/tmp/far-$1" 2>&1
+}
+clients=
+for number in 4002 4003 4004; do
+  if [ "$me" = host-a ]; then
+    far_sleeps $number & clients="$clients $!"
+  else
+    within 60 runs "^sleep $number" || fail "sleep $number does not run"
+  fi
+  barrier "agents-$number" || { cat "/tmp/far-$number"; fail "the client says this"; }
+done
 if [ "$me" = host-b ]; then
   nft 'table inet cable { chain in { type filter hook input priority 0; iif eth1 drop; }; chain out { type filter hook output priority 0; oif eth1 drop; }; }'
   measured "commands go on after the network has broken" within 30 ended '^sleep 400[234]' || { pgrep -af sleep; fail "they go on for longer"; }
