@@ -168,7 +168,7 @@ def system():
                 os.symlink(target, f"{root}/{link}")
         for waste in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/info"):
             shutil.rmtree(f"{root}/{waste}", ignore_errors=True)
-        for empty in ("proc sys dev run tmp root mnt payload lib/modules var/tmp home").split():
+        for empty in ("proc sys dev run tmp root mnt payload lib/modules var/tmp home srv").split():
             os.makedirs(f"{root}/{empty}", exist_ok=True)
         os.chmod(f"{root}/tmp", 0o1777)
         # Graphviz lists its plug-ins when it is installed.
