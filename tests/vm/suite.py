@@ -17,8 +17,8 @@ TESTS = {
     "live_processes": ["down_ends_every_process"],
     "tap": ["a_vlan_tag"],
 }
-# Run by `tests/vm/run suite all`. Left out are those that run nslab, or the predictor, a thousand times, and those of agents, for which the
-# machines have no `lxc`.
+# Run by `tests/vm/run suite all`. Left out are those that run nslab, or the predictor, a thousand times, and those of agents and of a real
+# LXD: for agents there is the case of that name.
 ALL = """binary ping live live_exec live_terminal live_commands live_processes live_files tap support_self
   live_graph live_languages trace trace_causes trace_filters trace_unknown ping_all macs capture capture_files check check_by_hand foreign
   role borrow borrow_nic borrow_watch halves interference instances journal sessions""".split()
