@@ -5,7 +5,7 @@ nslab=$1
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n$ %s\n' "$*"; }
 run() { say "nslab $*"; "$nslab" "$@"; }
-trap '"$nslab" down demo 2>/dev/null || true' EXIT
+trap '"$nslab" down demo >/dev/null 2>&1 || true' EXIT
 trap 'exit 130' INT TERM
 
 run up bridged --name demo
