@@ -89,11 +89,12 @@ pub fn netns_path(name: &LabName, node: &NodeId) -> std::path::PathBuf {
     home::pins(name).pin(node)
 }
 
-/// The error of a system call on a path.
+/// The error of a step that the kernel refused.
 fn failed(tried: &str, errno: Errno) -> Error {
     Error::Kernel(KernelError { node: None, tried: tried.to_owned(), errno: errno as i32, said: None })
 }
 
+/// The error of a system call on a path.
 fn system(tried: &str, path: &Path, errno: Errno) -> Error {
     match errno {
         Errno::EMFILE => Error::Machine(Limit::OpenFiles),
