@@ -66,11 +66,9 @@ fn lasting(text: &str) -> Option<Duration> {
             "y" => 365 * 86_400,
             _ => return None,
         };
-        number
-            .bytes()
-            .all(|digit| digit.is_ascii_digit())
-            .then(|| number.parse::<u32>().ok())?
-            .map(|number| u64::from(number) * seconds)
+        // A sign is read as part of a number, but is none here.
+        let number: u32 = number.parse().ok().filter(|_| !number.starts_with('+'))?;
+        Some(u64::from(number) * seconds)
     };
     let all = text.split_whitespace().map(one).sum::<Option<u64>>()?;
     // What no calendar can hold is no time either.

@@ -1,5 +1,6 @@
 //! Where an agent listens on the network: addresses of its host, in its host's namespace.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,9 +62,8 @@ fn read(text: &str, own: &[IpAddr]) -> Result<Vec<SocketAddr>, Fault> {
 impl Agent {
     /// The host's addresses that clients can be told.
     pub fn addresses(&self) -> Vec<String> {
-        let mut all = self.own_addresses().unwrap_or_default();
-        let others = self.present().into_iter().filter(|ip| !all.contains(ip)).collect::<Vec<_>>();
-        all.extend(others);
+        // Asked with every greeting of a client: looked up only where it listens at all of them.
+        let all = LazyCell::new(|| self.with_present(self.own_addresses().unwrap_or_default()));
         let told = self.listeners.addresses().into_iter().flat_map(|address| {
             let each = if address.ip().is_unspecified() { all.clone() } else { vec![address.ip()] };
             each.into_iter().map(move |ip| SocketAddr::new(ip, address.port()).to_string())
@@ -71,10 +71,13 @@ impl Agent {
         told.collect()
     }
 
-    /// What the host has at the moment, given by hand or by the topology.
-    fn present(&self) -> Vec<IpAddr> {
+    /// These addresses, and what the host has beside them at the moment.
+    fn with_present(&self, mut own: Vec<IpAddr>) -> Vec<IpAddr> {
         let found = kernel::present(&netns_path(&self.lab, &NodeId::Host(self.host.clone())));
-        found.ok().and_then(std::result::Result::ok).unwrap_or_default()
+        let mut others = found.ok().and_then(std::result::Result::ok).unwrap_or_default();
+        others.retain(|ip| !own.contains(ip));
+        own.extend(others);
+        own
     }
 
     fn own_addresses(&self) -> Result<Vec<IpAddr>, Fault> {
@@ -89,7 +92,7 @@ impl Agent {
     pub async fn listen(self: &Arc<Self>, wish: Option<&str>) -> Result<(), Fault> {
         let own = self.own_addresses()?;
         let wanted = match wish {
-            Some(text) => read(text, &[own, self.present()].concat())?,
+            Some(text) => read(text, &self.with_present(own))?,
             None => own.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
         };
         let had = self.listeners.addresses();
