@@ -41,9 +41,12 @@ pub enum Service {
     /// Of systemd.
     #[serde(rename = "systemd-networkd")]
     Networkd,
-    /// A DHCP client, of one interface or of all.
+    /// A DHCP client of one interface.
     #[serde(rename = "dhcpcd")]
     Dhcpcd,
+    /// The same of all interfaces.
+    #[serde(rename = "dhcpcd")]
+    DhcpcdManager,
     /// A DHCP client.
     #[serde(rename = "dhclient")]
     Dhclient,
@@ -58,7 +61,7 @@ impl Service {
         match self {
             Self::NetworkManager => "NetworkManager",
             Self::Networkd => "systemd-networkd",
-            Self::Dhcpcd => "dhcpcd",
+            Self::Dhcpcd | Self::DhcpcdManager => "dhcpcd",
             Self::Dhclient => "dhclient",
             Self::Udhcpc => "udhcpc",
         }
@@ -75,8 +78,13 @@ impl Service {
                 "sudo networkctl reload".to_owned(),
             ],
             Self::Dhcpcd => vec![format!("sudo dhcpcd -x {interface}")],
-            Self::Dhclient => vec![format!("sudo dhclient -r {interface}")],
-            Self::Udhcpc => pid.map(|pid| format!("sudo kill {pid}")).into_iter().collect(),
+            // Its `-x` for one interface is refused before version 10, and what it reads anew is not this.
+            Self::DhcpcdManager => vec![
+                format!("sudo sed -i '1i denyinterfaces {interface}' /etc/dhcpcd.conf"),
+                "sudo systemctl restart dhcpcd".to_owned(),
+            ],
+            // Its `-r` finds only one that has a lease and was started without `-pf`, which Debian gives it.
+            Self::Dhclient | Self::Udhcpc => pid.map(|pid| format!("sudo kill {pid}")).into_iter().collect(),
         }
     }
 }

@@ -21,31 +21,58 @@ pub struct Manager {
 pub struct Client {
     service: Service,
     pid: i32,
-    /// The interfaces that its command line names; none where it takes any.
-    interfaces: Vec<String>,
+    /// The interfaces that it was told to configure, or is seen to.
+    has: Vec<String>,
+    /// Those that it may take, since nobody told it which.
+    may: Vec<String>,
 }
+
+/// Where dhcpcd is told which interfaces to leave alone.
+const DHCPCD: &str = "/etc/dhcpcd.conf";
 
 /// The DHCP clients in the network namespace of the caller; `interfaces` are those that there are.
 pub fn clients(interfaces: &[&str]) -> Vec<Client> {
     let network = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let own = network("self");
     let numbers = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut found: Vec<Client> = numbers
-        .filter_map(|entry| {
-            let pid = entry.file_name().into_string().ok()?;
-            let number = pid.parse().ok()?;
-            let service = service(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim())?;
-            let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let interfaces = named(service, &String::from_utf8_lossy(&line), interfaces);
-            (network(&pid) == own).then_some(Client { service, pid: number, interfaces })
-        })
-        .collect();
-    found.sort_by_key(|client| client.pid);
-    found
+    let found = numbers.filter_map(|entry| {
+        let pid = entry.file_name().into_string().ok()?;
+        let number = pid.parse().ok()?;
+        let service = service(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim())?;
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        (network(&pid) == own).then(|| (service, number, String::from_utf8_lossy(&line).into_owned()))
+    });
+    told_apart(found.collect(), interfaces, &fs::read_to_string(DHCPCD).unwrap_or_default())
 }
 
 fn service(command: &str) -> Option<Service> {
     [Service::Dhcpcd, Service::Dhclient, Service::Udhcpc].into_iter().find(|service| service.name() == command)
+}
+
+/// The clients among the processes, which are known by their command lines; `settings` are dhcpcd's.
+fn told_apart(processes: Vec<(Service, i32, String)>, interfaces: &[&str], settings: &str) -> Vec<Client> {
+    let (helpers, processes): (Vec<_>, Vec<_>) = processes.into_iter().partition(|(_, _, line)| helps(line));
+    let served: Vec<String> = helpers.iter().flat_map(|(service, _, line)| named(*service, line, interfaces)).collect();
+    let client = |(service, pid, line): (Service, i32, String)| {
+        let has = named(service, &line, interfaces);
+        let may = |leaves: &dyn Fn(&str) -> bool| {
+            interfaces.iter().filter(|name| !leaves(name)).map(|name| (*name).to_owned()).collect()
+        };
+        match service {
+            _ if !has.is_empty() => Client { service, pid, has, may: Vec::new() },
+            Service::Dhcpcd => {
+                let may = may(&|name| leaves_alone(settings, name));
+                Client { service: Service::DhcpcdManager, pid, has: served.clone(), may }
+            }
+            _ => Client { service, pid, has, may: may(&|_| false) },
+        }
+    };
+    processes.into_iter().map(client).collect()
+}
+
+/// Whether that is the title of one of dhcpcd's helpers: one that reads packets of an interface, or a proxy.
+fn helps(line: &str) -> bool {
+    line.starts_with("dhcpcd: [") && !line.starts_with("dhcpcd: [manager]") && !line.starts_with("dhcpcd: [master]")
 }
 
 /// The interfaces that a command line names, its words apart by NULs or, as dhcpcd writes it, by spaces.
@@ -60,21 +87,39 @@ fn named(service: Service, line: &str, interfaces: &[&str]) -> Vec<String> {
     found
 }
 
-/// Everybody who configures an interface, those first who do for sure; each service once.
-pub fn of(interface: &str, index: u32, clients: &[Client]) -> Vec<Manager> {
-    let mut found = Vec::new();
-    found.extend(told(index).map(|service| Manager { certain: true, service, pid: None }));
-    for client in clients {
-        let certain = client.interfaces.iter().any(|name| name == interface);
-        if certain || client.interfaces.is_empty() {
-            found.push(Manager { certain, service: client.service, pid: Some(client.pid) });
+/// Whether dhcpcd's settings keep its manager from an interface (`dhcpcd.conf(5)`).
+fn leaves_alone(settings: &str, interface: &str) -> bool {
+    // What follows one of these words is for one interface or network alone, and says nothing of others.
+    let lines = settings.lines().map(|line| line.split([' ', '\t', ',']).filter(|word| !word.is_empty()));
+    let all = lines.take_while(|line| !matches!(line.clone().next(), Some("interface" | "ssid" | "profile")));
+    let (mut denied, mut allowed) = (false, None);
+    for mut line in all {
+        let word = line.next();
+        let mut hit = || line.any(|pattern| glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(interface)));
+        match word {
+            Some("denyinterfaces") => denied |= hit(),
+            Some("allowinterfaces") => allowed = Some(allowed.unwrap_or(false) | hit()),
+            _ => {}
         }
     }
-    found.sort_by_key(|manager| (!manager.certain, manager.service, manager.pid));
+    denied || allowed == Some(false)
+}
+
+/// Everybody who configures an interface, those first who do for sure; each service once.
+pub fn of(interface: &str, index: u32, clients: &[Client]) -> Vec<Manager> {
+    let has = |names: &[String]| names.iter().any(|name| name == interface);
+    let mut found: Vec<Manager> = told(index).map(|service| Manager { certain: true, service, pid: None }).into_iter().collect();
+    found.extend(clients.iter().filter_map(|client| {
+        let certain = has(&client.has);
+        (certain || has(&client.may)).then_some(Manager { certain, service: client.service, pid: Some(client.pid) })
+    }));
+    // Of dhclient's two processes the older waits for the younger, and ends with it; not the other way round.
+    found.sort_by_key(|manager| (!manager.certain, manager.service, manager.pid.map(std::cmp::Reverse)));
     let mut seen = Vec::new();
     found.retain(|manager| {
-        !seen.contains(&manager.service) && {
-            seen.push(manager.service);
+        let name = manager.service.name();
+        !seen.contains(&name) && {
+            seen.push(name);
             true
         }
     });
@@ -111,17 +156,55 @@ mod tests {
         assert_eq!(of(Service::Udhcpc, "udhcpc\0-b\0"), ["eth0"]);
     }
 
+    fn managers(interface: &str, settings: &str, processes: &[(Service, i32, &str)]) -> Vec<(bool, Service, Option<i32>)> {
+        let processes = processes.iter().map(|(service, pid, line)| (*service, *pid, (*line).to_owned())).collect();
+        let found = of(interface, 0, &told_apart(processes, &INTERFACES, settings));
+        found.into_iter().map(|manager| (manager.certain, manager.service, manager.pid)).collect()
+    }
+
     #[test]
     fn one_that_names_no_interface_may_take_any_and_one_that_names_another_does_not() {
-        let client = |pid, names: &[&str]| Client {
-            service: Service::Dhcpcd,
-            pid,
-            interfaces: names.iter().map(|name| (*name).to_owned()).collect(),
+        let of = |count: usize| {
+            let all = [(7, "dhclient\0eth0\0"), (4, "dhclient\0"), (9, "dhclient\0enp0s8\0"), (8, "dhclient\0enp0s8\0")];
+            managers("enp0s8", "", &all[..count].iter().map(|(pid, line)| (Service::Dhclient, *pid, *line)).collect::<Vec<_>>())
         };
-        let sure = |found: Vec<Manager>| found.first().map(|manager| (manager.certain, manager.pid, found.len()));
-        let all = [client(4, &[]), client(7, &["eth0"]), client(9, &["enp0s8"])];
-        assert_eq!(sure(of("enp0s8", 0, &all)), Some((true, Some(9), 1)));
-        assert_eq!(sure(of("enp0s8", 0, &all[..2])), Some((false, Some(4), 1)));
-        assert_eq!(sure(of("enp0s8", 0, &all[1..2])), None);
+        assert_eq!(of(1), []);
+        assert_eq!(of(2), [(false, Service::Dhclient, Some(4))]);
+        assert_eq!(of(3), [(true, Service::Dhclient, Some(9))]);
+        assert_eq!(of(4), [(true, Service::Dhclient, Some(9))], "the younger of the two");
+    }
+
+    #[test]
+    fn the_manager_of_dhcpcd_has_the_interfaces_that_its_helpers_name() {
+        // The titles of dhcpcd 9.4 and 10.1.
+        let manager = (Service::Dhcpcd, 24, "dhcpcd: [manager] [ip4] [ip6]");
+        let proxy = (Service::Dhcpcd, 25, "dhcpcd: [privileged proxy]");
+        let helper = (Service::Dhcpcd, 32, "dhcpcd: [BPF BOOTP] enp0s8");
+        let one = (Service::Dhcpcd, 20, "dhcpcd: enp0s8 [ip4] [ip6]");
+        let of = |processes: &[(Service, i32, &'static str)]| managers("enp0s8", "", processes);
+        assert_eq!(of(&[proxy, manager]), [(false, Service::DhcpcdManager, Some(24))]);
+        assert_eq!(of(&[proxy, helper, manager]), [(true, Service::DhcpcdManager, Some(24))]);
+        assert_eq!(of(&[proxy, helper, one]), [(true, Service::Dhcpcd, Some(20))]);
+        assert_eq!(managers("eth0", "", &[proxy, helper, one]), []);
+    }
+
+    #[test]
+    fn the_manager_of_dhcpcd_is_no_matter_where_its_settings_keep_it_away() {
+        let told = |settings: &str| managers("enp0s8", settings, &[(Service::Dhcpcd, 24, "/sbin/dhcpcd\0-b\0")]).len();
+        for settings in ["", "#denyinterfaces enp0s8", "denyinterfaces enp0s9 veth*", "interface eth0\n denyinterfaces enp0s8"] {
+            assert_eq!(told(settings), 1, "{settings}");
+        }
+        for settings in [
+            "denyinterfaces enp0s8",
+            "persistent\n\tdenyinterfaces  eth1,enp*",
+            "allowinterfaces eth0\n",
+            "allowinterfaces e*\ndenyinterfaces enp0s[0-9]",
+        ] {
+            assert_eq!(told(settings), 0, "{settings}");
+        }
+        assert_eq!(told("allowinterfaces eth0\nallowinterfaces enp0s8"), 1);
+        let helper = (Service::Dhcpcd, 32, "dhcpcd: [BPF BOOTP] enp0s8");
+        let found = managers("enp0s8", "denyinterfaces enp0s8", &[helper, (Service::Dhcpcd, 24, "dhcpcd: [manager]")]);
+        assert_eq!(found, [(true, Service::DhcpcdManager, Some(24))], "it was not restarted since");
     }
 }
