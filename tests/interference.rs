@@ -230,6 +230,33 @@ fn a_dhcp_client_of_the_nic_is_a_reason_to_leave_it_alone_and_one_of_any_nic_is_
 }
 
 #[test]
+fn a_bridge_of_the_labs_is_none_of_network_managers_unless_it_made_it() {
+    in_box(|| {
+        sh(NIC);
+        sh("mkdir -p /run/NetworkManager/devices");
+        let told = |dev: &str, lines: &str| {
+            let index = sh(&format!("ip -o link show dev {dev} | cut -d: -f1"));
+            sh(&format!("printf '[device]\n{lines}\n' > /run/NetworkManager/devices/{}", index.trim()));
+        };
+        ok("up routed --role host-a --nic enp0s8");
+        sh("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
+        // As NetworkManager 1.42 writes it of a bridge that is "connected (externally)".
+        told("br0", "managed=true\nnm-owned=false");
+        assert_eq!(found(), Vec::<Value>::new());
+        told("br0", "managed=true\nnm-owned=true");
+        told("enp0s8", "managed=true\nnm-owned=false");
+        let named: Vec<Value> = found().iter().map(|found| found["interface"].clone()).collect();
+        assert_eq!(named, ["enp0s8", "br0"]);
+        let ran = ok("up routed --role host-a");
+        assert!(
+            ran.err.contains("NetworkManager configures br0") && ran.err.contains("nmcli device set br0 managed no"),
+            "{ran}"
+        );
+        ok("down");
+    });
+}
+
+#[test]
 fn a_strict_reverse_path_filter_is_named_where_the_way_back_is_another() {
     in_box(|| {
         sh(NIC);

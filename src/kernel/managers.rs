@@ -105,10 +105,11 @@ fn leaves_alone(settings: &str, interface: &str) -> bool {
     denied || allowed == Some(false)
 }
 
-/// Everybody who configures an interface, those first who do for sure; each service once.
-pub fn of(interface: &str, index: u32, clients: &[Client]) -> Vec<Manager> {
+/// Everybody who configures an interface, those first who do for sure; each service once. `software` is whether nslab makes the interface.
+pub fn of(interface: &str, index: u32, software: bool, clients: &[Client]) -> Vec<Manager> {
     let has = |names: &[String]| names.iter().any(|name| name == interface);
-    let mut found: Vec<Manager> = told(index).map(|service| Manager { certain: true, service, pid: None }).into_iter().collect();
+    let mut found: Vec<Manager> =
+        told(index, software).map(|service| Manager { certain: true, service, pid: None }).into_iter().collect();
     found.extend(clients.iter().filter_map(|client| {
         let certain = has(&client.has);
         (certain || has(&client.may)).then_some(Manager { certain, service: client.service, pid: Some(client.pid) })
@@ -127,7 +128,7 @@ pub fn of(interface: &str, index: u32, clients: &[Client]) -> Vec<Manager> {
 }
 
 /// The service that says in `/run` that it configures the interface.
-fn told(index: u32) -> Option<Service> {
+fn told(index: u32, software: bool) -> Option<Service> {
     let says = |path: &str, lines: &[&str]| {
         let text = fs::read_to_string(Path::new(path).join(index.to_string())).unwrap_or_default();
         text.lines().any(|line| lines.contains(&line.trim()))
@@ -135,7 +136,9 @@ fn told(index: u32) -> Option<Service> {
     if says("/run/systemd/netif/links", &["ADMIN_STATE=configured", "ADMIN_STATE=configuring"]) {
         return Some(Service::Networkd);
     }
-    says("/run/NetworkManager/devices", &["managed=true"]).then_some(Service::NetworkManager)
+    // An interface of software that others made it calls managed, and leaves as it is: "connected (externally)".
+    let managed = if software { "nm-owned=true" } else { "managed=true" };
+    says("/run/NetworkManager/devices", &[managed]).then_some(Service::NetworkManager)
 }
 
 #[cfg(test)]
@@ -158,7 +161,7 @@ mod tests {
 
     fn managers(interface: &str, settings: &str, processes: &[(Service, i32, &str)]) -> Vec<(bool, Service, Option<i32>)> {
         let processes = processes.iter().map(|(service, pid, line)| (*service, *pid, (*line).to_owned())).collect();
-        let found = of(interface, 0, &told_apart(processes, &INTERFACES, settings));
+        let found = of(interface, 0, false, &told_apart(processes, &INTERFACES, settings));
         found.into_iter().map(|manager| (manager.certain, manager.service, manager.pid)).collect()
     }
 

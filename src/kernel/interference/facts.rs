@@ -54,11 +54,11 @@ pub fn look(need: &Need) -> Result<Facts, Errno> {
         nic::survey(&mut socket)?.into_iter().map(|nic| (nic.name.to_string(), nic.index)).collect();
     let names: Vec<&str> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
     let clients = managers::clients(&names);
-    let own = |name: &str| need.nics.iter().any(|nic| nic == name) || need.bridges.iter().any(|(bridge, _)| bridge == name);
-    let managers = interfaces
-        .iter()
-        .filter(|(name, _)| own(name))
-        .flat_map(|(name, index)| managers::of(name, *index, &clients).into_iter().map(|manager| (name.clone(), manager)));
+    let software = |name: &str| need.bridges.iter().any(|(bridge, _)| bridge == name);
+    let own = |name: &str| need.nics.iter().any(|nic| nic == name) || software(name);
+    let managers = interfaces.iter().filter(|(name, _)| own(name)).flat_map(|(name, index)| {
+        managers::of(name, *index, software(name), &clients).into_iter().map(|manager| (name.clone(), manager))
+    });
     // The stricter of the two holds (`IN_DEV_RPFILTER` of `linux/inetdevice.h`): 1 is strict, 2 is loose.
     let level = |name: &str| setting(&format!("ipv4/conf/{name}/rp_filter")).unwrap_or(0);
     let all = level("all");

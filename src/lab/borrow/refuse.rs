@@ -45,7 +45,7 @@ pub fn reasons(socket: &mut Netlink, nic: &Nic, used: &Use) -> Result<Vec<Refusa
         all.push(Refusal::Wifi);
     }
     let name = nic.name.as_str();
-    let certain = managers::of(name, nic.index, &managers::clients(&[name])).into_iter().filter(|manager| manager.certain);
+    let certain = managers::of(name, nic.index, false, &managers::clients(&[name])).into_iter().filter(|manager| manager.certain);
     all.extend(certain.map(|manager| Refusal::Managed(manager.service, manager.pid)));
     Ok(all)
 }
