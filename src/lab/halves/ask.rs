@@ -19,8 +19,10 @@ use crate::name::IfName;
 const ROUNDS: usize = 3;
 /// How often a question is asked while nobody answers, at least.
 const ASKED: u32 = 3;
-/// How long a half that has answered once may take to answer again.
+/// How long a half that has answered once may take to answer again, at least.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How many times as long as its first answer took: a busy machine is not called deaf.
+const SLOWER: u32 = 4;
 
 /// Another half that has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub fn ask(journal: &Journal, nic: &IfName, patience: Duration, expected: usize)
     let mut netlink = Netlink::open().map_err(|errno| failed("socket", errno))?;
     let Some(now) = look(&mut netlink, nic)? else { return Ok(None) };
     let Some(me) = Half::here(journal, &now) else { return Ok(None) };
-    let mut asking = Asking { tap: tap(&now)?, nonce: nonce()?, me, others: Vec::new(), round: 0 };
+    let mut asking = Asking { tap: tap(&now)?, nonce: nonce()?, me, others: Vec::new(), round: 0, again: AGAIN };
     for round in 1..=ROUNDS {
         asking.round = round;
         if round == 1 {
@@ -82,15 +84,19 @@ struct Asking {
     me: Half,
     others: Vec<Other>,
     round: usize,
+    /// How long an answer is waited for after the first.
+    again: Duration,
 }
 
 impl Asking {
     fn first(&mut self, patience: Duration, expected: usize) -> Result<()> {
+        let began = Instant::now();
         for _ in 0..ASKED {
             self.question();
             let until = Instant::now() + patience / ASKED;
             self.hear(until, |asking| asking.others.len() >= expected)?;
             if self.others.len() >= expected {
+                self.again = AGAIN.max(SLOWER * began.elapsed());
                 break;
             }
         }
@@ -102,7 +108,7 @@ impl Asking {
             try_all(&self.tap, self.nonce, &self.me, &other.half);
         }
         self.question();
-        self.hear(Instant::now() + AGAIN, |asking| asking.others.iter().all(|other| other.round == asking.round))
+        self.hear(Instant::now() + self.again, |asking| asking.others.iter().all(|other| other.round == asking.round))
     }
 
     fn question(&self) {
