@@ -55,16 +55,16 @@ fn told_apart(processes: Vec<(Service, i32, String)>, interfaces: &[&str], setti
     let served: Vec<String> = helpers.iter().flat_map(|(service, _, line)| named(*service, line, interfaces)).collect();
     let client = |(service, pid, line): (Service, i32, String)| {
         let has = named(service, &line, interfaces);
-        let may = |leaves: &dyn Fn(&str) -> bool| {
-            interfaces.iter().filter(|name| !leaves(name)).map(|name| (*name).to_owned()).collect()
-        };
-        match service {
-            _ if !has.is_empty() => Client { service, pid, has, may: Vec::new() },
-            Service::Dhcpcd => {
-                let may = may(&|name| leaves_alone(settings, name));
-                Client { service: Service::DhcpcdManager, pid, has: served.clone(), may }
-            }
-            _ => Client { service, pid, has, may: may(&|_| false) },
+        if !has.is_empty() {
+            return Client { service, pid, has, may: Vec::new() };
+        }
+        let manager = service == Service::Dhcpcd;
+        let may = interfaces.iter().filter(|name| !(manager && leaves_alone(settings, name)));
+        let may = may.map(|name| (*name).to_owned()).collect();
+        if manager {
+            Client { service: Service::DhcpcdManager, pid, has: served.clone(), may }
+        } else {
+            Client { service, pid, has, may }
         }
     };
     processes.into_iter().map(client).collect()
