@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 
-use support::{Machine, Ran, count_faults, fails, in_box, nslab, nslab_at, ok, sh, wait_for};
+use support::{Machine, Ran, count_faults, fails, ifindex, in_box, nslab, nslab_at, ok, sh, wait_for};
 
 const NSLAB: &str = env!("CARGO_BIN_EXE_nslab");
 
@@ -83,18 +83,13 @@ fn a_nic_that_others_need_is_refused_and_nothing_is_changed() {
     });
 }
 
-fn index(dev: &str) -> u64 {
-    let all: serde_json::Value = serde_json::from_str(&sh(&format!("ip -j link show {dev}"))).unwrap();
-    all[0]["ifindex"].as_u64().unwrap()
-}
-
 #[test]
 fn a_nic_that_a_service_configures_or_that_is_wireless_is_refused() {
     in_box(|| {
         sh("ip link add enp0s8 type veth peer name far; ip link set far up; ip link set enp0s8 up
             mkdir -p /run/systemd/netif/links /run/NetworkManager/devices");
         let up = || nslab("up bridged --role host-a --nic enp0s8");
-        let number = index("enp0s8");
+        let number = ifindex("enp0s8");
         sh(&format!("printf 'ADMIN_STATE=configured\nOPER_STATE=routable\n' > /run/systemd/netif/links/{number}"));
         refused(&up(), 4, "systemd-networkd", Some("managed"), &machine("true"));
         sh(&format!(

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nslab::kernel::packet::{Buffer, Tap};
 use serde_json::Value;
 use support::other::{Other, cable};
-use support::{in_box, nslab, ok, sh, wait_for};
+use support::{ifindex, in_box, nslab, ok, sh, wait_for};
 
 const HOST_A: &str = "--role host-a --nic enp0s8";
 const HOST_B: &str = "--role host-b --nic eth1";
@@ -187,9 +187,8 @@ fn what_the_network_between_them_drops_is_told_with_its_direction() {
 
 /// The frames of halves on `enp0s8`.
 fn listen() -> Tap {
-    let index = sh("ip -o link show enp0s8 | cut -d: -f1").trim().parse().unwrap();
     let everything = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: u32::MAX }];
-    Tap::open(Path::new("/proc/self/ns/net"), Some(index), &everything, Buffer::Queue(4 << 20)).unwrap()
+    Tap::open(Path::new("/proc/self/ns/net"), Some(ifindex("enp0s8")), &everything, Buffer::Queue(4 << 20)).unwrap()
 }
 
 /// The kind of a half's frame that came in: 0 a question, 1 an answer, 2 a trial.

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Ran, fails, in_box, nslab, ok, sh};
+use support::{Ran, fails, ifindex, in_box, nslab, ok, sh};
 
 const NIC: &str = "ip link add enp0s8 type veth peer name far; ip link set far addrgenmode none up; ip link set enp0s8 up";
 
@@ -235,8 +235,7 @@ fn a_bridge_of_the_labs_is_none_of_network_managers_unless_it_made_it() {
         sh(NIC);
         sh("mkdir -p /run/NetworkManager/devices");
         let told = |dev: &str, lines: &str| {
-            let index = sh(&format!("ip -o link show dev {dev} | cut -d: -f1"));
-            sh(&format!("printf '[device]\n{lines}\n' > /run/NetworkManager/devices/{}", index.trim()));
+            sh(&format!("printf '[device]\n{lines}\n' > /run/NetworkManager/devices/{}", ifindex(dev)));
         };
         ok("up routed --role host-a --nic enp0s8");
         sh("sysctl -qw net.bridge.bridge-nf-call-iptables=0");

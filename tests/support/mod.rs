@@ -18,7 +18,7 @@ mod wiring;
 pub use boxed::in_box;
 pub use json::documented;
 pub use machine::{Machine, canaries, running};
-pub use run::{Ran, count_faults, fails, nslab, nslab_at, ok, run, sh, spawn, wait_for};
+pub use run::{Ran, count_faults, fails, ifindex, nslab, nslab_at, ok, run, sh, spawn, wait_for};
 pub use traced::{Case, Traced};
 pub use wiring::{Wiring, inside, nodes, pings};
 

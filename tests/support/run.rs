@@ -133,6 +133,12 @@ pub fn sh(script: &str) -> String {
     run(Command::new("sh").args(["-euc", script])).expect(0).out
 }
 
+/// The number of an interface of this network namespace.
+#[track_caller]
+pub fn ifindex(dev: &str) -> u32 {
+    sh(&format!("ip -o link show dev {dev} | cut -d: -f1")).trim().parse().unwrap()
+}
+
 /// Polls until it is so; false after that many seconds, of a machine that is not slow.
 pub fn wait_for(seconds: u64, mut so: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + super::limit(seconds * 1000);
