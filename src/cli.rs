@@ -12,10 +12,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::{self, Context, Front};
 use crate::error::{Error, Result, Usage};
-use crate::lab::Step;
+use crate::kernel::sandbox;
+use crate::lab::{Step, rootless};
 use crate::render::{self, Format, Style, lang::Lang};
 use crate::report::notice::{Notice, Question};
 use crate::report::{Piece, Report};
+use crate::typed::{self, Reader};
 
 /// Rehearse a networking lab of hosts with containers, on network namespaces, in milliseconds
 #[derive(Debug, Parser)]
@@ -132,6 +134,7 @@ fn run(err: Style) -> u8 {
     if let Some(words) = as_lxc() {
         return lxc(&words, err);
     }
+    typed::set(reader());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, err),
@@ -151,7 +154,7 @@ fn run(err: Style) -> u8 {
         return error.exit_code();
     }
     let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: typed(), format: cli.format, lang, failure: None };
+    let mut context = Context { front: &mut terminal, typed: command_line(), format: cli.format, lang, failure: None };
     let result = match cli.command {
         Some(command) => command.run(&mut context),
         None => commands::home::Home.run(&mut context),
@@ -165,6 +168,15 @@ fn run(err: Style) -> u8 {
             tell(&render::error(&error, err));
             failure.filter(|_| !matches!(error, Error::Command { .. })).unwrap_or(error.exit_code())
         }
+    }
+}
+
+/// Who reads: a shim that started this nslab says where, else the init tells.
+fn reader() -> Reader {
+    let told = std::env::var(sandbox::READER).ok();
+    match told.or_else(sandbox::around) {
+        Some(node) => Reader::inside(&node),
+        None => Reader { unprivileged: rootless::in_user_namespace(), ..Reader::default() },
     }
 }
 
@@ -190,7 +202,7 @@ fn lxc(words: &[OsString], err: Style) -> u8 {
         Err(error) => return refuse(&error, err),
     };
     let mut terminal = Terminal { style: err, quiet: false, format: Format::Text, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: typed(), format: None, lang: err.lang, failure: None };
+    let mut context = Context { front: &mut terminal, typed: command_line(), format: None, lang: err.lang, failure: None };
     let result = lxc.run(&mut context);
     terminal.done();
     match result.and_then(|report| print(&report, Format::Text, false, err)) {
@@ -285,7 +297,7 @@ fn colours(stream: &impl IsTerminal) -> bool {
 }
 
 /// The command line as the user could type it again.
-fn typed() -> String {
+fn command_line() -> String {
     let word = |word: std::ffi::OsString| {
         let word = word.to_string_lossy().into_owned();
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);

@@ -27,6 +27,7 @@ pub mod space;
 pub mod sys;
 pub mod tables;
 pub mod teardown;
+pub mod terminal;
 mod thread;
 pub mod turn;
 pub mod verbs;

@@ -18,6 +18,7 @@ pub mod private;
 pub mod resolve;
 mod role;
 pub mod rootless;
+pub mod sandbox;
 mod status;
 mod up;
 

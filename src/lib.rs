@@ -18,3 +18,4 @@ pub mod remote;
 pub mod render;
 pub mod report;
 pub mod topology;
+pub mod typed;

@@ -38,6 +38,7 @@ fn start(request: &Request) -> impl FnOnce() -> nslab::agent::exec::Started + Se
         hosts: "127.0.0.1 localhost\n".to_owned(),
         is_host: false,
         real_root: false,
+        clients: None,
     };
     let order = request.order().unwrap();
     move || open(&paths, &spec, &order)

@@ -26,6 +26,7 @@ fn place() -> Place {
         hosts: "127.0.0.1 localhost\n".to_owned(),
         is_host: false,
         real_root: false,
+        clients: None,
     };
     Place { paths: Paths { lab: PathBuf::from("/run/nslab/bridged") }, spec }
 }

@@ -132,9 +132,13 @@ fn a_host_whose_agent_cannot_start_has_its_shell_all_the_same() {
         sh("ip netns exec routed.host-a python3 -c 'import socket,time
 s = socket.create_server((\"192.168.100.1\", 8443)); time.sleep(60)' >/dev/null 2>&1 &");
         assert!(wait_for(30, || sh("ip netns exec routed.host-a ss -Hltn").contains(":8443")));
-        let done = nslab("exec host-a echo lxc");
-        assert_eq!((done.code, done.out.as_str()), (0, "lxc\n"));
-        assert!(done.err.contains("no agent in host-a") && done.err.contains("192.168.100.1:8443"), "{}", done.err);
+        assert_eq!(says(&["host-a", "echo", "lxc"]), "lxc");
+        // Said to the client that waits for it, in its user's language.
+        let done =
+            run(Command::new(env!("CARGO_BIN_EXE_nslab")).args(["exec", "host-a", "lxc", "list"]).env("LC_ALL", "es_ES.UTF-8"));
+        assert_eq!(done.code, 1, "{done}");
+        assert!(done.err.contains("el agente de host-a no puede escuchar en 192.168.100.1:8443"), "{done}");
+        assert!(done.err.contains("pruebe: ss -ltnp") && !done.err.contains("nslab:"), "{done}");
         ok("down");
     });
 }

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module at the top of `src` and its layer; a module uses its own layer or a lower one.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("name", 0),
     ("error", 0),
     ("problem", 0),
+    ("typed", 0),
     ("topology", 1),
     ("plan", 2),
     ("render", 3),

@@ -185,7 +185,7 @@ fn a_command_gets_three_descriptors_and_an_environment_that_was_built() {
             "LC_TIME=C\n",
             "NSLAB_LAB=bridged\n",
             "NSLAB_NODE=host-a.a1\n",
-            "PATH=/usr/local/sbin:",
+            "PATH=/run/bin:/usr/local/sbin:",
         ] {
             assert!(ran.out.contains(wanted), "{wanted}: {ran}");
         }

@@ -28,6 +28,7 @@ fn spec() -> Spec {
         hosts: "127.0.0.1 localhost\n".to_owned(),
         is_host: false,
         real_root: false,
+        clients: None,
     }
 }
 

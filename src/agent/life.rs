@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tokio::net::UnixListener;
+use tokio::net::{UnixDatagram, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::answer::Fault;
@@ -63,8 +63,10 @@ async fn begin(lab: &LabName, host: &NodeName) -> std::result::Result<Arc<Agent>
         Err(fault) if address.is_some() && fault.code == 400 => {}
         listens => listens?,
     }
-    let path = agents::socket(lab, host);
-    let _ = std::fs::remove_file(&path);
+    let (path, handoff) = (agents::socket(lab, host), agents::handoff(lab, host));
+    for path in [&path, &handoff] {
+        let _ = std::fs::remove_file(path);
+    }
     // The directory lets root alone in, before the socket's own mode does.
     let listener = UnixListener::bind(&path).map_err(|error| Fault::from(identity::failed("listen on", &path, &error)))?;
     let own = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
@@ -74,6 +76,8 @@ async fn begin(lab: &LabName, host: &NodeName) -> std::result::Result<Arc<Agent>
         let _ = std::fs::remove_file(&path);
         return Err(Fault::missing("Lab"));
     }
+    let handed = UnixDatagram::bind(&handoff).map_err(|error| Fault::from(identity::failed("listen on", &handoff, &error)))?;
     tokio::spawn(serve::local(Arc::clone(&agent), listener));
+    tokio::spawn(serve::handed(Arc::clone(&agent), handed));
     Ok(agent)
 }

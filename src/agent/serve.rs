@@ -11,8 +11,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
+use tokio::net::{TcpListener, UnixDatagram, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +23,7 @@ use super::answer::{Fault, Reply};
 use super::call::Client;
 use super::routes;
 use super::trust::Certificate;
+use crate::kernel::sys::passing;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -109,6 +110,21 @@ pub async fn local(agent: Arc<Agent>, listener: UnixListener) {
             continue;
         };
         tokio::spawn(connection(Arc::clone(&agent), Client::Local, stream, None));
+    }
+}
+
+/// Serves root in a sandbox of the host, whose connections somebody else has accepted.
+pub async fn handed(agent: Arc<Agent>, socket: UnixDatagram) {
+    while socket.readable().await.is_ok() {
+        let came = socket.try_io(Interest::READABLE, || passing::receive(&socket, &mut [0; 16]).map_err(Into::into));
+        for descriptor in came.map(|(_, descriptors)| descriptors).unwrap_or_default() {
+            let stream = std::os::unix::net::UnixStream::from(descriptor);
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = UnixStream::from_std(stream)
+            {
+                tokio::spawn(connection(Arc::clone(&agent), Client::Local, stream, None));
+            }
+        }
     }
 }
 

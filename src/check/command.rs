@@ -6,9 +6,8 @@ use super::Stage;
 use super::scene::id;
 use super::verdict::{Verdict, failed};
 use crate::error::Result;
-use crate::kernel::sandbox::{self, Exit, Paths, Run, Spec};
-use crate::lab::{self, home, hosts};
-use crate::plan::NodeId;
+use crate::kernel::sandbox::{self, Exit, Run};
+use crate::lab;
 use crate::report::check::Evidence;
 use crate::topology::checks::Command;
 
@@ -43,17 +42,10 @@ fn run(command: &Command, stage: &Stage<'_>) -> Result<(Option<Exit>, Vec<u8>)> 
     let name = &stage.scene.view.lab;
     let (lock, journal) = lab::enter(name)?;
     let node = id(&command.node);
-    let spec = Spec {
-        lab: name.to_string(),
-        node: node.to_string(),
-        hostname: node.name().to_string(),
-        hosts: hosts::file(&journal.topology),
-        is_host: matches!(node, NodeId::Host(_)),
-        real_root: false,
-    };
+    let spec = lab::sandbox::spec(name, &node, journal.described(), false);
     let argv = ["sh", "-c", &command.run].map(Into::into).to_vec();
     let run = Run { argv, captured: true, ..Run::default() };
-    let started = sandbox::start(&Paths { lab: home::lab(name) }, &spec, &run)?;
+    let started = sandbox::start(&lab::sandbox::paths(name), &spec, &run)?;
     drop(lock);
     started.output(Duration::from_secs(command.seconds.into()))
 }

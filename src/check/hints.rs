@@ -13,6 +13,7 @@ use crate::probe::view::View;
 use crate::report::check::Evidence;
 use crate::report::trace::Cause;
 use crate::report::wire::Names;
+use crate::typed;
 
 /// Packets that are traced in one run: each takes a tenth of a second and more.
 const TRACES: usize = 2;
@@ -76,7 +77,7 @@ impl<'a> Hints<'a> {
         for port in ports {
             lines.push(format!("ip link set {} master {name} up", quoted(port)));
         }
-        lines.into_iter().map(|line| format!("sudo nslab exec {node} {line}")).collect()
+        lines.into_iter().map(|line| typed::here(&format!("sudo nslab exec {node} {line}"))).collect()
     }
 
     /// A node as it is typed.
@@ -88,7 +89,7 @@ impl<'a> Hints<'a> {
     /// What lets a host command another one's containers.
     fn control(&self, evidence: &Evidence) -> Vec<String> {
         let (from, of, known) = match evidence {
-            Evidence::NoAgent { host } => return vec![format!("sudo nslab agent start {}", self.typed(host))],
+            Evidence::NoAgent { host } => return vec![typed::here(&format!("sudo nslab agent start {}", self.typed(host)))],
             Evidence::NoRemote { from, of } => (from, of, None),
             Evidence::Distrusted { from, of, remote } | Evidence::OtherServer { from, of, remote } => (from, of, Some(remote)),
             _ => return Vec::new(),
@@ -97,7 +98,7 @@ impl<'a> Hints<'a> {
         let forget = known.map(|remote| format!("sudo nslab exec {here} lxc remote remove {}", quoted(remote)));
         let token = format!("sudo nslab agent token {there} --name {from}");
         let add = format!("sudo nslab exec {here} lxc remote add {of} TOKEN");
-        forget.into_iter().chain([token, add]).collect()
+        forget.into_iter().chain([token, add]).map(|line| typed::here(&line)).collect()
     }
 
     fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {

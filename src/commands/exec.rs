@@ -9,7 +9,7 @@ use crate::report::Report;
 
 /// Run a command in a node: its network, its processes, its hostname, its own writable layer
 ///
-/// A host's agent runs for a shell, and for a command with the word lxc or incus in it: sudo nslab exec host-a lxc list
+/// In a host lxc and incus command its own containers: sudo nslab exec host-a lxc list
 ///
 /// Ends with the command's own exit code; 125 when nslab failed, 126 not executable, 127 not found.
 #[derive(Debug, clap::Args)]
@@ -39,10 +39,7 @@ impl Exec {
         }
         inside::begin(context)?;
         let target = target::node(&self.node, context)?;
-        let mut run = Run { argv: self.command, ..Run::default() };
-        if inside::commands(&run.argv) {
-            inside::class(&target, &mut run, self.real_root, context);
-        }
-        inside::run(&target, &run, self.real_root)
+        let run = Run { argv: self.command, ..Run::default() };
+        inside::run(&target, run, self.real_root, context)
     }
 }

@@ -1,4 +1,4 @@
-//! Processes in nodes: what `exec`, `shell` and `ps` share.
+//! Processes in nodes: what `exec`, `shell` and `ps` share, and the way out of a node's sandbox.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -7,10 +7,10 @@ use std::process::Command;
 
 use super::{Context, rights};
 use crate::error::{Error, InstanceFault, Result};
-use crate::kernel::sandbox::{self, Paths, Run, Spec};
+use crate::kernel::sandbox::{self, Manner, Run};
 use crate::lab::resolve::Target;
-use crate::lab::{self, agents, home, hosts};
-use crate::name::{LabName, NodeName};
+use crate::lab::{self, agents};
+use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::report::Report;
 use crate::report::notice::Notice;
@@ -25,34 +25,57 @@ pub(super) fn begin(context: &mut Context) -> Result<()> {
     rights::need(context)
 }
 
-/// Where the sandboxes of a lab are.
-pub(super) fn paths(lab: &LabName) -> Paths {
-    Paths { lab: home::lab(lab) }
+/// Runs the whole command line outside of the node in whose shell it was typed: what is not that node's own is out of reach from
+/// there. Nothing where it was typed outside.
+///
+/// # Errors
+/// When nobody outside answers.
+pub(super) fn sent(manner: Manner) -> Result<Option<Report>> {
+    let Some(around) = sandbox::around() else { return Ok(None) };
+    let (lab, node) = around.split_once('/').unwrap_or_default();
+    let lab = lab::resolve::lab_name(lab)?;
+    let code = sandbox::send(&lab::sandbox::paths(&lab), node, std::env::args_os().skip(1).collect(), manner)?;
+    Ok(Some(Report::Exit(code)))
+}
+
+/// Takes the place of nslab where the node is the caller's own; tells what failed where the command cannot be executed.
+fn on_the_spot(run: &Run) -> Error {
+    let mut words = run.argv.iter();
+    let program = words.next().cloned().unwrap_or_default();
+    let env = run.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    executed(Command::new(&program).args(words).envs(env), &program)
+}
+
+fn executed(command: &mut Command, program: &std::ffi::OsStr) -> Error {
+    let fault = command.exec();
+    Error::Command { command: program.to_string_lossy().into_owned(), errno: fault.raw_os_error().unwrap_or(libc::EIO) }
 }
 
 /// The machine itself is the host: the command takes the place of nslab, with everything that its caller has.
 fn on_machine(run: &Run) -> Error {
     let mut words = run.argv.iter();
     let program = words.next().cloned().unwrap_or_default();
-    // A shell's start-up file for nodes is none for the machine.
-    let words: Vec<_> = if run.interactive { Vec::new() } else { words.collect() };
-    let env = run.env.iter().filter(|(name, _)| run.shared.is_some() && name != "PS1" && name != "PROMPT");
     let mut command = Command::new(&program);
-    command.args(words).envs(env.cloned());
-    if run.shared.is_some() {
+    if run.interactive {
+        // A shell's start-up file for nodes is none for the machine, and neither is its prompt.
+        command.envs(run.env.iter().filter(|(name, _)| name != "PS1" && name != "PROMPT").cloned());
+    } else {
+        command.args(words).envs(run.env.iter().cloned());
+    }
+    if run.env.iter().any(|(name, _)| name == "LXD_DIR") {
         // They would go before the directory that says where the host's agent is.
         command.env_remove("LXD_SOCKET").env_remove("INCUS_SOCKET");
     }
-    let fault = command.exec();
-    Error::Command { command: program.to_string_lossy().into_owned(), errno: fault.raw_os_error().unwrap_or(libc::EIO) }
+    executed(&mut command, &program)
 }
 
 /// Clients of LXD's API, and shells, which may start one.
 const CLIENTS: [&str; 2] = ["lxc", "incus"];
 const SHELLS: [&str; 5] = ["bash", "dash", "sh", "zsh", "fish"];
 
-/// Whether a command may want to command the host's containers: a client is named in it, or it is a shell that reads what to do.
-pub(super) fn commands(argv: &[OsString]) -> bool {
+/// Whether a command on the machine may want to command the host's containers: a client is named in it, or it is a shell that reads
+/// what to do.
+fn commands(argv: &[OsString]) -> bool {
     let words = || argv.iter().map(|word| word.to_string_lossy());
     let apart = |c: char| !c.is_alphanumeric() && c != '-' && c != '_';
     let named = |word: &str| word.split(apart).any(|part| CLIENTS.contains(&part));
@@ -63,35 +86,28 @@ pub(super) fn commands(argv: &[OsString]) -> bool {
     words().any(|word| named(&word)) || shell && words().all(|word| word != "-c")
 }
 
-/// Makes a host ready for class: its agent runs, and a command in it finds it and, where there is none, a client. What stands
-/// in the way is told, and no more: the command may do without.
-pub(super) fn class(target: &Target, run: &mut Run, real_root: bool, context: &mut Context) {
-    let NodeId::Host(host) = &target.node else { return };
-    if sandbox::around().is_some() {
-        // An agent that is started in here would end with the node.
-        return;
-    }
-    match made_ready(target, host, run, real_root) {
-        // Said once: the client's directory outlives the lab.
+/// The machine plays the host: its agent runs, and the command finds it and, where there is none, a client. What stands in the way
+/// is told, and no more: the command may do without.
+fn ready_machine(target: &Target, host: &NodeName, run: &mut Run, context: &mut Context) {
+    let ready = agents::serve(&target.lab, host).and_then(|(clients, new)| {
+        let text =
+            |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned());
+        run.env.extend(clients.variables().map(text));
+        if let Some(path) = path_without_client() {
+            run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
+        }
+        Ok(new)
+    });
+    tell(host, ready, run, context);
+}
+
+/// Says once what images are, for the client's directory outlives the lab; and what is in the clients' way.
+fn tell(host: &NodeName, ready: Result<bool>, run: &Run, context: &mut Context) {
+    match ready {
         Ok(new) if new && run.interactive => context.front.notice(&Notice::Class { host: host.to_string() }),
         Ok(_) => {}
         Err(why) => context.front.notice(&Notice::Agentless { host: host.to_string(), why: Box::new(why) }),
     }
-}
-
-fn made_ready(target: &Target, host: &NodeName, run: &mut Run, real_root: bool) -> Result<bool> {
-    let (client, new) = agents::serve(&target.lab, host)?;
-    let role = lab::load(&target.lab)?.topology.role.is_some();
-    let socket = agents::directory(&target.lab, host);
-    let places = [("LXD_DIR", &socket), ("LXD_CONF", &client), ("INCUS_DIR", &socket), ("INCUS_CONF", &agents::incus(&client))];
-    run.env.extend(places.map(|(name, place)| (name.to_owned(), place.display().to_string())));
-    run.shared = Some(client);
-    if (role || real_root)
-        && let Some(path) = path_without_client()
-    {
-        run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
-    }
-    Ok(new)
 }
 
 /// Where commands are looked for, unless the stock client is there.
@@ -103,7 +119,14 @@ fn path_without_client() -> Option<String> {
 }
 
 /// Runs a command in a node and waits for it; the report is its exit code.
-pub(super) fn run(target: &Target, run: &Run, real_root: bool) -> Result<Report> {
+pub(super) fn run(target: &Target, mut run: Run, real_root: bool, context: &mut Context) -> Result<Report> {
+    if let Some(around) = sandbox::around() {
+        let own = around == format!("{}/{}", target.lab, target.node) && !real_root;
+        if own {
+            return Err(on_the_spot(&run));
+        }
+        return sent(Manner::Interactive).map(|report| report.unwrap_or(Report::Exit(FAILED)));
+    }
     let (lock, journal) = lab::enter(&target.lab)?;
     let life = lab::instances::Site::of(&target.lab, &target.node).ok().map(|site| {
         let found = journal.topology.container(site.host.as_str(), site.name.as_str());
@@ -114,19 +137,20 @@ pub(super) fn run(target: &Target, run: &Run, real_root: bool) -> Result<Report>
         Some((word, Life::Frozen)) => return Err(Error::Instance(InstanceFault::Frozen(word))),
         _ => {}
     }
-    if journal.topology.role.as_ref().is_some_and(|role| target.node == NodeId::Host(role.host.clone())) {
+    if let (NodeId::Host(host), Some(role)) = (&target.node, &journal.topology.role)
+        && *host == role.host
+    {
         drop(lock);
-        return Err(on_machine(run));
+        if run.interactive || commands(&run.argv) {
+            ready_machine(target, host, &mut run, context);
+        }
+        return Err(on_machine(&run));
     }
-    let spec = Spec {
-        lab: target.lab.to_string(),
-        node: target.node.to_string(),
-        hostname: target.node.name().to_string(),
-        hosts: hosts::file(journal.described()),
-        is_host: matches!(target.node, NodeId::Host(_)),
-        real_root,
-    };
-    let started = sandbox::start(&paths(&target.lab), &spec, run)?;
+    if let NodeId::Host(host) = &target.node {
+        tell(host, agents::clients(&target.lab, host, real_root).map(|(_, new)| new), &run, context);
+    }
+    let spec = lab::sandbox::spec(&target.lab, &target.node, journal.described(), real_root);
+    let started = sandbox::start(&lab::sandbox::paths(&target.lab), &spec, &run)?;
     drop(lock);
     let exit = started.wait()?;
     Ok(Report::Exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))

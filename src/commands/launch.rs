@@ -67,7 +67,9 @@ impl Launch {
         if let Some(far) = Far::of(&self.container)? {
             return launch_there(&self, &far);
         }
-        instances::begin(context)?;
+        if let Some(done) = instances::begin(context)? {
+            return Ok(done);
+        }
         let site = instances::site(&self.container, context)?;
         let start = Instant::now();
         let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();

@@ -4,7 +4,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, far, inside, rights, target};
 use crate::error::Result;
-use crate::kernel::sandbox;
+use crate::kernel::sandbox::{self, Manner};
 use crate::lab::{self, resolve};
 use crate::name::LabName;
 use crate::plan::NodeId;
@@ -29,10 +29,13 @@ impl Ps {
             return far::processes(remote, name);
         }
         rights::need(context)?;
+        if let Some(done) = inside::sent(Manner::Follows)? {
+            return Ok(done);
+        }
         let mut processes = Vec::new();
         for (lab, nodes) in self.places(context)? {
             let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-            let found = sandbox::processes(&inside::paths(&lab), &names)?.into_iter().map(|process| Process {
+            let found = sandbox::processes(&lab::sandbox::paths(&lab), &names)?.into_iter().map(|process| Process {
                 lab: lab.to_string(),
                 node: process.node,
                 pid: process.pid,

@@ -30,7 +30,9 @@ impl Rename {
     /// # Errors
     /// When it runs, or its host has one of that name.
     pub fn run(self, context: &mut Context) -> Result<Report> {
-        instances::begin(context)?;
+        if let Some(done) = instances::begin(context)? {
+            return Ok(done);
+        }
         let found = target::any(&self.container, context)?;
         let site = Site::of(&found.lab, &found.node)?;
         let name = instances::name(&self.name)?;

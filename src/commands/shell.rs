@@ -5,13 +5,12 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, far, inside, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::sandbox;
-use crate::lab::resolve;
+use crate::lab::{self, resolve};
 use crate::report::Report;
 
 /// Open a shell in a node; its prompt shows which
 ///
-/// A host's shell is ready for class: its agent runs, so that `lxc` commands its containers; where the stock client is not
-/// installed lxc is nslab. Its containers are namespaces under their bare names: `ip link add v1 type veth peer name eth0 netns a1`.
+/// In a host's shell `lxc` commands its containers; where the stock client is not installed lxc is nslab. Its containers are namespaces under their bare names: `ip link add v1 type veth peer name eth0 netns a1`.
 #[derive(Debug, clap::Args)]
 pub struct Shell {
     /// Use the machine's own files, without the private writable layer
@@ -34,9 +33,8 @@ impl Shell {
         inside::begin(context)?;
         let typed = self.node.map_or_else(only_node, Ok)?;
         let target = target::node(&typed, context)?;
-        let mut shell = sandbox::shell(&inside::paths(&target.lab));
-        inside::class(&target, &mut shell, self.real_root, context);
-        inside::run(&target, &shell, self.real_root)
+        let shell = sandbox::shell(&lab::sandbox::paths(&target.lab));
+        inside::run(&target, shell, self.real_root, context)
     }
 }
 

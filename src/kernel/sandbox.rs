@@ -6,6 +6,7 @@
 //! the caller's session and process group: so a shell on the caller's terminal has its job control, Ctrl-C and Ctrl-Z
 //! reach it like any other command of a pipeline, and no pseudo-terminal needs copying.
 
+mod daemons;
 mod display;
 mod end;
 mod environment;
@@ -15,10 +16,13 @@ mod join;
 mod lab;
 mod make;
 mod mounts;
+mod orphans;
+mod outside;
 mod record;
 mod root;
 mod scan;
 mod session;
+mod shim;
 mod tree;
 mod wait;
 
@@ -31,8 +35,10 @@ pub use end::{end, end_all};
 pub use environment::shell;
 pub use freeze::{freeze, thaw};
 pub use lab::{forget, links, rename};
+pub use outside::{Manner, send};
 pub use scan::{Process, around, processes};
 pub use session::{Order, Refused, Screen, Session, Streams, open};
+pub(crate) use shim::READER;
 pub use tree::{Attributes, Kind, Look, Tree, files};
 pub use wait::{Exit, Started};
 
@@ -60,6 +66,37 @@ pub struct Spec {
     pub is_host: bool,
     /// Use the machine's own files, without a private writable layer.
     pub real_root: bool,
+    /// What the clients of LXD's API find on a host.
+    pub clients: Option<Clients>,
+}
+
+/// What the clients of LXD's API find on a host.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// The host's name.
+    pub host: String,
+    /// Where they look for the socket of the host's agent, which starts at the first connection.
+    pub directory: PathBuf,
+    /// Where the agent takes the connections over.
+    pub handoff: PathBuf,
+    /// What LXD's client keeps.
+    pub lxd: PathBuf,
+    /// What Incus's keeps, below.
+    pub incus: PathBuf,
+}
+
+impl Clients {
+    /// The socket that they connect to.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("unix.socket")
+    }
+
+    /// The variables by which they find all that.
+    pub fn variables(&self) -> [(OsString, OsString); 4] {
+        let places =
+            [("LXD_DIR", &self.directory), ("LXD_CONF", &self.lxd), ("INCUS_DIR", &self.directory), ("INCUS_CONF", &self.incus)];
+        places.map(|(name, place)| (OsString::from(name), place.clone().into_os_string()))
+    }
 }
 
 /// A command to run in a node.
@@ -75,8 +112,6 @@ pub struct Run {
     pub interactive: bool,
     /// The command reads nothing, and what it writes is kept for [`Started::output`].
     pub captured: bool,
-    /// A directory of the machine that is the same inside.
-    pub shared: Option<PathBuf>,
 }
 
 /// What was tried, and the system's error number.

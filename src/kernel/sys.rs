@@ -3,6 +3,7 @@
 
 pub mod option;
 pub mod packet;
+pub mod passing;
 pub mod process;
 pub mod ring;
 pub mod watched;

@@ -15,6 +15,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 
 use super::{errno, home, lock, rootless, system};
 use crate::error::{AgentFault, Error, Result};
+use crate::kernel::sandbox::Clients;
 use crate::kernel::sys::process;
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
@@ -89,16 +90,38 @@ pub fn incus(client: &Path) -> PathBuf {
     client.join("incus")
 }
 
-/// Makes a host ready for the clients: its agent runs, and they have their directories; that of `lxc` is returned, and whether
-/// it is new.
+/// What the clients on a host find in its sandbox with a private root or with the machine's own, made where it is not there, and
+/// whether it is new; the agent starts at their first connection.
+///
+/// # Errors
+/// When a directory cannot be made.
+pub fn clients(lab: &LabName, host: &NodeName, real_root: bool) -> Result<(Clients, bool)> {
+    // A host may have two sandboxes, each with a socket of its own.
+    let place = directory(lab, host).join(if real_root { "lxd+real" } else { "lxd" });
+    let lxd = client(lab, host);
+    let new = configure(&lxd, CONFIG)?;
+    let incus = incus(&lxd);
+    configure(&incus, IMAGES)?;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&place);
+    made.map_err(|error| system("mkdir", &place, errno(&error)))?;
+    Ok((Clients { host: host.to_string(), directory: place, handoff: handoff(lab, host), lxd, incus }, new))
+}
+
+/// Where an agent takes over connections that somebody else has accepted.
+pub fn handoff(lab: &LabName, host: &NodeName) -> PathBuf {
+    directory(lab, host).join("handoff")
+}
+
+/// Makes the machine that plays a host ready for the clients: the agent runs, and they have their directories; those, and
+/// whether they are new.
 ///
 /// # Errors
 /// As [`start`]; when a directory cannot be made.
-pub fn serve(lab: &LabName, host: &NodeName) -> Result<(PathBuf, bool)> {
-    let client = client(lab, host);
-    let new = configure(&client, CONFIG)?;
-    configure(&incus(&client), IMAGES)?;
-    start(lab, host).map(|_| (client, new))
+pub fn serve(lab: &LabName, host: &NodeName) -> Result<(Clients, bool)> {
+    let (clients, new) = clients(lab, host, true)?;
+    start(lab, host)?;
+    // The agent's own socket: there is no sandbox, and so nobody that would wait for a connection.
+    Ok((Clients { directory: directory(lab, host), ..clients }, new))
 }
 
 /// Gives a client its directory; whether it had none.

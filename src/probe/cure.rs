@@ -13,13 +13,14 @@ use crate::plan::line::{line, quoted};
 use crate::plan::{Key, NodeId, Ns, Op, Port, Value};
 use crate::report::trace::Cause;
 use crate::report::wire::Interface;
+use crate::typed;
 
 /// The commands against a cause, in order; empty where no command helps or nslab knows none.
 pub fn cure(view: &View, cause: &Cause) -> Vec<String> {
     let map = Map::new(view);
     let mut cures = Cures { view, map: &map, lines: Vec::new() };
     cures.of(cause);
-    cures.lines
+    cures.lines.iter().map(|line| typed::here(line)).collect()
 }
 
 /// Commands being written down.

@@ -16,6 +16,7 @@ use super::wire::{Pipe, Socket, Wire};
 use super::{Answer, Client, terminal};
 use crate::error::{Error, RemoteFault, Result};
 use crate::kernel::sys::process;
+use crate::kernel::terminal::Raw;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +91,7 @@ impl Wire {
         });
         let names: &[&str] = if exec.interactive { &["control", "0"] } else { &["control", "0", "1", "2"] };
         let (operation, sockets) = self.sockets(&format!("{}/exec", path(name)), &body, names).await?;
-        let _raw = (exec.interactive && matches!(ends, Ends::Mine)).then(terminal::Raw::begin);
+        let _raw = (exec.interactive && matches!(ends, Ends::Mine)).then(Raw::begin);
         let ended = self.run(&operation, sockets, exec, ends).await?;
         code(&self.name, exec, &ended)
     }
@@ -101,7 +102,7 @@ impl Wire {
         let (_, sockets) = self.sockets(&format!("{}/console", path(name)), &body, &["control", "0"]).await?;
         let mut sockets = sockets.into_iter();
         let (Some(control), Some(data)) = (sockets.next(), sockets.next()) else { return Err(self.cut()) };
-        let _raw = terminal::Raw::begin();
+        let _raw = Raw::begin();
         let (sender, thread) = terminal::output(false);
         let leave = Some(LEAVE);
         tokio::select! {

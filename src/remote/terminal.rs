@@ -3,39 +3,12 @@
 use std::io::{Read, Write};
 
 use hyper::body::Bytes;
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
-
-use crate::kernel::sys::process;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 32 << 10;
 /// Chunks that wait for the other end.
 const WAITING: usize = 4;
-
-/// Every key goes to the other end while this lives.
-#[derive(Debug)]
-pub(super) struct Raw(Option<Termios>);
-
-impl Raw {
-    pub(super) fn begin() -> Self {
-        let before = tcgetattr(process::standard(0)).ok();
-        if let Some(before) = &before {
-            let mut raw = before.clone();
-            cfmakeraw(&mut raw);
-            let _ = tcsetattr(process::standard(0), SetArg::TCSANOW, &raw);
-        }
-        Self(before)
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(process::standard(0), SetArg::TCSANOW, before);
-        }
-    }
-}
 
 /// Standard input, chunk by chunk; it ends with the channel.
 pub(super) fn input() -> mpsc::Receiver<Bytes> {

@@ -15,8 +15,8 @@ use crate::agent::files::{self, Place};
 use crate::agent::operations::{Entrance, New, Operation, Status, Take};
 use crate::agent::order::{Console, Request};
 use crate::agent::{Agent, sftp, websocket};
-use crate::kernel::sandbox::{self, Order, Paths, Spec};
-use crate::lab::{self, home, hosts};
+use crate::kernel::sandbox::{self, Order};
+use crate::lab;
 use crate::plan::NodeId;
 use crate::topology::Run;
 
@@ -36,15 +36,8 @@ fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
     let container = found.and_then(|host| host.containers.iter().find(|container| container.name.as_str() == name));
     let container = container.ok_or_else(|| Fault::missing("Instance"))?;
     let node = NodeId::Container(agent.host.clone(), container.name.clone());
-    let spec = Spec {
-        lab: agent.lab.to_string(),
-        node: node.to_string(),
-        hostname: container.name.to_string(),
-        hosts: hosts::file(journal.described()),
-        is_host: false,
-        real_root: false,
-    };
-    Ok((Place { paths: Paths { lab: home::lab(&agent.lab) }, spec }, container.instance.run))
+    let spec = lab::sandbox::spec(&agent.lab, &node, journal.described(), false);
+    Ok((Place { paths: lab::sandbox::paths(&agent.lab), spec }, container.instance.run))
 }
 
 /// As [`place`], of one that runs or is frozen.

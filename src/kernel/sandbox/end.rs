@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::scan::{self, Process, Seen, Spaces};
-use super::{Paths, Tried, error, record};
+use super::{Paths, Tried, error, record, shim};
 use crate::error::Result;
 use crate::kernel::sys::process;
 
 /// What SIGKILL may take, for hundreds of processes on a slow machine: one that does not die of it hangs in the kernel.
 const KILLED: Duration = Duration::from_secs(10);
+
+/// Milliseconds that a shim may take to notice the end of its init.
+const SHIM: i32 = 1000;
 
 /// How many processes are ended at a time: each needs a descriptor.
 const BATCH: usize = 256;
@@ -45,7 +48,15 @@ pub fn end_all(paths: &Paths, grace: Duration) -> Result<(Vec<Process>, Vec<Proc
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Process>, Vec<Process>)> {
-    Ending::of(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))
+    let shims = shim::living(paths, nodes);
+    let ended = Ending::of(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))?;
+    if ended.1.is_empty() {
+        // Each ends with its init.
+        for shim in &shims {
+            process::wait_end(shim, SHIM);
+        }
+    }
+    Ok(ended)
 }
 
 struct Ending {

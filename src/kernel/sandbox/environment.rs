@@ -4,10 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Order, Paths, Run, Spec, display};
+use super::{Clients, Order, Paths, Run, Spec, display};
 
 /// What passes through: the terminal, the language, the display.
 const PASSED: [&str; 7] = ["TERM", "LANG", "LANGUAGE", "COLORTERM", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"];
+/// Where a private root has nslab.
+pub(super) const PROGRAMS: &str = "/run/bin";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Shows the node at every prompt, whatever the user's own files set.
 const BASH: &str = "[ -f /etc/bash.bashrc ] && . /etc/bash.bashrc
@@ -20,7 +22,7 @@ pub(super) fn of(paths: &Paths, spec: &Spec, run: &Run) -> Vec<(OsString, OsStri
     let (home, shell) = root_user();
     let pair = |name: &str, value: &OsStr| (OsString::from(name), value.to_owned());
     let mut built = vec![
-        pair("PATH", OsStr::new(PATH)),
+        pair("PATH", OsStr::new(&path(paths, spec))),
         pair("HOME", OsStr::new(&home)),
         pair("USER", OsStr::new("root")),
         pair("LOGNAME", OsStr::new("root")),
@@ -34,8 +36,37 @@ pub(super) fn of(paths: &Paths, spec: &Spec, run: &Run) -> Vec<(OsString, OsStri
     let passes = |name: &OsStr| name.to_str().is_some_and(|name| PASSED.contains(&name) || name.starts_with("LC_"));
     built.extend(std::env::vars_os().filter(|(name, _)| passes(name)));
     built.extend(display::authority(paths).map(|path| (OsString::from("XAUTHORITY"), path.into_os_string())));
+    built.extend(spec.clients.iter().flat_map(Clients::variables));
     built.extend(run.env.iter().map(|(name, value)| pair(name, OsStr::new(value))));
     built
+}
+
+/// Where commands are looked for: nslab is there, too, and on a host without the stock client nslab as `lxc`.
+fn path(paths: &Paths, spec: &Spec) -> String {
+    if !spec.real_root {
+        return format!("{PROGRAMS}:{PATH}");
+    }
+    // The machine's files stay as they are; what it has itself counts more.
+    let own = programs(paths);
+    let host = if spec.is_host { format!(":{}", own.join("host").display()) } else { String::new() };
+    format!("{PATH}:{}{host}", own.display())
+}
+
+fn programs(paths: &Paths) -> PathBuf {
+    paths.lab.join("sandbox").join("bin")
+}
+
+/// Makes what [`path`] names for the machine's own files.
+pub(super) fn link_programs(paths: &Paths) -> std::io::Result<()> {
+    let (own, binary) = (programs(paths), std::env::current_exe()?);
+    fs::create_dir_all(own.join("host"))?;
+    for link in [own.join("nslab"), own.join("host").join("lxc")] {
+        match std::os::unix::fs::symlink(&binary, link) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The environment of a command that comes from elsewhere, with the defaults of LXD; what the order says counts more.
@@ -53,6 +84,11 @@ pub(super) fn of_order(spec: &Spec, order: &Order) -> Vec<(OsString, OsString)> 
     }
     built.extend(order.env.iter().map(|(name, value)| pair(name, value)));
     built
+}
+
+/// The home of user 0.
+pub(super) fn home() -> String {
+    root_user().0
 }
 
 /// Home and shell of user 0, from the file itself: a static program cannot ask the system's name service.

@@ -16,9 +16,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::chdir;
 
 use super::lab::{self, Layer};
+use super::orphans::Orphans;
 use super::record::{self, Files, Recorded};
 use super::wait::{Started, Terminal};
-use super::{Failure, Paths, Run, Spec, Tried, at, environment, error, make, root};
+use super::{Failure, Paths, Run, Spec, Tried, at, daemons, environment, error, make, root};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sys::process::{self, Change};
 
@@ -53,9 +54,14 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
         return Err(Error::Command { command: String::new(), errno: libc::ENOENT });
     };
     process::keep_children();
+    let orphans = Orphans::adopt();
     let terminal = Terminal::claim(run.interactive);
-    let entry = Entry { directory: Directory::of(run), shared: run.shared.as_deref().and_then(Shared::of) };
+    let clients = spec.clients.as_ref();
+    let entry = Entry { directory: Directory::of(run), shared: clients.and_then(|clients| Shared::of(&clients.lxd)) };
     let _ = environment::write_rcfile(&environment::rcfile(paths));
+    if spec.real_root {
+        let _ = environment::link_programs(paths);
+    }
     let child = within(paths, spec, |init| {
         let mut command = command(paths, spec, run);
         // A shell then knows the group that it is in: that of nslab has no number inside.
@@ -63,7 +69,7 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
         enter(init, paths, spec, &entry, &mut command)
     });
     match child {
-        Ok(child) => Ok(Started::new(child, terminal)),
+        Ok(child) => Ok(Started::new(child, terminal, orphans)),
         Err(Unmet::Exec(errno)) => {
             let command = program.to_string_lossy().into_owned();
             Err(Error::Command { command, errno: errno as i32 })
@@ -174,7 +180,11 @@ pub(super) fn enter(
         if !spec.real_root {
             root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
         }
+        daemons::cover(paths, spec)?;
         entry.shared.iter().try_for_each(Shared::show)?;
+        if let Some(clients) = spec.clients.as_ref().filter(|_| !spec.real_root) {
+            daemons::remotes(clients)?;
+        }
         entry.directory.enter()?;
         command.spawn().map_err(|fault| match process::errno(&fault) {
             // The PID namespace takes nobody any more.

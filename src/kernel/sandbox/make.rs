@@ -1,4 +1,4 @@
-//! Making a sandbox: two forks, so that its init is nobody's child, and a pipe that tells how it went.
+//! Making a sandbox: a fork in between, so that its shim is nobody's child; the shim forks the init; a pipe tells how it went.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,24 +9,27 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{pipe2, sethostname, setsid};
+use nix::unistd::{chdir, pipe2, sethostname, setsid};
 
 use super::record::{Files, Identity, Recorded};
+use super::shim::{self, Sockets};
 use super::{Paths, Spec, Tried, at, init, record, root};
 use crate::kernel::sys::process;
 
 /// Makes the node's sandbox in the network namespace; the caller holds the node's lock.
 ///
-/// Returns a handle of its init. Killed half-way nothing stays: the init sees the lock free and nobody to stay for.
+/// Returns a handle of its init. Killed half-way nothing stays: the init sees the lock free and nobody to stay for, and the
+/// shim ends with it.
 pub(super) fn make(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<OwnedFd> {
     let draft = record::open(&files.draft, true)?;
+    let sockets = Sockets::open(paths, spec)?;
+    let binary = root::binary();
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).map_err(at("pipe"))?;
-    let parts = Parts { paths, spec, lock: &files.lock, network, record: &draft, space: record::own_space() };
+    let parts = Parts { paths, spec, lock: &files.lock, network, record: &draft, space: record::own_space(), binary, sockets };
     let middle = process::fork(|| parts.middle(&tell)).map_err(at("fork"))?;
-    drop(tell);
-    let answer = listen(File::from(told));
+    drop((tell, parts));
     while nix::sys::wait::waitpid(middle, None) == Err(Errno::EINTR) {}
-    answer?;
+    listen(File::from(told))?;
     std::fs::rename(&files.draft, &files.record).map_err(at(format!("rename {}", files.draft.display())))?;
     match record::living(&files.record) {
         Recorded::Living(_, handle) => Ok(handle),
@@ -52,23 +55,45 @@ struct Parts<'a> {
     network: &'a File,
     record: &'a File,
     space: u64,
+    binary: Option<OwnedFd>,
+    sockets: Sockets,
 }
 
 impl Parts<'_> {
-    /// The process between nslab and the init.
+    /// The process between nslab and the shim.
     fn middle(&self, tell: &OwnedFd) -> i32 {
         // The lock is nslab's alone. The standard ones stay until the end, lest something else gets their numbers.
-        process::close_all_but(&mut [0, 1, 2, tell.as_raw_fd(), self.network.as_raw_fd(), self.record.as_raw_fd()]);
-        let made = self.enter().and_then(|()| process::fork(|| self.init(tell)).map_err(at("fork")));
-        match made {
+        let mut kept = vec![0, 1, 2, tell.as_raw_fd(), self.network.as_raw_fd(), self.record.as_raw_fd()];
+        kept.extend(self.binary.as_ref().map(AsRawFd::as_raw_fd));
+        kept.extend(self.sockets.numbers());
+        process::close_all_but(&mut kept);
+        match process::fork(|| self.shim(tell)) {
             Ok(_) => 0,
+            Err(errno) => answer(tell, errno as i32, "fork"),
+        }
+    }
+
+    fn shim(&self, tell: &OwnedFd) -> i32 {
+        match self.begin(tell) {
+            Ok(init) => {
+                let mut kept = vec![0, 1, 2, init.as_raw_fd()];
+                kept.extend(self.sockets.numbers());
+                process::close_all_but(&mut kept);
+                shim::stand(&self.sockets, self.spec, &init)
+            }
             Err((step, errno)) => answer(tell, errno as i32, &step),
         }
     }
 
-    fn enter(&self) -> Tried<()> {
-        setns(self.network.as_fd(), CloneFlags::CLONE_NEWNET).map_err(at("setns(CLONE_NEWNET)"))?;
-        unshare(CloneFlags::CLONE_NEWPID).map_err(at("unshare(CLONE_NEWPID)"))
+    /// Forks the init; what the shim starts later is outside.
+    fn begin(&self, tell: &OwnedFd) -> Tried<OwnedFd> {
+        process::init_signals().map_err(at("sigaction"))?;
+        setsid().map_err(at("setsid"))?;
+        chdir("/").map_err(at("chdir /"))?;
+        self.sockets.claim()?;
+        let init = process::fork_first(|| self.init(tell)).map_err(at("unshare(CLONE_NEWPID)"))?;
+        process::silence().map_err(at("open /dev/null"))?;
+        process::handle(init.as_raw()).map_err(at("pidfd_open"))
     }
 
     fn init(&self, tell: &OwnedFd) -> i32 {
@@ -85,15 +110,15 @@ impl Parts<'_> {
     }
 
     fn build(&self) -> Tried<File> {
-        process::init_signals().map_err(at("sigaction"))?;
         setsid().map_err(at("setsid"))?;
+        setns(self.network.as_fd(), CloneFlags::CLONE_NEWNET).map_err(at("setns(CLONE_NEWNET)"))?;
         umask(Mode::from_bits_truncate(0o022));
         let lock = record::open(self.lock, false)?;
         let identity = Identity::own(self.space)?;
         let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
         unshare(own).map_err(at("unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)"))?;
         sethostname(&self.spec.hostname).map_err(at("sethostname"))?;
-        root::build(self.paths, self.spec)?;
+        root::build(self.paths, self.spec, self.binary.as_ref())?;
         process::silence().map_err(at("open /dev/null"))?;
         record::claim(self.record).map_err(at("flock the record"))?;
         identity.write(self.record).map_err(at("write the record"))?;

@@ -10,9 +10,10 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, pivot_root};
 
+use super::environment::PROGRAMS;
 use super::lab::{self, Layer, directory};
 use super::mounts::{Mounts, under};
-use super::{Paths, Spec, Tried, at};
+use super::{Paths, Spec, Tried, at, daemons};
 use crate::kernel::sys::process::{self, Change};
 
 /// The look-ups of a node end here: asking another node would loop between hosts that route to each other.
@@ -23,12 +24,17 @@ const OWN: [&str; 8] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/etc/hosts", "
 const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
 /// Gives the calling process, which is alone in its mount namespace, the node's view of the files.
-pub(super) fn build(paths: &Paths, spec: &Spec) -> Tried<()> {
+pub(super) fn build(paths: &Paths, spec: &Spec, binary: Option<&OwnedFd>) -> Tried<()> {
     // Before the rest becomes a slave: what is mounted in here must appear outside.
     let netns = copy(&lab::netns(paths, &spec.node))?;
     let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).map_err(at("mount --make-rslave /"))?;
-    if spec.real_root { real(paths, spec, &netns) } else { layered(paths, spec, &netns) }
+    if spec.real_root { real(paths, spec, &netns) } else { layered(paths, spec, &netns, binary) }
+}
+
+/// The running nslab, to be shown in a node wherever it lies; to be taken before the caller leaves its mount namespace.
+pub(super) fn binary() -> Option<OwnedFd> {
+    process::copy_of_mounts(Path::new("/proc/self/exe")).ok()
 }
 
 /// The machine's own files, with what must be the node's own on top.
@@ -45,11 +51,12 @@ fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
             attach(&copy(&own)?, &shown)?;
         }
     }
-    chdir("/").map_err(at("chdir /"))
+    chdir("/").map_err(at("chdir /"))?;
+    daemons::cover(paths, spec)
 }
 
 /// The machine's files under a layer that is the node's own; other disks read-only.
-fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
+fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>) -> Tried<()> {
     let layer = Layer::of(paths, &spec.node);
     let root = layer.join("root");
     let mounts = Mounts::read()?;
@@ -72,10 +79,12 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
     attach(&temporary, &root.join("tmp"))?;
     display(&root)?;
     etc(&layer, &root, spec)?;
-    if spec.is_host {
-        client(&root);
+    if let Some(binary) = binary {
+        programs(&root, spec, binary)?;
     }
-    switch(&root)
+    daemons::prepare(&root, spec);
+    switch(&root)?;
+    daemons::cover(paths, spec)
 }
 
 fn copy(path: &Path) -> Tried<OwnedFd> {
@@ -219,19 +228,26 @@ fn etc(layer: &Layer, root: &Path, spec: &Spec) -> Tried<()> {
     Ok(())
 }
 
-/// Where the stock client of LXD would be.
-const CLIENTS: [&str; 4] = ["usr/local/bin/lxc", "usr/bin/lxc", "bin/lxc", "snap/bin/lxc"];
+/// Where the stock client of LXD would be that a node's `PATH` finds.
+const CLIENTS: [&str; 3] = ["usr/local/bin/lxc", "usr/bin/lxc", "bin/lxc"];
 
-/// On a host without the stock client nslab is `lxc`; a root that takes no link goes without.
-fn client(root: &Path) {
+/// nslab under its own name, and on a host without the stock client as `lxc`.
+fn programs(root: &Path, spec: &Spec, binary: &OwnedFd) -> Tried<()> {
+    let (own, usual) = (under(root, Path::new(PROGRAMS)), root.join("usr/local/bin"));
+    directory(&own, 0o755)?;
+    let nslab = own.join("nslab");
+    File::create(&nslab).map_err(at(format!("create {}", nslab.display())))?;
+    attach(binary, &nslab)?;
     let there = |path: &str| fs::symlink_metadata(root.join(path)).is_ok();
-    if !CLIENTS.into_iter().any(there)
-        && let Ok(own) = std::env::current_exe()
-    {
-        // A small Debian has no such directory.
-        let place = root.join("usr/local/bin");
-        let _ = fs::create_dir_all(&place).and_then(|()| symlink(own, place.join("lxc")));
+    let lxc = spec.is_host && !CLIENTS.into_iter().any(there);
+    if lxc {
+        exists(symlink("nslab", own.join("lxc")), &own.join("lxc"))?;
     }
+    for name in std::iter::once("nslab").chain(lxc.then_some("lxc")) {
+        // For who has another PATH, as sudo has; a small Debian has no such directory, and a root that takes no link goes without.
+        let _ = fs::create_dir_all(&usual).and_then(|()| symlink(Path::new(PROGRAMS).join(name), usual.join(name)));
+    }
+    Ok(())
 }
 
 /// Writes a file of `/etc`, unless the user has changed what nslab wrote there.

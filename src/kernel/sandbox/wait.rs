@@ -14,6 +14,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpgid, getpgrp, isatty, tcgetpgrp, tcsetpgrp};
 
 use super::error;
+use super::orphans::Orphans;
 use crate::error::Result;
 use crate::kernel::sys::process;
 
@@ -119,11 +120,12 @@ impl Drop for Terminal {
 pub struct Started {
     child: Child,
     terminal: Terminal,
+    _orphans: Option<Orphans>,
 }
 
 impl Started {
-    pub(super) fn new(child: Child, terminal: Terminal) -> Self {
-        Self { child, terminal }
+    pub(super) fn new(child: Child, terminal: Terminal, orphans: Option<Orphans>) -> Self {
+        Self { child, terminal, _orphans: orphans }
     }
 
     /// Waits for the command's end, and passes on to it the signals that nslab gets meanwhile.

@@ -114,6 +114,23 @@ pub fn fork(child: impl FnOnce() -> i32) -> Result<nix::unistd::Pid> {
     }
 }
 
+/// As [`fork`], with the copy as the first process of a new PID namespace. To be called from a process without other threads.
+///
+/// Who unshares a PID namespace instead has its later children there as well, and in a user namespace no way back.
+pub fn fork_first(child: impl FnOnce() -> i32) -> Result<nix::unistd::Pid> {
+    let flags = libc::c_long::from(libc::CLONE_NEWPID | libc::SIGCHLD);
+    // SAFETY: without a stack of its own the copy goes on with its copy of this one, as after fork; there is no other thread
+    // whose locks it could miss.
+    match number(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })? {
+        0 => {
+            let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(101);
+            // SAFETY: ends the copy at once, without the exit handlers of the original.
+            unsafe { libc::_exit(code) }
+        }
+        pid => Ok(nix::unistd::Pid::from_raw(pid)),
+    }
+}
+
 /// Closes every descriptor but these.
 pub fn close_all_but(kept: &mut [RawFd]) {
     kept.sort_unstable();

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::render::escape::escape;
+use crate::typed;
 
 /// An error in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ impl Message {
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(typed::here(&hint.into()));
         self
     }
 }

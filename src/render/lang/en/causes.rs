@@ -4,6 +4,7 @@ use super::English;
 use crate::render::lang::trace::Tracing;
 use crate::report::trace::{Cause, Trace};
 use crate::report::wire::Interface;
+use crate::typed;
 
 pub(super) fn cause(english: &English, trace: &Trace, cause: &Cause) -> String {
     let word = |node: &String| trace.word(node);
@@ -134,14 +135,14 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
         ),
         Cause::Filtered { node, family, table, chain, .. } => {
             let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
-            Some(format!("To see it: {}", whole(&command)))
+            Some(format!("To see it: {}", whole(&typed::here(&command))))
         }
         Cause::OtherMachine { .. } => {
             Some("On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check.".to_owned())
         }
         Cause::Unknown { node, .. } => {
             let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
-            Some(format!("To look closer: {}", whole(&command)))
+            Some(format!("To look closer: {}", whole(&typed::here(&command))))
         }
         _ => None,
     }

@@ -4,6 +4,7 @@ use super::{Spanish, or};
 use crate::render::lang::trace::Tracing;
 use crate::report::trace::{Cause, Trace};
 use crate::report::wire::Interface;
+use crate::typed;
 
 #[allow(clippy::too_many_lines, reason = "a sentence for each cause")]
 pub(super) fn cause(spanish: &Spanish, trace: &Trace, cause: &Cause) -> String {
@@ -152,14 +153,14 @@ pub(super) fn advice(trace: &Trace, cause: &Cause) -> Option<String> {
         ),
         Cause::Filtered { node, family, table, chain, .. } => {
             let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
-            Some(format!("Para verlo: {}", whole(&command)))
+            Some(format!("Para verlo: {}", whole(&typed::here(&command))))
         }
         Cause::OtherMachine { .. } => {
             Some("En la otra máquina: sudo\u{a0}nslab\u{a0}status, y luego sudo\u{a0}nslab\u{a0}check.".to_owned())
         }
         Cause::Unknown { node, .. } => {
             let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
-            Some(format!("Para mirar más de cerca: {}", whole(&command)))
+            Some(format!("Para mirar más de cerca: {}", whole(&typed::here(&command))))
         }
         _ => None,
     }
