@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::{self, Context, Front};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::sandbox;
-use crate::lab::{Step, rootless};
+use crate::kernel::{sandbox, userns};
+use crate::lab::Step;
 use crate::render::{self, Format, Style, lang::Lang};
 use crate::report::notice::{Notice, Question};
 use crate::report::{Piece, Report};
@@ -176,7 +176,7 @@ fn reader() -> Reader {
     let told = std::env::var(sandbox::READER).ok();
     match told.or_else(sandbox::around) {
         Some(node) => Reader::inside(&node),
-        None => Reader { unprivileged: rootless::in_user_namespace(), ..Reader::default() },
+        None => Reader { unprivileged: userns::is_inside() && !userns::is_containers(), ..Reader::default() },
     }
 }
 

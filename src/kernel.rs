@@ -13,6 +13,7 @@ pub mod interference;
 mod listen;
 pub mod managers;
 pub mod model;
+pub mod mounts;
 mod movement;
 pub mod neighbours;
 pub mod news;
@@ -30,6 +31,7 @@ pub mod teardown;
 pub mod terminal;
 mod thread;
 pub mod turn;
+pub mod userns;
 pub mod verbs;
 
 pub use backend::{Backend, Scope};

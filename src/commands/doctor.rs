@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Context, rights};
 use crate::error::Result;
-use crate::kernel::feature;
+use crate::kernel::{feature, userns};
 use crate::lab::interference::Seen;
 use crate::lab::{self, Condition, resolve};
 use crate::report::Report;
@@ -55,7 +55,7 @@ impl Doctor {
 
 fn own_rights() -> Rights {
     match (rights::lacking(), nix::unistd::geteuid().is_root()) {
-        (None, _) if feature::in_user_namespace() => Rights::UserNamespace,
+        (None, _) if userns::is_inside() => Rights::UserNamespace,
         (None, _) => Rights::Root,
         (Some(_), true) => Rights::Restricted,
         (Some(_), false) => Rights::None,

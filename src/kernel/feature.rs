@@ -151,6 +151,17 @@ fn overlay() -> Tried {
     over("/").or_else(|_| over("/etc"))
 }
 
+/// Whether a file system may be mounted in a mount namespace of one's own.
+pub fn mounts() -> bool {
+    const NONE: Option<&str> = None;
+    let tried = || {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+        mount(Some("nslab"), "/tmp", Some("tmpfs"), MsFlags::empty(), NONE)
+    };
+    thread::spawn(tried).join().is_ok_and(|tried: Tried| tried.is_ok())
+}
+
 fn exists(path: &str) -> Tried {
     if Path::new(path).exists() { Ok(()) } else { Err(Errno::EAFNOSUPPORT) }
 }
@@ -202,13 +213,6 @@ pub fn findings() -> Vec<Finding> {
 /// The machine forwards IPv4 packets.
 pub fn forwards() -> bool {
     sysctl("net/ipv4/ip_forward") == Some(1)
-}
-
-/// Whether this is a user namespace other than the machine's own: not every user of the machine is in it.
-pub fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let whole = map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"];
-    !map.is_empty() && !whole
 }
 
 fn sysctl(path: &str) -> Option<u64> {

@@ -129,8 +129,9 @@ pub fn all(pins: &Pins, tell: &mut dyn FnMut(&str)) -> std::result::Result<(), (
 ///
 /// What cannot be entered is left to its holder.
 pub fn unplug(pins: &Pins) {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    for pin in held(&mounts, &pins.directory) {
+    // Somebody else's mounts may have any name.
+    let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    for pin in held(&String::from_utf8_lossy(&mounts), &pins.directory) {
         let Some(Ok(name)) = pin.file_name().and_then(|name| name.to_str()).map(|name| name.replace('.', "-").parse()) else {
             continue;
         };

@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{errno, home, lock, rootless, system};
+use super::{errno, home, lock, system};
 use crate::error::{AgentFault, Error, Result};
 use crate::kernel::sandbox::Clients;
 use crate::kernel::sys::process;
+use crate::kernel::userns;
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
 
@@ -60,7 +61,7 @@ pub fn store(lab: &LabName, host: &NodeName) -> PathBuf {
 
 /// Where those of a lab's agents are: in a user namespace, which may not write to the machine's files, they end with it.
 pub fn stores(lab: &LabName) -> PathBuf {
-    let all = if rootless::in_user_namespace() { "/run/nslab/.agents" } else { "/var/lib/nslab/agents" };
+    let all = if userns::is_inside() { "/run/nslab/.agents" } else { "/var/lib/nslab/agents" };
     PathBuf::from(all).join(lab.as_str())
 }
 

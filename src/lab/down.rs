@@ -11,6 +11,7 @@ use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
 use super::{Step, borrow, errno, home, index, machine, system};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
+use crate::kernel::mounts::Mounts;
 use crate::kernel::sandbox::{self, Process};
 use crate::kernel::{fault, sys, teardown};
 use crate::name::LabName;
@@ -170,23 +171,14 @@ fn drop_tree(path: &Path) -> Result<()> {
             Err(errno) => return Err(system("umount", path, errno)),
         }
     }
-    for below in mounts_under(path) {
-        let _ = umount2(below.as_path(), MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+    for below in Mounts::read().iter().flat_map(|mounts| mounts.points_under(path)) {
+        let _ = umount2(below, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
     }
     fault::point().map_err(|errno| system("rm -r", path, errno))?;
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(system("rm -r", path, errno(&error))),
         _ => Ok(()),
     }
-}
-
-/// Mount points strictly below a path, the deepest first.
-fn mounts_under(path: &Path) -> Vec<std::path::PathBuf> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let points = text.lines().filter_map(|line| line.split(' ').nth(4)).map(std::path::PathBuf::from);
-    let mut below: Vec<_> = points.filter(|point| point.starts_with(path) && point != path).collect();
-    below.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
-    below
 }
 
 /// Ends the processes of nodes that a changed topology no longer has running; one that is only stopped keeps its files.

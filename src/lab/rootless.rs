@@ -10,20 +10,14 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{errno, system};
 use crate::error::{Error, Limit, Result};
-use crate::kernel::fault;
+use crate::kernel::{fault, userns};
 
 /// Marks a `/run` that nslab put there.
 const MARK: &str = "/run/.nslab-run";
 
-/// Whether the caller is root only in a user namespace of its own.
-pub fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
-}
-
 /// Puts a `/run` of the caller's own in place where the machine's cannot be written.
 pub fn prepare() -> Result<()> {
-    if !in_user_namespace() || writable() {
+    if !userns::is_inside() || writable() {
         return Ok(());
     }
     let at = Path::new("/run");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::lab::{Layer, directory};
 use super::{Clients, Paths, Spec, Tried, at, environment};
+use crate::kernel::mounts::under;
 use crate::kernel::sys::process;
 
 /// Where LXD and Incus have their sockets: their own packages, and the snap.
@@ -25,7 +26,7 @@ const USERS_SOCKETS: [&str; 1] = ["docker.sock"];
 pub(super) fn prepare(root: &Path, spec: &Spec) {
     if spec.clients.is_some() {
         for path in USUAL {
-            let _ = fs::create_dir_all(super::mounts::under(root, Path::new(path)));
+            let _ = fs::create_dir_all(under(root, Path::new(path)));
         }
     }
 }

@@ -12,14 +12,18 @@ use nix::unistd::{chdir, chroot, pivot_root};
 
 use super::environment::PROGRAMS;
 use super::lab::{self, Layer, directory};
-use super::mounts::{Mounts, under};
 use super::{Paths, Spec, Tried, at, daemons};
+use crate::kernel::mounts::{Mounts, under};
 use crate::kernel::sys::process::{self, Change};
+use crate::kernel::userns;
 
 /// The look-ups of a node end here: asking another node would loop between hosts that route to each other.
 const RESOLVER: &str = "nameserver 127.0.0.1\n";
 /// Not taken over as they are: made anew, or a file that the node gets its own of.
 const OWN: [&str; 8] = ["/proc", "/sys", "/dev", "/run", "/tmp", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+
+/// What an overlay that nslab has made is called.
+const LAYER: &str = "nslab-layer";
 
 const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFlags::MS_NOEXEC);
 
@@ -40,7 +44,7 @@ pub(super) fn binary() -> Option<OwnedFd> {
 /// The machine's own files, with what must be the node's own on top.
 fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
     let layer = Layer::of(paths, &spec.node);
-    sys(&Mounts::read()?, Path::new("/"), copy)?;
+    sys(&seen()?, Path::new("/"), copy)?;
     proc(Path::new("/"))?;
     directory(Path::new("/run/netns"), 0o755)?;
     attach(netns, Path::new("/run/netns"))?;
@@ -59,11 +63,14 @@ fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
 fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>) -> Tried<()> {
     let layer = Layer::of(paths, &spec.node);
     let root = layer.join("root");
-    let mounts = Mounts::read()?;
+    let mounts = seen()?;
     let labs = paths.lab.parent().unwrap_or(&paths.lab);
     // Before the new root is mounted, which is below it.
     let (labs_copy, temporary) = (copy(labs)?, copy(&layer.join("tmp"))?);
-    match overlay(Path::new("/"), &layer.join("upper"), &layer.join("work"), &root) {
+    // Seen from inside of a node.
+    let in_pieces = mounts.directly_in(Path::new("/")).into_iter().any(|path| mounts.is_called(path, LAYER));
+    let whole = || overlay(Path::new("/"), &layer.join("upper"), &layer.join("work"), &root);
+    match if in_pieces { Err(Errno::EINVAL) } else { whole() } {
         // A user namespace locks the mounts of the machine, and refuses to look below them.
         Err(Errno::EINVAL) => pieces(&layer, &root)?,
         mounted => mounted.map_err(at("overlay /"))?,
@@ -87,6 +94,10 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>
     daemons::cover(paths, spec)
 }
 
+fn seen() -> Tried<Mounts> {
+    Mounts::read().map_err(at("read /proc/self/mountinfo"))
+}
+
 fn copy(path: &Path) -> Tried<OwnedFd> {
     process::copy_of_mounts(path).map_err(at(format!("copy mounts of {}", path.display())))
 }
@@ -104,14 +115,9 @@ fn read_only(path: &Path) -> Tried<OwnedFd> {
 fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> Result<(), Errno> {
     let (lower, upper, work) = (lower.display(), upper.display(), work.display());
     // The index would refuse a layer whose last mount is still being taken down.
-    let user = if in_user_namespace() { ",userxattr" } else { "" };
+    let user = if userns::is_inside() { ",userxattr" } else { "" };
     let options = format!("lowerdir={lower},upperdir={upper},workdir={work},index=off{user}");
-    mount(Some("overlay"), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
-}
-
-fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    !map.split_whitespace().eq(["0", "0", "4294967295"])
+    mount(Some(LAYER), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
 }
 
 /// A root made of one overlay for each directory of the machine's root; read-only where that cannot be.
@@ -153,12 +159,12 @@ fn exists(made: std::io::Result<()>, path: &Path) -> Tried<()> {
     }
 }
 
-/// The machine's other disks, which an overlay does not show: read-only.
+/// The machine's other disks, which an overlay does not show: read-only. The pieces of a node's root are none.
 fn disks(mounts: &Mounts, root: &Path) -> Tried<()> {
     for path in mounts.directly_in(Path::new("/")) {
         let own = OWN.iter().any(|own| path == Path::new(own)) || OWN[..5].iter().any(|own| path.starts_with(own));
         let shown = under(root, path);
-        if own || !shown.exists() {
+        if own || mounts.is_called(path, LAYER) || !shown.exists() {
             continue;
         }
         match read_only(path) {
@@ -179,12 +185,12 @@ fn proc(root: &Path) -> Tried<()> {
 fn sys(mounts: &Mounts, root: &Path, take: impl Fn(&Path) -> Tried<OwnedFd>) -> Tried<()> {
     let below: Vec<(&Path, OwnedFd)> =
         mounts.directly_in(Path::new("/sys")).into_iter().filter_map(|path| Some((path, take(path).ok()?))).collect();
-    if in_user_namespace() {
+    if userns::is_inside() {
         // One that shows the whole of it must stay beneath, or no other can be mounted, as `ip netns exec` does.
         attach(&copy(Path::new("/sys"))?, &root.join("sys"))?;
     }
     match mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), HARMLESS, None::<&str>) {
-        Err(Errno::EPERM) if in_user_namespace() => return Ok(()),
+        Err(Errno::EPERM) if userns::is_inside() => return Ok(()),
         mounted => mounted.map_err(at("mount -t sysfs /sys"))?,
     }
     for (path, mounts) in below {
@@ -275,7 +281,7 @@ fn switch(root: &Path) -> Tried<()> {
     match pivot_root(".", ".") {
         Ok(()) => umount2(".", MntFlags::MNT_DETACH).map_err(at("umount the old root"))?,
         // The root of an initramfs cannot be put aside, but covered. In a chroot that would cover nothing.
-        Err(Errno::EINVAL) if Mounts::read()?.has(Path::new("/")) => {
+        Err(Errno::EINVAL) if seen()?.has(Path::new("/")) => {
             mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>).map_err(at("mount --move /"))?;
             chroot(".").map_err(at("chroot"))?;
         }

@@ -169,7 +169,8 @@ pub(super) fn describe(seen: &Seen) -> Option<Process> {
     Some(Process { pid: seen.pid, inside, node: seen.node.clone(), user: user(owner), command: command_line(seen.pid) })
 }
 
-fn user(number: u32) -> String {
+/// The name of a user, or the number of one without.
+pub fn user(number: u32) -> String {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let text = number.to_string();
     let found = users.lines().find_map(|line| {

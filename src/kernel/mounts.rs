@@ -1,0 +1,146 @@
+//! What is mounted in the calling process's mount namespace.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// One line of `mountinfo`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    id: u64,
+    parent: u64,
+    /// Of the file system: major and minor.
+    device: String,
+    /// Which part of the file system is mounted.
+    part: OsString,
+    path: PathBuf,
+    /// What is mounted, as whoever mounted it called it.
+    source: OsString,
+}
+
+/// Every mount, in the kernel's order.
+#[derive(Debug)]
+pub struct Mounts(Vec<Mount>);
+
+impl Mounts {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn read() -> std::io::Result<Self> {
+        std::fs::read("/proc/self/mountinfo").map(|text| Self::parse(&text))
+    }
+
+    fn parse(text: &[u8]) -> Self {
+        let mount = |line: &[u8]| {
+            let mut fields = line.split(|&byte| byte == b' ');
+            let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+            let (id, parent) = (number()?, number()?);
+            let device = String::from_utf8_lossy(fields.next()?).into_owned();
+            let (part, path) = (unescape(fields.next()?), PathBuf::from(unescape(fields.next()?)));
+            // Optional fields, a hyphen, the kind of file system.
+            let source = unescape(fields.skip_while(|&field| field != b"-").nth(2)?);
+            Some(Mount { id, parent, device, part, path, source })
+        };
+        Self(text.split(|&byte| byte == b'\n').filter_map(mount).collect())
+    }
+
+    /// Whether something is mounted there, as far as this process can see.
+    pub fn has(&self, path: &Path) -> bool {
+        self.0.iter().any(|mount| mount.path == path)
+    }
+
+    /// What is mounted directly in the file system at a path, where that is a mount; each path once.
+    pub fn directly_in(&self, path: &Path) -> Vec<&Path> {
+        let Some(top) = self.0.iter().rev().find(|mount| mount.path == path) else { return Vec::new() };
+        let mut found: Vec<&Path> = Vec::new();
+        for mount in self.0.iter().filter(|mount| mount.parent == top.id && mount.path != path) {
+            if !found.contains(&mount.path.as_path()) {
+                found.push(&mount.path);
+            }
+        }
+        found
+    }
+
+    /// What a mount was called by whoever mounted it.
+    pub fn source(&self, id: u64) -> Option<&OsStr> {
+        self.0.iter().find(|mount| mount.id == id).map(|mount| mount.source.as_os_str())
+    }
+
+    /// What is mounted below a mount, however deep, but for parts of the same file system: device, and part of it.
+    pub fn below(&self, id: u64) -> BTreeSet<(String, OsString)> {
+        let (mut ids, mut parents) = (BTreeSet::from([id]), vec![id]);
+        while let Some(parent) = parents.pop() {
+            let children = self.0.iter().filter(|mount| mount.parent == parent);
+            parents.extend(children.map(|mount| mount.id).filter(|&id| ids.insert(id)));
+        }
+        let own = self.0.iter().find(|mount| mount.id == id).map(|mount| mount.device.as_str());
+        let foreign = self.0.iter().filter(|mount| ids.contains(&mount.id) && Some(mount.device.as_str()) != own);
+        foreign.map(|mount| (mount.device.clone(), mount.part.clone())).collect()
+    }
+
+    /// Whether what was mounted last at a path was called so.
+    pub fn is_called(&self, path: &Path, source: &str) -> bool {
+        self.0.iter().rev().find(|mount| mount.path == path).is_some_and(|mount| mount.source == source)
+    }
+
+    /// Where something is mounted strictly below a path, the deepest first.
+    pub fn points_under(&self, path: &Path) -> Vec<&Path> {
+        let points = self.0.iter().map(|mount| mount.path.as_path());
+        let mut below: Vec<_> = points.filter(|point| point.starts_with(path) && *point != path).collect();
+        below.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
+        below
+    }
+}
+
+/// `mountinfo` writes blanks and backslashes as three octal digits.
+fn unescape(field: &[u8]) -> OsString {
+    let mut path = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| byte == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(escaped) = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            path.push(escaped);
+            rest = &after[3..];
+        } else {
+            path.push(byte);
+            rest = after;
+        }
+    }
+    OsString::from_vec(path)
+}
+
+/// A path of the machine, under another root.
+pub fn under(root: &Path, path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    let start = bytes.iter().take_while(|&&byte| byte == b'/').count();
+    root.join(OsStr::from_bytes(&bytes[start..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_known_by_its_number_and_so_is_what_is_below_it() {
+        let text = b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:9 / /run rw shared:7 master:1 - tmpfs my\\040run rw\n\
+                     3 2 0:8 /a /run/\xff rw - tmpfs x rw\n4 3 0:7 / /run/\xff/b rw - tmpfs y rw\n\
+                     5 2 0:9 /netns /run/netns rw - tmpfs x rw\n6 5 0:4 net:[8] /run/netns/a rw - nsfs nsfs rw\n";
+        let mounts = Mounts::parse(text);
+        assert_eq!((mounts.source(2), mounts.source(9)), (Some(OsStr::new("my run")), None));
+        let below = [("0:4", "net:[8]"), ("0:7", "/"), ("0:8", "/a")].map(|(device, part)| (device.to_owned(), part.into()));
+        assert_eq!(mounts.below(2), BTreeSet::from(below));
+        assert!(mounts.below(4).is_empty());
+    }
+
+    #[test]
+    fn only_mounts_directly_in_the_root_are_found_and_their_names_are_read() {
+        let text = b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 8:2 / /home rw - ext4 x rw\n3 2 8:3 / /home/a rw - ext4 x rw\n\
+                     4 1 8:4 / /mnt/my\\040disk rw - ext4 x rw\n5 1 8:5 / /mnt/my\\040disk rw - ext4 x rw\n";
+        let mounts = Mounts::parse(text);
+        assert_eq!(mounts.directly_in(Path::new("/")), [Path::new("/home"), Path::new("/mnt/my disk")]);
+        assert_eq!(mounts.points_under(Path::new("/home")), [Path::new("/home/a")]);
+        assert_eq!(under(Path::new("/x"), Path::new("/home")), Path::new("/x/home"));
+    }
+}
