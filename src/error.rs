@@ -96,6 +96,8 @@ pub enum Error {
     Conflict {
         /// A path or an interface.
         what: String,
+        /// It is the caller's.
+        own: bool,
     },
     /// A NIC of the machine that nslab does not touch, or not without being told to.
     Nic {
@@ -111,8 +113,15 @@ pub enum Error {
         /// Why.
         why: Rollback,
     },
-    /// A file or directory of nslab's own is not as nslab made it: a link, or another owner.
+    /// A file or directory of nslab's own is not as nslab made it: a link, or damaged.
     Tampered(PathBuf),
+    /// What is where nslab keeps its own belongs to somebody else.
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// To whom.
+        owner: Owner,
+    },
     /// The lab's journal cannot be read, or a newer nslab wrote it.
     Journal {
         /// The lab.
@@ -208,10 +217,24 @@ pub enum Limit {
     Capability(&'static str),
     /// The user namespace has no mount namespace of its own.
     MountNamespace,
+    /// Mounting is forbidden, whoever asks.
+    Mounting,
     /// No space left under this path.
     Space(PathBuf),
     /// Memory ran out.
     Memory,
+}
+
+/// To whom something belongs that is not the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// The machine's root.
+    Root,
+    /// A user: the name, or the number of one without.
+    User(String),
+    /// Somebody who is not in the caller's user namespace.
+    Outside,
 }
 
 /// What a kernel may have no support for.
@@ -363,7 +386,7 @@ impl Error {
             | Self::BadName { .. }
             | Self::Filter { .. }
             | Self::Usage(_) => 2,
-            Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) => 3,
+            Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) | Self::Foreign { .. } => 3,
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
             Self::Role(fault) => fault.exit_code(),
             Self::Remote(fault) => fault.exit_code(),

@@ -46,7 +46,6 @@ const SAME: &[&str] = &[
     "nslab up bridged",
     "sudo nslab exec {} nft -a list chain {family} {table} {chain}",
     "sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'",
-    "sudo nslab up bridged",
     "sudo sysctl kernel.unprivileged_userns_clone=1",
     "sudo sysctl net.ipv4.neigh.default.gc_thresh3=65536",
     "sudo sysctl user.max_user_namespaces=65536",

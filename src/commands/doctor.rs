@@ -1,10 +1,10 @@
 //! `nslab doctor`
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Context, rights};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{feature, userns};
 use crate::lab::interference::Seen;
 use crate::lab::{self, Condition, resolve};
@@ -72,25 +72,34 @@ fn labs() -> Vec<Leftover> {
             // Of what one was for, a killed maker tells nobody any more.
             Ok(_) if lab::private::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),
             Ok(Condition::Unfinished | Condition::RolledBack) => Some(Leftover::Unfinished { lab }),
-            Ok(Condition::Up | Condition::Drifted) => None,
+            Ok(Condition::Up | Condition::Drifted) | Err(Error::Foreign { .. }) => None,
             Err(_) => Some(Leftover::NoJournal { lab }),
         }
     });
+    let foreign = match lab::home::whose() {
+        Some(Error::Foreign { path, owner }) => Some(Leftover::Foreign { path, owner }),
+        _ => None,
+    };
     let unknown = pinned().into_iter().filter(|lab| !known.iter().any(|entry| entry.lab == *lab));
     let unknown: Vec<_> = unknown.map(|lab| Leftover::NoJournal { lab }).collect();
-    broken.chain(unknown).collect()
+    broken.chain(unknown).chain(foreign).collect()
 }
 
 /// The names of the directories that labs have, whatever is in them.
 fn pinned() -> Vec<String> {
-    let entries = fs::read_dir(lab::home::RUN).into_iter().flatten().flatten();
+    let at = Path::new(lab::home::RUN);
+    if !lab::home::is_reachable(at) || !lab::home::is_own(at) {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(at).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// Names of namespaces that lead nowhere.
+/// The caller's own names of namespaces that lead nowhere; where one may not look, that is not known.
 fn dead_links(directory: &Path) -> Vec<Leftover> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let dead = entries.map(|entry| entry.path()).filter(|path| path.is_symlink() && !path.exists());
+    let leads_nowhere = |path: &PathBuf| path.is_symlink() && path.try_exists().is_ok_and(|there| !there);
+    let dead = entries.map(|entry| entry.path()).filter(|path| leads_nowhere(path) && lab::home::is_own(path));
     dead.map(|path| Leftover::DeadLink { path }).collect()
 }

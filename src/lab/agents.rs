@@ -154,7 +154,8 @@ pub fn bin(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
 
 /// The process of a host's agent, if it runs.
 fn process_of(lab: &LabName, host: &NodeName) -> Option<i32> {
-    let there = UnixStream::connect(socket(lab, host)).ok()?;
+    let socket = socket(lab, host);
+    let there = home::is_reachable(&socket).then(|| UnixStream::connect(socket).ok())??;
     getsockopt(&there, sockopt::PeerCredentials).ok().map(|whose| whose.pid())
 }
 

@@ -11,8 +11,8 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::lock::{self, Lock};
 use super::{errno, rootless, system};
-use crate::error::{Error, Limit, Result};
-use crate::kernel::{Pins, fault};
+use crate::error::{Error, Limit, Owner, Result};
+use crate::kernel::{Pins, fault, sandbox, userns};
 use crate::name::LabName;
 
 /// Where labs live.
@@ -36,7 +36,7 @@ pub fn pins(name: &LabName) -> Pins {
 
 /// Makes what all labs share, under the lock that guards it.
 pub fn open() -> Result<Lock> {
-    rootless::prepare()?;
+    let _turn = rootless::cover()?;
     loop {
         make_directory(Path::new(RUN), 0o711)?;
         let Some(lock) = lock::directory(Path::new(RUN), None)? else { continue };
@@ -69,6 +69,49 @@ fn clear() -> Result<()> {
     Ok(())
 }
 
+/// Whether what is at a path can be the caller's labs': not where it is in `/run` and that is the machine's, for one who is in a
+/// user namespace.
+pub fn is_reachable(path: &Path) -> bool {
+    !path.starts_with(RUN) || rootless::is_reachable()
+}
+
+/// Why nslab does not use what is at a path: it is somebody else's, or the caller's own but not as nslab makes it.
+pub fn not_ours(path: &Path) -> Error {
+    let owner = path.ancestors().find_map(|path| fs::symlink_metadata(path).ok()).map(|meta| meta.uid());
+    match owner.filter(|&owner| owner != nix::unistd::geteuid().as_raw()) {
+        Some(owner) => Error::Foreign { path: path.to_owned(), owner: named(owner) },
+        None => Error::Tampered(path.to_owned()),
+    }
+}
+
+/// Whether what is at a path is the caller's.
+pub fn is_own(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() == nix::unistd::geteuid().as_raw())
+}
+
+fn named(owner: u32) -> Owner {
+    /// Stands for everybody who is not in a user namespace (`DEFAULT_OVERFLOWUID`, `linux/highuid.h`).
+    const OUTSIDE: u32 = 65534;
+    match owner {
+        OUTSIDE if userns::is_inside() => Owner::Outside,
+        0 => Owner::Root,
+        owner => Owner::User(sandbox::user(owner)),
+    }
+}
+
+/// Why nslab does not use what is where it keeps its own, where something is.
+pub fn whose() -> Option<Error> {
+    let at = Path::new(RUN);
+    let there = is_reachable(at) && fs::symlink_metadata(at).is_ok();
+    (there && !is_own(at)).then(|| not_ours(at))
+}
+
+/// Whether labs in `/run/nslab` are the caller's or, which anybody may see, root's.
+pub fn is_credible() -> bool {
+    let own = [0, nix::unistd::geteuid().as_raw()];
+    is_reachable(Path::new(RUN)) && fs::symlink_metadata(RUN).is_ok_and(|meta| own.contains(&meta.uid()))
+}
+
 /// The lock on what all labs share, if there is anything.
 pub fn existing() -> Result<Option<Lock>> {
     if is_mounted() { lock::directory(Path::new(RUN), None) } else { Ok(None) }
@@ -78,19 +121,19 @@ pub fn existing() -> Result<Option<Lock>> {
 pub fn is_mounted() -> bool {
     let device = |path: &str| fs::symlink_metadata(path).map(|meta| meta.dev()).ok();
     let tmpfs = nix::sys::statfs::statfs(RUN).is_ok_and(|stat| stat.filesystem_type().0 == TMPFS);
-    tmpfs && device(RUN) != device("/run")
+    is_reachable(Path::new(RUN)) && tmpfs && device(RUN) != device("/run")
 }
 
 fn mount_run() -> Result<()> {
     let at = Path::new(RUN);
     let fail = |errno| match errno {
-        Errno::EPERM | Errno::EACCES => Error::Machine(Limit::MountNamespace),
+        Errno::EPERM | Errno::EACCES => Error::Machine(rootless::refusal()),
         Errno::ENOSPC => Error::Machine(Limit::Sysctl("fs.mount-max")),
         errno => system("mount -t tmpfs", at, errno),
     };
     fault::point().map_err(fail)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
-    mount(Some("nslab"), at, Some("tmpfs"), flags, Some("mode=0711,nr_inodes=0")).map_err(fail)
+    mount(Some(rootless::source("nslab").as_str()), at, Some("tmpfs"), flags, Some("mode=0711,nr_inodes=0")).map_err(fail)
 }
 
 /// What is pinned here is seen by sandboxes made earlier; said at every start, since a kill may fall before it.
@@ -123,7 +166,7 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let meta = fs::symlink_metadata(path).map_err(|error| system("stat", path, errno(&error)))?;
             let own = meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw();
-            if own || path == Path::new(NETNS) { Ok(()) } else { Err(Error::Tampered(path.to_owned())) }
+            if own || path == Path::new(NETNS) { Ok(()) } else { Err(not_ours(path)) }
         }
         Err(error) => Err(match errno(&error) {
             Errno::ENOSPC => Error::Machine(Limit::Space(RUN.into())),
@@ -134,7 +177,11 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
 
 /// The names of all labs of which there is anything.
 pub fn labs() -> Vec<LabName> {
-    let Ok(entries) = fs::read_dir(RUN) else { return Vec::new() };
+    let at = Path::new(RUN);
+    if !is_reachable(at) || !is_own(at) {
+        return Vec::new();
+    }
+    let Ok(entries) = fs::read_dir(at) else { return Vec::new() };
     let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut names: Vec<LabName> = directories.filter_map(|entry| entry.file_name().into_string().ok()?.parse().ok()).collect();
     names.sort();
@@ -164,7 +211,7 @@ pub fn close(lock: Lock) -> Result<()> {
     {
         remove(|| unlinkat(AT_FDCWD, at, UnlinkatFlags::RemoveDir)).map_err(|errno| system("rmdir", at, errno))?;
     }
-    rootless::restore()
+    rootless::uncover()
 }
 
 /// Removes what a killed or failed start left, or a restart of the machine, if no lab is there.
@@ -174,10 +221,10 @@ pub fn tidy() -> Result<()> {
             let cleared = if is_mounted() { Ok(()) } else { clear() };
             close(lock).and(cleared)
         }
-        Ok(None) => Ok(()),
+        Ok(None) => rootless::uncover(),
         Err(error @ Error::Machine(_)) => {
             // Without a file descriptor for the lock at least an empty directory goes.
-            if !is_mounted() {
+            if is_reachable(Path::new(RUN)) && !is_mounted() {
                 let _ = fs::remove_dir(RUN);
             }
             Err(error)

@@ -119,24 +119,26 @@ impl Journal {
     /// Reads the journal of a lab; none if there is none.
     ///
     /// # Errors
-    /// [`Error::Tampered`] if it is a link or somebody else's, [`Error::Journal`] if it cannot be understood.
+    /// [`Error::Tampered`] if it is no file, [`Error::Foreign`] if it is somebody else's, [`Error::Journal`] if it cannot be understood.
     pub fn read(name: &LabName) -> Result<Option<Self>> {
         let path = path(name);
+        if !home::is_reachable(&path) {
+            return Ok(None);
+        }
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let mut file = match File::options().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
             Err(error) => {
                 return match error.raw_os_error() {
                     Some(libc::ENOENT | libc::ENOTDIR) => Ok(None),
-                    Some(libc::ELOOP) => Err(Error::Tampered(path)),
-                    Some(libc::EACCES) => Err(Error::NotRoot { command: String::new() }),
+                    Some(libc::ELOOP | libc::EACCES) => Err(home::not_ours(&path)),
                     _ => Err(system("open", &path, errno(&error))),
                 };
             }
         };
         let meta = file.metadata().map_err(|error| system("stat", &path, errno(&error)))?;
         if !meta.is_file() || meta.uid() != nix::unistd::geteuid().as_raw() {
-            return Err(Error::Tampered(path));
+            return Err(home::not_ours(&path));
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|error| system("read", &path, errno(&error)))?;

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use nix::fcntl::Flock;
 
+use super::home;
 use crate::error::{Error, Result};
 use crate::kernel::turn::{self, Patience, Untaken};
 
@@ -21,9 +22,19 @@ pub struct Lock {
 /// Locks the directory at `path`; none if there is none.
 ///
 /// # Errors
-/// [`Error::Busy`] when somebody keeps it for five seconds, naming the holder; [`Error::Tampered`] if it is a link or somebody else's.
+/// [`Error::Busy`] when somebody keeps it for five seconds, naming the holder; [`Error::Tampered`] if it is no
+/// directory, [`Error::Foreign`] if it is somebody else's.
 pub fn directory(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
     take(path, lab, true, Patience::USUAL)
+}
+
+/// Locks a file that always is there.
+///
+/// # Errors
+/// [`Error::Busy`] as of [`directory`].
+pub fn file(path: &Path) -> Result<Lock> {
+    let file = File::open(path).map_err(|error| super::system("open", path, super::errno(&error)))?;
+    hold(file, path, None, true, Patience::USUAL).map(|held| Lock { _held: held })
 }
 
 /// Like [`directory`], but others may share the lock.
@@ -39,26 +50,34 @@ pub fn within(path: &Path, lab: Option<&str>, patience: Patience) -> Result<Opti
 fn take(path: &Path, lab: Option<&str>, exclusive: bool, patience: Patience) -> Result<Option<Lock>> {
     loop {
         let Some(file) = open(path)? else { return Ok(None) };
-        match turn::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)) {
-            Ok(held) if same(&held, path) => return Ok(Some(Lock { _held: held })),
-            Ok(_) => {}
-            Err(Untaken::Busy(file)) => return Err(Error::Busy { lab: lab.map(str::to_owned), holder: holder(&file) }),
-            Err(Untaken::Stopped(error)) => return Err(error),
-            Err(Untaken::Refused(errno)) => return Err(super::system("flock", path, errno)),
+        let held = hold(file, path, lab, exclusive, patience)?;
+        if same(&held, path) {
+            return Ok(Some(Lock { _held: held }));
         }
     }
 }
 
+fn hold(file: File, path: &Path, lab: Option<&str>, exclusive: bool, patience: Patience) -> Result<Flock<File>> {
+    turn::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)).map_err(|why| match why {
+        Untaken::Busy(file) => Error::Busy { lab: lab.map(str::to_owned), holder: holder(&file) },
+        Untaken::Stopped(error) => error,
+        Untaken::Refused(errno) => super::system("flock", path, errno),
+    })
+}
+
 fn open(path: &Path) -> Result<Option<File>> {
+    if !home::is_reachable(path) {
+        return Ok(None);
+    }
     let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => {
             let owner = file.metadata().map_or(u32::MAX, |meta| meta.uid());
-            if owner == nix::unistd::geteuid().as_raw() { Ok(Some(file)) } else { Err(Error::Tampered(path.to_owned())) }
+            if owner == nix::unistd::geteuid().as_raw() { Ok(Some(file)) } else { Err(home::not_ours(path)) }
         }
         Err(error) => match error.raw_os_error() {
             Some(libc::ENOENT) => Ok(None),
-            Some(libc::ELOOP | libc::ENOTDIR) => Err(Error::Tampered(path.to_owned())),
+            Some(libc::ELOOP | libc::ENOTDIR | libc::EACCES) => Err(home::not_ours(path)),
             _ => Err(super::system("open", path, super::errno(&error))),
         },
     }

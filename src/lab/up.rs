@@ -190,7 +190,11 @@ pub(super) fn towards(
     let mut expected = owned.clone();
     expected.extend(wanted.clone());
     expected.extend(baseline.clone());
-    let scope = Scope { pins_only: false, spaces: spaces(&expected), expected };
+    let mut scope = Scope { pins_only: false, spaces: spaces(&expected), expected };
+    if !home::is_reachable(Path::new(home::RUN)) {
+        // A lab of that name may be there, but it is somebody else's.
+        scope.spaces.retain(|ns| *ns == Ns::Root);
+    }
     let seen = Kernel::new(home::pins(name)).observe(&scope)?;
     if !same {
         clash(&seen, &owned, &wanted)?;
@@ -250,7 +254,7 @@ fn clash(seen: &State, owned: &State, wanted: &State) -> Result<()> {
                 Ns::Root => port.dev.to_string(),
                 Ns::Node(node) => format!("{node}.{}", port.dev),
             };
-            return Err(Error::Conflict { what });
+            return Err(Error::Conflict { what, own: true });
         }
     }
     Ok(())
@@ -261,7 +265,7 @@ fn free(pins: &Pins, plan: &Plan) -> Result<()> {
     for op in plan {
         let Op::Add(Key::Netns(Ns::Node(node)), _) = op else { continue };
         let (link, pin) = (pins.link(node), pins.pin(node));
-        let taken = |path: &Path| Err(Error::Conflict { what: path.display().to_string() });
+        let taken = |path: &Path| Err(Error::Conflict { what: path.display().to_string(), own: home::is_own(path) });
         match std::fs::read_link(&link) {
             Ok(target) if target != pin => return taken(&link),
             Err(_) if std::fs::symlink_metadata(&link).is_ok() => return taken(&link),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::interference::Interference;
+use crate::error::Owner;
 
 /// Everything that was looked at.
 #[derive(Debug, Serialize)]
@@ -30,7 +31,13 @@ pub struct Doctor {
 impl Doctor {
     /// Whether nothing that labs need is known to be missing.
     pub fn works(&self) -> bool {
-        self.rights != Rights::Restricted && !self.features.iter().any(|feature| feature.needed && feature.works == Some(false))
+        let lacks = self.features.iter().any(|feature| feature.needed && feature.works == Some(false));
+        self.rights != Rights::Restricted && !self.is_occupied() && !lacks
+    }
+
+    /// Whether somebody else's things are where nslab keeps its own.
+    pub fn is_occupied(&self) -> bool {
+        self.leftovers.iter().any(|leftover| matches!(leftover, Leftover::Foreign { .. }))
     }
 }
 
@@ -171,6 +178,13 @@ pub enum Leftover {
     NoJournal {
         /// The lab.
         lab: String,
+    },
+    /// Somebody else's things where nslab keeps its own.
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        owner: Owner,
     },
     /// A name in `/run/netns` that leads nowhere.
     DeadLink {

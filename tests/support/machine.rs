@@ -78,7 +78,7 @@ fn read_tree(dir: &Path, lines: &mut Vec<String>) {
 
 /// `mountinfo` without the numbers that the kernel gives anew each time.
 fn mounts() -> Vec<String> {
-    let text = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let text = String::from_utf8_lossy(&fs::read("/proc/self/mountinfo").unwrap()).into_owned();
     let line = |line: &str| {
         let words = line.split(' ').skip(3).map(|word| if word.starts_with("shared:") { "shared" } else { word });
         words.collect::<Vec<_>>().join(" ")

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use nslab::error::{
     AgentFault, Awaited, DeviceFault, Error, Feature, FileFault, FilterFault, InstanceFault, JournalFault, KernelError, Left,
-    Limit, RemoteFault, RoleFault, Rollback, Takes, Thing, Usage,
+    Limit, Owner, RemoteFault, RoleFault, Rollback, Takes, Thing, Usage,
 };
 use nslab::name::{Mac, NameFault};
 use nslab::problem::{AddressFault, Problem, Reference, Shape};
@@ -44,6 +44,10 @@ pub use remote::outcomes;
 
 fn word(word: &str) -> String {
     word.to_owned()
+}
+
+fn foreign(owner: Owner) -> Error {
+    Error::Foreign { path: PathBuf::from("/run/nslab"), owner }
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -113,6 +117,7 @@ every!(limits: Limit {
     Limit::OpenFiles => [Limit::OpenFiles],
     Limit::Capability(_) => [Limit::Capability("CAP_NET_ADMIN")],
     Limit::MountNamespace => [Limit::MountNamespace],
+    Limit::Mounting => [Limit::Mounting],
     Limit::Space(_) => [Limit::Space(PathBuf::from("/run"))],
     Limit::Memory => [Limit::Memory],
 });
@@ -236,10 +241,14 @@ every!(one_of_each: Error {
     Error::Remote(_) => [Error::Remote(RemoteFault::Cut(word("host-b")))],
     Error::Role(_) => [Error::Role(RoleFault::TwiceNic(word("enp0s8")))],
     Error::Instance(_) => [Error::Instance(InstanceFault::Stopped(word("host-a/a1")))],
-    Error::Conflict { .. } => [Error::Conflict { what: word("/run/netns/lab.host-a") }],
+    Error::Conflict { .. } => [
+        Error::Conflict { what: word("/run/netns/lab.host-a"), own: true },
+        Error::Conflict { what: word("/run/netns/lab.host-a"), own: false },
+    ],
     Error::Nic { .. } => [Error::Nic { nic: word("enp0s3"), why: machine::refusals() }],
     Error::RolledBack { .. } => [Error::RolledBack { lab: word("bridged"), why: Rollback::Cut }],
     Error::Tampered(_) => [Error::Tampered(PathBuf::from("/run/nslab"))],
+    Error::Foreign { .. } => [foreign(Owner::Root), foreign(Owner::User(word("alice"))), foreign(Owner::Outside)],
     Error::Journal { .. } => [Error::Journal { lab: word("bridged"), why: JournalFault::Damaged }],
     Error::Left(_) => [Error::Left(left())],
     Error::Signal(_) => [Error::Signal(libc::SIGINT), Error::Signal(60)],

@@ -1,5 +1,6 @@
 //! Sentences of the doctor.
 
+use super::errors::foreign;
 use super::{count, quoted};
 use crate::render::escape::escape;
 use crate::render::lang::Message;
@@ -118,6 +119,7 @@ pub(super) fn leftover(leftover: &Leftover) -> Message {
             "Its record was removed or is damaged.",
             &[&format!("nslab down {}", escape(lab))],
         ),
+        Leftover::Foreign { path, owner } => foreign(path, owner),
         Leftover::DeadLink { path } => message(
             format!("{} leads nowhere", escape(&path.display().to_string())),
             "It is the name of a namespace that is gone.",
@@ -139,6 +141,7 @@ pub(super) fn verdict(doctor: &Doctor) -> String {
     match (broken, doctor.rights) {
         (0, Rights::None) => "Nothing seen speaks against labs here; with root there is more to see.".to_owned(),
         (0, Rights::Restricted) => "No lab can be made here: root lacks rights.".to_owned(),
+        (0, _) if doctor.is_occupied() => "No lab can be made here: their place belongs to another user.".to_owned(),
         (0, _) => "Labs work here.".to_owned(),
         _ => format!("No lab can be made here: {} missing.", count(broken, "needed feature is", "needed features are")),
     }

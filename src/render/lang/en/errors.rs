@@ -5,7 +5,7 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use super::{count, quoted};
-use crate::error::{Error, Feature, FileFault, JournalFault, KernelError, Left, Limit, Takes, Thing, Usage};
+use crate::error::{Error, Feature, FileFault, JournalFault, KernelError, Left, Limit, Owner, Takes, Thing, Usage};
 use crate::name::NameFault;
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
@@ -27,14 +27,19 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Agent(fault) => super::agent::fault(fault),
         Error::Remote(fault) => super::remote::fault(fault),
         Error::Instance(fault) => super::instances::fault(fault),
-        Error::Conflict { what } => say(format!("{} is there already and is not nslab's", escape(what)))
+        Error::Conflict { what, own } => say(format!("{} is there already and is not nslab's", escape(what)))
             .why("nslab touches nothing that it did not make.")
-            .hint("remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"),
+            .hint(if *own {
+                "remove it, or give the lab another name: nslab up TOPOLOGY --name NAME"
+            } else {
+                "give the lab another name: nslab up TOPOLOGY --name NAME"
+            }),
         Error::Nic { nic, why } => super::nics::refused(nic, why),
         Error::RolledBack { lab, why } => super::nics::rolled_back(lab, why),
         Error::Tampered(path) => say(format!("{} is not as nslab made it", shown(path)))
-            .why("It is a link, or belongs to somebody else; following it could harm this machine.")
+            .why("It is a link, or was changed by something else; following it could harm this machine.")
             .hint(format!("look at it (ls -ld {}), then remove it", shown(path))),
+        Error::Foreign { path, owner } => foreign(path, owner),
         Error::Journal { lab, why } => journal(lab, why),
         Error::Left(left) => remains(left),
         Error::Signal(number) => say(format!("stopped by {}; what was done is undone", signal(*number))),
@@ -150,7 +155,25 @@ fn not_root(command: &str) -> Message {
     say("this needs root")
         .why("Labs are made of network namespaces and mounts, which the kernel lets only root touch.")
         .hint(format!("sudo {command}"))
-        .hint(format!("unshare -Urnm      a shell in which you are root, without sudo; in it: {command}"))
+        .hint(format!("unshare -Urnm      a shell in which you are root of labs of your own, without sudo; in it: {command}"))
+}
+
+pub(super) fn foreign(path: &Path, owner: &Owner) -> Message {
+    const OWN_LABS: &str = "unshare -Urnm      a shell with labs of your own, beside theirs";
+    let path = shown(path);
+    match owner {
+        Owner::Root => say(format!("{path} belongs to root"))
+            .why("Labs there are root's to change.")
+            .hint("sudo nslab ... commands them")
+            .hint(OWN_LABS),
+        Owner::User(name) => say(format!("{path} belongs to the user {}", escape(name)))
+            .why("nslab neither uses nor removes what another user made.")
+            .hint(format!("ask {} about it", escape(name)))
+            .hint(OWN_LABS),
+        Owner::Outside => say(format!("{path} belongs to somebody outside of this user namespace"))
+            .why("nslab neither uses nor removes what another user made.")
+            .hint(OWN_LABS),
+    }
 }
 
 fn feature(feature: Feature) -> &'static str {
@@ -185,6 +208,9 @@ fn machine(limit: &Limit) -> Message {
         Limit::MountNamespace => say("this user namespace has no mount namespace of its own")
             .why("nslab needs a place to keep its namespaces.")
             .hint("unshare -Urnm, then again"),
+        Limit::Mounting => say("file systems may not be mounted here, not even by root")
+            .why("AppArmor, SELinux or the seccomp filter of a container forbids it.")
+            .hint("nslab doctor tells more; else run nslab outside, with sudo, or give the container --privileged"),
         Limit::Space(path) => say(format!("no space in {}", shown(path))).hint(format!("df -h {}", shown(path))),
         Limit::Memory => say("memory ran out").hint("make the lab smaller, or close something"),
     }
@@ -258,7 +284,7 @@ fn wrong_use(usage: &Usage) -> Message {
         Usage::LabNamedLikeHost(name) => say(format!("{} is the name of a host of this lab", quoted(name)))
             .why("A lab and its hosts have different names, so that every word means one thing.")
             .hint("choose another --name"),
-        Usage::NothingUp => say("no lab is up").hint("sudo nslab up bridged"),
+        Usage::NothingUp => say("no lab is up").hint("nslab up bridged"),
         Usage::NotUp(lab) => say(format!("the lab {} is not up", quoted(lab))).hint("nslab list shows what is up"),
         Usage::NamedLikeHost(name) => say(format!("{} is the name of a host of this lab", quoted(name)))
             .why("A word on the command line must mean one thing.")

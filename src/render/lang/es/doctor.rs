@@ -1,5 +1,6 @@
 //! Sentences of the doctor.
 
+use super::errors::foreign;
 use super::{count, quoted};
 use crate::render::escape::escape;
 use crate::render::lang::Message;
@@ -121,6 +122,7 @@ pub(super) fn leftover(leftover: &Leftover) -> Message {
             "Su registro se ha borrado o está dañado.",
             &[&format!("nslab down {}", escape(lab))],
         ),
+        Leftover::Foreign { path, owner } => foreign(path, owner),
         Leftover::DeadLink { path } => message(
             format!("{} no lleva a ninguna parte", escape(&path.display().to_string())),
             "Es el nombre de un namespace que ya no existe.",
@@ -142,6 +144,7 @@ pub(super) fn verdict(doctor: &Doctor) -> String {
     match (broken, doctor.rights) {
         (0, Rights::None) => "Nada de lo visto impide hacer laboratorios aquí; como root se puede ver más.".to_owned(),
         (0, Rights::Restricted) => "Aquí no se puede hacer ningún laboratorio: a root le faltan permisos.".to_owned(),
+        (0, _) if doctor.is_occupied() => "Aquí no se puede hacer ningún laboratorio: su sitio es de otro usuario.".to_owned(),
         (0, _) => "Los laboratorios funcionan aquí.".to_owned(),
         _ => format!(
             "Aquí no se puede hacer ningún laboratorio: {}.",

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{count, quoted, system};
-use crate::error::{Error, Feature, FileFault, JournalFault, KernelError, Left, Limit, Takes, Thing, Usage};
+use crate::error::{Error, Feature, FileFault, JournalFault, KernelError, Left, Limit, Owner, Takes, Thing, Usage};
 use crate::name::NameFault;
 use crate::render::escape::escape;
 use crate::render::lang::{Message, say};
@@ -25,14 +25,19 @@ pub(super) fn error(error: &Error) -> Message {
         Error::Agent(fault) => super::agent::fault(fault),
         Error::Remote(fault) => super::remote::fault(fault),
         Error::Instance(fault) => super::instances::fault(fault),
-        Error::Conflict { what } => say(format!("{} ya existe y no es de nslab", escape(what)))
+        Error::Conflict { what, own } => say(format!("{} ya existe y no es de nslab", escape(what)))
             .why("nslab no toca nada que no haya creado él mismo.")
-            .hint("elimínelo, o dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"),
+            .hint(if *own {
+                "elimínelo, o dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"
+            } else {
+                "dé otro nombre al laboratorio: nslab up TOPOLOGY --name NAME"
+            }),
         Error::Nic { nic, why } => super::nics::refused(nic, why),
         Error::RolledBack { lab, why } => super::nics::rolled_back(lab, why),
         Error::Tampered(path) => say(format!("{} no está como lo dejó nslab", shown(path)))
-            .why("Es un enlace, o es de otro usuario; seguirlo podría dañar esta máquina.")
+            .why("Es un enlace, o algo ajeno lo ha cambiado; seguirlo podría dañar esta máquina.")
             .hint(format!("examínelo (ls -ld {}) y después elimínelo", shown(path))),
+        Error::Foreign { path, owner } => foreign(path, owner),
         Error::Journal { lab, why } => journal(lab, why),
         Error::Left(left) => remains(left),
         Error::Signal(number) => say(format!("interrumpido por {}; se ha deshecho lo que estaba hecho", signal(*number))),
@@ -160,7 +165,27 @@ fn not_root(command: &str) -> Message {
     say("esto necesita ser root")
         .why("Los laboratorios se hacen con network namespaces y montajes, que el kernel solo deja tocar a root.")
         .hint(format!("sudo {command}"))
-        .hint(format!("unshare -Urnm      abre un shell en el que se es root, sin sudo; en él: {command}"))
+        .hint(format!(
+            "unshare -Urnm      abre un shell en el que se es root de laboratorios propios, sin sudo; en él: {command}"
+        ))
+}
+
+pub(super) fn foreign(path: &Path, owner: &Owner) -> Message {
+    const OWN_LABS: &str = "unshare -Urnm      abre un shell con laboratorios propios, aparte de esos";
+    let path = shown(path);
+    match owner {
+        Owner::Root => say(format!("{path} es de root"))
+            .why("Los laboratorios que hay ahí solo los cambia root.")
+            .hint("sudo nslab ... los maneja")
+            .hint(OWN_LABS),
+        Owner::User(name) => say(format!("{path} es del usuario {}", escape(name)))
+            .why("nslab ni usa ni elimina lo que ha creado otro usuario.")
+            .hint(format!("pregunte a {} por ello", escape(name)))
+            .hint(OWN_LABS),
+        Owner::Outside => say(format!("{path} es de alguien de fuera de este user namespace"))
+            .why("nslab ni usa ni elimina lo que ha creado otro usuario.")
+            .hint(OWN_LABS),
+    }
 }
 
 fn feature(feature: Feature) -> &'static str {
@@ -197,6 +222,9 @@ fn machine(limit: &Limit) -> Message {
         Limit::MountNamespace => say("este user namespace no tiene un mount namespace propio")
             .why("nslab necesita un sitio donde guardar sus namespaces.")
             .hint("unshare -Urnm, y después otra vez"),
+        Limit::Mounting => say("aquí no se puede montar ningún sistema de ficheros, ni siendo root")
+            .why("Lo prohíbe AppArmor, SELinux o el filtro seccomp de un contenedor.")
+            .hint("nslab doctor dice más; si no, ejecute nslab fuera, con sudo, o dé --privileged al contenedor"),
         Limit::Space(path) => say(format!("no queda espacio en {}", shown(path))).hint(format!("df -h {}", shown(path))),
         Limit::Memory => say("se ha agotado la memoria").hint("haga más pequeño el laboratorio, o cierre algo"),
     }
@@ -274,7 +302,7 @@ fn wrong_use(usage: &Usage) -> Message {
         Usage::LabNamedLikeHost(name) => say(format!("{} es el nombre de un host de este laboratorio", quoted(name)))
             .why("Un laboratorio y sus hosts tienen nombres distintos, para que cada palabra signifique una sola cosa.")
             .hint("elija otro --name"),
-        Usage::NothingUp => say("no hay ningún laboratorio en marcha").hint("sudo nslab up bridged"),
+        Usage::NothingUp => say("no hay ningún laboratorio en marcha").hint("nslab up bridged"),
         Usage::NotUp(lab) => {
             say(format!("el laboratorio {} no está en marcha", quoted(lab))).hint("nslab list muestra los que lo están")
         }
