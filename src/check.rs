@@ -23,8 +23,10 @@ mod unreachable;
 mod verdict;
 pub mod watch;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
+
+use ipnet::IpNet;
 
 use casting::Casting;
 use pinged::{Pairs, Pinged};
@@ -78,7 +80,7 @@ struct Task<'a> {
 /// When the lab cannot be looked at, or a signal arrives.
 pub fn check(order: Order<'_>) -> Result<Report> {
     let began = Instant::now();
-    let (view, gone) = View::living(order.entry)?;
+    let (mut view, gone) = View::living(order.entry)?;
     let judge = order.against.unwrap_or(order.lab);
     let casting = order.against.map(|topology| Casting::new(topology, order.lab, &view));
     let tasks: Vec<Vec<Task<'_>>> = judge
@@ -101,9 +103,15 @@ pub fn check(order: Order<'_>) -> Result<Report> {
     let networks = casting.as_ref().map(Casting::networks);
     let scene = scene(&view, &order, &gone, networks.as_ref(), named);
     let spares = spares(&scene);
+    let empty = |id: &NodeId| view.place(id).is_some_and(|place| place.node.links.iter().all(|link| link.kind == "loopback"));
+    let untouched = spares.iter().all(empty);
+    let spares = spares.iter().map(ToString::to_string).collect();
     let words = scene.stations.names.clone();
     let verdicts = judged(&scene, &tasks)?;
-    let mut hints = hints::Hints::new(order.entry, words.clone());
+    // What the lab's own file says mends nothing where another one judges.
+    let other = order.against.filter(|topology| (&topology.hosts, &topology.networks) != (&order.lab.hosts, &order.lab.networks));
+    let mut hints = hints::Hints::new(order.entry, words.clone(), other.is_some());
+    hints.forget(&mut view);
     let mut checkpoints = Vec::new();
     for ((checkpoint, tasks), verdicts) in judge.checkpoints.iter().zip(&tasks).zip(verdicts) {
         let mut checks = Vec::new();
@@ -122,6 +130,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
         against: order.against.map(|topology| topology.name.to_string()),
         roles,
         spares,
+        untouched,
         points: checkpoints.iter().map(|checkpoint| checkpoint.points).sum(),
         reached: checkpoints.iter().map(|checkpoint| checkpoint.reached).sum(),
         passed: count(State::Pass),
@@ -167,9 +176,8 @@ fn scene<'a>(
 ) -> Scene<'a> {
     let against = order.against.is_some();
     let mut stations = Stations::of(view, order.entry);
-    let four = containers(view).flat_map(|id| addresses(view, id, true)).any(|(_, net)| net.addr().is_ipv4());
-    let family = against.then_some(if four { Family::Ipv4 } else { Family::Ipv6 });
     let lab = order.lab;
+    let mut all: Vec<Vec<(String, IpNet)>> = Vec::new();
     for station in &mut stations.all {
         let own = std::mem::take(&mut station.addresses);
         station.addresses = addresses(view, &station.id, against);
@@ -177,7 +185,6 @@ fn scene<'a>(
             // Of the machine itself only what is the lab's.
             station.addresses.retain(|address| own.contains(address));
         }
-        station.addresses.retain(|(_, net)| family.is_none_or(|family| Family::of(net.addr()) == family));
         if let (NodeId::Host(host), Some(networks)) = (&station.id, networks) {
             // Addresses of NICs on other networks, as VirtualBox's NAT, are none of the scenario's.
             let other = |name: &str| {
@@ -188,17 +195,42 @@ fn scene<'a>(
             };
             station.addresses.retain(|(name, _)| !other(name));
         }
+        all.push(own);
     }
-    Scene { view, lab, gone, against, stations, family, named }
+    let live: BTreeSet<Family> = stations.all.iter().flat_map(|station| families_of(&station.addresses)).collect();
+    let families = families(order.against.unwrap_or(lab), &live);
+    let mut besides = Vec::new();
+    for (station, own) in stations.all.iter_mut().zip(all) {
+        station.addresses.retain(|(_, net)| !against || families.contains(&Family::of(net.addr())));
+        let more = scene::besides(view, &station.id, &own, &station.addresses);
+        besides.extend(more.into_iter().map(|besides| (station.id.clone(), besides)));
+    }
+    Scene { view, lab, gone, against, stations, families, besides, named }
+}
+
+fn families_of(addresses: &[(String, IpNet)]) -> impl Iterator<Item = Family> {
+    addresses.iter().map(|(_, net)| Family::of(net.addr()))
+}
+
+/// Those of the topology that judges, whatever is in the lab yet; another one only where the lab is made in that alone.
+fn families(judge: &Topology, live: &BTreeSet<Family>) -> Vec<Family> {
+    let described: BTreeSet<Family> = judge.addresses().map(|net| Family::of(net.addr())).collect();
+    let counting = match (described.is_empty(), live.is_empty()) {
+        (false, false) if live.is_disjoint(&described) => live.clone(),
+        (false, _) => described,
+        (true, false) => live.clone(),
+        (true, true) => BTreeSet::from([Family::Ipv4]),
+    };
+    counting.into_iter().collect()
 }
 
 /// Containers that nothing is said about.
-fn spares(scene: &Scene<'_>) -> Vec<String> {
+fn spares(scene: &Scene<'_>) -> Vec<NodeId> {
     if !scene.against {
         return Vec::new();
     }
     let judged = scene.containers();
-    containers(scene.view).filter(|id| !judged.contains(id)).map(ToString::to_string).collect()
+    containers(scene.view).filter(|id| !judged.contains(id)).cloned().collect()
 }
 
 /// Sends the pings that the checks need, then asks each for its verdict.

@@ -15,6 +15,7 @@ use crate::probe::view::Place;
 use crate::report::check::{Evidence, Note};
 use crate::report::node::Route;
 use crate::report::trace::Cause;
+use crate::report::wire::Interface;
 use crate::topology::checks::{Addresses, Members, Subnet};
 
 pub(super) fn check(addresses: &Addresses, stage: &Stage<'_>) -> Verdict {
@@ -34,12 +35,7 @@ pub(super) fn check(addresses: &Addresses, stage: &Stage<'_>) -> Verdict {
         }
         let has = of(&member, addresses.network.as_ref(), scene);
         if has.is_empty() {
-            let node = member.to_string();
-            let network = addresses.network.as_ref().filter(|_| !scene.addresses(&member).is_empty());
-            verdict.evidence.push(match network {
-                Some(network) => Evidence::NoAddressOn { node, network: network.to_string() },
-                None => Evidence::NoAddress { node },
-            });
+            verdict.evidence.push(without(&member, addresses.network.as_ref(), scene));
         } else {
             owned.push((member, has));
         }
@@ -58,6 +54,26 @@ pub(super) fn check(addresses: &Addresses, stage: &Stage<'_>) -> Verdict {
         None => {}
     }
     verdict
+}
+
+/// Why a node has no address, or none on the network.
+fn without(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Evidence {
+    let (NodeId::Host(host), Some(network)) = (node, network) else { return scene.no_address(node) };
+    let mut names = Vec::new();
+    for (_, nic) in scene.ends(network).into_iter().filter(|(end, _)| end == host) {
+        let at = || Interface { node: host.to_string(), interface: nic.to_string() };
+        match scene.nic(host, &nic) {
+            NicAt::Here(link) => names.push(link.name.as_str()),
+            NicAt::Moved(to) => return Evidence::NicMoved { nic: at(), to },
+            NicAt::Gone => return Evidence::NoNic { nic: at() },
+        }
+    }
+    if scene.addresses(node).is_empty() {
+        return scene.no_address(node);
+    }
+    let here = scene.besides.iter().filter(|(id, besides)| id == node && names.contains(&besides.interface.as_str()));
+    let family = scene.only_family(here.map(|(_, besides)| besides.address));
+    Evidence::NoAddressOn { node: node.to_string(), network: network.to_string(), family }
 }
 
 /// The addresses of a node that count; with a network only those of its NIC there.

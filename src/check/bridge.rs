@@ -63,7 +63,7 @@ fn best<'a>(bridged: &Bridged, all: &[&'a Link], plugged: &[Plugged<'_>], scene:
     let joins = |bridge: &Link| plugged.iter().filter(|each| each.port.bridge.as_deref() == Some(bridge.name.as_str())).count();
     let own = |bridge: &Link| !(scene.against && is_managed(&bridge.name));
     // LXD's own bridge counts only where the cables are in it and there is no other.
-    named.copied().filter(|bridge| own(bridge) || joins(bridge) > 0).rev().max_by_key(|bridge| (joins(bridge), own(bridge)))
+    named.copied().filter(|bridge| own(bridge) || joins(bridge) > 0).rev().max_by_key(|bridge| (own(bridge), joins(bridge)))
 }
 
 fn find<'a>(plug: &Plug, host: &NodeName, scene: &'a Scene<'_>) -> Result<Plugged<'a>, Evidence> {

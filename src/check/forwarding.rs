@@ -5,7 +5,6 @@ use super::verdict::Verdict;
 use crate::probe::view::Place;
 use crate::report::check::Evidence;
 use crate::report::ping::Family;
-use crate::report::trace::Cause;
 use crate::topology::checks::{Forwarding, Machine};
 
 pub(super) fn check(forwarding: &Forwarding, stage: &Stage<'_>) -> Verdict {
@@ -28,20 +27,10 @@ fn one(machine: &Machine, wanted: bool, stage: &Stage<'_>) -> Vec<Evidence> {
         let (on, ipv6) = (forwards(place, family), family == Family::Ipv6);
         match on {
             Some(on) if on == wanted => None,
-            Some(false) => Some(Evidence::Because { cause: Cause::ForwardingOff { node: node.clone(), ipv6 }, certain: true }),
             on => Some(Evidence::Forwards { node: node.clone(), ipv6, on }),
         }
     };
-    families(place, stage).into_iter().filter_map(wrong).collect()
-}
-
-/// IPv4, and IPv6 where the node has an address of it, unless the checks are about one of them.
-fn families(place: &Place, stage: &Stage<'_>) -> Vec<Family> {
-    if let Some(family) = stage.scene.family {
-        return vec![family];
-    }
-    let six = stage.scene.addresses(&place.id).iter().any(|(_, net)| net.addr().is_ipv6());
-    if six { vec![Family::Ipv4, Family::Ipv6] } else { vec![Family::Ipv4] }
+    stage.scene.families.iter().copied().filter_map(wrong).collect()
 }
 
 /// Of IPv4 every interface with an address may forward by itself where `all` does not.

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use super::scene::is_managed;
 use crate::error::{Error, Result};
 use crate::lab::{self, Entry};
-use crate::plan::NodeId;
 use crate::plan::line::quoted;
+use crate::plan::{Key, NodeId};
 use crate::probe::cure::cure;
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
@@ -25,12 +28,22 @@ type Death = Option<(Cause, bool, Vec<String>)>;
 pub(super) struct Hints<'a> {
     entry: &'a Entry,
     names: Names,
+    /// Another topology judges: how the lab itself is described is no cure.
+    other: bool,
     traced: HashMap<(NodeId, IpAddr), Death>,
 }
 
 impl<'a> Hints<'a> {
-    pub(super) fn new(entry: &'a Entry, names: Names) -> Self {
-        Self { entry, names, traced: HashMap::new() }
+    pub(super) fn new(entry: &'a Entry, names: Names, other: bool) -> Self {
+        Self { entry, names, other, traced: HashMap::new() }
+    }
+
+    /// Takes the lab's own description out of a view where it leads elsewhere than the one that judges: its addresses, routes and
+    /// ports of bridges.
+    pub(super) fn forget(&self, view: &mut View) {
+        if self.other {
+            view.described.retain(|key, _| !matches!(key, Key::Addr(..) | Key::Route(..) | Key::Member(_)));
+        }
     }
 
     /// The evidence with the cause of what is suspect, and the commands.
@@ -47,22 +60,26 @@ impl<'a> Hints<'a> {
         hints.extend(evidence.iter().flat_map(|evidence| self.control(evidence)));
         hints.extend(evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)));
         if let Some((from, to)) = suspect
-            && let Some((cause, certain, cures)) = self.death(from, to)?
+            && let Some((cause, certain, cures)) = self.death(from, to)?.and_then(|death| self.elsewhere(view, death))
         {
             hints.extend(cures);
             evidence.push(Evidence::Because { cause, certain });
         }
         let mut kept: Vec<String> = Vec::new();
         for hint in hints {
-            if !kept.contains(&hint) {
+            if !kept.contains(&hint) && !(self.other && leads_back(view, &hint)) {
                 kept.push(hint);
             }
         }
         Ok((evidence, kept))
     }
 
-    /// How a bridge is made, where there is none of the student's own.
+    /// How a bridge is made, where there is none of the student's own, and how a port comes into it.
     fn bridge(&self, view: &View, evidence: &Evidence) -> Vec<String> {
+        if let Evidence::OtherBridge { interface, wanted, .. } = evidence {
+            let (node, port) = (self.typed(&interface.node), quoted(&interface.interface));
+            return vec![format!("sudo nslab exec {node} ip link set {port} master {}", quoted(wanted))];
+        }
         let (host, name, ports) = match evidence {
             Evidence::NoBridge { host, name, ports } => (host, name.as_deref(), ports),
             Evidence::ManagedBridge { host, ports, .. } => (host, None, ports),
@@ -101,6 +118,22 @@ impl<'a> Hints<'a> {
         forget.into_iter().chain([token, add]).map(|line| typed::here(&line)).collect()
     }
 
+    /// The same without the managed bridges that an interface is in none of: nothing where they are all there is.
+    fn elsewhere(&self, view: &View, (cause, certain, cures): (Cause, bool, Vec<String>)) -> Death {
+        match cause {
+            Cause::NotInBridge { interface, bridges } if self.other && bridges.iter().any(|bridge| is_managed(bridge)) => {
+                let bridges: Vec<String> = bridges.into_iter().filter(|bridge| !is_managed(bridge)).collect();
+                let cause = Cause::NotInBridge { interface, bridges };
+                let any = matches!(&cause, Cause::NotInBridge { bridges, .. } if !bridges.is_empty());
+                any.then(|| {
+                    let cures = cure(view, &cause);
+                    (cause, certain, cures)
+                })
+            }
+            cause => Some((cause, certain, cures)),
+        }
+    }
+
     fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {
         let key = (from, to);
         if let Some(known) = self.traced.get(&key) {
@@ -111,7 +144,10 @@ impl<'a> Hints<'a> {
         }
         let order = Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
         // The pings have left their marks in the tables since.
-        let traced = View::living(self.entry).and_then(|(mut view, _)| trace(&mut view, order, self.names.clone()));
+        let traced = View::living(self.entry).and_then(|(mut view, _)| {
+            self.forget(&mut view);
+            trace(&mut view, order, self.names.clone())
+        });
         let death = match traced {
             Ok(trace) => trace.death().map(|death| (death.cause.clone(), death.certain, death.cure.clone())),
             Err(error @ Error::Signal(_)) => return Err(error),
@@ -123,6 +159,16 @@ impl<'a> Hints<'a> {
     }
 }
 
+/// Whether a command puts something back on a managed bridge, or sends packets to its subnet.
+fn leads_back(view: &View, command: &str) -> bool {
+    let links = || view.places.iter().flat_map(|place| &place.node.links).filter(|link| is_managed(&link.name));
+    let inside = |word: &str| {
+        let address = word.parse::<IpNet>().map(|net| net.addr()).or_else(|_| word.parse::<IpAddr>());
+        address.is_ok_and(|address| links().any(|link| link.addresses.iter().any(|net| net.contains(&address))))
+    };
+    command.split_whitespace().any(|word| is_managed(word) && links().any(|link| link.name == word) || inside(word))
+}
+
 /// The cause that says how evidence is mended.
 fn cause(evidence: &Evidence) -> Option<Cause> {
     match evidence {
@@ -130,6 +176,7 @@ fn cause(evidence: &Evidence) -> Option<Cause> {
         Evidence::NotInBridge { interface, bridge: Some(bridge) } => {
             Some(Cause::NotInBridge { interface: interface.clone(), bridges: vec![bridge.clone()] })
         }
+        Evidence::Forwards { node, ipv6, on: Some(false) } => Some(Cause::ForwardingOff { node: node.clone(), ipv6: *ipv6 }),
         _ => None,
     }
 }

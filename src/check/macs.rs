@@ -47,8 +47,7 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
     errands.retain(|errand| !scene.is_far(&errand.from));
     if errands.is_empty() {
         let gone = scene.gone.iter().map(|node| Evidence::NodeGone { node: node.to_string() }).next();
-        let few = || Evidence::TooFew { configured: scene.containers().iter().map(ToString::to_string).collect() };
-        return Verdict::wrong(gone.or_else(|| super::reach::too_few(scene)).unwrap_or_else(few));
+        return Verdict::wrong(gone.or_else(|| super::reach::too_few(scene)).unwrap_or_else(|| nobody(scene)));
     }
     let nics = nics(&macs.network, scene);
     let watched: Vec<(&Errand, &Witnessed)> =
@@ -108,6 +107,17 @@ pub(super) fn check(macs: &Macs, stage: &Stage<'_>) -> Verdict {
         verdict.evidence.push(Evidence::Unseen { network: macs.network.to_string(), nodes: unseen });
     }
     verdict
+}
+
+/// Why none of the containers pings one of another host.
+fn nobody(scene: &Scene<'_>) -> Evidence {
+    let able: Vec<NodeId> = scene.containers().into_iter().filter(|id| scene.is_configured(id)).collect();
+    let from = able.iter().find(|from| !scene.is_far(from) && able.iter().any(|to| host(to) != host(from)));
+    let to = from.and_then(|from| able.iter().find(|to| host(to) != host(from)));
+    match from.zip(to) {
+        Some((from, to)) => scene.unmet(from, to),
+        None => super::reach::few(&able, scene),
+    }
 }
 
 /// Owners whose namespaces are gone.

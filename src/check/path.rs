@@ -24,13 +24,13 @@ pub(super) fn check(path: &Path, stage: &Stage<'_>) -> Verdict {
             return Verdict::wrong(gone);
         }
         if scene.addresses(&id(machine)).is_empty() {
-            return Verdict::wrong(Evidence::NoAddress { node: machine.to_string() });
+            return Verdict::wrong(scene.no_address(&id(machine)));
         }
     }
     let (from, to) = (path.from.to_string(), path.to.to_string());
     let Some((errand, seen)) = errand(path, scene).and_then(|errand| Some((errand.clone(), stage.witnessed.get(&errand)?)))
     else {
-        return Verdict::wrong(Evidence::Unanswered { pairs: vec![(from, to)], number: 1, of: 1 });
+        return Verdict::wrong(scene.unmet(&id(&path.from), &id(&path.to)));
     };
     let mut verdict = Verdict::default();
     if !seen.answered {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::scene::id;
+use super::scene::{containers, id};
 use super::verdict::Verdict;
 use super::{Stage, scene::Scene};
 use crate::plan::NodeId;
@@ -41,15 +41,31 @@ pub(super) fn check(reach: &Reach, stage: &Stage<'_>) -> Verdict {
         if let Err(gone) = scene.place(node) {
             verdict.evidence.push(gone);
         } else if scene.addresses(node).is_empty() {
-            verdict.evidence.push(Evidence::NoAddress { node: node.to_string() });
+            verdict.evidence.push(scene.no_address(node));
         }
     }
     verdict.evidence.extend(super::addresses::duplicates(&nodes.iter().copied().cloned().collect::<Vec<_>>(), scene));
     let able = |node: &NodeId| scene.place(node).is_ok() && !scene.addresses(node).is_empty();
     let here = |from: &NodeId| !scene.is_far(from) && able(from);
     let asked: Vec<&(NodeId, NodeId)> = pairs.iter().filter(|(from, to)| here(from) && able(to)).collect();
+    // Where no ping could be sent, none is unanswered.
+    for (from, to) in asked.iter().filter(|(from, to)| stage.pinged.answered(from, to).is_none()) {
+        let unmet = scene.unmet(from, to);
+        let told = |evidence: &Evidence| match (evidence, &unmet) {
+            (Evidence::NoFamily { from, to }, Evidence::NoFamily { from: other, to: another }) => {
+                (from, to) == (other, another) || (from, to) == (another, other)
+            }
+            (Evidence::Duplicate { address, .. }, Evidence::Duplicate { address: other, .. }) => address == other,
+            _ => evidence == &unmet,
+        };
+        if !verdict.evidence.iter().any(told) {
+            verdict.evidence.push(unmet);
+        }
+    }
+    let asked: Vec<&(NodeId, NodeId)> =
+        asked.into_iter().filter(|(from, to)| stage.pinged.answered(from, to).is_some()).collect();
     let open: Vec<&(NodeId, NodeId)> =
-        asked.iter().copied().filter(|(from, to)| stage.pinged.answered(from, to) != Some(true)).collect();
+        asked.iter().copied().filter(|(from, to)| stage.pinged.answered(from, to) == Some(false)).collect();
     if !open.is_empty() {
         let pairs = open.iter().take(NAMED).map(|(from, to)| (from.to_string(), to.to_string())).collect();
         verdict.evidence.push(Evidence::Unanswered { pairs, number: open.len(), of: asked.len() });
@@ -62,13 +78,22 @@ pub(super) fn check(reach: &Reach, stage: &Stage<'_>) -> Verdict {
 pub(super) fn too_few(scene: &Scene<'_>) -> Option<Evidence> {
     let configured: Vec<NodeId> = scene.containers().into_iter().filter(|id| scene.is_configured(id)).collect();
     if scene.containers().len() < 2 || (scene.against && configured.len() < 2) {
-        return Some(Evidence::TooFew { configured: configured.iter().map(ToString::to_string).collect() });
+        return Some(few(&configured, scene));
     }
     let hosts: BTreeSet<&str> = configured.iter().filter_map(host).collect();
     match hosts.first() {
-        Some(host) if scene.against && hosts.len() == 1 => Some(Evidence::OneHost { host: (*host).to_owned() }),
+        Some(here) if scene.against && hosts.len() == 1 => {
+            let all: BTreeSet<&str> = containers(scene.view).filter_map(host).collect();
+            Some(Evidence::OneHost { host: (*here).to_owned(), others: all.len() - 1 })
+        }
         _ => None,
     }
+}
+
+/// That so few containers have an address that counts.
+pub(super) fn few(configured: &[NodeId], scene: &Scene<'_>) -> Evidence {
+    let besides = scene.besides.iter().any(|(id, _)| matches!(id, NodeId::Container(..)) && !configured.contains(id));
+    Evidence::TooFew { configured: configured.iter().map(ToString::to_string).collect(), besides }
 }
 
 /// The host of a container.

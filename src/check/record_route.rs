@@ -4,12 +4,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Stage;
+use super::pinged::address;
 use super::scene::id;
 use super::verdict::Verdict;
 use crate::kernel::echo::Manner;
+use crate::plan::NodeId;
 use crate::probe::ping::one::{Came, Order, ping};
 use crate::probe::ping::packet::Slots;
-use crate::report::check::Evidence;
+use crate::report::check::{Besides, Evidence};
+use crate::report::ping::Family;
 use crate::topology::checks::Path;
 
 /// Requests, until one is answered: the first may be lost to a busy machine.
@@ -26,7 +29,7 @@ pub(super) fn check(path: &Path, stage: &Stage<'_>) -> Verdict {
         }
     }
     let Some((pin, address)) = scene.station(&from).map(|station| station.pin.clone()).zip(address4(stage, path)) else {
-        return Verdict::wrong(Evidence::NoAddress { node: to.to_string() });
+        return Verdict::wrong(without(&from, &to, stage));
     };
     let order = Order {
         pin,
@@ -67,11 +70,20 @@ pub(super) fn check(path: &Path, stage: &Stage<'_>) -> Verdict {
     }
 }
 
+/// The option is of IPv4 alone.
 fn address4(stage: &Stage<'_>, path: &Path) -> Option<IpAddr> {
-    let (from, to) = (stage.scene.station(&id(&path.from))?, stage.scene.station(&id(&path.to))?);
-    let mut all: Vec<IpAddr> = to.addresses.iter().map(|(_, net)| net.addr()).filter(IpAddr::is_ipv4).collect();
-    all.sort_by_key(|address| !from.is_near(*address));
-    all.first().copied()
+    address(stage.scene, &id(&path.from), &id(&path.to)).filter(IpAddr::is_ipv4)
+}
+
+fn without(from: &NodeId, to: &NodeId, stage: &Stage<'_>) -> Evidence {
+    let six_alone = |node: &&NodeId| {
+        let all = stage.scene.addresses(node);
+        !all.is_empty() && all.iter().all(|(_, net)| net.addr().is_ipv6())
+    };
+    let Some(node) = [from, to].into_iter().find(six_alone) else { return stage.scene.unmet(from, to) };
+    let all = stage.scene.addresses(node).into_iter();
+    let besides = all.map(|(interface, address)| Besides { address, interface }).collect();
+    Evidence::NoAddress { node: node.to_string(), family: Some(Family::Ipv4), besides }
 }
 
 /// Who wrote an address on the way there; the destination writes its own last.

@@ -27,8 +27,7 @@ pub(super) fn check(routes: &Routes, stage: &Stage<'_>) -> Verdict {
                 return Verdict::wrong(gone);
             }
             let Some(address) = address(scene, &from, &id(machine)) else {
-                let without = if scene.addresses(&from).is_empty() { &routes.node } else { machine };
-                return Verdict::wrong(Evidence::NoAddress { node: without.to_string() });
+                return Verdict::wrong(scene.unmet(&from, &id(machine)));
             };
             let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
             let prediction = predict(scene.view, &from, address, &probe);

@@ -9,8 +9,8 @@ use crate::name::{IfName, NodeName};
 use crate::plan::NodeId;
 use crate::probe::ping::stations::{Station, Stations, is_link_local};
 use crate::probe::view::{Place, View};
-use crate::report::check::{Evidence, Wiring};
-use crate::report::node::Link;
+use crate::report::check::{Besides, Evidence, Wiring};
+use crate::report::node::{Link, Route};
 use crate::report::ping::Family;
 use crate::report::wire::Interface;
 use crate::topology::checks::{Machine, Members};
@@ -45,8 +45,10 @@ pub(super) struct Scene<'a> {
     pub against: bool,
     /// Addresses that count.
     pub stations: Stations,
-    /// The family that another topology's checks are about.
-    pub family: Option<Family>,
+    /// The families that the checks are about.
+    pub families: Vec<Family>,
+    /// Addresses that do not count, and where they are.
+    pub besides: Vec<(NodeId, Besides)>,
     /// Containers that the checks speak of, besides those that are configured.
     pub named: Vec<NodeId>,
 }
@@ -84,6 +86,32 @@ impl Cable<'_> {
         let (place, link) = self.end?;
         link.bridge.as_deref().filter(|_| place.id == NodeId::Host(host.clone()))
     }
+
+    /// Whether its own host has an address or a route at the other end: before that it may yet become anything.
+    fn is_configured(&self, host: &NodeName) -> bool {
+        let Some((place, link)) = self.end.filter(|(place, _)| place.id == NodeId::Host(host.clone())) else { return false };
+        let addressed = link.addresses.iter().any(|net| !is_link_local(net.addr()));
+        let to_here = |route: &Route| route.dev.as_ref() == Some(&link.name) && !is_local(route.to.addr());
+        addressed || place.node.routes.iter().any(to_here)
+    }
+}
+
+/// Whether a route there comes with IPv6 itself: link-local addresses and multicast.
+fn is_local(address: IpAddr) -> bool {
+    is_link_local(address) || address.is_multicast()
+}
+
+/// The addresses of a node that do not count, and where they are.
+pub(super) fn besides(view: &View, id: &NodeId, own: &[(String, IpNet)], counting: &[(String, IpNet)]) -> Vec<Besides> {
+    let behind = |interface: &str| {
+        let NodeId::Container(host, _) = id else { return None };
+        let cable = cables(view, id).into_iter().find(|cable| cable.inner.name == interface)?;
+        cable.bridge(host).filter(|bridge| is_managed(bridge)).map(str::to_owned)
+    };
+    let left_out = own.iter().filter(|address| !counting.contains(address) && !is_link_local(address.1.addr()));
+    left_out
+        .map(|(interface, net)| Besides { address: *net, interface: behind(interface).unwrap_or_else(|| interface.clone()) })
+        .collect()
 }
 
 /// Addresses of a node that another can send to, by interface; with `judged` without those behind managed bridges.
@@ -119,7 +147,7 @@ pub(super) fn wiring(view: &View, lab: &Topology, id: &NodeId) -> Wiring {
             Some(bridge) if is_managed(bridge) => continue,
             Some(bridge) if has_nic(view, lab, host, bridge) => Wiring::Switch { bridge: bridge.to_owned() },
             Some(bridge) => Wiring::Gateway { bridge: bridge.to_owned() },
-            None if cable.end.is_some_and(|(place, _)| place.id == NodeId::Host(host.clone())) => Wiring::PointToPoint,
+            None if cable.is_configured(host) => Wiring::PointToPoint,
             None => continue,
         };
         best = best.min(found);
@@ -167,7 +195,31 @@ impl Scene<'_> {
         self.station(id).map(|station| station.addresses.clone()).unwrap_or_default()
     }
 
-    /// Whether anything is configured in a container.
+    /// That a node has no address that counts, and those that it has.
+    pub(super) fn no_address(&self, id: &NodeId) -> Evidence {
+        let besides: Vec<Besides> =
+            self.besides.iter().filter(|(other, _)| other == id).map(|(_, besides)| besides.clone()).collect();
+        let family = self.only_family(besides.iter().map(|besides| besides.address));
+        Evidence::NoAddress { node: id.to_string(), family, besides }
+    }
+
+    /// The one family that counts, where some of the addresses are of the other.
+    pub(super) fn only_family(&self, mut besides: impl Iterator<Item = IpNet>) -> Option<Family> {
+        let [family] = self.families.as_slice() else { return None };
+        besides.any(|net| Family::of(net.addr()) != *family).then_some(*family)
+    }
+
+    /// Why no ping can go from one node to another that is there.
+    pub(super) fn unmet(&self, from: &NodeId, to: &NodeId) -> Evidence {
+        if let Some(bare) = [from, to].into_iter().find(|id| self.addresses(id).is_empty()) {
+            return self.no_address(bare);
+        }
+        let both = [from.clone(), to.clone()];
+        let same = super::addresses::duplicates(&both, self).into_iter().next();
+        same.unwrap_or_else(|| Evidence::NoFamily { from: from.to_string(), to: to.to_string() })
+    }
+
+    /// Whether a container has an address that counts.
     pub(super) fn is_configured(&self, id: &NodeId) -> bool {
         !self.addresses(id).is_empty()
     }

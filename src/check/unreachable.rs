@@ -23,7 +23,7 @@ pub(super) fn check(of: &[(Machine, Machine)], stage: &Stage<'_>) -> Verdict {
             }
         } else if let Some(bare) = [&from, &to].into_iter().find(|node| stage.scene.addresses(node).is_empty()) {
             // Without an address nothing is proven.
-            let bare = Evidence::NoAddress { node: bare.to_string() };
+            let bare = stage.scene.no_address(bare);
             if !verdict.evidence.contains(&bare) {
                 verdict.evidence.push(bare);
             }

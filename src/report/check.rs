@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::ping::Family;
 use super::trace::Cause;
 use super::wire::{Interface, Names, Station};
 use crate::topology::checks::{self, Kind};
@@ -18,8 +19,11 @@ pub struct Report {
     pub against: Option<String>,
     /// Who plays which part of that topology.
     pub roles: Vec<Role>,
-    /// Containers that are not judged: nothing is configured in them.
+    /// Containers that are not judged: they have no address that counts.
     pub spares: Vec<String>,
+    /// There is nothing at all in the spares, neither a link nor an address.
+    #[serde(skip)]
+    pub untouched: bool,
     /// The checkpoints.
     pub checkpoints: Vec<Checkpoint>,
     /// The points that all of them give.
@@ -129,14 +133,16 @@ pub enum Evidence {
     NoNetwork { network: String },
     /// nslab failed: the step and the system's error number.
     Failed { tried: String, errno: i32 },
-    /// The node has no address that counts.
-    NoAddress { node: String },
+    /// The node has no address that counts: the one family that does, where it is one alone, and the addresses that do not.
+    NoAddress { node: String, family: Option<Family>, besides: Vec<Besides> },
     /// The NIC of the node on the network has no address; elsewhere the node may have some.
-    NoAddressOn { node: String, network: String },
-    /// Not a single container is configured, or one alone.
-    TooFew { configured: Vec<String> },
-    /// All containers that are configured are on one host.
-    OneHost { host: String },
+    NoAddressOn { node: String, network: String, family: Option<Family> },
+    /// Not a single container has an address that counts, or one alone; whether others have some that do not.
+    TooFew { configured: Vec<String>, besides: bool },
+    /// All containers with an address that counts are on one host, of how many others that have containers.
+    OneHost { host: String, others: usize },
+    /// Both have addresses, but none of the same family.
+    NoFamily { from: String, to: String },
     /// Pings that were not answered: the first few, and how many there are.
     Unanswered { pairs: Vec<(String, String)>, number: usize, of: usize },
     /// Pings that were answered and should not have been.
@@ -217,6 +223,15 @@ pub enum Evidence {
     OtherServer { from: String, of: String, remote: String },
     /// The remote did not do a step, in its own words.
     Refused { remote: String, step: Step, text: String },
+}
+
+/// An address that does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Besides {
+    /// The address.
+    pub address: IpNet,
+    /// The interface that has it, or the managed bridge that it is behind.
+    pub interface: String,
 }
 
 /// What a host does with a container of another one.

@@ -256,6 +256,20 @@ impl Topology {
         bridge.mtu.or(least).unwrap_or(1500)
     }
 
+    /// Every address in it.
+    pub fn addresses(&self) -> impl Iterator<Item = IpNet> {
+        let of_nic = |nic: &Nic| {
+            let end = if let Attach::Host(end) = &nic.attach { end.addresses.clone() } else { Vec::new() };
+            [nic.addresses.clone(), end].concat()
+        };
+        let of_host = move |host: &Host| {
+            let nics = host.nics.iter().chain(host.containers.iter().flat_map(|container| &container.nics));
+            let bridges = host.bridges.iter().flat_map(|bridge| bridge.addresses.clone());
+            nics.flat_map(of_nic).chain(bridges).collect::<Vec<_>>()
+        };
+        self.hosts.iter().flat_map(of_host)
+    }
+
     /// How many containers all hosts have together.
     pub fn containers(&self) -> usize {
         self.hosts.iter().map(|host| host.containers.len()).sum()

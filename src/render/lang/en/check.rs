@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use super::{English, count};
 use crate::render::lang::check::Checking;
 use crate::render::lang::trace::Tracing;
-use crate::report::check::{Checkpoint, Evidence, Note, Report, Role, State, Step, Wiring};
+use crate::report::check::{Besides, Checkpoint, Evidence, Note, Report, Role, State, Step, Wiring};
+use crate::report::ping::Family;
 use crate::report::trace::Trace;
 use crate::report::wire::Interface;
 use crate::topology::checks::{Addresses, Check, Destination, Machine, Members, Path, Plug, Reach, Router, Routes, Subnet};
@@ -37,7 +38,12 @@ impl Checking for English {
     }
 
     fn spares(&self, report: &Report) -> String {
-        format!("Not judged, since nothing is configured there: {}", words(report, &report.spares))
+        let why = match report.spares.len() {
+            _ if report.untouched => "nothing is configured there",
+            1 => "it has no address in this scenario",
+            _ => "they have no address in this scenario",
+        };
+        format!("Not judged, since {why}: {}", words(report, &report.spares))
     }
 
     fn checkpoint(&self, checkpoint: &Checkpoint) -> String {
@@ -105,13 +111,31 @@ impl Checking for English {
             Evidence::NoPlayer { role } => format!("Nobody in the lab can play {}.", role.replacen('.', "/", 1)),
             Evidence::NoNetwork { network } => format!("No network of the lab joins these hosts as {network} does."),
             Evidence::Failed { tried, errno } => format!("nslab failed: {tried} (error {errno})."),
-            Evidence::NoAddress { node } => format!("{} has no address in this scenario.", word(node)),
-            Evidence::NoAddressOn { node, network } => format!("The NIC of {} on {network} has no address.", word(node)),
-            Evidence::TooFew { configured } if configured.is_empty() => "No container is configured.".to_owned(),
-            Evidence::TooFew { configured } => {
-                format!("One container alone is configured: {}.", words(report, configured))
+            Evidence::NoAddress { node, family, besides } => {
+                let left_out = match besides.as_slice() {
+                    [] => String::new(),
+                    [one] => format!("; {} does not count", beside(one)),
+                    several => format!("; {} do not count", listed(&several.iter().map(beside).collect::<Vec<_>>())),
+                };
+                format!("{} has {} in this scenario{left_out}.", word(node), no_address(*family))
             }
-            Evidence::OneHost { host } => format!("All containers that are configured are on {host}; none is on the other host."),
+            Evidence::NoAddressOn { node, network, family } => {
+                format!("The NIC of {} on {network} has {}.", word(node), no_address(*family))
+            }
+            Evidence::TooFew { configured, besides } => {
+                let here = if *besides { " for this scenario" } else { "" };
+                match configured.as_slice() {
+                    [] => format!("No container is configured{here}."),
+                    _ => format!("One container alone is configured{here}: {}.", words(report, configured)),
+                }
+            }
+            Evidence::OneHost { host, others } => {
+                let other = if *others == 1 { "the other" } else { "another" };
+                format!("All containers that are configured for this scenario are on {host}; none is on {other} host.")
+            }
+            Evidence::NoFamily { from, to } => {
+                format!("{} and {} have no addresses of the same family, IPv4 or IPv6.", word(from), word(to))
+            }
             Evidence::Unanswered { pairs, number, of } => {
                 let shown =
                     pairs.iter().map(|(from, to)| format!("{} -> {}", word(from), word(to))).collect::<Vec<_>>().join(", ");
@@ -141,7 +165,7 @@ impl Checking for English {
             }
             Evidence::Unseen { network, nodes } if nodes.is_empty() => format!("No ping crossed {network}."),
             Evidence::Unseen { network, nodes } => {
-                format!("No MAC address of {} was seen on {network}.", words(report, nodes))
+                format!("No ping on {network} came from a MAC address of {}.", words(report, nodes))
             }
             Evidence::OtherWay { from, to, network, interfaces } => {
                 let ways = if interfaces.is_empty() {
@@ -227,7 +251,7 @@ impl Checking for English {
             }
             Evidence::ManagedBridge { host, bridge, .. } => {
                 format!(
-                    "{host} uses {bridge}, a bridge that came with NAT and DHCP of its own; the scenario needs one that you make."
+                    "{host} uses {bridge}, which is the container manager's own bridge; the scenario needs one that you make."
                 )
             }
             Evidence::NicMoved { nic, to } => {
@@ -317,6 +341,18 @@ impl Checking for English {
     fn watching(&self) -> &'static str {
         "Watching; Ctrl-C ends it."
     }
+}
+
+fn no_address(family: Option<Family>) -> &'static str {
+    match family {
+        None => "no address",
+        Some(Family::Ipv4) => "no IPv4 address",
+        Some(Family::Ipv6) => "no IPv6 address",
+    }
+}
+
+fn beside(besides: &Besides) -> String {
+    format!("{} on {}", besides.address, besides.interface)
 }
 
 fn points(number: u32) -> String {

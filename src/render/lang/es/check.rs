@@ -5,7 +5,8 @@ use ipnet::IpNet;
 use super::{Spanish, and, count};
 use crate::render::lang::check::Checking;
 use crate::render::lang::trace::Tracing;
-use crate::report::check::{Checkpoint, Evidence, Note, Report, Role, State, Step, Wiring};
+use crate::report::check::{Besides, Checkpoint, Evidence, Note, Report, Role, State, Step, Wiring};
+use crate::report::ping::Family;
 use crate::report::trace::Trace;
 use crate::report::wire::{Interface, Station};
 use crate::topology::checks::{Addresses, Check, Destination, Machine, Members, Path, Plug, Reach, Router, Routes, Subnet};
@@ -37,7 +38,9 @@ impl Checking for Spanish {
     }
 
     fn spares(&self, report: &Report) -> String {
-        format!("No se juzgan, porque no tienen nada configurado: {}", words(report, &report.spares))
+        let verbs = if report.spares.len() == 1 { ("juzga", "tiene") } else { ("juzgan", "tienen") };
+        let what = if report.untouched { "nada configurado" } else { "ninguna dirección en este escenario" };
+        format!("No se {}, porque no {} {what}: {}", verbs.0, verbs.1, words(report, &report.spares))
     }
 
     fn checkpoint(&self, checkpoint: &Checkpoint) -> String {
@@ -115,16 +118,30 @@ impl Checking for Spanish {
                 format!("Ninguna red del laboratorio une estos hosts como lo hace {network}.")
             }
             Evidence::Failed { tried, errno } => format!("Ha fallado nslab: {tried} (error {errno})."),
-            Evidence::NoAddress { node } => format!("{} no tiene ninguna dirección en este escenario.", word(node)),
-            Evidence::NoAddressOn { node, network } => {
-                format!("La tarjeta de {} en {network} no tiene dirección.", word(node))
+            Evidence::NoAddress { node, family, besides } => {
+                let left_out = match besides.as_slice() {
+                    [] => String::new(),
+                    [one] => format!("; {} no cuenta", beside(one)),
+                    several => format!("; {} no cuentan", and(&several.iter().map(beside).collect::<Vec<_>>())),
+                };
+                format!("{} no tiene {} en este escenario{left_out}.", word(node), no_address(*family))
             }
-            Evidence::TooFew { configured } if configured.is_empty() => "No hay ningún contenedor configurado.".to_owned(),
-            Evidence::TooFew { configured } => {
-                format!("Solo hay un contenedor configurado: {}.", words(report, configured))
+            Evidence::NoAddressOn { node, network, family } => {
+                format!("La tarjeta de {} en {network} no tiene {}.", word(node), no_address(*family))
             }
-            Evidence::OneHost { host } => {
-                format!("Todos los contenedores configurados están en {host}; en el otro host no hay ninguno.")
+            Evidence::TooFew { configured, besides } => {
+                let here = if *besides { " para este escenario" } else { "" };
+                match configured.as_slice() {
+                    [] => format!("No hay ningún contenedor configurado{here}."),
+                    _ => format!("Solo hay un contenedor configurado{here}: {}.", words(report, configured)),
+                }
+            }
+            Evidence::OneHost { host, others } => {
+                let other = if *others == 1 { "en el otro host no hay ninguno" } else { "en otro host no hay ninguno" };
+                format!("Todos los contenedores configurados para este escenario están en {host}; {other}.")
+            }
+            Evidence::NoFamily { from, to } => {
+                format!("{} y {} no tienen direcciones de la misma familia, IPv4 o IPv6.", word(from), word(to))
             }
             Evidence::Unanswered { pairs, number, of } => {
                 let shown =
@@ -155,7 +172,7 @@ impl Checking for Spanish {
             }
             Evidence::Unseen { network, nodes } if nodes.is_empty() => format!("Ningún ping ha cruzado {network}."),
             Evidence::Unseen { network, nodes } => {
-                format!("Por {network} no se ha visto ninguna dirección MAC de {}.", words(report, nodes))
+                format!("Ningún ping ha pasado por {network} desde una dirección MAC de {}.", words(report, nodes))
             }
             Evidence::OtherWay { from, to, network, interfaces } => {
                 let ways = if interfaces.is_empty() {
@@ -242,9 +259,9 @@ impl Checking for Spanish {
                 let network = network.as_ref().map(|network| format!(", la tarjeta de {network},")).unwrap_or_default();
                 format!("{}{network} es puerto de {bridge}, así que el bridge sale del host.", at(interface))
             }
-            Evidence::ManagedBridge { host, bridge, .. } => format!(
-                "{host} usa {bridge}, un bridge que ya estaba, con NAT y DHCP propios; el escenario pide uno hecho por usted."
-            ),
+            Evidence::ManagedBridge { host, bridge, .. } => {
+                format!("{host} usa {bridge}, que es del gestor de contenedores; el escenario pide un bridge hecho por usted.")
+            }
             Evidence::NicMoved { nic, to } => {
                 format!("{} ya no está en el host, sino que es {}: ese nodo está en el cable mismo.", at(nic), at(to))
             }
@@ -334,6 +351,18 @@ impl Checking for Spanish {
     fn watching(&self) -> &'static str {
         "A la espera de cambios; Ctrl-C termina."
     }
+}
+
+fn no_address(family: Option<Family>) -> &'static str {
+    match family {
+        None => "ninguna dirección",
+        Some(Family::Ipv4) => "ninguna dirección IPv4",
+        Some(Family::Ipv6) => "ninguna dirección IPv6",
+    }
+}
+
+fn beside(besides: &Besides) -> String {
+    format!("{} en {}", besides.address, besides.interface)
 }
 
 fn points(number: u32) -> String {
