@@ -198,6 +198,8 @@ pub enum Reference {
     Interface,
     Node,
     Host,
+    /// A built-in topology.
+    Topology,
     /// What can be plugged into a bridge of the host.
     Plug,
 }

@@ -82,7 +82,7 @@ impl Graph {
         };
         let entry = match &self.topology {
             _ if self.role.role.is_some() => None,
-            Some(word) if source::is_file(word) => None,
+            Some(word) if catalog::is_file(word) => None,
             Some(word) => lab::names().into_iter().find(|entry| entry.lab == *word),
             None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
         };

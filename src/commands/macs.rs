@@ -86,7 +86,7 @@ impl Macs {
         if let Some(entry) = labs.iter().find(|entry| entry.lab == word) {
             return there(entry.clone());
         }
-        if !source::is_file(word) && catalog::find(word).is_none() {
+        if !catalog::is_file(word) && catalog::find(word).is_none() {
             let words = labs.into_iter().map(|entry| entry.lab).chain(catalog::names().map(str::to_owned)).collect();
             return Err(Error::Unknown { what: Thing::Lab, word: word.to_owned(), candidates: resolve::near(word, words) });
         }

@@ -54,7 +54,7 @@ impl Plan {
 
     fn whole(&self, context: &Context) -> Result<Report> {
         let topology = match &self.topology {
-            Some(word) if source::is_file(word) => source::topology(word)?,
+            Some(word) if catalog::is_file(word) => source::topology(word)?,
             Some(word) => match source::described(word) {
                 Some(topology) => topology,
                 None if catalog::find(word).is_none() && is_up(word) => return Err(rights::refusal(context)),

@@ -11,7 +11,7 @@ pub(super) const NEEDED: [(Capability, &str); 2] =
     [(Capability::CAP_SYS_ADMIN, "CAP_SYS_ADMIN"), (Capability::CAP_NET_ADMIN, "CAP_NET_ADMIN")];
 
 /// The first capability that labs need and the caller lacks.
-pub(super) fn lacking() -> Option<&'static str> {
+pub(crate) fn lacking() -> Option<&'static str> {
     let lacks = |capability| !caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
     NEEDED.into_iter().find(|(capability, _)| lacks(*capability)).map(|(_, name)| name)
 }

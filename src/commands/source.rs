@@ -6,13 +6,8 @@ use super::{Context, rights};
 use crate::error::{Error, Result, Thing};
 use crate::lab::{self, resolve};
 use crate::report::notice::Notice;
+use crate::topology::catalog::is_file;
 use crate::topology::{self, Topology, catalog};
-
-/// Whether a word means a file: it has a `/` or ends in `.yaml` or `.yml`.
-pub(super) fn is_file(word: &str) -> bool {
-    let extension = Path::new(word).extension().and_then(|extension| extension.to_str());
-    word.contains('/') || matches!(extension, Some("yaml" | "yml"))
-}
 
 /// The topology of a file or of the catalogue.
 pub(super) fn topology(word: &str) -> Result<Topology> {
@@ -46,9 +41,10 @@ pub(super) fn wanted(word: &str, context: &mut Context) -> Result<Topology> {
     Ok(described)
 }
 
-/// What makes the lab: its checkpoints are none of that.
+/// What makes the lab: its checkpoints and what it is to become are none of that.
 fn without_checks(mut topology: Topology) -> Topology {
     topology.checkpoints.clear();
+    topology.exercise.clear();
     topology
 }
 

@@ -81,5 +81,13 @@ pub(super) fn items() -> Vec<Item> {
 
 fn item(entry: Entry) -> Item {
     let hosts = entry.hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
-    Item { lab: entry.lab, summary: entry.summary, hosts, switches: entry.switches, role: entry.role, since: entry.since }
+    Item {
+        lab: entry.lab,
+        summary: entry.summary,
+        hosts,
+        switches: entry.switches,
+        role: entry.role,
+        exercise: entry.exercise,
+        since: entry.since,
+    }
 }

@@ -11,11 +11,11 @@ use crate::lab::borrow::{self, Terms};
 use crate::lab::{self, Casting, Journal, halves, resolve};
 use crate::name::NodeName;
 use crate::plan::compile;
-use crate::report::lab::Ping;
+use crate::report::lab::{Exercise, Hint, Ping};
 use crate::report::notice::Notice;
 use crate::report::plan::{self, Purpose};
 use crate::report::{Report, lab as reports};
-use crate::topology::{Attach, Host, Topology};
+use crate::topology::{Host, Inside, Topology};
 
 /// How long the machine of another half may take to answer: it may well not be there yet.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -107,7 +107,7 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
         containers: up.containers,
         operations: up.operations,
         milliseconds,
-        hint: ping(topology, role.map(|role| &role.host)),
+        hint: hint(topology, role.map(|role| &role.host)),
         kept: kept(up.kept),
         confirm_within: up.confirm_within,
         others,
@@ -131,16 +131,27 @@ pub(super) fn kept(kept: lab::Kept) -> Option<reports::Kept> {
     kept.any().then_some(reports::Kept { launched, stopped, configured })
 }
 
-/// From the first container to the last one's address, across the lab where there are two; from the `here` host's first, to
-/// the last of another.
-fn ping(topology: &Topology, here: Option<&NodeName>) -> Option<Ping> {
-    let containers = || topology.hosts.iter().flat_map(|host| host.containers.iter().map(move |inside| (host, inside)));
-    let is_here = |host: &Host| here.is_some_and(|here| host.name == *here);
-    let (host, first) = containers().find(|(host, _)| here.is_none() || is_here(host))?;
-    let mut rest = containers().filter(|(host, other)| !is_here(host) && !std::ptr::eq(*other, first));
-    let (_, last) = rest.next_back()?;
-    let to = last.nics.iter().filter(|nic| matches!(nic.attach, Attach::Host(_))).find_map(|nic| nic.addresses.first())?;
-    let alone = containers().filter(|(_, other)| other.name == first.name).count() == 1;
-    let from = if alone { first.name.to_string() } else { format!("{}/{}", host.name, first.name) };
-    Some(Ping { from, to: to.addr(), sudo: std::env::var_os("SUDO_UID").is_some() })
+/// What to try first: the ping that goes farthest, or what begins the work where the lab is to be made by hand.
+fn hint(topology: &Topology, here: Option<&NodeName>) -> Option<Hint> {
+    let sudo = std::env::var_os("SUDO_UID").is_some();
+    let several = lab::names().len() > 1;
+    if !topology.exercise.is_empty() {
+        let hosts = topology.hosts.iter().filter(|host| here.is_none_or(|here| host.name == *here));
+        let typed = |host: &Host| if several { format!("{}/{}", topology.name, host.name) } else { host.name.to_string() };
+        return Some(Hint::Exercise(Exercise {
+            lab: several.then(|| topology.name.to_string()),
+            shells: hosts.map(typed).collect(),
+            against: topology.exercise.clone(),
+            sudo,
+        }));
+    }
+    let (from, to) = topology.farthest(here)?;
+    let alone = |name: &NodeName| {
+        topology.hosts.iter().flat_map(|host| &host.containers).filter(|other| other.name == *name).count() == 1
+    };
+    let short = |(host, inside): Inside<'_>| {
+        if alone(&inside.name) { inside.name.to_string() } else { format!("{}/{}", host.name, inside.name) }
+    };
+    let from = if several { format!("{}/{}", topology.name, short(from)) } else { short(from) };
+    Some(Hint::Ping(Ping { from, to: short(to), sudo }))
 }

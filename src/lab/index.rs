@@ -34,6 +34,9 @@ pub struct Entry {
     /// Its containers that are stopped, as `HOST.CONTAINER`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<String>,
+    /// Topologies that it is to become by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exercise: Vec<String>,
     /// When it was brought up, in seconds since 1970.
     pub since: u64,
     /// Counts every `up`: the greatest is the last one brought up.
@@ -57,6 +60,7 @@ impl Entry {
                 .filter(|(_, container)| !container.runs())
                 .map(|(host, container)| format!("{}.{}", host.name, container.name))
                 .collect(),
+            exercise: topology.exercise.clone(),
             since,
             serial,
         }

@@ -250,6 +250,7 @@ mod tests {
             role: None,
             far: vec![],
             stopped: vec![],
+            exercise: vec![],
             since: 0,
             serial,
         }

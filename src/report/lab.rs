@@ -15,6 +15,20 @@ pub struct Home {
     pub privileged: bool,
 }
 
+impl Home {
+    /// What is typed to make one of the labs by hand.
+    pub fn exercise(&self, lab: &Item) -> Exercise {
+        let several = self.labs.len() > 1;
+        let typed = |host: &Host| if several { format!("{}/{}", lab.lab, host.host) } else { host.host.clone() };
+        Exercise {
+            lab: several.then(|| lab.lab.clone()),
+            shells: lab.hosts.iter().map(typed).collect(),
+            against: lab.exercise.clone(),
+            sudo: !self.privileged,
+        }
+    }
+}
+
 /// `list`: the labs that are up.
 #[derive(Debug, Serialize)]
 pub struct List {
@@ -36,6 +50,9 @@ pub struct Item {
     /// The host that this machine plays; none where the whole lab is here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// Topologies that it is to become by hand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exercise: Vec<String>,
     /// When it was brought up, in seconds since 1970 (UTC).
     pub since: u64,
 }
@@ -72,7 +89,7 @@ pub struct Up {
     /// How long it took, in milliseconds.
     pub milliseconds: f64,
     /// A first thing to try.
-    pub hint: Option<Ping>,
+    pub hint: Option<Hint>,
     /// What was launched, stopped or configured before, and stays so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<Kept>,
@@ -111,13 +128,52 @@ pub enum Outcome {
     Repaired,
 }
 
-/// A ping that works in a lab.
+/// A first thing to try in a lab.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Hint {
+    /// A ping as far as the lab goes.
+    Ping(Ping),
+    /// What begins the work, where the lab is to be made by hand.
+    Exercise(Exercise),
+}
+
+/// What is typed to make a lab by hand.
+#[derive(Debug, Clone, Serialize)]
+pub struct Exercise {
+    /// The lab, where it is not the only one.
+    #[serde(skip)]
+    pub lab: Option<String>,
+    /// The hosts to work on, as they are typed.
+    pub shells: Vec<String>,
+    /// The topologies that it is to become.
+    pub against: Vec<String>,
+    /// The caller works through `sudo`, and will type it again.
+    #[serde(skip)]
+    pub sudo: bool,
+}
+
+impl Exercise {
+    /// The command lines: a shell on each host, the judge, and a way to do it.
+    pub fn typed(&self) -> [Vec<String>; 3] {
+        let sudo = if self.sudo { "sudo " } else { "" };
+        let lab = self.lab.as_ref().map(|lab| format!("{lab} ")).unwrap_or_default();
+        let against = || self.against.iter();
+        [
+            self.shells.iter().map(|host| format!("{sudo}nslab shell {host}")).collect(),
+            against().map(|target| format!("{sudo}nslab check {lab}--against {target} --watch")).collect(),
+            against().map(|target| format!("nslab plan {target}")).collect(),
+        ]
+    }
+}
+
+/// A ping between the containers of a lab that lie farthest apart.
 #[derive(Debug, Clone, Serialize)]
 pub struct Ping {
     /// The node to ping from, as short as the lab allows.
     pub from: String,
-    /// The address to ping.
-    pub to: std::net::IpAddr,
+    /// The node to ping, likewise.
+    pub to: String,
     /// The caller works through `sudo`, and will type it again.
     #[serde(skip)]
     pub sudo: bool,

@@ -1,7 +1,15 @@
 //! The built-in topologies: every file of `topologies/`, embedded in the program.
 
+use std::path::Path;
+
 /// Name and text of each, ordered by name; written by `build.rs`.
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/catalog.rs"));
+
+/// Whether a word means a file and none of these: it has a `/` or ends in `.yaml` or `.yml`.
+pub fn is_file(word: &str) -> bool {
+    let extension = Path::new(word).extension().and_then(|extension| extension.to_str());
+    word.contains('/') || matches!(extension, Some("yaml" | "yml"))
+}
 
 /// The names of all built-in topologies, in order.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -49,6 +49,7 @@ impl Topology {
             networks,
             next_host: self.next_host,
             checkpoints: self.checkpoints.clone(),
+            exercise: self.exercise.clone(),
             role: Some(Role { host: role.clone(), nics: taken, instead: Vec::new() }),
             hosts: vec![host],
         })

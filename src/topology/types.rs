@@ -29,6 +29,9 @@ pub struct Topology {
     /// What must hold in it; a lab of an older nslab has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkpoints: Vec<Checkpoint>,
+    /// Topologies that it is to become by hand; their checkpoints judge it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exercise: Vec<String>,
     /// This is the part of one host alone, which the machine itself plays; a whole topology has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,

@@ -320,6 +320,7 @@ every!(references: Reference {
     Reference::Interface => [Reference::Interface],
     Reference::Node => [Reference::Node],
     Reference::Host => [Reference::Host],
+    Reference::Topology => [Reference::Topology],
     Reference::Plug => [Reference::Plug],
 });
 

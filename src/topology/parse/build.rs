@@ -6,9 +6,10 @@ mod host;
 
 use super::decode::{At, Named};
 use super::raw::{RawFile, RawHost, RawNetwork};
-use super::values::{mtu, name};
+use super::values::{mtu, name, unknown};
 use crate::name::{LabName, NodeName};
-use crate::problem::Problem;
+use crate::problem::{Problem, Reference};
+use crate::topology::catalog;
 use crate::topology::findings::{Findings, Span};
 use crate::topology::place::{Item, Place, Places};
 use crate::topology::validate::MAX_NODES;
@@ -42,6 +43,7 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
         next_host: 1,
         role: None,
         checkpoints: Vec::new(),
+        exercise: file.exercise.iter().flat_map(|words| exercise(&words.0, findings)).collect(),
     };
     // Without any count there are too many already: nothing is worth saying but that.
     let written: usize =
@@ -62,6 +64,20 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
         topology.checkpoints = checks::build(file.checkpoints.as_ref(), &topology, findings);
     }
     Some(Built { topology, places })
+}
+
+/// Built-in topologies, and files, which are read when they judge.
+fn exercise(words: &[At<String>], findings: &mut Findings) -> Vec<String> {
+    let known: Vec<&str> = catalog::names().collect();
+    let mut found = Vec::new();
+    for word in words {
+        if catalog::is_file(&word.value) || known.contains(&word.value.as_str()) {
+            found.push(word.value.clone());
+        } else {
+            unknown(Reference::Topology, word, &known, findings);
+        }
+    }
+    found
 }
 
 /// A summary is one line.

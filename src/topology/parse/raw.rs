@@ -19,6 +19,8 @@ record! {
         hosts: Named<RawHost>,
         /// What must hold, and the points that it gives: `nslab check`.
         checkpoints: List<RawCheckpoint>,
+        /// The topology that it is to become by hand, or a list: their checkpoints judge it.
+        exercise: OneOrMany,
     }
 }
 

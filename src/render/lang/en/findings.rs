@@ -220,6 +220,7 @@ fn reference(what: Reference) -> &'static str {
         Reference::Interface => "interface",
         Reference::Node => "host or container",
         Reference::Host => "host",
+        Reference::Topology => "built-in topology",
         Reference::Plug => "NIC or container of this host called",
     }
 }
@@ -230,5 +231,6 @@ fn nothing_known(what: Reference) -> String {
         Reference::Bridge => "name it under bridges: of the host first".to_owned(),
         Reference::Node | Reference::Host | Reference::Plug => "name it under hosts: first".to_owned(),
         Reference::Port | Reference::Interface => "name it under nics: first".to_owned(),
+        Reference::Topology => "nslab topology lists them; a file is meant by ./FILE or FILE.yaml".to_owned(),
     }
 }

@@ -234,6 +234,7 @@ fn reference(what: Reference) -> &'static str {
         Reference::Interface => "ningún interfaz",
         Reference::Node => "ningún host ni contenedor",
         Reference::Host => "ningún host",
+        Reference::Topology => "ninguna topología incorporada",
         Reference::Plug => "ninguna tarjeta ni contenedor de este host con el nombre",
     }
 }
@@ -244,5 +245,6 @@ fn nothing_known(what: Reference) -> String {
         Reference::Bridge => "póngalo antes en el host, bajo bridges:".to_owned(),
         Reference::Node | Reference::Host | Reference::Plug => "póngalo antes bajo hosts:".to_owned(),
         Reference::Port | Reference::Interface => "póngalo antes bajo nics:".to_owned(),
+        Reference::Topology => "nslab topology las enumera; un fichero se indica con ./FICHERO o FICHERO.yaml".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{count, quoted};
 use crate::render::escape::escape;
-use crate::report::lab::{Condition, Down, Home, Namespace, Outcome, Reset, Status, Table, Up};
+use crate::report::lab::{Condition, Down, Exercise, Hint, Home, Namespace, Outcome, Reset, Status, Table, Up};
 use crate::report::node::{Kind, Node};
 
 pub(super) fn home(home: &Home) -> Vec<String> {
@@ -14,6 +14,9 @@ pub(super) fn home(home: &Home) -> Vec<String> {
             "nslab help muestra los comandos, nslab doctor examina esta máquina.".to_owned(),
         ];
     };
+    if !lab.exercise.is_empty() {
+        return exercise(&home.exercise(lab));
+    }
     let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
     let node = node.map_or("NODE", String::as_str);
     vec![
@@ -34,14 +37,33 @@ pub(super) fn up(up: &Up, size: &str) -> Vec<String> {
         Outcome::Completed => format!("{lab} estaba a medias y ya está en marcha ({}): {size}.", operations()),
         Outcome::Repaired => format!("{lab} se había desviado y vuelve a ser como se describe ({}): {size}.", operations()),
     }];
-    if let Some(ping) = up.hint.as_ref().filter(|_| up.outcome != Outcome::Already) {
-        let sudo = if ping.sudo { "sudo " } else { "" };
-        lines.push(format!("Pruebe: {sudo}nslab exec {} ping -c 1 {}", ping.from, ping.to));
-    }
     lines.extend(up.kept.as_ref().map(super::instances::kept));
     lines.extend(up.others.iter().flat_map(super::halves::told));
+    match &up.hint {
+        Some(Hint::Ping(ping)) if up.outcome != Outcome::Already => {
+            let sudo = if ping.sudo { "sudo " } else { "" };
+            lines.push(format!("Pruebe: {sudo}nslab ping {} {}", ping.from, ping.to));
+        }
+        Some(Hint::Exercise(of)) => lines.extend(exercise(of)),
+        _ => {}
+    }
     lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lab, seconds)));
     lines
+}
+
+/// What is typed to make a lab by hand.
+fn exercise(of: &Exercise) -> Vec<String> {
+    let [shells, checks, plans] = of.typed();
+    let below = |head: &str, lines: Vec<String>| {
+        let lines = lines.into_iter().map(|line| format!("  {}", escape(&line)));
+        std::iter::once(head.to_owned()).chain(lines).collect::<Vec<_>>()
+    };
+    [
+        below("Hágalo a mano, en una shell de cada host:", shells),
+        below("Para que se juzgue mientras escribe, en otro terminal:", checks),
+        below("Una manera de hacerlo, comando a comando:", plans),
+    ]
+    .concat()
 }
 
 /// Milliseconds, or seconds where there are many.
