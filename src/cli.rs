@@ -1,5 +1,7 @@
 //! The command line: grammar, terminal, exit code.
 
+mod words;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -7,6 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -137,7 +140,7 @@ fn run(err: Style) -> u8 {
     typed::set(reader());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, err),
+        Err(error) => return other_words(&error, err).unwrap_or_else(|| refuse(&error, err)),
     };
     let lang = match cli.lang {
         Some(Tongue::En) => Lang::En,
@@ -152,6 +155,12 @@ fn run(err: Style) -> u8 {
         let error = Error::Usage(Usage::Format { format: format.word(), takes });
         tell(&render::error(&error, err));
         return error.exit_code();
+    }
+    let bare = words::bare(lossy());
+    let lines = words::whole(&bare);
+    if !lines.is_empty() {
+        tell(&render::refusal(err.lang.tongue().lab_for_container(&bare[1]), None, sudo(lines), err));
+        return 2;
     }
     let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
     let mut context = Context { front: &mut terminal, typed: command_line(), format: cli.format, lang, failure: None };
@@ -229,6 +238,52 @@ fn completed() -> bool {
     }
     let asked = clap_complete::CompleteEnv::with_factory(Cli::command).var(commands::completions::VARIABLE);
     asked.try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref()).unwrap_or(true)
+}
+
+/// The words of the command line, nslab's own left out.
+fn lossy() -> impl Iterator<Item = String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned())
+}
+
+/// Tells whoever typed what another tool has, or too little, what to type here; none where that is not known.
+fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
+    let option = |word: &str| word.starts_with('-');
+    let odd = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => !option(word),
+        _ => true,
+    };
+    let kind = error.kind();
+    let of_words = matches!(kind, ErrorKind::InvalidSubcommand | ErrorKind::MissingRequiredArgument | ErrorKind::TooManyValues);
+    if !(of_words || kind == ErrorKind::UnknownArgument && odd) {
+        return None;
+    }
+    let all: Vec<String> = lossy().collect();
+    let bare = words::bare(all.iter().cloned());
+    let lines = words::instead(&bare);
+    if lines.is_empty() {
+        return None;
+    }
+    // The grammar has not told the language either.
+    let told = all.iter().zip(all.iter().skip(1)).find(|(option, _)| *option == "--lang").map(|(_, lang)| lang.as_str());
+    let lang = match told.or_else(|| all.iter().find_map(|word| word.strip_prefix("--lang="))) {
+        Some("es") => Lang::Es,
+        Some("en") => Lang::En,
+        _ => err.lang,
+    };
+    let err = Style { lang, ..err };
+    // Of a command that there is, how it is used.
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) if kind != ErrorKind::InvalidSubcommand => Some(usage.to_string()),
+        _ => None,
+    };
+    tell(&render::refusal(lang.tongue().not_understood(&bare.join(" ")), usage, sudo(lines), err));
+    Some(2)
+}
+
+/// With `sudo` before what needs root, where the caller has not got it, or works through it.
+fn sudo(lines: Vec<String>) -> Vec<String> {
+    let needed = std::env::var_os("SUDO_UID").is_some() || commands::rights::lacking().is_some();
+    if needed { lines.iter().map(|line| words::with_sudo(line)).collect() } else { lines }
 }
 
 /// Prints help or what is wrong with the command line.

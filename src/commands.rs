@@ -44,7 +44,7 @@ mod duration;
 mod far;
 mod inside;
 mod instances;
-mod rights;
+pub(crate) mod rights;
 mod role;
 mod source;
 mod target;

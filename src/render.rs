@@ -122,6 +122,12 @@ pub fn error(error: &Error, style: Style) -> String {
     shown + &told(&message, &style.red("nslab:"), style)
 }
 
+/// A command line that nslab does not take, and what to type instead.
+pub fn refusal(what: String, why: Option<String>, hints: Vec<String>, style: Style) -> String {
+    let hints = hints.iter().map(|line| escape::escape(line).into_owned()).collect();
+    told(&lang::Message { what, why, hints }, &style.red("nslab:"), style)
+}
+
 /// What happened, why, and what to type, each on lines of its own.
 fn told(message: &lang::Message, who: &str, style: Style) -> String {
     let mut lines = vec![format!("{who} {}", message.what)];

@@ -1,5 +1,6 @@
 //! The topology file: types, parsing, validation, and the catalogue of built-in ones.
 
+mod apart;
 pub mod caller;
 mod carry;
 pub mod catalog;
@@ -17,6 +18,7 @@ mod schema;
 mod types;
 mod validate;
 
+pub use apart::Inside;
 pub use instance::{Instance, Keys, Run};
 pub(crate) use near::nearest;
 pub use parse::{parse, read};

@@ -117,6 +117,10 @@ pub enum Word {
 pub trait Tongue: Sync {
     /// An error: what happened, why, what to type.
     fn error(&self, error: &Error) -> Message;
+    /// That nslab has no such command line.
+    fn not_understood(&self, typed: &str) -> String;
+    /// That a lab or a topology was given to a command for containers.
+    fn lab_for_container(&self, word: &str) -> String;
     /// What is wrong with a topology file.
     fn problem(&self, problem: &crate::problem::Problem) -> String;
     /// What to write instead, where there is more to say.

@@ -175,6 +175,14 @@ impl Tongue for English {
         labs::down(down)
     }
 
+    fn not_understood(&self, typed: &str) -> String {
+        format!("nslab cannot make sense of {}", quoted(typed))
+    }
+
+    fn lab_for_container(&self, word: &str) -> String {
+        format!("{} is a whole lab, and this command takes one of its nodes", quoted(word))
+    }
+
     fn nothing_up(&self) -> String {
         "No lab is up.".to_owned()
     }

@@ -177,6 +177,14 @@ impl Tongue for Spanish {
         labs::down(down)
     }
 
+    fn not_understood(&self, typed: &str) -> String {
+        format!("nslab no entiende {}", quoted(typed))
+    }
+
+    fn lab_for_container(&self, word: &str) -> String {
+        format!("{} es un laboratorio entero, y este comando toma uno de sus nodos", quoted(word))
+    }
+
     fn nothing_up(&self) -> String {
         "No hay ningún laboratorio en marcha.".to_owned()
     }
