@@ -1,10 +1,10 @@
 # make          the static binary, target/nslab
-# make demo     build, bring `bridged` up, ping across, show the wiring, take it down
+# make demo     build; one lab from nothing to nothing: ping, trace, macs, check; then what to type next
 # make test     install what the tests need and is missing, build, run every test
 # make test-vm  the same on Debian's kernels 6.1 and 6.12, and two machines with one lab: in virtual machines
 # make lint     format, clippy, docs, licences
 # make bench    measure up, down and exec beside a floor in C and other tools, and the agent beside a real LXD
-# make install  to PREFIX (/usr/local), below DESTDIR
+# make install  to PREFIX (/usr/local), below DESTDIR; what `make` has built needs no Rust then
 
 SHELL   := /bin/bash -euo pipefail
 PREFIX  ?= /usr/local
@@ -14,11 +14,12 @@ DESTDIR ?=
 unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET CARGO_BUILD_RUSTFLAGS CARGO_TARGET_DIR
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 
-HOST    := $(shell rustc -vV | sed -n 's/^host: //p')
+# Asked for where it is needed: root has no Rust where `sudo make install` is typed.
+HOST     = $(shell rustc -vV | sed -n 's/^host: //p')
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 # Cargo starts test binaries through this: the tests need root, the build does not.
-RUNNER  := CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER
-AS_ROOT := $(if $(SUDO),$(RUNNER)='sudo -E')
+RUNNER   = CARGO_TARGET_$(shell echo $(HOST) | tr 'a-z-' 'A-Z_')_RUNNER
+AS_ROOT  = $(if $(SUDO),$(RUNNER)='sudo -E')
 # What the tests run beside nslab, as command:package.
 TOOLS   := ip:iproute2 ping:iputils-ping traceroute:traceroute nft:nftables iptables:iptables tcpdump:tcpdump tshark:tshark strace:strace unshare:util-linux taskset:util-linux mount:mount script:bsdutils xmllint:libxml2-utils pkill:procps gcc:gcc libc6-dev:libc6-dev dot:graphviz curl:curl
 # Of the systems with apt, Debian alone has LXD and the clients of LXD and Incus as packages: there the tests `in_class` run.
@@ -34,6 +35,7 @@ INCUS   := target/tools/bin/incus
 .PHONY: build install uninstall demo test test-vm lint bench tools
 
 build:
+	@command -v cargo >/dev/null || { echo "there is no cargo here: install Rust, or type make as the user who has it" >&2; exit 1; }
 	cargo build --release --locked
 	install -m 755 target/$(HOST)/release/nslab target/nslab
 
