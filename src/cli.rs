@@ -159,7 +159,7 @@ fn run(err: Style) -> u8 {
     let bare = words::bare(lossy());
     let lines = words::whole(&bare);
     if !lines.is_empty() {
-        tell(&render::refusal(err.lang.tongue().lab_for_container(&bare[1]), None, sudo(lines), err));
+        tell(&render::refusal(err.lang.tongue().lab_for_container(&bare[1]), None, &sudo(lines), err));
         return 2;
     }
     let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
@@ -276,7 +276,7 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
         Some(ContextValue::StyledStr(usage)) if kind != ErrorKind::InvalidSubcommand => Some(usage.to_string()),
         _ => None,
     };
-    tell(&render::refusal(lang.tongue().not_understood(&bare.join(" ")), usage, sudo(lines), err));
+    tell(&render::refusal(lang.tongue().not_understood(&bare.join(" ")), usage, &sudo(lines), err));
     Some(2)
 }
 

@@ -123,7 +123,7 @@ pub fn error(error: &Error, style: Style) -> String {
 }
 
 /// A command line that nslab does not take, and what to type instead.
-pub fn refusal(what: String, why: Option<String>, hints: Vec<String>, style: Style) -> String {
+pub fn refusal(what: String, why: Option<String>, hints: &[String], style: Style) -> String {
     let hints = hints.iter().map(|line| escape::escape(line).into_owned()).collect();
     told(&lang::Message { what, why, hints }, &style.red("nslab:"), style)
 }

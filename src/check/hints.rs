@@ -67,9 +67,10 @@ impl<'a> Hints<'a> {
         }
         let mut kept: Vec<String> = Vec::new();
         for hint in hints {
-            if !kept.contains(&hint) && !(self.other && leads_back(view, &hint)) {
-                kept.push(hint);
+            if kept.contains(&hint) || self.other && leads_back(view, &hint) {
+                continue;
             }
+            kept.push(hint);
         }
         Ok((evidence, kept))
     }

@@ -48,7 +48,7 @@ pub struct Macs {
 /// What is measured.
 enum Subject {
     /// A lab that is up, from this topology.
-    There(Entry, Box<Topology>),
+    There(Box<Entry>, Box<Topology>),
     /// A topology that is brought up for it.
     New(Box<Topology>),
 }
@@ -132,7 +132,7 @@ impl Macs {
 
 fn there(entry: Entry) -> Result<Subject> {
     let topology = lab::load(&resolve::lab_name(&entry.lab)?)?.laid_out();
-    Ok(Subject::There(entry, Box::new(topology)))
+    Ok(Subject::There(Box::new(entry), Box::new(topology)))
 }
 
 /// One ping between every two containers of different hosts; between the hosts where there are no such containers.
