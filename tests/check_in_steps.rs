@@ -239,3 +239,23 @@ fn a_nic_that_was_taken_away_is_not_said_to_have_no_address() {
         ok("--quiet down routed");
     });
 }
+
+#[test]
+fn whoever_forwards_by_one_interface_alone_is_not_said_to_forward_nothing() {
+    in_box(|| {
+        let text = "name: quiet
+networks: { internal: {} }
+hosts:
+  h: { nics: { enp0s8: { network: internal, address: 10.0.0.1/24 } } }
+  k: { nics: { enp0s8: { network: internal, address: 10.0.0.2/24 } } }
+checkpoints: [ { name: off, points: 1, checks: [ { forwarding: { off: [h, k] } } ] } ]
+";
+        fs::write("/run/quiet.yaml", text).unwrap();
+        ok("--quiet up /run/quiet.yaml");
+        ok("check");
+        inside("quiet", "h", "sysctl -qw net.ipv4.conf.enp0s8.forwarding=1").expect(0);
+        let said = fails(1, "check").out;
+        assert!(said.contains("h forwards IPv4.") && !said.contains("k forwards"), "{said}");
+        ok("--quiet down");
+    });
+}

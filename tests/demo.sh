@@ -2,8 +2,9 @@
 # make demo: one lab, from nothing to nothing, in the language of the locale; then what to type next.   demo.sh NSLAB
 set -eu
 nslab=$1
+# What is typed outside of make, by whoever is root only within it.
 sudo=
-if [ "$(id -u)" != 0 ] || [ -n "${SUDO_UID:-}" ]; then sudo='sudo '; fi
+if [ "$(id -u)" != 0 ] || [ -n "${SUDO_UID:-}" ] || command -v sudo >/dev/null; then sudo='sudo '; fi
 # A name of its own, so that no lab of yours is touched.
 lab=demo
 if "$nslab" --format json list | grep -q '"lab": "demo"'; then lab=demo-$$; fi

@@ -176,7 +176,7 @@ impl Tongue for English {
     }
 
     fn not_understood(&self, typed: &str) -> String {
-        format!("nslab cannot make sense of {}", quoted(typed))
+        format!("cannot make sense of {}", quoted(typed))
     }
 
     fn lab_for_container(&self, word: &str) -> String {

@@ -178,7 +178,7 @@ impl Tongue for Spanish {
     }
 
     fn not_understood(&self, typed: &str) -> String {
-        format!("nslab no entiende {}", quoted(typed))
+        format!("no se entiende {}", quoted(typed))
     }
 
     fn lab_for_container(&self, word: &str) -> String {
