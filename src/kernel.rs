@@ -63,6 +63,6 @@ impl Backend for Kernel {
     }
 
     fn apply(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Op)) -> Result<()> {
-        apply::Run::new(plan, &self.pins).all(tell)
+        apply::carry_out(plan, &self.pins, tell)
     }
 }

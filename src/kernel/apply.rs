@@ -3,15 +3,19 @@
 mod births;
 mod crew;
 mod requests;
+mod taken;
 mod units;
 mod worker;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
 use births::Births;
 use crew::Crew;
+pub use taken::carry_out;
 use units::{Unit, divide};
 
 use super::socket::Refusal;
@@ -29,6 +33,10 @@ pub struct Run<'a> {
     pub pins: &'a Pins,
     births: Births,
     spaces: HashMap<Ns, Space>,
+    /// So often somebody took an index that was to be given.
+    round: u32,
+    /// It happened again.
+    taken: Arc<AtomicBool>,
 }
 
 /// Why a request was refused, with the line that a student would have typed.
@@ -52,12 +60,12 @@ fn refused(op: &Op, refusal: &Refusal) -> Error {
 
 impl<'a> Run<'a> {
     /// A run of a plan.
-    pub fn new(plan: &'a Plan, pins: &'a Pins) -> Self {
-        Self { plan, pins, births: Births::of(plan), spaces: HashMap::new() }
+    fn new(plan: &'a Plan, pins: &'a Pins, round: u32) -> Self {
+        Self { plan, pins, births: Births::of(plan), spaces: HashMap::new(), round, taken: Arc::default() }
     }
 
     /// Carries the whole plan out.
-    pub fn all(mut self, tell: &mut dyn FnMut(&Op)) -> Result<()> {
+    fn all(mut self, tell: &mut dyn FnMut(&Op)) -> Result<()> {
         let parts = divide(self.plan);
         self.open_existing(&parts.dels, &parts.head, &parts.tail, &parts.units)?;
         self.sequence(&parts.dels, tell)?;
@@ -94,9 +102,10 @@ impl<'a> Run<'a> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let pins = self.pins;
+        let (pins, round) = (self.pins, self.round);
         let opened = thread(move || {
-            wanted.into_iter().map(|ns| Space::enter(pins, &ns).map(|space| (ns, space))).collect::<Result<Vec<_>>>()
+            let enter = |ns: Ns| Space::enter(pins, &ns).map(|space| (ns, space.further(round)));
+            wanted.into_iter().map(enter).collect::<Result<Vec<_>>>()
         })??;
         self.spaces.extend(opened);
         Ok(())
@@ -115,14 +124,14 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let settings = settings(self.plan, head);
-        let pins = self.pins;
+        let (pins, round) = (self.pins, self.round);
         let made = thread(move || {
             nodes
                 .into_iter()
                 .map(|node| {
                     interrupted()?;
                     let own = settings.get(&node).map_or(&[][..], Vec::as_slice);
-                    Space::make(pins, &node, own, true).map(|space| (Ns::Node(node), space))
+                    Space::make(pins, &node, own, true).map(|space| (Ns::Node(node), space.further(round)))
                 })
                 .collect::<Result<Vec<_>>>()
         })??;
@@ -222,9 +231,8 @@ impl<'a> Run<'a> {
             let mtu = births.settings(port).mtu;
             self.births = births;
             self.push(node, request, place)?;
-            let index = self.space(node)?.index(&port.dev);
             self.quiet(port, place)?;
-            return self.push(node, mtu.map(|mtu| verbs::set_mtu(index, mtu)), place);
+            return self.push(node, mtu.map(|mtu| verbs::named(verbs::set_mtu(0, mtu), &port.dev)), place);
         };
         let far = peer.ns.clone();
         let mut far_space = self.spaces.remove(&far).ok_or_else(|| lost(&far))?;
@@ -248,8 +256,7 @@ impl<'a> Run<'a> {
         if port.ns != Ns::Root {
             return Ok(());
         }
-        let index = self.space(&port.ns)?.index(&port.dev);
-        self.push(&port.ns, Some(verbs::set_settings(index, true)), place)
+        self.push(&port.ns, Some(verbs::named(verbs::set_settings(0, true), &port.dev)), place)
     }
 
     fn push(&mut self, node: &Ns, request: Option<verbs::Request>, place: usize) -> Result<()> {
@@ -278,8 +285,13 @@ impl<'a> Run<'a> {
     /// The first refusal of a batch is the error. Of a fused request the parts are tried singly, to name the one that fails.
     fn check(&mut self, node: &Ns, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
         let refusals = refusals.map_err(|errno| space::error_in(node, "send(AF_NETLINK)", errno))?;
-        let Some(first) = refusals.into_iter().next() else { return Ok(()) };
-        let op = &self.plan[first.tag];
+        let Some(first) = refusals.first().cloned() else { return Ok(()) };
+        let plan = self.plan;
+        let is_taken = taken::is_index(plan, &refusals, self.space_mut(node)?);
+        if is_taken {
+            return Err(self.is_taken(&first));
+        }
+        let op = &plan[first.tag];
         let Op::Add(Key::Link(port), Value::Link(link)) = op else { return Err(refused(op, &first)) };
         let fused = self.births.settings(port).fused;
         let peer = link.peer().filter(|peer| peer.ns != port.ns).map(|peer| peer.ns.clone());
@@ -362,6 +374,12 @@ impl<'a> Run<'a> {
     /// What is fused into which request.
     pub fn births(&self) -> &Births {
         &self.births
+    }
+
+    /// The error for a link that was refused for its index: the reason to carry on with other ones.
+    pub fn is_taken(&self, refusal: &Refusal) -> Error {
+        self.taken.store(true, Ordering::Relaxed);
+        self.refused(refusal)
     }
 
     /// The error for a refusal of a request.

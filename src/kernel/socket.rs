@@ -14,6 +14,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 
 use super::fault;
+use super::sys::option;
 
 /// Most bytes of one batch; the kernel takes what fits the socket's send buffer (212992 by default).
 const BATCH: usize = 60 * 1024;
@@ -61,6 +62,11 @@ impl Netlink {
     /// The file descriptor.
     pub fn fd(&self) -> RawFd {
         self.socket.as_raw_fd()
+    }
+
+    /// Whether an interface has the index: no message, and less than a microsecond.
+    pub fn has_index(&self, index: u32) -> bool {
+        option::has_index(&self.socket, index)
     }
 
     /// Adds a request to the batch; `tag` names it in a refusal.

@@ -1,9 +1,10 @@
 //! Namespaces: made, pinned, entered; and the socket that stays in one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use netlink_packet_route::RouteNetlinkMessage;
@@ -121,6 +122,36 @@ impl Pins {
     }
 }
 
+/// The first index after that of `lo`: the kernel gives it to the first device that a namespace is born with.
+const FIRST: u32 = 2;
+
+/// The greatest index that links are numbered on from; the kernel's own greatest is `i32::MAX`.
+const LAST: u32 = i32::MAX as u32 - (1 << 20);
+
+/// The indices to give to new links of a namespace.
+#[derive(Debug)]
+struct Numbers {
+    next: AtomicU32,
+    taken: HashSet<u32>,
+}
+
+impl Numbers {
+    /// After the greatest that is taken: what is free below may be a link's that is just going.
+    fn after(taken: HashSet<u32>) -> Self {
+        let most = taken.iter().copied().max().unwrap_or(FIRST - 1);
+        Self { next: AtomicU32::new(if most < LAST { most + 1 } else { FIRST }), taken }
+    }
+
+    fn give(&self) -> u32 {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if !self.taken.contains(&index) {
+                return index;
+            }
+        }
+    }
+}
+
 /// A namespace at hand: a socket in it, and the indices of its links.
 #[derive(Debug)]
 pub struct Space {
@@ -130,8 +161,8 @@ pub struct Space {
     pub socket: Netlink,
     /// Interface indices by name.
     pub indices: HashMap<IfName, u32>,
-    /// The next index to give; shared by everybody who makes links here.
-    pub next: std::sync::Arc<AtomicU32>,
+    /// The indices to give; shared by everybody who makes links here.
+    numbers: Arc<Numbers>,
     /// nslab has just made it: no link in it is older.
     pub fresh: bool,
 }
@@ -181,7 +212,7 @@ impl Space {
     fn here(file: File, fresh: bool) -> std::result::Result<Self, Errno> {
         let socket = Netlink::open()?;
         let indices = HashMap::from([(IfName::loopback(), 1)]);
-        Ok(Self { file, socket, indices, next: std::sync::Arc::new(AtomicU32::new(2)), fresh })
+        Ok(Self { file, socket, indices, numbers: Arc::new(Numbers::after(HashSet::new())), fresh })
     }
 
     /// Makes a namespace, moves the calling thread into it, writes its settings and pins it.
@@ -199,7 +230,11 @@ impl Space {
         for (setting, value) in settings {
             write_setting(*setting, *value).map_err(|(tried, errno)| error(node, &tried, errno))?;
         }
-        let space = Self::here(file, true).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))?;
+        let mut space = Self::here(file, true).map_err(|errno| error(node, "socket(AF_NETLINK)", errno))?;
+        if space.socket.has_index(FIRST) {
+            // Born with devices, as with some of the kernel's modules: asking for them all would cost each namespace without any.
+            space.learn().map_err(|errno| error(node, "ip link show", errno))?;
+        }
         // Last, so that what is pinned has its settings: no later `up` would see that they are missing.
         pins.keep(node).map_err(|(tried, errno)| error(node, &tried, errno))?;
         Ok(space)
@@ -239,24 +274,31 @@ impl Space {
         setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error_in(ns, "setns(CLONE_NEWNET)", errno))?;
         let mut space = Self::here(file, self.fresh).map_err(|errno| error_in(ns, "socket(AF_NETLINK)", errno))?;
         space.indices.clone_from(&self.indices);
-        space.next = self.next.clone();
+        space.numbers = self.numbers.clone();
         Ok(space)
     }
 
     /// Asks for every link's index.
     pub fn learn(&mut self) -> std::result::Result<(), Errno> {
-        let mut most = 1;
+        let mut taken = HashSet::new();
         for message in self.socket.dump(&all_links())? {
             let RouteNetlinkMessage::NewLink(link) = message else { continue };
-            most = most.max(link.header.index);
+            taken.insert(link.header.index);
             for attribute in &link.attributes {
                 if let LinkAttribute::IfName(name) = attribute {
                     self.indices.insert(IfName::observed(name), link.header.index);
                 }
             }
         }
-        self.next.store(most + 1, Ordering::Relaxed);
+        self.numbers = Arc::new(Numbers::after(taken));
         Ok(())
+    }
+
+    /// The same, with indices that the kernel is not about to give to somebody else.
+    #[must_use]
+    pub fn further(self, steps: u32) -> Self {
+        self.numbers.next.fetch_add(steps * 64, Ordering::Relaxed);
+        self
     }
 
     /// Removes a link whose name is needed: where the namespace of the other end is gone, this end goes too, but later.
@@ -274,7 +316,7 @@ impl Space {
         if let Some(index) = self.indices.get(dev) {
             return *index;
         }
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        let index = self.numbers.give();
         self.indices.insert(dev.clone(), index);
         index
     }

@@ -130,6 +130,15 @@ pub fn carry(index: u32, to: RawFd, name: &IfName) -> Request {
     (RouteNetlinkMessage::SetLink(message), 0)
 }
 
+/// The request, to the link of that name instead of an index.
+pub fn named((mut payload, flags): Request, name: &IfName) -> Request {
+    if let RouteNetlinkMessage::SetLink(message) | RouteNetlinkMessage::NewLink(message) = &mut payload {
+        message.header.index = 0;
+        message.attributes.push(LinkAttribute::IfName(name.to_string()));
+    }
+    (payload, flags)
+}
+
 /// The Ethernet address.
 pub fn set_mac(index: u32, mac: Mac) -> Request {
     set(index, LinkAttribute::Address(mac.0.to_vec()))

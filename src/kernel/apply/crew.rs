@@ -37,14 +37,15 @@ impl<'a> Crew<'a> {
 impl Run<'_> {
     /// Makes and wires hosts and switches, while other threads make the namespaces of the first containers.
     pub fn wire(&mut self, head: &[usize], crew: &Crew, tell: &mut dyn FnMut(&Op)) -> Result<Vec<Vec<Space>>> {
-        let pins = self.pins;
+        let (pins, round) = (self.pins, self.round);
         std::thread::scope(|scope| {
             let makers: Vec<_> = crew
                 .shares
                 .iter()
                 .map(|share| {
                     let units = &share[..crew.chunk.min(share.len())];
-                    std::thread::Builder::new().spawn_scoped(scope, || worker::spaces(pins, units, &crew.settings, &crew.stop))
+                    std::thread::Builder::new()
+                        .spawn_scoped(scope, || worker::spaces(pins, units, &crew.settings, round, &crew.stop))
                 })
                 .collect();
             let made = self.make_spaces(head);

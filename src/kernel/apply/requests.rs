@@ -10,16 +10,18 @@ use crate::plan::{Key, Link, Op, Port, Value};
 pub fn request(op: &Op, space: &Space) -> Option<Request> {
     let index = |dev: &IfName| space.index(dev);
     let at = |port: &Port| space.index(&port.dev);
+    // Where the index was refused to a link in the same batch, another link may have it: settings are for that name.
+    let named = |port: &Port, request: Request| verbs::named(request, &port.dev);
     Some(match op {
         Op::Add(key, value) | Op::Set(key, value) => match (key, value) {
-            (Key::Mac(port), Value::Mac(mac)) => verbs::set_mac(at(port), *mac),
-            (Key::Mtu(port), Value::Number(mtu)) => verbs::set_mtu(at(port), *mtu),
-            (Key::Stp(port), _) => verbs::set_stp(at(port), true),
-            (Key::Member(port), Value::Master(bridge)) => verbs::set_master(at(port), index(bridge)),
-            (Key::Isolated(port), _) => verbs::set_isolated(at(port), true),
+            (Key::Mac(port), Value::Mac(mac)) => named(port, verbs::set_mac(0, *mac)),
+            (Key::Mtu(port), Value::Number(mtu)) => named(port, verbs::set_mtu(0, *mtu)),
+            (Key::Stp(port), _) => named(port, verbs::set_stp(0, true)),
+            (Key::Member(port), Value::Master(bridge)) => named(port, verbs::set_master(0, index(bridge))),
+            (Key::Isolated(port), _) => named(port, verbs::set_isolated(0, true)),
             (Key::Fdb(port, mac), _) => verbs::add_fdb(at(port), *mac),
             (Key::Addr(port, net), _) => verbs::add_address(at(port), *net),
-            (Key::Up(port), _) => verbs::set_up(at(port), true),
+            (Key::Up(port), _) => named(port, verbs::set_up(0, true)),
             (Key::Route(_, table, to, metric), Value::Route(hop)) => {
                 let route = Route { table: *table, to: *to, metric: *metric, hop };
                 if matches!(op, Op::Add(..)) { verbs::add_route(&route, &index) } else { verbs::replace_route(&route, &index) }
@@ -27,13 +29,13 @@ pub fn request(op: &Op, space: &Space) -> Option<Request> {
             _ => return None,
         },
         Op::Del(key, value) => match (key, value) {
-            (Key::Mtu(port), _) => verbs::set_mtu(at(port), 1500),
-            (Key::Stp(port), _) => verbs::set_stp(at(port), false),
-            (Key::Member(port), _) => verbs::set_master(at(port), 0),
-            (Key::Isolated(port), _) => verbs::set_isolated(at(port), false),
+            (Key::Mtu(port), _) => named(port, verbs::set_mtu(0, 1500)),
+            (Key::Stp(port), _) => named(port, verbs::set_stp(0, false)),
+            (Key::Member(port), _) => named(port, verbs::set_master(0, 0)),
+            (Key::Isolated(port), _) => named(port, verbs::set_isolated(0, false)),
             (Key::Fdb(port, mac), _) => verbs::del_fdb(at(port), *mac),
             (Key::Addr(port, net), _) => verbs::del_address(at(port), *net),
-            (Key::Up(port), _) => verbs::set_up(at(port), false),
+            (Key::Up(port), _) => named(port, verbs::set_up(0, false)),
             (Key::Route(_, table, to, metric), Value::Route(hop)) => {
                 verbs::del_route(&Route { table: *table, to: *to, metric: *metric, hop }, &index)
             }

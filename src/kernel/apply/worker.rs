@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use nix::errno::Errno;
 
 use super::units::Unit;
-use super::{Run, requests};
+use super::{Run, requests, taken};
 use crate::error::{Error, Result};
 use crate::kernel::socket::Refusal;
 use crate::kernel::space::{self, Pins, Space};
@@ -50,10 +50,11 @@ struct Coming<'a> {
 pub type Born = HashMap<NodeId, Vec<(Sysctl, u32)>>;
 
 /// Makes the namespaces of containers; the thread must end soon after.
-pub fn spaces(pins: &Pins, units: &[&Unit], settings: &Born, stop: &AtomicBool) -> Result<Vec<Space>> {
+pub fn spaces(pins: &Pins, units: &[&Unit], settings: &Born, round: u32, stop: &AtomicBool) -> Result<Vec<Space>> {
     let space = |unit: &&Unit| {
         go_on(stop)?;
         Space::make(pins, &unit.node, settings.get(&unit.node).map_or(&[][..], Vec::as_slice), false)
+            .map(|space| space.further(round))
     };
     let made = units.iter().map(space).collect();
     if Result::is_err(&made) {
@@ -72,7 +73,8 @@ impl Worker<'_> {
     pub fn work(&self, units: &[&Unit], chunk: usize, first: Vec<Space>) -> Result<()> {
         let (mut hosts, mut first) = (BTreeMap::new(), Some(first));
         let result = units.chunks(chunk).try_for_each(|units| {
-            let spaces = first.take().map_or_else(|| spaces(self.run.pins, units, self.settings, self.stop), Ok)?;
+            let spaces =
+                first.take().map_or_else(|| spaces(self.run.pins, units, self.settings, self.run.round, self.stop), Ok)?;
             self.make(units, spaces, &mut hosts)
         });
         if result.is_err() {
@@ -116,12 +118,12 @@ impl Worker<'_> {
             };
             if let Some((payload, flags)) = request {
                 let refusals = host.socket.push(payload, flags, place);
-                self.check(node, refusals)?;
+                self.check(node, host, refusals)?;
             }
             if let (Op::Add(Key::Link(port), _), Ns::Root) = (op, node) {
-                let (payload, flags) = verbs::set_settings(host.index(&port.dev), true);
+                let (payload, flags) = verbs::named(verbs::set_settings(0, true), &port.dev);
                 let refusals = host.socket.push(payload, flags, place);
-                self.check(node, refusals)?;
+                self.check(node, host, refusals)?;
             }
         }
         Ok(())
@@ -137,7 +139,7 @@ impl Worker<'_> {
                 let (payload, flags) =
                     verbs::set_settings(each.space.index(&peer.dev), self.settings.contains_key(&each.unit.node));
                 let refusals = each.space.socket.push(payload, flags, place);
-                self.check(node, refusals)?;
+                self.check(node, &mut each.space, refusals)?;
                 ends.push((&port.ns, &port.dev, place));
                 inner.push((&peer.dev, place));
             }
@@ -149,22 +151,22 @@ impl Worker<'_> {
                 && let Some((payload, flags)) = requests::request(op, &each.space)
             {
                 let refusals = each.space.socket.push(payload, flags, place);
-                self.check(node, refusals)?;
+                self.check(node, &mut each.space, refusals)?;
             }
         }
         // A look at its own end, too: until its carrier has settled the kernel keeps IPv6 off it.
         for (dev, place) in &inner {
             let (payload, flags) = verbs::look(each.space.index(dev));
             let refusals = each.space.socket.push(payload, flags, *place);
-            self.check(node, refusals)?;
+            self.check(node, &mut each.space, refusals)?;
         }
         let refusals = each.space.socket.flush();
-        self.check(node, refusals)?;
+        self.check(node, &mut each.space, refusals)?;
         for (host, dev, place) in ends {
             let Some(space) = hosts.get_mut(host) else { continue };
             let (payload, flags) = verbs::look(space.index(dev));
             let refusals = space.socket.push(payload, flags, place);
-            self.check(host, refusals)?;
+            self.check(host, space, refusals)?;
         }
         let _ = self.done.send(each.unit.ops.clone());
         Ok(())
@@ -173,13 +175,15 @@ impl Worker<'_> {
     fn flush_all(&self, hosts: &mut BTreeMap<Ns, Space>) -> Result<()> {
         for (node, space) in hosts {
             let refusals = space.socket.flush();
-            self.check(node, refusals)?;
+            self.check(node, space, refusals)?;
         }
         Ok(())
     }
 
-    fn check(&self, node: &Ns, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
+    fn check(&self, node: &Ns, space: &mut Space, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
         let refusals = refusals.map_err(|errno| space::error_in(node, "send(AF_NETLINK)", errno))?;
-        refusals.first().map_or(Ok(()), |first| Err(self.run.refused(first)))
+        let Some(first) = refusals.first() else { return Ok(()) };
+        let taken = taken::is_index(self.run.plan, &refusals, space);
+        Err(if taken { self.run.is_taken(first) } else { self.run.refused(first) })
     }
 }

@@ -27,3 +27,26 @@ pub fn get(socket: &impl AsFd, level: i32, name: i32, mut value: Vec<u8>) -> Res
     value.truncate(length as usize);
     Ok(value)
 }
+
+/// Whether an interface of the socket's namespace has the index.
+pub fn has_index(socket: &impl AsRawFd, index: u32) -> bool {
+    /// `SIOCGIFNAME` (`linux/sockios.h`)
+    const NAME: libc::Ioctl = 0x8910;
+    // `struct ifreq`: sixteen bytes for the name, then a union of twenty-four that begins with the index.
+    let mut request = [0_u8; 40];
+    request[16..20].copy_from_slice(&index.to_ne_bytes());
+    // SAFETY: the kernel reads and writes the 40 bytes of `request`, which lives for the time of the call.
+    unsafe { libc::ioctl(socket.as_raw_fd(), NAME, request.as_mut_ptr()) == 0 }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_interface_is_the_loopback_and_no_namespace_has_all_indices() {
+        let socket = netlink_sys::Socket::new(netlink_sys::protocols::NETLINK_ROUTE).unwrap();
+        assert!(has_index(&socket, 1) && !has_index(&socket, 0) && !has_index(&socket, i32::MAX.unsigned_abs() - 7));
+    }
+}
