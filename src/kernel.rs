@@ -4,6 +4,7 @@ pub mod addresses;
 mod apply;
 mod backend;
 pub mod echo;
+pub mod fallback;
 pub mod fault;
 pub mod feature;
 mod files;

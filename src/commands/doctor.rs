@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Context, rights};
 use crate::error::{Error, Result};
-use crate::kernel::{feature, userns};
+use crate::kernel::{fallback, feature, userns};
 use crate::lab::interference::Seen;
 use crate::lab::{self, Condition, resolve};
 use crate::report::Report;
@@ -36,6 +36,8 @@ impl Doctor {
         }
         findings.extend(seen.netfilter.then_some(Finding::BridgeNetfilter));
         findings.extend(feature::forwards().then_some(Finding::Forwarding { lab: seen.forwards }));
+        let names = fallback::everywhere();
+        findings.extend((!names.is_empty()).then_some(Finding::FallbackDevices { names }));
         let mut leftovers = dead_links(Path::new("/run/netns"));
         if able {
             leftovers.extend(labs());

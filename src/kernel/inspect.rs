@@ -177,6 +177,8 @@ fn tables(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Er
             link.addresses.push(address);
         }
     }
+    // A fallback device that nobody has touched carries nothing, and nobody looks for it.
+    tables.links.retain(|link| !link.fallback || link.up || link.master.is_some() || !link.addresses.is_empty());
     for message in socket.dump(&facts::all_routes()).map_err(|errno| ("ip route show", errno))? {
         if let RouteNetlinkMessage::NewRoute(route) = message {
             tables.routes.extend(read::route(&route));

@@ -1,6 +1,7 @@
 //! The facts that hold, read back from the kernel.
 //!
-//! Left out is what the kernel makes by itself: addresses of `lo`, link-local ones, connected and local routes.
+//! Left out is what the kernel makes by itself: addresses of `lo`, link-local ones, connected and local routes, fallback devices of
+//! tunnels but for what somebody did to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -15,6 +16,7 @@ use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, Neig
 use nix::errno::Errno;
 
 use super::backend::Scope;
+use super::fallback::{is_fallback, is_own};
 use super::inspect::peer;
 use super::read;
 use super::settle::settle;
@@ -30,6 +32,8 @@ use crate::plan::{Key, Link, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
 struct Seen {
     state: State,
     links: HashMap<u32, SeenLink>,
+    /// The kernel's own.
+    fallbacks: BTreeSet<IfName>,
 }
 
 /// One link as read.
@@ -159,7 +163,10 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     }
     let addresses = space.socket.dump(&read::all_addresses()).map_err(|errno| ("ip address show", errno))?;
     let routes = space.socket.dump(&read::all_routes()).map_err(|errno| ("ip route show", errno))?;
-    seen.state.extend(addresses.iter().filter_map(|message| read::address(ns, message, &names)));
+    let given = addresses.iter().filter_map(|message| read::address(ns, message, &names));
+    let own = |key: &Key| matches!(key, Key::Addr(port, net) if seen.fallbacks.contains(&port.dev) && is_own(net.addr()));
+    let given: Vec<(Key, Value)> = given.filter(|(key, _)| !own(key)).collect();
+    seen.state.extend(given);
     for (key, value) in routes.iter().filter_map(|message| read::route(ns, message, &names)) {
         // Of several routes to one destination the one in use counts: the kernel lists it first.
         seen.state.entry(key).or_insert(value);
@@ -203,16 +210,20 @@ impl Seen {
         if *name == IfName::loopback() {
             return false;
         }
+        let fallback = is_fallback(link);
+        if fallback {
+            self.fallbacks.insert(name.clone());
+        }
         let mut found = SeenLink { name: name.clone(), kind: None, peer: None, elsewhere: None };
         let mut isolated = false;
         for attribute in &link.attributes {
             match attribute {
-                LinkAttribute::Address(bytes) => {
+                LinkAttribute::Address(bytes) if !fallback => {
                     if let Ok(bytes) = <[u8; 6]>::try_from(bytes.as_slice()) {
                         self.state.insert(Key::Mac(port.clone()), Value::Mac(Mac(bytes)));
                     }
                 }
-                LinkAttribute::Mtu(mtu) => {
+                LinkAttribute::Mtu(mtu) if !fallback => {
                     self.state.insert(Key::Mtu(port.clone()), Value::Number(*mtu));
                 }
                 LinkAttribute::Controller(index) => {
@@ -226,7 +237,9 @@ impl Seen {
                 _ => {}
             }
         }
-        self.links.insert(link.header.index, found);
+        if !fallback {
+            self.links.insert(link.header.index, found);
+        }
         isolated
     }
 

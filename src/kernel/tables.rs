@@ -104,6 +104,8 @@ pub struct Link {
     pub peer: Option<Far>,
     /// Its addresses.
     pub addresses: Vec<Address>,
+    /// It is the kernel's own: a fallback device, which somebody gave an address or put up.
+    pub fallback: bool,
     /// IPv4 packets that come in here are forwarded.
     pub forwarding4: bool,
     /// The reverse path filter: 0 off, 1 strict, 2 loose; the higher of this and `all` holds.

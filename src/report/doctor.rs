@@ -136,6 +136,11 @@ pub enum Finding {
         #[serde(skip_serializing_if = "Option::is_none")]
         lab: Option<String>,
     },
+    /// The kernel puts fallback devices of tunnels into every namespace.
+    FallbackDevices {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// Root lacks this capability.
     Capability {
         /// Its name.
@@ -151,7 +156,7 @@ pub enum Finding {
 impl Finding {
     /// Whether it is told for reassurance alone.
     pub fn harmless(&self) -> bool {
-        matches!(self, Self::BridgeNetfilter | Self::Forwarding { .. })
+        matches!(self, Self::BridgeNetfilter | Self::Forwarding { .. } | Self::FallbackDevices { .. })
     }
 }
 

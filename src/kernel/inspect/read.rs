@@ -16,6 +16,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, IpProtocol};
 
+use crate::kernel::fallback::is_fallback;
 use crate::kernel::tables::{Address, BridgePort, Far, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction};
 use crate::name::Mac;
 
@@ -29,6 +30,7 @@ pub(super) fn link(message: &LinkMessage) -> Link {
         kind: if message.header.link_layer_type == LinkLayerType::Loopback { "loopback" } else { "device" }.to_owned(),
         up: flags.contains(LinkFlags::Up),
         carrier: flags.contains(LinkFlags::LowerUp),
+        fallback: is_fallback(message),
         ..Link::default()
     };
     let (mut end, mut namespace) = (None, None);

@@ -45,6 +45,22 @@ fn place_state(place: &Place, ids: &Ids<'_>, state: &mut State) {
 }
 
 fn link_state(link: &Seen, port: &Port, (tables, ids): (&Tables, &Ids<'_>), state: &mut State) {
+    if !link.fallback {
+        made(link, port, ids, state);
+    }
+    if let Some(bridge) = link.master.and_then(|index| tables.link(index)) {
+        state.insert(Key::Member(port.clone()), Value::Master(IfName::observed(&bridge.name)));
+    }
+    for address in &link.addresses {
+        state.insert(Key::Addr(port.clone(), address.net), Value::Present);
+    }
+    if link.up {
+        state.insert(Key::Up(port.clone()), Value::Present);
+    }
+}
+
+/// The link itself, and what it was born with.
+fn made(link: &Seen, port: &Port, ids: &Ids<'_>, state: &mut State) {
     match kind_of(link, port, ids) {
         Link::Veth { peer } if peer < *port => {
             state.insert(Key::Link(peer), Value::Link(Link::Veth { peer: port.clone() }));
@@ -57,15 +73,6 @@ fn link_state(link: &Seen, port: &Port, (tables, ids): (&Tables, &Ids<'_>), stat
         state.insert(Key::Mac(port.clone()), Value::Mac(mac));
     }
     state.insert(Key::Mtu(port.clone()), Value::Number(link.mtu));
-    if let Some(bridge) = link.master.and_then(|index| tables.link(index)) {
-        state.insert(Key::Member(port.clone()), Value::Master(IfName::observed(&bridge.name)));
-    }
-    for address in &link.addresses {
-        state.insert(Key::Addr(port.clone(), address.net), Value::Present);
-    }
-    if link.up {
-        state.insert(Key::Up(port.clone()), Value::Present);
-    }
 }
 
 /// A veth whose other end is in no node of the lab is a link like any other.

@@ -63,6 +63,10 @@ every!(findings: Finding {
     Finding::UsernsClone => [Finding::UsernsClone],
     Finding::FewUserNamespaces { .. } => [Finding::FewUserNamespaces { value: 7 }],
     Finding::BridgeNetfilter => [Finding::BridgeNetfilter],
+    Finding::FallbackDevices { .. } => [
+        Finding::FallbackDevices { names: vec![word("tunl0")] },
+        Finding::FallbackDevices { names: vec![word("tunl0"), word("gre0")] },
+    ],
     Finding::Forwarding { .. } => [Finding::Forwarding { lab: None }, Finding::Forwarding { lab: Some(word("routed")) }],
     Finding::Capability { .. } => [Finding::Capability { name: "CAP_NET_ADMIN" }],
     Finding::SmallNeighbourTable { .. } => [Finding::SmallNeighbourTable { value: 1024 }],

@@ -84,6 +84,11 @@ pub(super) fn finding(finding: &Finding) -> Message {
              also where the file says that the host does not.",
             &[],
         ),
+        Finding::FallbackDevices { names } => message(
+            format!("every new network namespace has {} (fallback devices of the kernel's tunnel modules)", listed(names)),
+            "So has every node of a lab. They are down and carry nothing; nslab neither counts nor draws them, and nobody can delete them.",
+            &[],
+        ),
         Finding::Capability { name } => message(
             format!("root lacks {name}"),
             "A container or a service manager took it away; no lab can be made.",
@@ -94,6 +99,14 @@ pub(super) fn finding(finding: &Finding) -> Message {
             "All labs share them. When many containers talk to each other, pings fail with \"neighbor table overflow\".",
             &["sudo sysctl net.ipv4.neigh.default.gc_thresh3=65536"],
         ),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| escape(name)).collect();
+    match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        names => names.concat(),
     }
 }
 

@@ -87,6 +87,14 @@ pub(super) fn finding(finding: &Finding) -> Message {
              reenvía también donde el fichero dice que el host no lo hace.",
             &[],
         ),
+        Finding::FallbackDevices { names } => message(
+            format!(
+                "todo network namespace nuevo tiene {} (los fallback devices de los módulos de túneles del kernel)",
+                listed(names)
+            ),
+            "También los tiene cada nodo de un laboratorio. Están apagados y no transportan nada; nslab ni los cuenta ni los dibuja, y nadie puede borrarlos.",
+            &[],
+        ),
         Finding::Capability { name } => message(
             format!("a root le falta {name}"),
             "Se lo ha quitado un contenedor o un gestor de servicios; no se puede hacer ningún laboratorio.",
@@ -97,6 +105,14 @@ pub(super) fn finding(finding: &Finding) -> Message {
             "Los comparten todos los laboratorios. Cuando hablan entre sí muchos contenedores, los pings fallan con «neighbor table overflow».",
             &["sudo sysctl net.ipv4.neigh.default.gc_thresh3=65536"],
         ),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| escape(name)).collect();
+    match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} y {last}", rest.join(", ")),
+        names => names.concat(),
     }
 }
 
