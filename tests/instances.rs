@@ -189,3 +189,27 @@ fn killed_or_failing_at_any_point_of_a_start_the_lab_is_whole() {
 fn killed_or_failing_at_any_point_of_a_deletion_the_lab_is_whole() {
     in_box(|| killed(&["launch host-a/a3", "exec a3 true", "stop a3"], "delete a3"));
 }
+
+#[test]
+fn a_look_that_fails_unplugs_no_cable_from_a_bridge_made_by_hand() {
+    in_box(|| {
+        ok("up bridged");
+        sh("ip netns exec bridged.host-a ip link add br9 type bridge; ip netns exec bridged.host-a ip link set br9 up");
+        ok("launch host-a/a9 --device eth0,nictype=bridged,parent=br9");
+        let master = || sh("ip netns exec bridged.host-a ip -o link show veth-a9 | grep -o 'master [^ ]*'").trim().to_owned();
+        assert_eq!(master(), "master br9");
+        for words in ["up bridged", "launch host-a/a8", "status"] {
+            let mut failed = 0;
+            for number in 1..=8 {
+                let done = nslab_at(&format!("look:EMFILE@{number}"), words);
+                assert_eq!(master(), "master br9", "{done}");
+                failed += u32::from(done.code != 0);
+                // Undoes what this round made, where it made anything.
+                nslab("delete --force a8");
+            }
+            assert!(failed > 0, "{words}: no look was refused");
+        }
+        assert!(ok("status").out.contains("as described"));
+        ok("down");
+    });
+}

@@ -1,6 +1,6 @@
-//! Faults put in on purpose, for tests: every effect on the machine passes [`point`] first.
+//! Faults put in on purpose, for tests: every effect on the machine passes [`point`] first, every look at a namespace [`look`].
 //!
-//! Only with the feature `fault`; `NSLAB_FAULT` is `count`, `kill@N`, `panic@N`, `errno:NAME@N` or `signal:NAME@N`.
+//! Only with the feature `fault`; `NSLAB_FAULT` is `count`, `kill@N`, `panic@N`, `errno:NAME@N`, `signal:NAME@N` or `look:NAME@N`.
 
 #[cfg(not(feature = "fault"))]
 use nix::errno::Errno;
@@ -15,8 +15,18 @@ pub fn point() -> Result<(), Errno> {
     Ok(())
 }
 
+/// A namespace is about to be looked at.
+///
+/// # Errors
+/// The error number that `NSLAB_FAULT` asks for here.
+#[cfg(not(feature = "fault"))]
+#[inline]
+pub fn look() -> Result<(), Errno> {
+    Ok(())
+}
+
 #[cfg(feature = "fault")]
-pub use injected::{point, report};
+pub use injected::{look, point, report};
 
 #[cfg(feature = "fault")]
 mod injected {
@@ -32,8 +42,10 @@ mod injected {
         Panic,
         Fail(Errno),
         Signal(Signal),
+        Look(Errno),
     }
 
+    static LOOKS: AtomicUsize = AtomicUsize::new(0);
     static PASSED: AtomicUsize = AtomicUsize::new(0);
 
     fn asked() -> Option<&'static (Fault, usize)> {
@@ -47,15 +59,8 @@ mod injected {
             ("count", _) => Fault::Count,
             ("kill", _) => Fault::Kill,
             ("panic", _) => Fault::Panic,
-            ("errno", "ENOMEM") => Fault::Fail(Errno::ENOMEM),
-            ("errno", "ENOSPC") => Fault::Fail(Errno::ENOSPC),
-            ("errno", "EPERM") => Fault::Fail(Errno::EPERM),
-            ("errno", "EBUSY") => Fault::Fail(Errno::EBUSY),
-            ("errno", "EMFILE") => Fault::Fail(Errno::EMFILE),
-            ("errno", "EINTR") => Fault::Fail(Errno::EINTR),
-            ("errno", "EAGAIN") => Fault::Fail(Errno::EAGAIN),
-            ("errno", "ENOBUFS") => Fault::Fail(Errno::ENOBUFS),
-            ("errno", "EOPNOTSUPP") => Fault::Fail(Errno::EOPNOTSUPP),
+            ("errno", name) => Fault::Fail(errno(name)?),
+            ("look", name) => Fault::Look(errno(name)?),
             ("signal", "INT") => Fault::Signal(Signal::SIGINT),
             ("signal", "TERM") => Fault::Signal(Signal::SIGTERM),
             ("signal", "HUP") => Fault::Signal(Signal::SIGHUP),
@@ -63,6 +68,33 @@ mod injected {
             _ => return None,
         };
         Some((fault, at.parse().ok()?))
+    }
+
+    fn errno(name: &str) -> Option<Errno> {
+        let known = [
+            ("ENOMEM", Errno::ENOMEM),
+            ("ENOSPC", Errno::ENOSPC),
+            ("EPERM", Errno::EPERM),
+            ("EBUSY", Errno::EBUSY),
+            ("EMFILE", Errno::EMFILE),
+            ("EINTR", Errno::EINTR),
+            ("EAGAIN", Errno::EAGAIN),
+            ("ENOBUFS", Errno::ENOBUFS),
+            ("EOPNOTSUPP", Errno::EOPNOTSUPP),
+        ];
+        known.into_iter().find(|(known, _)| *known == name).map(|(_, errno)| errno)
+    }
+
+    /// A namespace is about to be looked at.
+    ///
+    /// # Errors
+    /// The error number that `NSLAB_FAULT` asks for here.
+    pub fn look() -> Result<(), Errno> {
+        let here = LOOKS.fetch_add(1, Ordering::SeqCst) + 1;
+        match asked() {
+            Some((Fault::Look(errno), at)) if *at == here => Err(*errno),
+            _ => Ok(()),
+        }
     }
 
     /// The next effect is about to happen.
@@ -79,7 +111,7 @@ mod injected {
 
     fn strike(fault: &Fault) -> Result<(), Errno> {
         match fault {
-            Fault::Count => Ok(()),
+            Fault::Count | Fault::Look(_) => Ok(()),
             Fault::Kill => {
                 let _ = nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGKILL);
                 Ok(())

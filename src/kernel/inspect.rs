@@ -22,7 +22,7 @@ pub use traffic::{Traffic, traffic};
 use super::settle::settle;
 use super::socket::Netlink;
 use super::tables::{Link, Settings, Tables};
-use super::{read as facts, space};
+use super::{fault, read as facts, space};
 use crate::error::{Error, KernelError, Limit, Result};
 use crate::report::node::Node;
 
@@ -144,6 +144,7 @@ fn ended() -> Error {
 /// Moves the calling thread into the namespace; the socket may leave it.
 fn enter(pin: &Pin) -> Result<Netlink> {
     let path = pin.path.display();
+    fault::look().map_err(|errno| failed(pin, &format!("open {path}"), errno))?;
     let namespace = File::open(&pin.path)
         .map_err(|error| failed(pin, &format!("open {path}"), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
     setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(pin, &format!("setns {path}"), errno))?;

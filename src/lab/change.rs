@@ -74,24 +74,24 @@ fn origin(journal: &Journal, edited: &Topology) -> Option<Topology> {
 
 /// Facts that an edit leaves as they are: what somebody has changed of the lab by hand since, as its default routes, stays so
 /// until `up` or `reset` is asked for.
-pub(super) fn untouched(before: &Journal, seen: &State, wanted: &State) -> State {
+pub(super) fn untouched(before: &Journal, seen: &State, wanted: &State) -> Result<State> {
     let was = match before.phase {
         Phase::Up => Some(&before.topology),
         // A change that was cut short.
         Phase::Coming => before.previous.as_ref(),
         Phase::Going | Phase::RolledBack => None,
     };
-    was.map(|was| unchanged(was, seen, wanted)).unwrap_or_default()
+    was.map_or(Ok(State::new()), |was| unchanged(was, seen, wanted))
 }
 
 /// Facts of a topology that are wanted as they are in it, but for links and namespaces that are gone, and what goes with them.
-pub(super) fn unchanged(was: &Topology, seen: &State, wanted: &State) -> State {
+pub(super) fn unchanged(was: &Topology, seen: &State, wanted: &State) -> Result<State> {
     let peers = seen.values().filter_map(|value| if let Value::Link(link) = value { link.peer() } else { None });
     let ports: BTreeSet<&Port> = seen.keys().filter_map(Key::port).chain(peers).collect();
     let there = |key: &Key| {
         let space = matches!(key.ns(), Ns::Root) || seen.contains_key(&Key::Netns(key.ns().clone()));
         space && !matches!(key, Key::Netns(_) | Key::Link(_)) && key.port().is_none_or(|port| ports.contains(port))
     };
-    let was = compile(&by_hand::present(was));
-    was.into_iter().filter(|(key, value)| wanted.get(key) == Some(value) && there(key)).collect()
+    let was = compile(&*by_hand::present(was)?);
+    Ok(was.into_iter().filter(|(key, value)| wanted.get(key) == Some(value) && there(key)).collect())
 }

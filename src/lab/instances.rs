@@ -199,7 +199,7 @@ fn profile(topology: &Topology, host: &Host, container: &str) -> (Vec<Nic>, Vec<
 /// Gives the container these devices of its own, once each of them is right.
 fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, site: &Site) -> Result<()> {
     let wrong = |(device, why)| Error::Instance(InstanceFault::Device(device, why));
-    let by_hand = if own.is_empty() { BTreeSet::new() } else { by_hand::bridges(&site.lab, &site.host) };
+    let by_hand = if own.is_empty() { BTreeSet::new() } else { by_hand::bridges(&site.lab, &site.host)? };
     devices::check(host, &host.containers[at], &own, &by_hand).map_err(wrong)?;
     physical::check(host, site, &own)?;
     if own != host.containers[at].instance.devices {

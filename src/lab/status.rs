@@ -67,7 +67,7 @@ pub fn status(name: &LabName) -> Result<Status> {
     let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
     let seen = Kernel::new(home::pins(name)).observe(&scope)?;
     let (described, rest): (State, State) = seen.into_iter().partition(|(key, _)| scope.expected.contains_key(key));
-    let mut missing = diff(&described, &compile(&by_hand::present(&journal.topology)));
+    let mut missing = diff(&described, &compile(&*by_hand::present(&journal.topology)?));
     if journal.phase == Phase::RolledBack {
         // All of it is, and on purpose.
         missing.clear();

@@ -181,7 +181,7 @@ pub(super) fn towards(
     let name = &topology.name;
     let (mut topology, whole) = cast(topology, casting, before.as_ref())?;
     borrow::adopt(&mut topology)?;
-    let mut wanted = compile(&by_hand::present(&topology));
+    let mut wanted = compile(&*by_hand::present(&topology)?);
     let described = |before: &Journal| before.topology == topology && before.whole == whole && before.origin == origin;
     let unchanged = |before: &Journal| before.previous.is_none() && described(before);
     let same = before.as_ref().is_some_and(unchanged);
@@ -199,7 +199,8 @@ pub(super) fn towards(
     if !same {
         clash(&seen, &owned, &wanted)?;
     }
-    let alone = before.as_ref().filter(|_| edit).map(|before| change::untouched(before, &seen, &wanted)).unwrap_or_default();
+    let edited = before.as_ref().filter(|_| edit);
+    let alone = edited.map_or(Ok(State::new()), |before| change::untouched(before, &seen, &wanted))?;
     let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
     if !same {
         baseline.extend(found(&from, &owned));
@@ -465,8 +466,8 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     let scope = Scope { pins_only: false, spaces: spaces(&owned), expected: owned };
     let mut kernel = Kernel::new(home::pins(name));
     let seen = kernel.observe(&scope)?;
-    let wanted = compile(&by_hand::present(&before.topology));
-    let alone = if prospect.edited { change::unchanged(&prospect.topology, &seen, &wanted) } else { State::new() };
+    let wanted = compile(&*by_hand::present(&before.topology)?);
+    let alone = if prospect.edited { change::unchanged(&prospect.topology, &seen, &wanted)? } else { State::new() };
     let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
     let plan = diff(&from, &over(&prospect.baseline, wanted));
     kernel.apply(&plan, &mut |_| {})?;

@@ -30,7 +30,7 @@ fn writable(bridge: &Bridge) -> Value {
 /// The host with the bridges that somebody made by hand in it.
 fn whole(agent: &Agent) -> Result<Host, Fault> {
     let mut host = host(agent)?;
-    for name in by_hand::bridges(&agent.lab, &agent.host) {
+    for name in by_hand::bridges(&agent.lab, &agent.host)? {
         if host.bridges.iter().all(|own| own.name != name) {
             let (ports, addresses) = (Vec::new(), Vec::new());
             host.bridges.push(Bridge {
