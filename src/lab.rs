@@ -15,6 +15,7 @@ mod journal;
 mod lock;
 mod machine;
 pub mod private;
+mod record;
 pub mod resolve;
 mod role;
 pub mod rootless;

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::operations::Operation;
 use crate::error::{Error, InstanceFault, Thing};
 use crate::render::lang::Lang;
-use crate::render::{self, Style};
 
 /// A body, whole or streamed.
 pub type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
@@ -70,12 +69,8 @@ impl Fault {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let text = || {
-            let style = Style { lang: Lang::En, colour: false, width: None, unicode: false };
-            let told = render::error(&error, style);
-            let mut lines = told.lines().map(str::trim);
-            let what = lines.next().unwrap_or_default().trim_start_matches("nslab: ").to_owned();
-            let why = lines.next().filter(|line| !line.starts_with("try:"));
-            why.map_or(what.clone(), |why| format!("{what}. {why}"))
+            let message = Lang::En.tongue().error(&error);
+            message.why.map_or(message.what.clone(), |why| format!("{}. {why}", message.what))
         };
         match &error {
             Error::Unknown { what: Thing::Node | Thing::Container, .. } => Self::missing("Instance"),

@@ -14,8 +14,6 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -30,12 +28,12 @@ use verify::verify;
 use watch::{Applier, start};
 pub use watch::{attend, end, keep, stand};
 
-use super::{boot_id, errno, failed, home, system};
-use crate::error::{Allow, Error, Result, Rollback};
+use super::{boot_id, errno, failed, home, record};
+use crate::error::{Allow, Result, Rollback};
+use crate::kernel::neighbours;
 use crate::kernel::neighbours::Entry;
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
-use crate::kernel::{fault, neighbours};
 use crate::name::{IfName, LabName};
 use crate::plan::{Key, Ns, Plan, State, Value};
 use crate::report::lab as reports;
@@ -319,8 +317,7 @@ impl Borrowed {
 
     /// What a lab has borrowed, if anything.
     pub fn read(lab: &LabName) -> Option<Self> {
-        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        let file = fs::File::options().read(true).custom_flags(flags).open(path(lab)).ok()?;
+        let file = record::open(&path(lab)).ok()?;
         let read: Option<Self> = serde_json::from_reader(std::io::BufReader::new(file)).ok();
         read.filter(|borrowed| borrowed.boot_id == boot_id())
     }
@@ -332,25 +329,7 @@ impl Borrowed {
 
     /// Writes the record: all of it or nothing.
     pub fn write(&self) -> Result<()> {
-        let (path, new) = (path(&self.lab), path(&self.lab).with_extension("new"));
-        let fail = |error: &std::io::Error| match errno(error) {
-            Errno::ENOSPC => Error::Machine(crate::error::Limit::Space(home::RUN.into())),
-            errno => system("write", &path, errno),
-        };
-        fault::point().map_err(|errno| system("write", &path, errno))?;
-        let text = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
-        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        let mut file = fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(flags)
-            .open(&new)
-            .map_err(|e| fail(&e))?;
-        file.write_all(&text).map_err(|error| fail(&error))?;
-        fault::point().map_err(|errno| system("write", &path, errno))?;
-        fs::rename(&new, &path).map_err(|error| fail(&error))
+        record::write(&path(&self.lab), self, 0o600)
     }
 
     /// The change is made: addresses follow their NIC into its bridge, and what is there now is what nslab has set.

@@ -1,14 +1,12 @@
 //! The index of labs and nodes, names only, that anybody may read: for `list` and for completion without root.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{errno, home, system};
-use crate::error::{Error, Limit, Result};
-use crate::kernel::fault;
+use super::{home, record};
+use crate::error::Result;
 use crate::name::LabName;
 use crate::topology::Topology;
 
@@ -107,16 +105,5 @@ pub fn leave(name: &LabName) -> Result<()> {
 }
 
 fn write(entries: &[Entry]) -> Result<()> {
-    let path = Path::new(INDEX);
-    let new = path.with_extension("new");
-    let fail = |number| match number {
-        nix::errno::Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
-        number => system("write", path, number),
-    };
-    let text = serde_json::to_vec(entries).map_err(|error| Error::Internal(error.to_string()))?;
-    fault::point().map_err(fail)?;
-    fs::write(&new, text).map_err(|error| fail(errno(&error)))?;
-    let _ = fs::set_permissions(&new, fs::Permissions::from_mode(0o644));
-    fault::point().map_err(fail)?;
-    fs::rename(&new, path).map_err(|error| fail(errno(&error)))
+    record::write(Path::new(INDEX), &entries, 0o644)
 }

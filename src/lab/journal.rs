@@ -1,15 +1,15 @@
 //! The journal of a lab: written before the first operation, deleted after the last, so that a kill anywhere is healed.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{errno, home, system};
-use crate::error::{Error, JournalFault, Limit, Result};
+use super::{errno, home, record, system};
+use crate::error::{Error, JournalFault, Result};
 use crate::kernel::fault;
 use crate::name::LabName;
 use crate::plan::{State, compile};
@@ -162,20 +162,7 @@ impl Journal {
 
     /// Writes the journal: all of it or nothing. No fsync: a power cut takes the lab along.
     pub fn write(&self) -> Result<()> {
-        let path = path(&self.topology.name);
-        let new = path.with_extension("new");
-        let fail = |number| match number {
-            nix::errno::Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
-            number => system("write", &path, number),
-        };
-        let text = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
-        fault::point().map_err(fail)?;
-        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(flags);
-        options.open(&new).and_then(|mut file| file.write_all(&text)).map_err(|error| fail(errno(&error)))?;
-        fault::point().map_err(fail)?;
-        fs::rename(&new, &path).map_err(|error| fail(errno(&error)))
+        record::write(&path(&self.topology.name), self, 0o600)
     }
 }
 

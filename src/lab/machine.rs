@@ -4,20 +4,18 @@
 //! What is made there is recorded a second time, beside the journal and before the first operation: a damaged journal does not
 //! lose it.
 
-use std::fs;
-use std::io::{BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, boot_id, errno, home, journal, system, up};
-use crate::error::{Error, Limit, Result};
+use super::{Journal, boot_id, home, journal, record, up};
+use crate::error::{Error, Result};
 use crate::kernel::nic::{self, Kind};
 use crate::kernel::socket::Netlink;
-use crate::kernel::{Backend, Kernel, Scope, fault};
+use crate::kernel::{Backend, Kernel, Scope};
 use crate::name::LabName;
 use crate::plan::{Key, Ns, RouteTo, State, Value, diff};
 use crate::topology::mac;
@@ -47,26 +45,15 @@ pub(super) fn note(name: &LabName, owned: &State, baseline: &State) -> Result<()
     let ours = |key: &Key, value: &Value| made(key, value, baseline) || matches!(key, Key::Netns(_));
     let facts: State =
         owned.iter().filter(|(key, value)| ours(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect();
-    let (path, new) = (path(name), path(name).with_extension("noted"));
     if !facts.keys().any(|key| *key.ns() == Ns::Root) {
         return Ok(());
     }
-    let fail = |number| match number {
-        Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
-        number => system("write", &path, number),
-    };
-    let text = serde_json::to_vec(&Made { boot_id: boot_id(), facts }).map_err(|error| Error::Internal(error.to_string()))?;
-    fault::point().map_err(fail)?;
-    let mut options = fs::File::options();
-    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
-    options.open(&new).and_then(|mut file| file.write_all(&text)).map_err(|error| fail(errno(&error)))?;
-    fault::point().map_err(fail)?;
-    fs::rename(&new, &path).map_err(|error| fail(errno(&error)))
+    record::write(&path(name), &Made { boot_id: boot_id(), facts }, 0o600)
 }
 
 /// What was recorded in this boot; none where there is nothing, or it cannot be read.
 fn noted(name: &LabName) -> Option<State> {
-    let file = fs::File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path(name)).ok()?;
+    let file = record::open(&path(name)).ok()?;
     let made: Made = serde_json::from_reader(BufReader::new(file)).ok()?;
     (made.boot_id == boot_id()).then_some(made.facts)
 }
