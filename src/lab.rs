@@ -72,7 +72,7 @@ pub fn load(name: &LabName) -> Result<Journal> {
     Journal::read(name)?.ok_or_else(|| Error::Unknown {
         what: Thing::Lab,
         word: name.to_string(),
-        candidates: names().into_iter().map(|entry| entry.lab).collect(),
+        candidates: names().into_iter().map(|entry| entry.lab).filter(|lab| lab != name.as_str()).collect(),
     })
 }
 

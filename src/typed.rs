@@ -39,11 +39,23 @@ impl Reader {
         if self.node.is_none() {
             return line;
         }
-        let line = line.replace("sudo ", "");
+        let line = self.in_namespace(&line.replace("sudo ", ""));
         let own = line.strip_prefix("nslab exec ").and_then(|rest| rest.split_once(' '));
         match own {
             Some((word, command)) if self.is(word) => command.to_owned(),
             _ => line,
+        }
+    }
+
+    /// A line for a namespace that only the machine knows by its name, `ip -n LAB.NODE ...` or `ip netns exec LAB.NODE ...`, as one for
+    /// the node.
+    fn in_namespace(&self, line: &str) -> String {
+        let Some((lab, _)) = &self.node else { return line.to_owned() };
+        let rest = |start: &str| line.strip_prefix(start)?.strip_prefix(lab.as_str())?.strip_prefix('.')?.split_once(' ');
+        match (rest("ip -n "), rest("ip netns exec ")) {
+            (Some((node, command)), _) => format!("nslab exec {} ip {command}", node.replacen('.', "/", 1)),
+            (_, Some((node, command))) => format!("nslab exec {} {command}", node.replacen('.', "/", 1)),
+            _ => line.to_owned(),
         }
     }
 
@@ -72,6 +84,10 @@ mod tests {
         assert_eq!(host.line("sudo nslab exec host-b ip link"), "nslab exec host-b ip link");
         assert_eq!(host.line("sudo nslab status"), "nslab status");
         assert_eq!(host.line("sudo sysctl user.max_net_namespaces=1"), "sysctl user.max_net_namespaces=1");
+        assert_eq!(host.line("ip -n bridged.host-a link set enp0s8 up"), "ip link set enp0s8 up");
+        assert_eq!(host.line("ip -n bridged.host-b.b1 link set eth0 up"), "nslab exec host-b/b1 ip link set eth0 up");
+        assert_eq!(host.line("ip netns exec bridged.host-a sysctl -qw x=1"), "sysctl -qw x=1");
+        assert_eq!(host.line("ip -n other.host-a link"), "ip -n other.host-a link");
         let container = Reader::inside("bridged/host-a.c1");
         assert_eq!(container.line("sudo nslab exec host-a/c1 ip route"), "ip route");
         assert_eq!(container.line("sudo nslab exec host-b/c1 ip route"), "nslab exec host-b/c1 ip route");

@@ -38,6 +38,12 @@ fn a_command_on_the_readers_own_node_takes_the_place_of_nslab() {
             assert_eq!(lines[2], node);
         }
         assert_eq!(within("a1", "nslab exec bridged/host-a/a1 sh -c 'exit 7'").code, 7);
+        // Also where process 1 is another one, in a PID namespace within.
+        let nested = "unshare -pf --mount-proc sh -c 'nslab exec host-a hostname; nslab exec b1 hostname; nslab list -q | head -n 1; nslab down'";
+        let nested = within("host-a", nested);
+        assert!(nested.out.starts_with("host-a\nb1\n") && nested.err.contains("inside bridged/host-a"), "{nested}");
+        let user = within("host-a", "unshare -Ur nslab list; unshare -Ur nslab exec b1 hostname");
+        assert!(user.out.contains("bridged") && user.out.ends_with("b1\n"), "{user}");
         assert_eq!(within("a1", "nslab exec a1 no-such-command").code, 127);
         assert_eq!(within("a1", "nslab exec a1 /etc/passwd").code, 126);
         // Without the variables that tell the lab, as sudo leaves them.
@@ -78,10 +84,17 @@ fn commands_on_other_nodes_work_in_a_nodes_shell_as_outside() {
         assert!(said("a1", "nslab agent start host-b; nslab agent status; nslab agent stop host-b").contains("host-b"));
         asleep.kill().unwrap();
         asleep.wait().unwrap();
-        // From inside a lab can be looked at, not taken down.
+        said("host-a", "ip link del veth-a1; ip link add extra type dummy || ip link add extra type bridge");
+        let status = within("host-a", "nslab status");
+        assert!(status.out.contains("  ip link add extra type") && !status.out.contains("ip -n"), "{status}");
+        assert!(said("host-a", "nslab up bridged").contains("as described again"));
+        assert!(said("host-a", "nslab reset --yes").contains("bridged"));
+        assert!(!said("host-a", "ip link").contains("extra"));
+        assert!(said("b1", "nslab macs routed").contains("routed"));
+        // What would end the shell is refused.
         let refused = within("a1", "nslab down");
         assert_eq!(refused.code, 2, "{refused}");
-        assert!(refused.err.contains("inside of bridged/host-a.a1"), "{refused}");
+        assert!(refused.err.contains("inside bridged/host-a/a1"), "{refused}");
         ok("down");
     });
 }
@@ -104,6 +117,20 @@ fn a_shell_on_another_node_has_a_terminal_of_its_own() {
 }
 
 #[test]
+fn what_is_typed_ahead_of_a_command_on_another_node_is_read_by_the_next() {
+    in_box(|| {
+        ok("up bridged");
+        let keys = "printf 'nslab exec b1 sleep 1\\necho first-$HOSTNAME\\nnslab exec b1 sh -c \"read x; echo got \\$x\"\\nhello\\n\
+                    echo last-$HOSTNAME\\nexit\\n'; sleep 4";
+        let screen = sh(&format!("({keys}) | script -qec '{} shell host-a' /dev/null", env!("CARGO_BIN_EXE_nslab")));
+        for wanted in ["first-host-a", "got hello", "last-host-a"] {
+            assert!(screen.contains(wanted), "{wanted}: {screen}");
+        }
+        ok("down");
+    });
+}
+
+#[test]
 fn what_runs_on_another_node_ends_with_the_one_who_asked_for_it() {
     in_box(|| {
         ok("up bridged");
@@ -112,6 +139,10 @@ fn what_runs_on_another_node_ends_with_the_one_who_asked_for_it() {
         sh("kill -9 $(pgrep -of '^nslab exec b1 sleep')");
         assert!(wait_for(20, || running("sleep 4321") == 0), "{}", sh("ps ax"));
         client.wait().unwrap();
+        // Those that mind no signal, and those that a command has started, are of the same session.
+        let stubborn = "timeout -s KILL 1 nslab exec b1 sh -c 'trap \"\" HUP TERM INT; sleep 4321 & sleep 4321; true'; true";
+        said("host-a", stubborn);
+        assert!(wait_for(20, || running("sleep 4321") == 0), "{}", sh("ps ax"));
         // Nothing of the sandboxes stays, and nothing of what helped.
         assert!(wait_for(10, || running("nslab: ") == 0), "{}", sh("ps ax"));
         ok("down");
@@ -180,6 +211,60 @@ fn nslab_is_found_in_a_node_from_wherever_it_was_started() {
 }
 
 #[test]
+fn a_sandbox_whose_shim_was_killed_has_one_again_with_the_next_command() {
+    in_box(|| {
+        ok("up bridged");
+        let mut stays = support::spawn("exec host-a sleep 999");
+        assert!(wait_for(10, || running("shim of bridged/host-a") > 0));
+        sh("kill -9 $(pgrep -f '[s]him of bridged/host-a')");
+        assert_eq!(said("host-a", "nslab exec b1 hostname; lxc list -c n -f csv"), "b1\na1\na2");
+        assert_eq!(running("shim of bridged/host-a"), 1);
+        stays.kill().unwrap();
+        stays.wait().unwrap();
+        ok("down");
+        assert_eq!(running("shim of"), 0);
+    });
+}
+
+#[test]
+fn a_binary_that_was_replaced_while_the_lab_is_up_is_no_hindrance() {
+    in_box(|| {
+        sh("mkdir -p /run/own");
+        let copy = "/run/own/nslab";
+        let replace = || {
+            std::fs::copy(env!("CARGO_BIN_EXE_nslab"), "/run/own/new").unwrap();
+            std::fs::rename("/run/own/new", copy).unwrap();
+        };
+        replace();
+        let from = |words: &[&str]| run(Command::new(copy).args(words).stdin(Stdio::null())).expect(0).out;
+        from(&["up", "bridged"]);
+        assert_eq!(from(&["exec", "host-a", "lxc", "list", "-c", "n", "-f", "csv"]), "a1\na2\n");
+        let mut shell = Command::new(copy).args(["exec", "host-a", "sleep", "999"]).spawn().unwrap();
+        assert!(wait_for(10, || running("shim of bridged/host-a") > 0));
+        replace();
+        // The agent and the shim are of the binary that is gone.
+        assert_eq!(from(&["exec", "host-a", "lxc", "exec", "a1", "--", "nslab", "exec", "b1", "hostname"]), "b1\n");
+        assert_eq!(from(&["exec", "host-a", "nslab", "exec", "host-b", "nslab", "exec", "b2", "hostname"]), "b2\n");
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        from(&["down"]);
+    });
+}
+
+#[test]
+fn arguments_and_variables_of_any_bytes_and_length_reach_another_node() {
+    in_box(|| {
+        ok("up bridged");
+        let bytes = "nslab exec b1 printf '%s' \"$(printf 'a\\377\\303\\251 b')\" | od -An -tx1";
+        assert_eq!(said("host-a", bytes), "61 ff c3 a9 20 62");
+        let large =
+            "for i in 1 2 3 4 5 6 7 8; do export V$i=$(head -c 120000 /dev/zero | tr '\\0' z); done; nslab exec b1 hostname";
+        assert_eq!(said("host-a", large), "b1");
+        ok("down");
+    });
+}
+
+#[test]
 fn the_agent_of_a_host_starts_at_the_first_connection_whatever_the_command_is() {
     in_box(|| {
         ok("up bridged");
@@ -214,21 +299,26 @@ def serve(path):
         while True:
             c, _ = s.accept(); open('/run/reached', 'a').write(path + '\\n'); c.close()
     threading.Thread(target=loop, daemon=True).start()
+COUNT = -3
 def all():
-    for path in PATHS: serve(path)
+    for path in PATHS[:COUNT]: serve(path)
 all(); open('/run/serves', 'w').close()
 while not os.path.exists('/run/again'): time.sleep(0.05)
+COUNT = len(PATHS)
 all(); open('/run/serves-again', 'w').close()
 time.sleep(120)
 ";
 
-const PATHS: [&str; 6] = [
+/// The last three come later.
+const PATHS: [&str; 8] = [
     "/var/lib/lxd/unix.socket",
     "/var/snap/lxd/common/lxd/unix.socket",
     "/var/lib/incus/unix.socket",
     "/run/incus/unix.socket",
     "/run/docker.sock",
     "/run/user/1000/docker.sock",
+    "/run/user/1000/podman/podman.sock",
+    "/run/podman/podman.sock",
 ];
 
 #[test]
@@ -245,6 +335,16 @@ fn the_machines_own_daemons_are_out_of_reach_in_every_sandbox() {
         );
         let mut daemon = support::spawn("exec --real-root host-a sleep 300");
         assert!(wait_for(10, || running("sleep 300") > 0));
+        // Those that are open already when the daemons begin anew, and others come.
+        let late: Vec<_> = [("a1", "--"), ("host-a", "--real-root")]
+            .into_iter()
+            .map(|(node, root)| {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_nslab"));
+                command.args(["exec", root, node, "sh", "-c", &format!("sleep 6; {knock}")]);
+                (node, command.stdout(Stdio::piped()).spawn().unwrap())
+            })
+            .collect();
+        sh("sleep 1");
         for round in ["first", "after the daemons began anew"] {
             for node in ["host-a", "a1"] {
                 for root in ["", "--real-root "] {
@@ -262,6 +362,10 @@ fn the_machines_own_daemons_are_out_of_reach_in_every_sandbox() {
             }
             std::fs::write("/run/again", "").unwrap();
             assert!(wait_for(10, || Path::new("/run/serves-again").exists()));
+        }
+        for (node, child) in late {
+            let heard = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+            assert!(heard.lines().all(|line| line.ends_with("HTTP/1.0") && node == "host-a"), "{node}: {heard}");
         }
         assert!(!Path::new("/run/reached").exists(), "{}", sh("cat /run/reached"));
         assert_eq!(said("host-a", &format!("{PLAIN} lxc list -c n -f csv")), "a1\na2");

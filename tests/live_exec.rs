@@ -281,7 +281,7 @@ fn inside_of_a_node_a_lab_is_looked_at_but_not_taken_down() {
         let nslab = env!("CARGO_BIN_EXE_nslab");
         let ran = inside("host-a", &format!("{nslab} list; {nslab} exec a1 hostname; {nslab} down")).expect(2);
         assert!(ran.out.contains("bridged") && ran.out.ends_with("a1\n"), "{ran}");
-        assert!(ran.err.contains("inside of bridged/host-a"), "{ran}");
+        assert!(ran.err.contains("inside bridged/host-a"), "{ran}");
         ok("exec a1 ping -c 1 -W 2 b1");
     });
 }

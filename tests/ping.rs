@@ -269,7 +269,7 @@ fn wrong_words_are_refused_before_anything_is_sent() {
             ("ping a1 b1 -c 0", "0"),
             ("ping a1 b1 -t 256", "256"),
             ("ping a1 b1 -s 65508", "65508"),
-            ("ping a1", "<B>"),
+            ("ping a1", "nslab ping a1 b1"),
             ("ping --all nowhere", "nowhere"),
             ("ping --all -R", "--all"),
             ("ping a1 fe80::1%eth9", "eth0"),

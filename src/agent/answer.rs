@@ -66,12 +66,15 @@ impl Fault {
     }
 }
 
+/// An error in a line or two: what happened, and why.
+pub fn told(error: &Error) -> String {
+    let message = Lang::En.tongue().error(error);
+    message.why.map_or(message.what.clone(), |why| format!("{}. {why}", message.what))
+}
+
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let text = || {
-            let message = Lang::En.tongue().error(&error);
-            message.why.map_or(message.what.clone(), |why| format!("{}. {why}", message.what))
-        };
+        let text = || told(&error);
         match &error {
             Error::Unknown { what: Thing::Node | Thing::Container, .. } => Self::missing("Instance"),
             Error::Instance(fault) => Self::of_instance(fault, text),

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
+use super::answer::told;
 use super::door::{Expected, PATIENCE, Socket};
 use super::order::Wish;
 use super::pump::{self, Flag, Source, Typed};
@@ -55,7 +56,7 @@ impl Outcome {
             Refused::NotFound => Self::failed(Some(127), "Command not found"),
             Refused::NotExecutable => Self::failed(Some(126), "Command not executable"),
             Refused::Directory(path) => Self::failed(None, format!("Working directory {} not found", path.display())),
-            Refused::Failed(error) => Self::failed(None, format!("Failed to start the command: {error}")),
+            Refused::Failed(error) => Self::failed(None, format!("Failed to start the command: {}", told(error))),
         }
     }
 }

@@ -17,6 +17,7 @@ use nix::fcntl::OFlag;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::answer::told;
 use crate::kernel::sandbox::{Attributes, Kind, Look, Paths, Spec, Tree, files};
 
 /// Bytes that are read at once.
@@ -69,7 +70,7 @@ impl Place {
     ) -> std::io::Result<T> {
         let Self { paths, spec } = self.clone();
         let done = tokio::task::spawn_blocking(move || files(&paths, &spec, work));
-        done.await.map_err(std::io::Error::other)?.map_err(|error| std::io::Error::other(error.to_string()))?
+        done.await.map_err(std::io::Error::other)?.map_err(|error| std::io::Error::other(told(&error)))?
     }
 }
 

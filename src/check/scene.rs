@@ -110,7 +110,10 @@ pub(super) fn besides(view: &View, id: &NodeId, own: &[(String, IpNet)], countin
     };
     let left_out = own.iter().filter(|address| !counting.contains(address) && !is_link_local(address.1.addr()));
     left_out
-        .map(|(interface, net)| Besides { address: *net, interface: behind(interface).unwrap_or_else(|| interface.clone()) })
+        .map(|(interface, net)| {
+            let managed = behind(interface).or_else(|| managed_subnet(view, id, net));
+            Besides { address: *net, interface: managed.unwrap_or_else(|| interface.clone()) }
+        })
         .collect()
 }
 
@@ -130,7 +133,17 @@ pub(super) fn addresses(view: &View, id: &NodeId, judged: bool) -> Vec<(String, 
     };
     let of = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
     let all = place.node.links.iter().filter(counts).flat_map(of);
-    all.filter(|(_, net)| !is_link_local(net.addr()) && !net.addr().is_loopback()).collect()
+    let left = |net: &IpNet| judged && managed_subnet(view, id, net).is_some();
+    all.filter(|(_, net)| !is_link_local(net.addr()) && !net.addr().is_loopback() && !left(net)).collect()
+}
+
+/// The managed bridge of a container's host whose subnet an address is of: who pulls its cable out there keeps the address.
+fn managed_subnet(view: &View, id: &NodeId, net: &IpNet) -> Option<String> {
+    let NodeId::Container(host, _) = id else { return None };
+    let place = view.place(&NodeId::Host(host.clone()))?;
+    let bridges = place.node.links.iter().filter(|link| is_managed(&link.name));
+    let mut subnets = bridges.flat_map(|link| link.addresses.iter().map(move |own| (link, own)));
+    subnets.find(|(_, own)| own.trunc() == net.trunc() && own.addr() != net.addr()).map(|(link, _)| link.name.clone())
 }
 
 /// Every container of the lab, made by hand or not.

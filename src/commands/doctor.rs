@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{fallback, feature, userns};
 use crate::lab::interference::Seen;
 use crate::lab::{self, Condition, resolve};
+use crate::name::LabName;
 use crate::report::Report;
 use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
 
@@ -95,7 +96,8 @@ fn pinned() -> Vec<String> {
     }
     let entries = fs::read_dir(at).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    let labs = directories.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    labs.filter(|name| name.parse::<LabName>().is_ok()).collect()
 }
 
 /// The caller's own names of namespaces that lead nowhere; where one may not look, that is not known.

@@ -2,8 +2,9 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, target};
+use super::{Context, complete, inside, rights, target};
 use crate::error::Result;
+use crate::kernel::sandbox::Manner;
 use crate::lab::{borrow, resolve};
 use crate::report::{Report, lab as reports};
 
@@ -24,7 +25,10 @@ impl Keep {
     /// # Errors
     /// When nothing waits to be kept, or it was taken back already.
     pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need_outside(context)?;
+        rights::need(context)?;
+        if let Some(done) = inside::sent(Manner::Finishes)? {
+            return Ok(done);
+        }
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         borrow::keep(&resolve::lab_name(&entry.lab)?)?;
         Ok(Report::Keep(reports::Keep { lab: entry.lab }))

@@ -2,8 +2,9 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, target};
+use super::{Context, complete, inside, rights, target};
 use crate::error::{Error, Result, Usage};
+use crate::kernel::sandbox::Manner;
 use crate::lab::{self, resolve};
 use crate::report::notice::Question;
 use crate::report::{Report, lab as reports};
@@ -26,7 +27,10 @@ impl Reset {
     /// When nobody is there to answer the question.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         crate::kernel::sys::note_signals();
-        rights::need_outside(context)?;
+        rights::need(context)?;
+        if let Some(done) = inside::sent(Manner::Interactive)? {
+            return Ok(done);
+        }
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         let name = resolve::lab_name(&entry.lab)?;
         let status = lab::status(&name)?;

@@ -30,7 +30,7 @@ pub(super) fn need(context: &Context) -> Result<()> {
 /// As [`need`]; `InsideNode` in a shell of a node.
 pub(super) fn need_outside(context: &Context) -> Result<()> {
     need(context)?;
-    sandbox::around().map_or(Ok(()), |node| Err(Error::Usage(Usage::InsideNode(node))))
+    sandbox::around().map_or(Ok(()), |node| Err(Error::Usage(Usage::InsideNode(node.replacen('.', "/", 1)))))
 }
 
 /// Why the caller may not do it, and what would work.

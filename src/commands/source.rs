@@ -35,10 +35,17 @@ fn of_file(word: &str) -> Option<Topology> {
 pub(super) fn wanted(word: &str, context: &mut Context) -> Result<Topology> {
     let described = if is_file(word) { None } else { of_file(word) };
     let Some(described) = described else { return topology(word) };
-    if catalog::find(word).is_some() && without_checks(built_in(word)?) != without_checks(described.clone()) {
+    if catalog::find(word).is_some() && !is_built_in(word, &described)? {
         context.front.notice(&Notice::OwnDescription { lab: word.to_owned() });
     }
     Ok(described)
+}
+
+/// Whether a lab is described as the topology of its name is; numbers that were given out for containers since make no difference.
+fn is_built_in(word: &str, described: &Topology) -> Result<bool> {
+    let mut shipped = built_in(word)?;
+    shipped.count_on(described);
+    Ok(without_checks(shipped) == without_checks(described.clone()))
 }
 
 /// What makes the lab: its checkpoints and what it is to become are none of that.

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::role::Role;
-use super::{Context, complete, duration, rights, source};
+use super::{Context, complete, duration, inside, rights, source};
 use crate::error::{Allow, Error, Result, Usage};
+use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::{self, Terms};
 use crate::lab::{self, Casting, Journal, halves, resolve};
 use crate::name::NodeName;
@@ -54,7 +55,10 @@ impl Up {
     /// When the file is wrong, the machine cannot, or an operation fails; what was done is undone.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         crate::kernel::sys::note_signals();
-        rights::need_outside(context)?;
+        rights::need(context)?;
+        if let Some(done) = inside::sent(Manner::Finishes)? {
+            return Ok(done);
+        }
         let mut topology = source::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
             topology.rename(resolve::lab_name(name)?)?;

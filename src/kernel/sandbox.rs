@@ -19,6 +19,7 @@ mod orphans;
 mod outside;
 mod record;
 mod root;
+mod run;
 mod scan;
 mod session;
 mod shim;

@@ -17,7 +17,7 @@ use super::{errno, home, system};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sys::process::mount_id;
-use crate::kernel::{fault, feature, userns};
+use crate::kernel::{fault, feature, sandbox, userns};
 
 const RUN: &str = "/run";
 /// Written when everything is in the cover: what of it is nslab's work.
@@ -44,7 +44,7 @@ pub fn source(name: &str) -> String {
 
 /// Whether what is below `/run` can be the caller's: nobody's labs are seen in the machine's by a user namespace.
 pub fn is_reachable() -> bool {
-    !userns::is_inside() || is_covered() || is_called(Path::new(home::RUN), "nslab") || is_own()
+    !userns::is_inside() || sandbox::around().is_some() || is_covered() || is_called(Path::new(home::RUN), "nslab") || is_own()
 }
 
 /// A container's `/run` is its own already.
@@ -69,7 +69,7 @@ fn is_called(path: &Path, name: &str) -> bool {
 
 /// Covers `/run` where labs could not live in it; as long as the lock is held nobody takes it away.
 pub fn cover() -> Result<Option<Lock>> {
-    if !userns::is_inside() || is_own() {
+    if !userns::is_inside() || is_own() || sandbox::around().is_some() {
         return Ok(None);
     }
     let turn = lock::file(Path::new(TURN))?;

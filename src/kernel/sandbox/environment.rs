@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::{Clients, Order, Paths, Run, Spec, display};
@@ -61,10 +62,11 @@ pub(super) fn link_programs(paths: &Paths) -> std::io::Result<()> {
     let (own, binary) = (programs(paths), std::env::current_exe()?);
     fs::create_dir_all(own.join("host"))?;
     for link in [own.join("nslab"), own.join("host").join("lxc")] {
-        match std::os::unix::fs::symlink(&binary, link) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
+        if fs::read_link(&link).is_ok_and(|before| before == binary) {
+            continue;
         }
+        let new = link.with_extension(std::process::id().to_string());
+        symlink(&binary, &new).and_then(|()| fs::rename(&new, &link))?;
     }
     Ok(())
 }
@@ -73,7 +75,7 @@ pub(super) fn link_programs(paths: &Paths) -> std::io::Result<()> {
 pub(super) fn of_order(spec: &Spec, order: &Order) -> Vec<(OsString, OsString)> {
     let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
     let mut built = vec![
-        pair("PATH", PATH),
+        pair("PATH", &format!("{PATH}:{PROGRAMS}")),
         pair("LANG", "C.UTF-8"),
         pair("HOSTNAME", &spec.hostname),
         pair("NSLAB_LAB", &spec.lab),

@@ -128,7 +128,7 @@ fn network(paths: &Paths, spec: &Spec) -> Result<File> {
 
 fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<OwnedFd> {
     match settled(&files.record) {
-        Recorded::Living(_, handle) => return Ok(handle),
+        Recorded::Living(_, handle) => return make::revive(paths, spec, &handle).map(|()| handle),
         Recorded::Elsewhere => return Err(("join the sandbox from inside of another one".to_owned(), Errno::EBUSY)),
         // Its layer is free when it is gone.
         Recorded::Ending(identity, handle) => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::{Paths, Spec, Tried, at, error, record};
+use super::{Paths, Spec, Tried, at, error, record, scan};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::observe::is_mount;
 use crate::kernel::sys::process;
@@ -96,6 +96,11 @@ fn node(paths: &Paths, spec: &Spec) -> Tried<()> {
     directory(&temporary, 0o700)?;
     let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
     fs::set_permissions(&temporary, open_to_all).map_err(at(format!("chmod {}", temporary.display())))?;
+    for (path, text) in [(scan::mark(&paths.lab), String::new()), (layer.join("here"), format!("{}/{}", spec.lab, spec.node))] {
+        if !path.exists() {
+            fs::write(&path, text).map_err(at(format!("write {}", path.display())))?;
+        }
+    }
     let netns = netns(paths, &spec.node);
     directory(netns.parent().unwrap_or(&netns), 0o755)?;
     directory(&netns, 0o755)?;

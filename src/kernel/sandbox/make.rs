@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, pipe2, sethostname, setsid};
 
@@ -16,13 +18,16 @@ use super::shim::{self, Sockets};
 use super::{Paths, Spec, Tried, at, init, record, root};
 use crate::kernel::sys::process;
 
+/// How long a shim may take to end after its init.
+const ENDING: Duration = Duration::from_secs(2);
+
 /// Makes the node's sandbox in the network namespace; the caller holds the node's lock.
 ///
 /// Returns a handle of its init. Killed half-way nothing stays: the init sees the lock free and nobody to stay for, and the
 /// shim ends with it.
 pub(super) fn make(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<OwnedFd> {
     let draft = record::open(&files.draft, true)?;
-    let sockets = Sockets::open(paths, spec)?;
+    let sockets = own(paths, spec)?;
     let binary = root::binary();
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).map_err(at("pipe"))?;
     let parts = Parts { paths, spec, lock: &files.lock, network, record: &draft, space: record::own_space(), binary, sockets };
@@ -35,6 +40,42 @@ pub(super) fn make(paths: &Paths, spec: &Spec, files: &Files, network: &File) ->
         Recorded::Living(_, handle) => Ok(handle),
         _ => Err(("join the sandbox".to_owned(), Errno::ESRCH)),
     }
+}
+
+/// The sockets of a new shim. One whose init has just ended is about to end.
+fn own(paths: &Paths, spec: &Spec) -> Tried<Sockets> {
+    let until = Instant::now() + ENDING;
+    loop {
+        match Sockets::open(paths, spec)? {
+            Some(sockets) => return Ok(sockets),
+            None if Instant::now() < until => std::thread::sleep(Duration::from_millis(1)),
+            None => return Err(("start the shim".to_owned(), Errno::EBUSY)),
+        }
+    }
+}
+
+/// Gives a sandbox a shim again whose own was killed; the caller holds the node's lock.
+pub(super) fn revive(paths: &Paths, spec: &Spec, init: &OwnedFd) -> Tried<()> {
+    let Some(sockets) = Sockets::open(paths, spec)? else { return Ok(()) };
+    let shim = || {
+        let mut kept = vec![0, 1, 2, init.as_raw_fd()];
+        kept.extend(sockets.numbers());
+        process::close_all_but(&mut kept);
+        let ready = begin(&sockets).and_then(|()| process::silence().map_err(at("open /dev/null")));
+        if ready.is_ok() { shim::stand(&sockets, spec, init) } else { 1 }
+    };
+    let middle = process::fork(|| i32::from(process::fork(shim).is_err())).map_err(at("fork"))?;
+    while nix::sys::wait::waitpid(middle, None) == Err(Errno::EINTR) {}
+    Ok(())
+}
+
+/// Begins the life of a shim: nobody's child, in nobody's session, the parent of whatever it starts.
+fn begin(sockets: &Sockets) -> Tried<()> {
+    process::init_signals().map_err(at("sigaction"))?;
+    set_child_subreaper(true).map_err(at("prctl"))?;
+    setsid().map_err(at("setsid"))?;
+    chdir("/").map_err(at("chdir /"))?;
+    sockets.claim()
 }
 
 /// An empty answer is a good one; silence is the end of the init.
@@ -87,10 +128,7 @@ impl Parts<'_> {
 
     /// Forks the init; what the shim starts later is outside.
     fn begin(&self, tell: &OwnedFd) -> Tried<OwnedFd> {
-        process::init_signals().map_err(at("sigaction"))?;
-        setsid().map_err(at("setsid"))?;
-        chdir("/").map_err(at("chdir /"))?;
-        self.sockets.claim()?;
+        begin(&self.sockets)?;
         let init = process::fork_first(|| self.init(tell)).map_err(at("unshare(CLONE_NEWPID)"))?;
         process::silence().map_err(at("open /dev/null"))?;
         process::handle(init.as_raw()).map_err(at("pidfd_open"))

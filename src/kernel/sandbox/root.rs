@@ -12,7 +12,7 @@ use nix::unistd::{chdir, chroot, pivot_root};
 
 use super::environment::PROGRAMS;
 use super::lab::{self, Layer, directory};
-use super::{Paths, Spec, Tried, at, daemons};
+use super::{Paths, Spec, Tried, at, daemons, run, scan};
 use crate::kernel::mounts::{Mounts, under};
 use crate::kernel::sys::process::{self, Change};
 use crate::kernel::userns;
@@ -33,7 +33,13 @@ pub(super) fn build(paths: &Paths, spec: &Spec, binary: Option<&OwnedFd>) -> Tri
     let netns = copy(&lab::netns(paths, &spec.node))?;
     let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).map_err(at("mount --make-rslave /"))?;
-    if spec.real_root { real(paths, spec, &netns) } else { layered(paths, spec, &netns, binary) }
+    if spec.real_root {
+        real(paths, spec, &netns)?;
+    } else {
+        layered(paths, spec, &netns, binary)?;
+    }
+    daemons::cover(paths, spec)?;
+    attach(&copy(&Layer::of(paths, &spec.node).join("here"))?, &scan::mark(&paths.lab))
 }
 
 /// The running nslab, to be shown in a node wherever it lies; to be taken before the caller leaves its mount namespace.
@@ -46,8 +52,7 @@ fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
     let layer = Layer::of(paths, &spec.node);
     sys(&seen()?, Path::new("/"), copy)?;
     proc(Path::new("/"))?;
-    directory(Path::new("/run/netns"), 0o755)?;
-    attach(netns, Path::new("/run/netns"))?;
+    run::machines(netns)?;
     for (name, text) in [("hosts", spec.hosts.as_str()), ("resolv.conf", RESOLVER)] {
         let (own, shown) = (layer.join(&format!("real-{name}")), Path::new("/etc").join(name));
         fs::write(&own, text).map_err(at(format!("write {}", own.display())))?;
@@ -55,8 +60,7 @@ fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
             attach(&copy(&own)?, &shown)?;
         }
     }
-    chdir("/").map_err(at("chdir /"))?;
-    daemons::cover(paths, spec)
+    chdir("/").map_err(at("chdir /"))
 }
 
 /// The machine's files under a layer that is the node's own; other disks read-only.
@@ -79,7 +83,7 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>
     attach(&copy(Path::new("/dev"))?, &root.join("dev"))?;
     sys(&mounts, &root, read_only)?;
     proc(&root)?;
-    run(&root, netns)?;
+    run::fresh(&root, netns)?;
     let shown = under(&root, labs);
     fs::create_dir_all(&shown).map_err(at(format!("mkdir {}", shown.display())))?;
     attach(&labs_copy, &shown)?;
@@ -90,8 +94,7 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>
         programs(&root, spec, binary)?;
     }
     daemons::prepare(&root, spec);
-    switch(&root)?;
-    daemons::cover(paths, spec)
+    switch(&root)
 }
 
 fn seen() -> Tried<Mounts> {
@@ -202,19 +205,6 @@ fn sys(mounts: &Mounts, root: &Path, take: impl Fn(&Path) -> Tried<OwnedFd>) -> 
     Ok(())
 }
 
-/// A fresh `/run`, with the network namespaces of this node.
-fn run(root: &Path, netns: &OwnedFd) -> Tried<()> {
-    let path = root.join("run");
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(Some("nslab"), &path, Some("tmpfs"), flags, Some("mode=755,size=64m")).map_err(at("mount -t tmpfs /run"))?;
-    for (name, mode) in [("netns", 0o755), ("lock", 0o777), ("user", 0o755)] {
-        directory(&path.join(name), mode)?;
-    }
-    attach(netns, &path.join("netns"))?;
-    // The sockets and keys of the user's display are there.
-    if Path::new("/run/user").is_dir() { attach(&read_only(Path::new("/run/user"))?, &path.join("user")) } else { Ok(()) }
-}
-
 /// The sockets of X, for programs with windows.
 fn display(root: &Path) -> Tried<()> {
     let sockets = Path::new("/tmp/.X11-unix");
@@ -243,8 +233,13 @@ fn programs(root: &Path, spec: &Spec, binary: &OwnedFd) -> Tried<()> {
     directory(&own, 0o755)?;
     let nslab = own.join("nslab");
     File::create(&nslab).map_err(at(format!("create {}", nslab.display())))?;
-    attach(binary, &nslab)?;
-    let there = |path: &str| fs::symlink_metadata(root.join(path)).is_ok();
+    // Another one may have taken its place on the disk since.
+    if attach(binary, &nslab).is_err() && fs::copy("/proc/self/exe", &nslab).is_err() {
+        return Ok(());
+    }
+    // The link of an earlier sandbox of the node is none of the machine's.
+    let own_link = |path: &Path| fs::read_link(path).is_ok_and(|target| target.starts_with(PROGRAMS));
+    let there = |path: &str| fs::symlink_metadata(root.join(path)).is_ok() && !own_link(&root.join(path));
     let lxc = spec.is_host && !CLIENTS.into_iter().any(there);
     if lxc {
         exists(symlink("nslab", own.join("lxc")), &own.join("lxc"))?;

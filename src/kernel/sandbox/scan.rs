@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
@@ -15,6 +15,8 @@ use crate::error::Result;
 
 /// `linux/magic.h`
 const NSFS_MAGIC: i64 = 0x6e73_6673;
+/// Where labs live.
+const LABS: &str = "/run/nslab";
 
 /// A process of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +102,7 @@ impl Spaces {
 
     /// Seen from inside of a sandbox its own init has another number than the one recorded.
     fn is_init(&self, pid: i32) -> bool {
-        self.inits.contains(&pid) || (pid == 1 && around().is_some())
+        self.inits.contains(&pid) || (pid == 1 && titled().is_some())
     }
 
     /// The node that a process belongs to.
@@ -158,8 +160,26 @@ pub(super) fn command_line(pid: i32) -> String {
 }
 
 /// The sandbox that this process is in: `LAB/NODE`, where there is one.
+///
+/// A PID namespace within it has another process 1; then what is mounted on the lab's mark tells.
 pub fn around() -> Option<String> {
+    titled().or_else(marked)
+}
+
+/// Of the sandbox whose init is process 1.
+fn titled() -> Option<String> {
     command_line(1).strip_prefix(init::TITLE).map(str::to_owned)
+}
+
+fn marked() -> Option<String> {
+    let mut labs = fs::read_dir(LABS).into_iter().flatten().flatten();
+    let mark = |lab: fs::DirEntry| fs::read_to_string(mark(&lab.path())).ok().filter(|text| !text.is_empty());
+    labs.find_map(mark)
+}
+
+/// A file of a lab that is empty outside, and tells in a sandbox which it is.
+pub(super) fn mark(lab: &Path) -> PathBuf {
+    lab.join("sandbox").join("here")
 }
 
 /// What there is to tell of a process; nothing where it is gone.

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -226,6 +227,28 @@ impl Session {
             for (_, handle) in &living {
                 process::wait_end(handle, 100);
             }
+        }
+    }
+}
+
+/// Ends the processes of a session and those that descend from its leader, as a terminal that closes would end them, and those that
+/// do not mind by force.
+pub(super) fn end(leader: i32, grace: Duration) {
+    let mut known = HashSet::from([leader]);
+    for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGKILL] {
+        let handles: Vec<_> = members(leader, &mut known).into_iter().filter_map(|pid| process::handle(pid).ok()).collect();
+        for handle in &handles {
+            let _ = process::send(handle, signal);
+            // A stopped process hears nothing.
+            let _ = process::send(handle, libc::SIGCONT);
+        }
+        let until = Instant::now() + grace;
+        let left = |handle: &OwnedFd| {
+            let rest = until.saturating_duration_since(Instant::now()).as_millis();
+            !process::wait_end(handle, i32::try_from(rest).unwrap_or(i32::MAX))
+        };
+        if handles.iter().filter(|handle| left(handle)).count() == 0 {
+            break;
         }
     }
 }

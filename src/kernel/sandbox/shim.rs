@@ -18,7 +18,7 @@ use nix::sys::socket::{Backlog, MsgFlags, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::{Clients, Paths, Spec, Tried, at};
+use super::{Clients, Paths, Spec, Tried, at, record, session};
 use crate::kernel::sys::{passing, process};
 
 /// What the command line of every shim begins with.
@@ -26,25 +26,36 @@ const TITLE: &str = "nslab: shim of ";
 /// Says to an nslab that a shim started in which node its reader is: `LAB/NODE`.
 pub(crate) const READER: &str = "NSLAB_READER";
 /// Bytes of a request at most.
-const LONGEST: usize = 4 << 20;
+pub(super) const LONGEST: usize = 16 << 20;
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Milliseconds between the signals for a command whose client is gone.
-const GRACE: i32 = 2000;
+/// How long a command whose client is gone may take to end, after each signal.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What an nslab inside asks for. Three descriptors come along: standard input, output and errors.
+///
+/// Its strings need not be UTF-8: each character stands for the byte of its number.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     /// The arguments of nslab, without its name.
-    pub(super) arguments: Vec<Vec<u8>>,
+    pub(super) arguments: Vec<String>,
     /// Its whole environment.
-    pub(super) variables: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) variables: Vec<(String, String)>,
     /// Its working directory.
-    pub(super) directory: Vec<u8>,
+    pub(super) directory: String,
     /// Standard input is a terminal made for it alone.
     pub(super) terminal: bool,
     /// It ends when the one who asks ends.
     pub(super) follows: bool,
+}
+
+/// Any string as text, see [`Request`].
+pub(super) fn text(string: OsString) -> String {
+    string.into_vec().into_iter().map(char::from).collect()
+}
+
+fn string(text: &str) -> OsString {
+    OsString::from_vec(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
 }
 
 /// Where the shim of a node's sandbox listens.
@@ -62,14 +73,23 @@ pub(super) fn short<T>(path: &Path, act: impl FnOnce(&Path) -> std::io::Result<T
 pub(super) struct Sockets {
     requests: UnixListener,
     clients: Option<UnixListener>,
+    /// Locked as long as the shim lives.
+    held: File,
 }
 
 impl Sockets {
     /// Listens. The caller holds the node's lock.
-    pub(super) fn open(paths: &Paths, spec: &Spec) -> Tried<Self> {
-        let requests = listen(&socket(paths, &spec.node, spec.real_root))?;
+    ///
+    /// None where a shim is there already.
+    pub(super) fn open(paths: &Paths, spec: &Spec) -> Tried<Option<Self>> {
+        let requests = socket(paths, &spec.node, spec.real_root);
+        let held = record::open(&requests.with_extension("shim"), false)?;
+        if process::lock_until_closed(&held).is_err() {
+            return Ok(None);
+        }
+        let requests = listen(&requests)?;
         let clients = spec.clients.as_ref().map(|clients| listen(&clients.socket())).transpose()?;
-        Ok(Self { requests, clients })
+        Ok(Some(Self { requests, clients, held }))
     }
 
     /// Makes the calling process the one that the kernel names to who connects.
@@ -80,7 +100,8 @@ impl Sockets {
 
     /// The numbers of their descriptors.
     pub(super) fn numbers(&self) -> Vec<i32> {
-        std::iter::once(&self.requests).chain(&self.clients).map(AsRawFd::as_raw_fd).collect()
+        let listeners = std::iter::once(&self.requests).chain(&self.clients).map(AsRawFd::as_raw_fd);
+        listeners.chain([self.held.as_raw_fd()]).collect()
     }
 }
 
@@ -190,7 +211,7 @@ fn started(stream: &UnixStream, spec: &Spec) -> i32 {
     let own = getsockopt(stream, sockopt::PeerCredentials).is_ok_and(|peer| peer.uid() == geteuid().as_raw());
     let Some((request, streams)) = own.then(|| read(stream)).flatten() else { return 1 };
     let follows = request.follows;
-    let Some(mut child) = command(request, streams, spec).and_then(|mut command| command.spawn().ok()) else { return 1 };
+    let Some(mut child) = command(&request, streams, spec).and_then(|mut command| command.spawn().ok()) else { return 1 };
     let Ok(code) = wait(stream, &mut child, follows) else { return 1 };
     let mut stream = stream;
     i32::from(stream.write_all(&code.to_ne_bytes()).is_err())
@@ -207,13 +228,13 @@ fn read(mut stream: &UnixStream) -> Option<(Request, Vec<OwnedFd>)> {
     Some((serde_json::from_slice(&text).ok()?, streams))
 }
 
-fn command(request: Request, streams: Vec<OwnedFd>, spec: &Spec) -> Option<Command> {
+fn command(request: &Request, streams: Vec<OwnedFd>, spec: &Spec) -> Option<Command> {
     let [input, output, errors] = <[OwnedFd; 3]>::try_from(streams).ok()?;
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("nslab").args(request.arguments.into_iter().map(OsString::from_vec)).env_clear();
-    command.envs(request.variables.into_iter().map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value))));
+    command.arg0("nslab").args(request.arguments.iter().map(|text| string(text))).env_clear();
+    command.envs(request.variables.iter().map(|(name, value)| (string(name), string(value))));
     command.env(READER, reader(spec));
-    let directory = PathBuf::from(OsString::from_vec(request.directory));
+    let directory = PathBuf::from(string(&request.directory));
     command.current_dir(if directory.is_dir() { directory } else { PathBuf::from("/") });
     command.stdin(input).stdout(output).stderr(errors);
     process::start_session(&mut command, request.terminal);
@@ -223,7 +244,8 @@ fn command(request: Request, streams: Vec<OwnedFd>, spec: &Spec) -> Option<Comma
 
 /// Waits for the end; where the one who asked is gone earlier, and it `follows`, as a terminal that closes would end it.
 fn wait(stream: &UnixStream, child: &mut Child, follows: bool) -> std::io::Result<i32> {
-    let handle = process::handle(i32::try_from(child.id()).unwrap_or(i32::MAX))?;
+    let number = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    let handle = process::handle(number)?;
     loop {
         let mut fds = vec![PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
         if follows {
@@ -237,14 +259,8 @@ fn wait(stream: &UnixStream, child: &mut Child, follows: bool) -> std::io::Resul
         if fds.first().and_then(PollFd::any) == Some(true) {
             break;
         }
-        for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGKILL] {
-            let _ = process::send(&handle, signal);
-            // A stopped process hears nothing.
-            let _ = process::send(&handle, libc::SIGCONT);
-            if process::wait_end(&handle, GRACE) {
-                break;
-            }
-        }
+        // What it runs in another node is of its session, too.
+        session::end(number, GRACE);
         break;
     }
     let status = child.wait()?;

@@ -245,11 +245,27 @@ pub fn start_session(command: &mut Command, controlling: bool) {
     unsafe { command.pre_exec(session) };
 }
 
+/// Locks a file for this open file, copies of its descriptor in other processes included: until the last of them is closed.
+pub fn lock_until_closed(file: &impl AsFd) -> Result<()> {
+    // SAFETY: plain numbers.
+    Errno::result(unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
+}
+
 /// Tells a terminal how large its window is.
 pub fn resize(terminal: &impl AsFd, columns: u16, rows: u16) -> Result<()> {
     let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the kernel reads the structure during the call.
     Errno::result(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }).map(drop)
+}
+
+/// Puts characters into a terminal as if they were typed.
+///
+/// A kernel since 6.2 lets root of the machine alone do that.
+pub fn type_ahead(terminal: &impl AsFd, text: &[u8]) -> Result<()> {
+    text.iter().try_for_each(|byte| {
+        // SAFETY: the kernel reads the one byte during the call.
+        Errno::result(unsafe { libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSTI, std::ptr::from_ref(byte)) }).map(drop)
+    })
 }
 
 fn take_terminal() {

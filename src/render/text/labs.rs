@@ -7,6 +7,7 @@ use crate::render::escape::escape;
 use crate::render::lang::Word;
 use crate::report::lab::{Downs, Home, Item, List, Statuses};
 use crate::report::plan::Step;
+use crate::typed;
 
 pub(super) fn home(home: &Home, style: Style) -> String {
     let mut text = section(Word::Topologies, &topologies::table(&home.topologies, style));
@@ -60,7 +61,7 @@ fn commands(title: &str, steps: &[Step]) -> String {
         return String::new();
     }
     let commands = steps.iter().flat_map(|step| &step.commands);
-    format!("{title}\n{}", indented(commands.map(|command| escape(command).into_owned())))
+    format!("{title}\n{}", indented(commands.map(|command| typed::here(&escape(command)))))
 }
 
 fn indented(texts: impl Iterator<Item = String>) -> String {

@@ -289,8 +289,8 @@ fn wrong_use(usage: &Usage) -> Message {
         Usage::NamedLikeHost(name) => say(format!("{} is the name of a host of this lab", quoted(name)))
             .why("A word on the command line must mean one thing.")
             .hint("take another --name"),
-        Usage::InsideNode(node) => say(format!("this shell is inside of {}", escape(node)))
-            .why("From in there a lab can be looked at, not brought up or taken down.")
+        Usage::InsideNode(node) => say(format!("this shell is inside {}", escape(node)))
+            .why("A lab that goes down ends every shell in it.")
             .hint("type exit, then the command again"),
         Usage::OtherTopology(lab, topology) => say(format!("a lab {} is up, made from {}", quoted(lab), escape(topology)))
             .hint(format!("nslab down {lab}, or give the new one another name with --name")),

@@ -310,7 +310,7 @@ fn wrong_use(usage: &Usage) -> Message {
             .why("Una palabra de la línea de comandos debe significar una sola cosa.")
             .hint("tome otro --name"),
         Usage::InsideNode(node) => say(format!("este shell está dentro de {}", escape(node)))
-            .why("Desde ahí dentro se puede mirar un laboratorio, pero no levantarlo ni desmontarlo.")
+            .why("Al desmontar un laboratorio se cierran todos sus shells.")
             .hint("escriba exit, y después el comando otra vez"),
         Usage::OtherTopology(lab, topology) => {
             say(format!("hay un laboratorio {} en marcha, hecho a partir de {}", quoted(lab), escape(topology)))
