@@ -17,6 +17,7 @@ use crate::commands::{self, Context, Front};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, userns};
 use crate::lab::Step;
+use crate::render::sentences;
 use crate::render::{self, Format, Style, lang::Lang};
 use crate::report::notice::{Notice, Question};
 use crate::report::{Piece, Report};
@@ -124,7 +125,7 @@ pub fn main() -> ExitCode {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         let message = text.unwrap_or_default();
-        tell(&format!("{}\n", err.lang.tongue().bug(message, &place)));
+        tell(&format!("{}\n", sentences::notices::bug(err.lang, message, &place)));
     }));
     // A panic unwinds through whatever undoes the work, and ends as a failure like any other.
     std::panic::catch_unwind(move || ExitCode::from(run(err))).unwrap_or(ExitCode::FAILURE)
@@ -159,7 +160,7 @@ fn run(err: Style) -> u8 {
     let bare = words::bare(lossy());
     let lines = words::whole(&bare);
     if !lines.is_empty() {
-        tell(&render::refusal(err.lang.tongue().lab_for_container(&bare[1]), None, &sudo(lines), err));
+        tell(&render::refusal(sentences::notices::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
         return 2;
     }
     let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
@@ -276,7 +277,7 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
         Some(ContextValue::StyledStr(usage)) if kind != ErrorKind::InvalidSubcommand => Some(usage.to_string()),
         _ => None,
     };
-    tell(&render::refusal(lang.tongue().not_understood(&bare.join(" ")), usage, &sudo(lines), err));
+    tell(&render::refusal(sentences::notices::not_understood(lang, &bare.join(" ")), usage, &sudo(lines), err));
     Some(2)
 }
 
@@ -393,7 +394,7 @@ impl Front for Terminal {
         tell(&render::question(question, self.style));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok()?;
-        Some(self.style.lang.tongue().is_yes(&answer))
+        Some(sentences::notices::is_yes(self.style.lang, &answer))
     }
 
     fn emit(&mut self, piece: Piece) -> Result<bool> {

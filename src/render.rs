@@ -8,12 +8,13 @@ mod junit;
 pub mod lang;
 pub mod lxc;
 pub mod script;
+pub mod sentences;
 pub mod text;
 
 use crate::error::Error;
 use crate::report::notice::{Notice, Question};
 use crate::report::{Piece, Report};
-use lang::Lang;
+use lang::{Lang, w};
 
 /// The shape of the output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -114,7 +115,7 @@ pub fn piece(piece: Piece, format: Format, style: Style) -> String {
 
 /// An error: what happened, why, and what to type, each on lines of its own.
 pub fn error(error: &Error, style: Style) -> String {
-    let message = style.lang.tongue().error(error);
+    let message = sentences::errors::error(style.lang, error);
     let shown = match error {
         Error::Topology { file, text, findings } => findings::findings(file, text, findings, style),
         _ => String::new(),
@@ -132,19 +133,19 @@ pub fn refusal(what: String, why: Option<String>, hints: &[String], style: Style
 fn told(message: &lang::Message, who: &str, style: Style) -> String {
     let mut lines = vec![format!("{who} {}", message.what)];
     lines.extend(message.why.iter().map(|why| format!("  {why}")));
-    lines.extend(message.hints.iter().map(|hint| format!("  {}: {hint}", style.lang.tongue().word(lang::Word::Try))));
+    lines.extend(message.hints.iter().map(|hint| format!("  {}: {hint}", w!(style.lang, "try"))));
     lines.join("\n") + "\n"
 }
 
 /// A notice for stderr.
 pub fn notice(notice: &Notice, style: Style) -> String {
     match notice {
-        Notice::Interference(found) => told(&style.lang.tongue().interference(found), "nslab:", style),
-        _ => format!("nslab: {}\n", style.lang.tongue().notice(notice)),
+        Notice::Interference(found) => told(&sentences::interference::message(style.lang, found), "nslab:", style),
+        _ => format!("nslab: {}\n", sentences::notices::notice(style.lang, notice)),
     }
 }
 
 /// A question for the terminal, without a line end.
 pub fn question(question: &Question, style: Style) -> String {
-    format!("{} ", style.lang.tongue().question(question))
+    format!("{} ", sentences::notices::question(style.lang, question))
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::operations::Operation;
 use crate::error::{Error, InstanceFault, Thing};
 use crate::render::lang::Lang;
+use crate::render::sentences;
 
 /// A body, whole or streamed.
 pub type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
@@ -68,7 +69,7 @@ impl Fault {
 
 /// An error in a line or two: what happened, and why.
 pub fn told(error: &Error) -> String {
-    let message = Lang::En.tongue().error(error);
+    let message = sentences::errors::error(Lang::En, error);
     message.why.map_or(message.what.clone(), |why| format!("{}. {why}", message.what))
 }
 

@@ -20,6 +20,7 @@ use crate::probe::capture::sink::Sink;
 use crate::probe::capture::{self, Bounds, Ended, words};
 use crate::probe::filter::{self, Filter};
 use crate::probe::view::View;
+use crate::render::sentences;
 use crate::report::capture::{Direction, Dropped, End, Layout};
 use crate::report::notice::Notice;
 use crate::report::wire::Names;
@@ -183,13 +184,16 @@ fn last(word: &str, labs: &[Entry], context: &mut Context) -> Result<Entry> {
 
 /// How wide the columns of the lines are.
 fn layout(points: &[Point], view: &View, names: Names, context: &Context) -> Layout {
-    let tongue = context.lang.tongue();
-    let ways = [Direction::In, Direction::Out].map(|way| tongue.direction(way).chars().count()).into_iter().max().unwrap_or(0);
+    let ways = [Direction::In, Direction::Out]
+        .map(|way| sentences::capture::direction(context.lang, way).chars().count())
+        .into_iter()
+        .max()
+        .unwrap_or(0);
     let place = |point: &Point| match &point.ends {
         Some((here, far)) => format!("{} {here} > {far}", point.name).chars().count(),
         None => point.name.chars().count() + 1 + ways,
     };
-    let groups = [true, false].map(|everybody| tongue.group(everybody).to_owned()).into_iter();
+    let groups = [true, false].map(|everybody| sentences::capture::group(context.lang, everybody).to_owned()).into_iter();
     let nodes = view.places.iter().map(|place| names.node(&place.node.node));
     Layout {
         start: 0,

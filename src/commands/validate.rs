@@ -9,6 +9,7 @@ use super::role::Role;
 use crate::error::{Error, Result};
 use crate::lab::Casting;
 use crate::render::lang::Lang;
+use crate::render::sentences;
 use crate::report::Report;
 use crate::report::topology::{File, Finding, Validation};
 use crate::topology::read;
@@ -54,9 +55,8 @@ fn check(path: &Path, casting: &Casting) -> File {
 
 /// What is wrong, for programs: in English, whatever people read, with the places.
 fn said(error: &Error) -> Vec<Finding> {
-    let tongue = Lang::En.tongue();
     let Error::Topology { text, findings, .. } = error else {
-        return vec![Finding { line: 0, column: 0, message: tongue.error(error).what }];
+        return vec![Finding { line: 0, column: 0, message: sentences::errors::error(Lang::En, error).what }];
     };
     let place = |at: usize| {
         let before = text.get(..at).unwrap_or(text);
@@ -65,7 +65,7 @@ fn said(error: &Error) -> Vec<Finding> {
     };
     let said = findings.iter().map(|finding| {
         let (line, column) = if finding.at == (0..0) { (0, 0) } else { place(finding.at.start) };
-        Finding { line, column, message: tongue.problem(&finding.problem) }
+        Finding { line, column, message: sentences::findings::problem(Lang::En, &finding.problem) }
     });
     said.collect()
 }

@@ -5,8 +5,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::Style;
 use super::escape::escape;
-use super::lang::Word;
+use super::lang::w;
 use crate::problem::Finding;
+use crate::render::sentences;
 
 /// Most findings that are shown.
 const SHOWN: usize = 20;
@@ -21,7 +22,7 @@ pub fn findings(file: &str, text: &str, findings: &[Finding], style: Style) -> S
     let one = |finding: &Finding| Shown::new(file, text, finding, style).render(&renderer);
     let mut shown: Vec<String> = findings.iter().take(SHOWN).map(one).collect();
     if findings.len() > SHOWN {
-        shown.push(style.lang.tongue().unshown(findings.len() - SHOWN));
+        shown.push(sentences::findings::unshown(style.lang, findings.len() - SHOWN));
     }
     shown.iter().map(|text| text.trim_end().to_owned() + "\n").collect()
 }
@@ -36,15 +37,14 @@ struct Shown {
 
 impl Shown {
     fn new(file: &str, text: &str, finding: &Finding, style: Style) -> Self {
-        let tongue = style.lang.tongue();
         let file = escape(file);
         let piece = Piece::of(text, finding);
         let place = piece.as_ref().map_or_else(String::new, |piece| format!(":{}:{}", piece.line, piece.column));
         let other = finding.other.as_ref().map(|other| line_of(text, other.start));
         Self {
-            title: format!("{file}{place}: {}", tongue.problem(&finding.problem)),
-            notes: other.map(|line| tongue.elsewhere(line)).into_iter().collect(),
-            advice: tongue.advice(&finding.problem).map(|advice| (advice, tongue.word(Word::Try))),
+            title: format!("{file}{place}: {}", sentences::findings::problem(style.lang, &finding.problem)),
+            notes: other.map(|line| sentences::findings::elsewhere(style.lang, line)).into_iter().collect(),
+            advice: sentences::findings::advice(style.lang, &finding.problem).map(|advice| (advice, w!(style.lang, "try"))),
             piece,
         }
     }

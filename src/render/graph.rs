@@ -11,23 +11,21 @@ mod svg;
 pub(super) mod words;
 
 use super::escape::escape;
-use super::{Format, Style};
+use super::lang::find;
+use super::{Format, Style, sentences};
 use crate::report::graph::{Drawing, Graph};
-use crate::topology::catalog;
 use words::Words;
 
 /// What the topology teaches: of a built-in one in the reader's language.
 pub(super) fn summary(graph: &Graph, style: Style) -> Option<&str> {
     let own = graph.summary.as_deref()?;
-    let built_in = catalog::find(&graph.lab).is_some_and(|text| text.contains(&format!("\nsummary: {own}\n")));
-    style.lang.tongue().summary(&graph.lab).filter(|_| built_in).or(Some(own))
+    find(style.lang, "topology", own).or(Some(own))
 }
 
 /// A drawing in a format other than text and JSON.
 pub fn graph(graph: &Graph, format: Format, style: Style) -> String {
-    let tongue = style.lang.tongue().graph();
-    let words = Words::new(tongue);
-    let title = escape(&tongue.title(graph)).into_owned();
+    let words = Words::new(style.lang);
+    let title = sentences::graph::title(style.lang, graph);
     let summary = summary(graph, style).map(escape);
     let scene = || match &graph.drawing {
         Drawing::Physical(drawn) => physical::physical(drawn, words),

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use super::Style;
 use super::escape::escape;
+use super::sentences::asked::asked;
+use super::sentences::check as say;
+use super::sentences::trace::cure;
 use crate::report::check::{Checkpoint, Outcome, Report, State};
 
 /// A test suite for each checkpoint, a test case for each check: what failed is a failure, what could not run an error.
@@ -56,12 +59,11 @@ fn suite(report: &Report, checkpoint: &Checkpoint, style: Style) -> String {
 }
 
 fn case(report: &Report, checkpoint: &Checkpoint, outcome: &Outcome, style: Style) -> String {
-    let tongue = style.lang.tongue().check();
-    let (class, asked) = (format!("{}.{}", report.lab, checkpoint.name), tongue.asked(report, &outcome.check));
+    let (class, asked) = (format!("{}.{}", report.lab, checkpoint.name), asked(style.lang, report, &outcome.check));
     let attributes = [("classname", class.as_str()), ("name", asked.as_str()), ("time", "0.000")];
-    let said: Vec<String> = outcome.evidence.iter().map(|evidence| tongue.evidence(report, evidence)).collect();
+    let said: Vec<String> = outcome.evidence.iter().map(|evidence| say::evidence(style.lang, report, evidence)).collect();
     let message = said.first().cloned().unwrap_or_default();
-    let cure = style.lang.tongue().trace().cure();
+    let cure = cure(style.lang);
     let hints = outcome.hints.iter().map(|hint| format!("{cure} {hint}"));
     let whole = said.iter().cloned().chain(hints).collect::<Vec<_>>().join("\n");
     let about = [("message", message.as_str()), ("type", outcome.kind.word())];

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Style;
 use super::escape::escape;
 use crate::error::{Error, RemoteFault};
+use crate::render::sentences;
 
 /// An error as the stock client words it, where it is the server's; else in the caller's language.
 pub fn error(error: &Error, style: Style) -> String {
@@ -16,7 +17,7 @@ pub fn error(error: &Error, style: Style) -> String {
         Error::Command { errno, .. } if *errno == libc::ENOENT => "Command not found".to_owned(),
         Error::Command { .. } => "Command not executable".to_owned(),
         other => {
-            let message = style.lang.tongue().error(other);
+            let message = sentences::errors::error(style.lang, other);
             let more = message.why.into_iter().chain(message.hints);
             more.fold(message.what, |text, line| text + "\n  " + &line)
         }

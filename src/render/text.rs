@@ -15,17 +15,18 @@ mod topologies;
 mod trace;
 
 use super::{Style, script};
+use crate::render::sentences;
 use crate::report::{Piece, Report};
 
 /// A report as text, each line ended.
 pub fn report(report: &Report, style: Style) -> String {
     match report {
         Report::Home(home) => labs::home(home, style),
-        Report::Up(up) => lines(&style.lang.tongue().up(up)),
+        Report::Up(up) => lines(&sentences::labs::up(style.lang, up)),
         Report::Down(downs) => labs::down(downs, style),
-        Report::Changes(changes) => lines(&style.lang.tongue().instances(changes)),
-        Report::Keep(keep) => lines(&[style.lang.tongue().keep(keep)]),
-        Report::Reset(reset) => lines(&[style.lang.tongue().reset(reset)]),
+        Report::Changes(changes) => lines(&sentences::instances::changes(style.lang, changes)),
+        Report::Keep(keep) => lines(&[sentences::nics::kept(style.lang, keep)]),
+        Report::Reset(reset) => lines(&[sentences::labs::reset(style.lang, reset)]),
         Report::Status(statuses) => labs::status(statuses, style),
         Report::List(list) => labs::list(list, style),
         Report::Topologies(list) => topologies::list(&list.topologies, style),
@@ -41,13 +42,13 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
         Report::Graph(graph) => graph::graph(graph, style),
-        Report::Agent(outcome) => lines(&[style.lang.tongue().agent(outcome)]),
+        Report::Agent(outcome) => lines(&[sentences::agent::outcome(style.lang, outcome)]),
         Report::Token(token) => lines(std::slice::from_ref(&token.token)),
         Report::Agents(all) => agent::agents(all, style),
         Report::Trusted(all) => agent::trusted(all, style),
         Report::Remotes(all) => remote::remotes(all, style),
         Report::Instances(all) => remote::instances(all, style),
-        Report::Remote(outcome) => lines(&[style.lang.tongue().remote(outcome)]),
+        Report::Remote(outcome) => lines(&[sentences::remote::outcome(style.lang, outcome)]),
         Report::Text(text) => text.clone(),
         Report::Exit(_) => String::new(),
     }
@@ -56,7 +57,7 @@ pub fn report(report: &Report, style: Style) -> String {
 /// A part of a result as text, each line ended.
 pub fn piece(piece: Piece, style: Style) -> String {
     match piece {
-        Piece::PingStart(start) => lines(&[style.lang.tongue().ping_start(start)]),
+        Piece::PingStart(start) => lines(&[sentences::ping::start(style.lang, start)]),
         Piece::Check(now, before) => check::change(now, before, style),
         Piece::PingEvent(start, event, before) => ping::event(start, event, before, style),
         Piece::Frames(layout, frames) => frames.iter().map(|frame| capture::line(frame, layout, style)).collect(),

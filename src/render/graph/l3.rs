@@ -7,7 +7,7 @@ use super::layers::{Joined, Spot};
 use super::scene::{Card, Class, Font, GAP, Look, PAD, Scene, Stroke, height_of, width_of};
 use super::words::{Words, member_words};
 use crate::render::escape::escape;
-use crate::render::lang::graph::Label;
+use crate::render::sentences::graph::Label;
 use crate::report::graph::{Interface, L3, Member, Node, State, Subnet};
 
 /// Between two layers.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::words::{Words, member_words};
 use crate::render::escape::escape;
-use crate::render::lang::graph::Label;
+use crate::render::sentences::graph::Label;
 use crate::report::graph::{Cable, Drawing, Graph, Interface, L3, Mark, Network, Node, Physical, State};
 
 /// The whole drawing.

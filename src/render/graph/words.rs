@@ -3,23 +3,24 @@
 use std::collections::HashMap;
 
 use crate::render::escape::escape;
-use crate::render::lang::graph::{Drawing, Label};
+use crate::render::lang::Lang;
+use crate::render::sentences::graph::{self, Label};
 use crate::report::graph::{Address, Cable, End, Interface, Mark, Member, Network, NetworkKind, Node, Physical, State};
 
 /// The words of one language.
 #[derive(Clone, Copy)]
 pub(in crate::render) struct Words {
-    drawing: &'static dyn Drawing,
+    lang: Lang,
 }
 
 impl Words {
-    pub(in crate::render) fn new(drawing: &'static dyn Drawing) -> Self {
-        Self { drawing }
+    pub(in crate::render) fn new(lang: Lang) -> Self {
+        Self { lang }
     }
 
     /// A label, escaped.
     pub(in crate::render) fn label(self, label: &Label<'_>) -> String {
-        escape(&self.drawing.label(label)).into_owned()
+        graph::label(self.lang, label)
     }
 
     /// How it relates to the description, and whether frames pass; nothing where all is well.

@@ -3,7 +3,8 @@
 use crate::name::Mac;
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::lang::Word;
+use crate::render::lang::w;
+use crate::render::sentences;
 use crate::report::capture::{Layout, Line};
 use crate::report::wire::Station;
 
@@ -13,17 +14,16 @@ const TIME: usize = 11;
 pub(super) fn line(line: &Line, layout: &Layout, style: Style) -> String {
     let since = line.nanoseconds.saturating_sub(layout.start);
     let time = format!("{}.{:06}", since / 1_000_000_000, since / 1000 % 1_000_000);
-    let tongue = style.lang.tongue();
     let place = match &line.ends {
         Some((from, to)) => format!("{} {} > {}", line.point, from, to),
-        None => format!("{} {}", line.point, tongue.direction(line.direction)),
+        None => format!("{} {}", line.point, sentences::capture::direction(style.lang, line.direction)),
     };
     let party = |station: &Option<Station>| station.as_ref().map_or_else(String::new, |station| party(station, layout, style));
     let (source, destination) = (party(&line.source), party(&line.destination));
     let party = "02:00:00:00:00:00 ".len() + layout.name;
     let head =
         format!("{time:>TIME$} {:<width$}  {source:<party$} > {destination:<party$}", escape(&place), width = layout.place);
-    let payload = tongue.payload(line.vlan, &line.payload);
+    let payload = sentences::capture::payload(style.lang, line.vlan, &line.payload);
     let narrow = style.width.is_some_and(|width| head.chars().count() + 2 + payload.chars().count() > usize::from(width));
     // Too long for the terminal: the packet goes below its frame.
     let between = if narrow { format!("\n{:TIME$} ", "") } else { "  ".to_owned() };
@@ -32,11 +32,12 @@ pub(super) fn line(line: &Line, layout: &Layout, style: Style) -> String {
 
 /// A MAC address with the node that has it.
 fn party(station: &Station, layout: &Layout, style: Style) -> String {
-    let tongue = style.lang.tongue();
     let name = match (&station.owner, station.mac.parse::<Mac>()) {
         (Some(owner), _) => layout.names.node(&owner.node),
-        (None, Ok(mac)) if !mac.is_unicast() && mac != Mac([0; 6]) => tongue.group(mac == Mac([0xff; 6])).to_owned(),
-        _ => tongue.word(Word::Unknown).to_owned(),
+        (None, Ok(mac)) if !mac.is_unicast() && mac != Mac([0; 6]) => {
+            sentences::capture::group(style.lang, mac == Mac([0xff; 6])).to_owned()
+        }
+        _ => w!(style.lang, "?").to_owned(),
     };
     format!("{} {}", station.mac, escape(&name))
 }

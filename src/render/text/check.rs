@@ -3,6 +3,9 @@
 use super::trace::broken;
 use crate::render::Style;
 use crate::render::escape::escape;
+use crate::render::sentences::asked::asked;
+use crate::render::sentences::check as say;
+use crate::render::sentences::trace::cure;
 use crate::report::check::{Checkpoint, Outcome, Report, State};
 
 /// Columns before evidence.
@@ -14,8 +17,7 @@ pub(super) fn check(report: &Report, style: Style) -> String {
 
 /// What holds now: on a terminal the whole anew in its place, else what is not as before.
 pub(super) fn change(now: &Report, before: Option<&Report>, style: Style) -> String {
-    let tongue = style.lang.tongue().check();
-    let waiting = if now.exit_code() == 0 { String::new() } else { format!("{}\n", tongue.watching()) };
+    let waiting = if now.exit_code() == 0 { String::new() } else { format!("{}\n", say::watching(style.lang)) };
     let drawn = style.colour && style.width.is_some();
     let Some(before) = before.filter(|_| !drawn) else {
         let clear = if drawn { "\x1b[H\x1b[J" } else { "" };
@@ -30,7 +32,7 @@ pub(super) fn change(now: &Report, before: Option<&Report>, style: Style) -> Str
     for (new, _) in pairs {
         text += &outcome(now, new, style);
     }
-    for line in tongue.sum(now) {
+    for line in say::sum(style.lang, now) {
         text += &escape(&line);
         text += "\n";
     }
@@ -38,20 +40,19 @@ pub(super) fn change(now: &Report, before: Option<&Report>, style: Style) -> Str
 }
 
 fn whole(report: &Report, style: Style) -> String {
-    let tongue = style.lang.tongue().check();
-    let mut text = wrapped("", "  ", &tongue.title(report));
+    let mut text = wrapped("", "  ", &say::title(style.lang, report));
     for role in &report.roles {
-        text += &wrapped("  ", "    ", &tongue.role(report, role));
+        text += &wrapped("  ", "    ", &say::role(style.lang, report, role));
     }
     if !report.spares.is_empty() {
-        text += &wrapped("  ", "    ", &tongue.spares(report));
+        text += &wrapped("  ", "    ", &say::spares(style.lang, report));
     }
     for checkpoint in &report.checkpoints {
         text += "\n";
         text += &self::checkpoint(report, checkpoint, style);
     }
     text += "\n";
-    for line in tongue.sum(report) {
+    for line in say::sum(style.lang, report) {
         text += &style.bold(&escape(&line));
         text += "\n";
     }
@@ -59,7 +60,7 @@ fn whole(report: &Report, style: Style) -> String {
 }
 
 fn checkpoint(report: &Report, checkpoint: &Checkpoint, style: Style) -> String {
-    let heading = style.lang.tongue().check().checkpoint(checkpoint);
+    let heading = say::checkpoint(style.lang, checkpoint);
     let mut text = style.bold(&escape(&heading)) + "\n";
     for outcome in &checkpoint.checks {
         text += &self::outcome(report, outcome, style);
@@ -69,18 +70,17 @@ fn checkpoint(report: &Report, checkpoint: &Checkpoint, style: Style) -> String 
 
 /// One check, and what is to be said about it.
 pub(super) fn outcome(report: &Report, outcome: &Outcome, style: Style) -> String {
-    let tongue = style.lang.tongue().check();
-    let word = tongue.state(outcome.state);
+    let word = say::state(style.lang, outcome.state);
     let first = format!("  {word:<4}  ");
-    let whole = wrapped(&first, INDENT, &tongue.asked(report, &outcome.check));
+    let whole = wrapped(&first, INDENT, &asked(style.lang, report, &outcome.check));
     let mut text = whole.replacen(word, &mark(word, outcome.state, style), 1);
     for evidence in &outcome.evidence {
-        text += &wrapped(INDENT, &format!("{INDENT}  "), &tongue.evidence(report, evidence));
+        text += &wrapped(INDENT, &format!("{INDENT}  "), &say::evidence(style.lang, report, evidence));
     }
     for note in &outcome.notes {
-        text += &wrapped(INDENT, &format!("{INDENT}  "), &tongue.note(report, note));
+        text += &wrapped(INDENT, &format!("{INDENT}  "), &say::note(style.lang, report, note));
     }
-    let cure = style.lang.tongue().trace().cure();
+    let cure = cure(style.lang);
     for (at, hint) in outcome.hints.iter().enumerate() {
         let word = if at == 0 { cure.to_owned() } else { " ".repeat(cure.chars().count()) };
         text += &[INDENT, &word, " ", &escape(hint), "\n"].concat();

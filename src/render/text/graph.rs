@@ -8,15 +8,15 @@ use crate::render::Style;
 use crate::render::escape::escape;
 use crate::render::graph::summary;
 use crate::render::graph::words::Words;
+use crate::render::sentences;
 use crate::report::graph::{Drawing, Graph};
 
 /// The columns of a terminal that nobody made wider.
 const WIDTH: usize = 80;
 
 pub(super) fn graph(graph: &Graph, style: Style) -> String {
-    let tongue = style.lang.tongue().graph();
-    let words = Words::new(tongue);
-    let mut told = vec![style.bold(&escape(&tongue.title(graph)))];
+    let words = Words::new(style.lang);
+    let mut told = vec![style.bold(&sentences::graph::title(style.lang, graph))];
     told.extend(summary(graph, style).into_iter().flat_map(|summary| wrapped(&escape(summary))));
     told.push(String::new());
     let drawn = match &graph.drawing {

@@ -4,23 +4,24 @@ use super::table::{Table, section};
 use super::{lines, topologies};
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::lang::Word;
+use crate::render::lang::{w, words};
+use crate::render::sentences;
 use crate::report::lab::{Downs, Home, Item, List, Statuses};
 use crate::report::plan::Step;
 use crate::typed;
 
 pub(super) fn home(home: &Home, style: Style) -> String {
-    let mut text = section(Word::Topologies, &topologies::table(&home.topologies, style));
-    text += &section(Word::Labs, &table(&home.labs, style));
-    text + &lines(&style.lang.tongue().home(home))
+    let mut text = section(w!(style.lang, "Topologies"), &topologies::table(&home.topologies, style));
+    text += &section(w!(style.lang, "Labs that are up"), &table(&home.labs, style));
+    text + &lines(&sentences::labs::home(style.lang, home))
 }
 
 pub(super) fn list(list: &List, style: Style) -> String {
-    if list.labs.is_empty() { lines(&[style.lang.tongue().nothing_up()]) } else { table(&list.labs, style).print(0) }
+    if list.labs.is_empty() { lines(&[sentences::labs::nothing_up(style.lang)]) } else { table(&list.labs, style).print(0) }
 }
 
 fn table(labs: &[Item], style: Style) -> Table {
-    let headings = [Word::Lab, Word::Hosts, Word::Containers, Word::Since];
+    let headings = words!(style.lang, "LAB", "HOSTS", "CONTAINERS", "UP SINCE (UTC)");
     let mut table = Table::new(style, &headings).right(&[1, 2]);
     for lab in labs {
         let (hosts, containers) = (lab.hosts.len().to_string(), lab.containers().to_string());
@@ -31,27 +32,25 @@ fn table(labs: &[Item], style: Style) -> Table {
 }
 
 pub(super) fn down(downs: &Downs, style: Style) -> String {
-    let tongue = style.lang.tongue();
     if downs.labs.is_empty() && downs.errors.is_empty() {
-        return lines(&[tongue.nothing_up()]);
+        return lines(&[sentences::labs::nothing_up(style.lang)]);
     }
     let mut text = String::new();
     for down in &downs.labs {
-        text += &lines(&tongue.down(down));
+        text += &lines(&sentences::labs::down(style.lang, down));
     }
     text
 }
 
 pub(super) fn status(statuses: &Statuses, style: Style) -> String {
-    let tongue = style.lang.tongue();
     if statuses.labs.is_empty() {
-        return lines(&[tongue.nothing_up()]);
+        return lines(&[sentences::labs::nothing_up(style.lang)]);
     }
     let each = statuses.labs.iter().map(|status| {
-        let mut text = lines(&tongue.status(status));
-        text += &commands(tongue.missing(), &status.missing);
-        text += &commands(tongue.by_hand(), &status.by_hand);
-        text + &indented(tongue.foreign(status).into_iter())
+        let mut text = lines(&sentences::labs::status(style.lang, status));
+        text += &commands(sentences::labs::missing(style.lang), &status.missing);
+        text += &commands(sentences::labs::by_hand(style.lang), &status.by_hand);
+        text + &indented(sentences::labs::foreign(style.lang, status).into_iter())
     });
     each.collect::<Vec<_>>().join("\n")
 }

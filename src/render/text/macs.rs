@@ -5,7 +5,9 @@ use super::table::Table;
 use super::trace::broken;
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::lang::{Beside, Word};
+use crate::render::lang::{w, words};
+use crate::render::sentences;
+use crate::render::sentences::macs::Beside;
 use crate::report::macs::{Census, Kind, Macs, Network, Reason, Source};
 use crate::report::wire::Interface;
 
@@ -32,15 +34,14 @@ pub(super) fn macs(found: &Macs, style: Style) -> String {
 /// A lab's networks, one after the other.
 fn whole(lab: &Census, style: Style) -> String {
     if lab.networks.is_empty() {
-        return lines(&[style.lang.tongue().no_network(lab)]);
+        return lines(&[sentences::macs::no_network(style.lang, lab)]);
     }
     let blocks: Vec<String> = lab.networks.iter().map(|network| block(lab, network, style)).collect();
     blocks.join("\n")
 }
 
 fn block(lab: &Census, network: &Network, style: Style) -> String {
-    let tongue = style.lang.tongue();
-    let title = tongue.network(lab, network);
+    let title = sentences::macs::network(style.lang, lab, network);
     let title = title.iter().enumerate().flat_map(|(at, line)| {
         let bold = move |line: String| if at == 0 { style.bold(&line) } else { line };
         broken("", "  ", line).into_iter().map(bold)
@@ -55,27 +56,26 @@ fn block(lab: &Census, network: &Network, style: Style) -> String {
         let each = sentences.iter().flat_map(|sentence| broken("", "  ", sentence));
         lines(&each.collect::<Vec<_>>())
     };
-    text += &said(&tongue.reasons(lab, network));
+    text += &said(&sentences::macs::reasons(style.lang, lab, network));
     if !network.table.is_empty() {
         text += "\n";
-        text += &style.bold(tongue.forwarding_table(network.kind));
+        text += &style.bold(sentences::macs::forwarding_table(style.lang, network.kind));
         text += "\n";
         text += &forwarding(lab, network, style);
     }
     text += "\n";
-    text + &said(&tongue.lesson(lab, network))
+    text + &said(&sentences::macs::lesson(style.lang, lab, network))
 }
 
 fn owners(owners: &[Interface], lab: &Census, style: Style) -> String {
     if owners.is_empty() {
-        return style.lang.tongue().word(Word::Unknown).to_owned();
+        return w!(style.lang, "?").to_owned();
     }
     owners.iter().map(|owner| lab.names.interface(owner)).collect::<Vec<_>>().join(", ")
 }
 
 fn sources(lab: &Census, network: &Network, style: Style) -> String {
-    let tongue = style.lang.tongue();
-    let headings = [Word::Mac, Word::Owner, Word::From, Word::Frames, Word::Broadcasts, Word::Why];
+    let headings = words!(style.lang, "MAC", "OWNER", "FROM", "FRAMES", "TO ALL", "WHY");
     let mut table = Table::new(style, &headings).right(&[3, 4]);
     for source in network.sources.iter().take(ROWS) {
         table.row([
@@ -84,7 +84,7 @@ fn sources(lab: &Census, network: &Network, style: Style) -> String {
             &lab.names.node(&source.side.node),
             &source.frames.to_string(),
             &source.broadcasts.to_string(),
-            tongue.reason(source.reason),
+            sentences::macs::reason(style.lang, source.reason),
         ]);
     }
     table.print(0) + &rest(network.sources.len(), style)
@@ -92,12 +92,12 @@ fn sources(lab: &Census, network: &Network, style: Style) -> String {
 
 fn forwarding(lab: &Census, network: &Network, style: Style) -> String {
     let switch = network.kind == Kind::Switch;
-    let mut headings = vec![Word::Port, Word::Mac, Word::Owner];
-    headings.extend(switch.then_some(Word::Age));
+    let mut headings = words!(style.lang, "PORT", "MAC", "OWNER").to_vec();
+    headings.extend(switch.then_some(w!(style.lang, "AGE")));
     let mut table = Table::new(style, &headings);
     for entry in network.table.iter().take(ROWS) {
         let mut row = vec![entry.port.clone(), entry.mac.clone(), owners(&entry.owners, lab, style)];
-        let fixed = || style.lang.tongue().word(Word::Static).to_owned();
+        let fixed = || w!(style.lang, "static").to_owned();
         row.extend(switch.then(|| entry.age.map_or_else(fixed, |age| format!("{age:.1} s"))));
         table.row(row);
     }
@@ -106,23 +106,22 @@ fn forwarding(lab: &Census, network: &Network, style: Style) -> String {
 
 /// That there are more rows.
 fn rest(rows: usize, style: Style) -> String {
-    if rows > ROWS { lines(&[style.lang.tongue().more(rows - ROWS)]) } else { String::new() }
+    if rows > ROWS { lines(&[sentences::macs::more(style.lang, rows - ROWS)]) } else { String::new() }
 }
 
 /// Two networks side by side; none where they are too wide for it.
 fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
-    let tongue = style.lang.tongue();
     let mut rows: Vec<(String, [Vec<String>; 2])> = Vec::new();
     let mut row = |title: String, cells: &dyn Fn(&Census, &Network) -> Vec<String>| {
         rows.push((title, columns.map(|(lab, network)| cells(lab, network))));
     };
     row(String::new(), &|lab, _| vec![lab.lab.clone()]);
-    row(tongue.beside(Beside::Network).to_owned(), &|_, network| vec![network.network.clone()]);
-    row(tongue.beside(Beside::Answered).to_owned(), &|lab, _| {
+    row(sentences::macs::beside(style.lang, Beside::Network).to_owned(), &|_, network| vec![network.network.clone()]);
+    row(sentences::macs::beside(style.lang, Beside::Answered).to_owned(), &|lab, _| {
         lab.pings.iter().map(|pings| format!("{} / {}", pings.answered, pings.pairs)).collect()
     });
-    row(tongue.beside(Beside::Addresses).to_owned(), &|_, network| vec![network.addresses().to_string()]);
-    row(tongue.beside(Beside::Each).to_owned(), &|_, network| vec![growth(network, style)]);
+    row(sentences::macs::beside(style.lang, Beside::Addresses).to_owned(), &|_, network| vec![network.addresses().to_string()]);
+    row(sentences::macs::beside(style.lang, Beside::Each).to_owned(), &|_, network| vec![growth(network, style)]);
     let mut hosts: Vec<String> = Vec::new();
     for (lab, network) in columns {
         for end in &network.ends {
@@ -133,7 +132,9 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
         }
     }
     for host in &hosts {
-        row(format!("{} {host}", tongue.beside(Beside::From)), &|lab, network| from(host, lab, network, style));
+        row(format!("{} {host}", sentences::macs::beside(style.lang, Beside::From)), &|lab, network| {
+            from(host, lab, network, style)
+        });
     }
     let title = rows.iter().map(|(title, _)| title.chars().count()).max()? + 2;
     let first = rows.iter().flat_map(|(_, [cells, _])| cells).map(|cell| cell.chars().count()).max()? + 2;
@@ -156,7 +157,7 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
 /// What one more container adds.
 fn growth(network: &Network, style: Style) -> String {
     let how = |wanted: Reason| network.hosts.iter().any(|part| part.how == wanted);
-    style.lang.tongue().growth(how(Reason::Bridged), how(Reason::Routed)).to_owned()
+    sentences::macs::growth(style.lang, how(Reason::Bridged), how(Reason::Routed)).to_owned()
 }
 
 /// The addresses that come from a host.
@@ -165,16 +166,17 @@ fn from(host: &str, lab: &Census, network: &Network, style: Style) -> Vec<String
     let mut cells: Vec<String> =
         its.iter().take(EACH).map(|source| format!("{} {}", source.mac, owners(&source.owners, lab, style))).collect();
     if its.len() > EACH {
-        cells.push(style.lang.tongue().more(its.len() - EACH));
+        cells.push(sentences::macs::more(style.lang, its.len() - EACH));
     }
     cells
 }
 
 /// Under the table: why, and what follows, for one of the two.
 fn below(lab: &Census, network: &Network, style: Style) -> String {
-    let tongue = style.lang.tongue();
     let mut told = vec![String::new(), style.bold(&escape(&lab.lab))];
-    for sentence in tongue.reasons(lab, network).iter().chain(&tongue.lesson(lab, network)) {
+    for sentence in
+        sentences::macs::reasons(style.lang, lab, network).iter().chain(&sentences::macs::lesson(style.lang, lab, network))
+    {
         told.extend(broken("  ", "    ", sentence));
     }
     lines(&told)

@@ -3,7 +3,8 @@
 use super::lines;
 use super::table::{Table, section};
 use crate::render::Style;
-use crate::render::lang::Word;
+use crate::render::lang::{w, words};
+use crate::render::sentences;
 use crate::report::node::{FdbState, Link, Node, Peer, Processes, Route};
 
 /// The main routing table (`RT_TABLE_MAIN`), which needs no mention.
@@ -11,20 +12,20 @@ const MAIN_TABLE: u32 = 254;
 
 pub(super) fn node(node: &Node, style: Style) -> String {
     let tables = [
-        section(Word::Links, &links(node, style)),
-        section(Word::Addresses, &addresses(node, style)),
-        section(Word::Routes, &routes(node, style)),
-        section(Word::FdbTitle, &fdb(node, style)),
-        section(Word::Neighbours, &neighbours(node, style)),
+        section(w!(style.lang, "Interfaces"), &links(node, style)),
+        section(w!(style.lang, "Addresses"), &addresses(node, style)),
+        section(w!(style.lang, "Routes"), &routes(node, style)),
+        section(w!(style.lang, "Forwarding table of the bridges"), &fdb(node, style)),
+        section(w!(style.lang, "Neighbours"), &neighbours(node, style)),
     ];
-    let text = format!("{}\n\n{}", style.lang.tongue().node(node), tables.concat());
+    let text = format!("{}\n\n{}", sentences::labs::node(style.lang, node), tables.concat());
     text.trim_end().to_owned() + "\n"
 }
 
 fn links(node: &Node, style: Style) -> Table {
-    let headings = [Word::Name, Word::Kind, Word::Mac, Word::Mtu, Word::State, Word::Bridge, Word::Peer];
+    let headings = words!(style.lang, "NAME", "KIND", "MAC", "MTU", "STATE", "BRIDGE", "OTHER END");
     let mut table = Table::new(style, &headings).right(&[3]);
-    let dash = style.lang.tongue().word(Word::None);
+    let dash = w!(style.lang, "-");
     for link in &node.links {
         table.row([
             link.name.as_str(),
@@ -51,7 +52,7 @@ fn state(link: &Link) -> &str {
 
 /// `NODE.IFACE` as it can be typed: a container of another host with its host before it.
 fn far_end(here: &str, peer: &Peer, style: Style) -> String {
-    let unknown = style.lang.tongue().word(Word::Unknown);
+    let unknown = w!(style.lang, "?");
     let name = peer.name.as_deref().unwrap_or(unknown);
     let host = here.split('.').next().unwrap_or(here);
     match peer.node.as_deref().map(|node| node.split_once('.').unwrap_or((node, ""))) {
@@ -63,7 +64,7 @@ fn far_end(here: &str, peer: &Peer, style: Style) -> String {
 }
 
 fn addresses(node: &Node, style: Style) -> Table {
-    let mut table = Table::new(style, &[Word::Dev, Word::Address]);
+    let mut table = Table::new(style, &words!(style.lang, "INTERFACE", "ADDRESS"));
     for link in &node.links {
         for address in &link.addresses {
             table.row([link.name.clone(), address.to_string()]);
@@ -73,13 +74,13 @@ fn addresses(node: &Node, style: Style) -> Table {
 }
 
 fn routes(node: &Node, style: Style) -> Table {
-    let mut headings = vec![Word::To, Word::Via, Word::Dev, Word::From];
+    let mut headings = words!(style.lang, "TO", "VIA", "INTERFACE", "FROM").to_vec();
     let tables = node.routes.iter().any(|route| route.table != MAIN_TABLE);
     let metrics = node.routes.iter().any(|route| route.metric.is_some());
-    headings.extend(metrics.then_some(Word::Metric));
-    headings.extend(tables.then_some(Word::Table));
+    headings.extend(metrics.then_some(w!(style.lang, "METRIC")));
+    headings.extend(tables.then_some(w!(style.lang, "TABLE")));
     let mut table = Table::new(style, &headings);
-    let dash = style.lang.tongue().word(Word::None);
+    let dash = w!(style.lang, "-");
     for route in &node.routes {
         let via = route.via.map_or_else(|| dash.to_owned(), |via| via.to_string());
         let dev = route.dev.as_deref().unwrap_or(dash).to_owned();
@@ -102,22 +103,21 @@ fn destination(route: &Route) -> String {
 }
 
 fn fdb(node: &Node, style: Style) -> Table {
-    let tongue = style.lang.tongue();
-    let mut table = Table::new(style, &[Word::Bridge, Word::Mac, Word::Port, Word::State]);
+    let mut table = Table::new(style, &words!(style.lang, "BRIDGE", "MAC", "PORT", "STATE"));
     for entry in &node.fdb {
         let state = match entry.state {
-            FdbState::Learned => Word::Learned,
-            FdbState::Static => Word::Static,
-            FdbState::Own => Word::Own,
+            FdbState::Learned => w!(style.lang, "learned"),
+            FdbState::Static => w!(style.lang, "static"),
+            FdbState::Own => w!(style.lang, "own"),
         };
-        table.row([entry.bridge.as_str(), &entry.mac, &entry.port, tongue.word(state)]);
+        table.row([entry.bridge.as_str(), &entry.mac, &entry.port, state]);
     }
     table
 }
 
 fn neighbours(node: &Node, style: Style) -> Table {
-    let dash = style.lang.tongue().word(Word::None);
-    let mut table = Table::new(style, &[Word::Address, Word::Dev, Word::Mac, Word::State]);
+    let dash = w!(style.lang, "-");
+    let mut table = Table::new(style, &words!(style.lang, "ADDRESS", "INTERFACE", "MAC", "STATE"));
     for entry in &node.neighbours {
         let mac = entry.mac.as_deref().unwrap_or(dash);
         table.row([&entry.address.to_string(), entry.dev.as_str(), mac, &entry.state]);
@@ -127,10 +127,9 @@ fn neighbours(node: &Node, style: Style) -> Table {
 
 pub(super) fn processes(processes: &Processes, style: Style) -> String {
     if processes.processes.is_empty() {
-        return lines(&[style.lang.tongue().no_processes()]);
+        return lines(&[sentences::labs::no_processes(style.lang)]);
     }
-    let mut table =
-        Table::new(style, &[Word::Lab, Word::Node, Word::Pid, Word::Inside, Word::User, Word::Command]).right(&[2, 3]);
+    let mut table = Table::new(style, &words!(style.lang, "LAB", "NODE", "PID", "INSIDE", "USER", "COMMAND")).right(&[2, 3]);
     for process in &processes.processes {
         let (pid, inside) = (process.pid.to_string(), process.inside.to_string());
         table.row([process.lab.as_str(), &process.node.replacen('.', "/", 1), &pid, &inside, &process.user, &process.command]);

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::lines;
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::lang::{Failing, Mark, Way};
+use crate::render::sentences;
+use crate::render::sentences::ping::{Failing, Mark, Way};
 use crate::report::ping::{Attempt, Event, Family, Matrix, Pair, Party, Ping, Recorded, Start};
 
 /// The columns of a terminal that nobody made wider.
@@ -14,19 +15,22 @@ const WIDTH: usize = 80;
 const NAMED: usize = 12;
 
 pub(super) fn event(start: &Start, event: &Event, before: Option<&Recorded>, style: Style) -> String {
-    let tongue = style.lang.tongue();
-    let mut told = vec![tongue.ping_event(start, event)];
+    let mut told = vec![sentences::ping::event(style.lang, start, event)];
     if let Event::Reply(reply) = event
         && let Some(route) = &reply.route
     {
         if before == Some(route) {
-            told.push(format!("  {}", tongue.recorded(Way::AsBefore)));
+            told.push(format!("  {}", sentences::ping::recorded(style.lang, Way::AsBefore)));
         } else {
-            let width =
-                [Way::There, Way::Back].map(|way| tongue.recorded(way).chars().count()).into_iter().max().unwrap_or(0) + 1;
+            let width = [Way::There, Way::Back]
+                .map(|way| sentences::ping::recorded(style.lang, way).chars().count())
+                .into_iter()
+                .max()
+                .unwrap_or(0)
+                + 1;
             for (way, parties) in [(Way::There, &route.there), (Way::Back, &route.back)] {
                 told.extend(parties.iter().enumerate().map(|(at, party)| {
-                    let title = if at == 0 { tongue.recorded(way) } else { "" };
+                    let title = if at == 0 { sentences::ping::recorded(style.lang, way) } else { "" };
                     format!("  {title:width$}{}", address(party, start))
                 }));
             }
@@ -41,21 +45,20 @@ fn address(party: &Party, start: &Start) -> String {
 }
 
 pub(super) fn end(ping: &Ping, style: Style) -> String {
-    let tongue = style.lang.tongue();
     let routes = ping.events.iter().filter_map(|event| if let Event::Reply(reply) = event { reply.route.as_ref() } else { None });
     let full = routes.clone().any(|route| route.full);
     let mut told = vec![String::new()];
-    told.extend(tongue.ping_end(ping));
+    told.extend(sentences::ping::end(style.lang, ping));
     if routes.count() > 0 {
-        told.extend(tongue.recorded_note(full));
+        told.extend(sentences::ping::recorded_note(style.lang, full));
     }
     lines(&told)
 }
 
 pub(super) fn matrix(matrix: &Matrix, style: Style) -> String {
-    let tongue = style.lang.tongue();
-    let mut told = square(matrix, style).unwrap_or_else(|| groups(matrix).iter().map(|group| tongue.failing(group)).collect());
-    told.extend(tongue.matrix_end(matrix));
+    let mut told = square(matrix, style)
+        .unwrap_or_else(|| groups(matrix).iter().map(|group| sentences::ping::failing(style.lang, group)).collect());
+    told.extend(sentences::ping::matrix_end(style.lang, matrix));
     lines(&told)
 }
 
@@ -113,7 +116,7 @@ fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
     let seen: Vec<Mark> = seen.into_iter().collect();
     told.push(String::new());
     if seen != [Mark::Answered] && !seen.is_empty() {
-        told.push(style.lang.tongue().marks(&seen));
+        told.push(sentences::ping::marks(style.lang, &seen));
     }
     Some(told)
 }

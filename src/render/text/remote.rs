@@ -3,14 +3,15 @@
 use super::lines;
 use super::table::Table;
 use crate::render::Style;
-use crate::render::lang::Word;
+use crate::render::lang::words;
+use crate::render::sentences;
 use crate::report::remote::{Instances, Remotes};
 
 pub(super) fn remotes(all: &Remotes, style: Style) -> String {
     if all.remotes.is_empty() {
-        return lines(&[style.lang.tongue().no_remotes()]);
+        return lines(&[sentences::remote::no_remotes(style.lang)]);
     }
-    let mut table = Table::new(style, &[Word::Remote, Word::Address, Word::Fingerprint]);
+    let mut table = Table::new(style, &words!(style.lang, "REMOTE", "ADDRESS", "FINGERPRINT"));
     for one in &all.remotes {
         let short: String = one.fingerprint.iter().flat_map(|text| text.chars().take(12)).collect();
         table.row([&one.remote, &one.address, &short]);
@@ -20,9 +21,9 @@ pub(super) fn remotes(all: &Remotes, style: Style) -> String {
 
 pub(super) fn instances(all: &Instances, style: Style) -> String {
     if all.instances.is_empty() {
-        return lines(&[style.lang.tongue().no_instances(&all.remote)]);
+        return lines(&[sentences::remote::no_instances(style.lang, &all.remote)]);
     }
-    let mut table = Table::new(style, &[Word::Name, Word::State, Word::Address]);
+    let mut table = Table::new(style, &words!(style.lang, "NAME", "STATE", "ADDRESS"));
     for one in &all.instances {
         table.row([&one.name, &one.state, &one.addresses.join(" ")]);
     }

@@ -4,7 +4,6 @@ use comfy_table::{CellAlignment, ContentArrangement, TableStyle};
 
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::lang::Word;
 
 /// A table; every cell is escaped on its way in.
 pub(super) struct Table {
@@ -14,11 +13,11 @@ pub(super) struct Table {
 
 impl Table {
     /// A table with these headings.
-    pub(super) fn new(style: Style, headings: &[Word]) -> Self {
+    pub(super) fn new(style: Style, headings: &[&str]) -> Self {
         let mut table = comfy_table::Table::new();
         let look = TableStyle::new();
         table.load_style(look).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(headings.iter().map(|&word| style.lang.tongue().word(word)));
+        table.set_header(headings);
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
@@ -66,10 +65,10 @@ impl Table {
 }
 
 /// A title, then the table under it, then an empty line; nothing where the table is empty.
-pub(super) fn section(title: Word, table: &Table) -> String {
+pub(super) fn section(title: &str, table: &Table) -> String {
     if table.is_empty() {
         return String::new();
     }
     let style = table.style;
-    format!("{}\n{}\n", style.bold(style.lang.tongue().word(title)), table.print(2))
+    format!("{}\n{}\n", style.bold(title), table.print(2))
 }

@@ -2,7 +2,8 @@
 
 use super::table::Table;
 use crate::render::Style;
-use crate::render::lang::Word;
+use crate::render::lang::{find, words};
+use crate::render::sentences;
 use crate::report::topology::{Item, Validation};
 
 pub(super) fn list(topologies: &[Item], style: Style) -> String {
@@ -10,15 +11,15 @@ pub(super) fn list(topologies: &[Item], style: Style) -> String {
 }
 
 pub(super) fn table(topologies: &[Item], style: Style) -> Table {
-    let mut table = Table::new(style, &[Word::Name, Word::Summary]).wrapped(2);
+    let mut table = Table::new(style, &words!(style.lang, "NAME", "WHAT IT TEACHES")).wrapped(2);
     for topology in topologies {
         let own = topology.summary.as_deref().unwrap_or_default();
-        table.row([&topology.name, style.lang.tongue().summary(&topology.name).unwrap_or(own)]);
+        table.row([&topology.name, find(style.lang, "topology", own).unwrap_or(own)]);
     }
     table
 }
 
 pub(super) fn validation(validation: &Validation, style: Style) -> String {
     let fine = validation.files.iter().filter(|file| file.valid);
-    fine.map(|file| style.lang.tongue().valid(file) + "\n").collect()
+    fine.map(|file| sentences::labs::valid(style.lang, file) + "\n").collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::render::Style;
 use crate::render::escape::escape;
+use crate::render::sentences::{causes, trace as say};
 use crate::report::trace::{Cause, Deed, Difference, Frame, Journey, Known, Leg, Note, Outcome, Trace, Visit};
 use crate::report::wire::Station;
 
@@ -11,15 +12,14 @@ const WIDTH: usize = 80;
 const NOWHERE: &str = "00:00:00:00:00:00";
 
 pub(super) fn trace(trace: &Trace, style: Style) -> String {
-    let tongue = style.lang.tongue().trace();
     let mut page = Page::default();
-    page.wrap("", "", &tongue.title(trace));
+    page.wrap("", "", &say::title(style.lang, trace));
     page.blank();
-    page.heading(&tongue.leg(trace, Leg::Request), style);
+    page.heading(&say::leg(style.lang, trace, Leg::Request), style);
     request(&mut page, trace, style);
     if let Some(reply) = trace.reply.as_ref().filter(|reply| !reply.visits.is_empty()) {
         page.blank();
-        page.heading(&tongue.leg(trace, Leg::Reply), style);
+        page.heading(&say::leg(style.lang, trace, Leg::Reply), style);
         back(&mut page, trace, reply, style);
     }
     page.blank();
@@ -29,7 +29,6 @@ pub(super) fn trace(trace: &Trace, style: Style) -> String {
 
 /// Every node with its number, under it the frame that it sends.
 fn request(page: &mut Page, trace: &Trace, style: Style) {
-    let tongue = style.lang.tongue().trace();
     let journey = &trace.request;
     let width = names_width(trace, journey);
     for (at, visit) in journey.visits.iter().enumerate() {
@@ -37,7 +36,7 @@ fn request(page: &mut Page, trace: &Trace, style: Style) {
         let below = format!("    {:width$}  ", "|");
         page.wrap(&first, &below, &sentence(visit, Leg::Request, style));
         if let Some(resolution) = &visit.resolution {
-            page.wrap("    | ", "    |   ", &tongue.resolution(trace, resolution));
+            page.wrap("    | ", "    |   ", &say::resolution(style.lang, trace, resolution));
         }
         if let Some(frame) = &visit.frame {
             segment(page, trace, frame, style);
@@ -56,7 +55,7 @@ fn segment(page: &mut Page, trace: &Trace, frame: &Frame, style: Style) {
         page.line(&format!("    |  -> {to}"));
     }
     let times = frame.seen.filter(|&times| times > 1);
-    let times = times.map(|times| format!(", {}", style.lang.tongue().trace().seen(times))).unwrap_or_default();
+    let times = times.map(|times| format!(", {}", say::seen(style.lang, times))).unwrap_or_default();
     page.wrap("    | IP  ", "    |     ", &format!("{}, TTL {}{times}", addresses(frame), frame.ttl));
 }
 
@@ -77,19 +76,18 @@ fn back(page: &mut Page, trace: &Trace, journey: &Journey, style: Style) {
             page.wrap(&below, &below, &format!("IP {}", addresses(frame)));
         }
         if let Some(asked) = visit.resolution.as_ref().filter(|asked| asked.answer.is_none()) {
-            page.wrap(&below, &below, &style.lang.tongue().trace().resolution(trace, asked));
+            page.wrap(&below, &below, &say::resolution(style.lang, trace, asked));
         }
     }
 }
 
 /// What a node does, and how that is known.
 fn sentence(visit: &Visit, leg: Leg, style: Style) -> String {
-    let tongue = style.lang.tongue().trace();
     // Where it was seen to stop, the verdict says what that means.
     let stops = visit.known == Known::Observed && visit.frame.is_none() && visit.deed != Deed::Receives;
-    let known = Some(visit.known).filter(|_| !stops).and_then(|known| tongue.known(known));
+    let known = Some(visit.known).filter(|_| !stops).and_then(|known| say::known(style.lang, known));
     let known = known.map(|known| format!(" {known}")).unwrap_or_default();
-    format!("{}{known}", tongue.deed(visit, leg))
+    format!("{}{known}", say::deed(style.lang, visit, leg))
 }
 
 fn names_width(trace: &Trace, journey: &Journey) -> usize {
@@ -104,25 +102,26 @@ fn station(trace: &Trace, station: &Station) -> String {
 }
 
 fn verdict(page: &mut Page, trace: &Trace, style: Style) {
-    let tongue = style.lang.tongue().trace();
-    trace.messages.iter().for_each(|message| page.wrap("", "  ", &tongue.message(trace, message)));
+    trace.messages.iter().for_each(|message| page.wrap("", "  ", &say::message(style.lang, trace, message)));
     // A cause that is certain explains by itself why the packet goes no further than the tables say.
     let explained = |difference: &&Difference| {
         let stops = matches!(difference, Difference::Way { observed: None, .. });
         !(stops && trace.death().is_some_and(|death| death.certain))
     };
     let differences = trace.differences.iter().filter(explained);
-    differences.for_each(|difference| page.wrap("", "  ", &tongue.difference(trace, difference)));
+    differences.for_each(|difference| page.wrap("", "  ", &say::difference(style.lang, trace, difference)));
     match &trace.outcome {
-        Outcome::Answered { milliseconds } => page.strong(&tongue.answered(trace, *milliseconds), style),
+        Outcome::Answered { milliseconds } => page.strong(&say::answered(style.lang, trace, *milliseconds), style),
         Outcome::Died(death) => {
-            page.strong(&tongue.died(trace, death), style);
+            page.strong(&say::died(style.lang, trace, death), style);
             let known = !matches!(death.cause, Cause::Unknown { .. });
-            let because = if known { format!("  {} ", tongue.because(death.certain)) } else { "  ".to_owned() };
-            page.wrap(&because, "    ", &tongue.cause(trace, &death.cause));
-            tongue.details(trace, &death.cause).iter().for_each(|line| page.line(&format!("    {line}")));
+            let because = if known { format!("  {} ", say::because(style.lang, death.certain)) } else { "  ".to_owned() };
+            page.wrap(&because, "    ", &causes::cause(style.lang, trace, &death.cause));
+            for line in say::details(trace, &death.cause) {
+                page.line(&format!("    {line}"));
+            }
             cures(page, &death.cure, style);
-            tongue.advice(trace, &death.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
+            advise(page, trace, &death.cause, style);
         }
     }
     for note in &trace.notes {
@@ -131,14 +130,19 @@ fn verdict(page: &mut Page, trace: &Trace, style: Style) {
 }
 
 fn odd(page: &mut Page, trace: &Trace, note: &Note, style: Style) {
-    let tongue = style.lang.tongue().trace();
-    page.wrap("", "  ", &tongue.note(trace, note));
+    page.wrap("", "  ", &say::note(style.lang, trace, note));
     cures(page, &note.cure, style);
-    tongue.advice(trace, &note.cause).iter().for_each(|advice| page.wrap("  ", "    ", advice));
+    advise(page, trace, &note.cause, style);
+}
+
+fn advise(page: &mut Page, trace: &Trace, cause: &Cause, style: Style) {
+    if let Some(advice) = causes::advice(style.lang, trace, cause) {
+        page.wrap("  ", "    ", &advice);
+    }
 }
 
 fn cures(page: &mut Page, cures: &[String], style: Style) {
-    let word = style.lang.tongue().trace().cure();
+    let word = say::cure(style.lang);
     for (at, cure) in cures.iter().enumerate() {
         let word = if at == 0 { word.to_owned() } else { " ".repeat(word.chars().count()) };
         page.line(&format!("  {word} {cure}"));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::render::escape::escape;
 use crate::render::graph::layers::{Joined, Spot};
 use crate::render::graph::words::{Words, member_words};
-use crate::render::lang::graph::Label;
+use crate::render::sentences::graph::Label;
 use crate::report::graph::{L3, Subnet};
 
 /// More members of a subnet are counted.

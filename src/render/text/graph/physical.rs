@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::WIDTH;
 use crate::render::escape::escape;
 use crate::render::graph::words::{Wiring, Words, end_word};
-use crate::render::lang::graph::Label;
+use crate::render::sentences::graph::Label;
 use crate::report::graph::{Host, Interface, Network, Node, Physical};
 
 pub(super) fn physical(drawn: &Physical, words: Words) -> Vec<String> {

@@ -1,0 +1,280 @@
+//! Why a packet goes no further, in words.
+
+use super::trace::route;
+use crate::render::lang::{Lang, or, t, w};
+use crate::report::trace::{Cause, Trace};
+use crate::report::wire::Interface;
+use crate::typed;
+
+/// Why, in whole sentences.
+#[allow(clippy::too_many_lines, reason = "a sentence for each cause")]
+pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
+    let word = |node: &String| trace.word(node);
+    let at = |interface: &Interface| trace.interface(interface);
+    match cause {
+        Cause::NoRoute { node, to } => t!(lang, "{node} has no route to {to}.", node = word(node), to),
+        Cause::NoAddress { node } => t!(lang, "{node} has no address to send from.", node = word(node)),
+        Cause::ForwardingOff { node, ipv6 } => {
+            let (node, family) = (word(node), if *ipv6 { "IPv6" } else { "IPv4" });
+            t!(lang, "{node} has to pass the packet on, but does not forward {family}.", node, family)
+        }
+        Cause::WrongPrefix { interface, address, other, to } => {
+            let interface = at(interface);
+            if address.contains(to) {
+                t!(
+                    lang,
+                    "{interface} has {address}, so it takes {to} for a neighbour and asks for its MAC address instead of a \
+                     router's; the other end says {other}.",
+                    interface,
+                    address,
+                    to,
+                    other
+                )
+            } else {
+                t!(
+                    lang,
+                    "{interface} has {address}, so it takes {to} for far away, though they share a cable; the other end says \
+                     {other}.",
+                    interface,
+                    address,
+                    to,
+                    other
+                )
+            }
+        }
+        Cause::NoSuchGateway { node, gateway, route: taken } => {
+            let (node, route) = (word(node), route(taken));
+            t!(lang, "The next router of {node} is {gateway} ({route}), an address that nobody has.", node, gateway, route)
+        }
+        Cause::LinkDown { interface, peer: None } => t!(lang, "{interface} is down.", interface = at(interface)),
+        Cause::LinkDown { interface, peer: Some(peer) } => {
+            let (interface, peer) = (at(interface), at(peer));
+            t!(lang, "{interface} has no carrier: the other end of its cable, {peer}, is down.", interface, peer)
+        }
+        Cause::NotInBridge { interface, bridges } if bridges.is_empty() => {
+            t!(lang, "The cable ends in {interface}, which is no port of a bridge.", interface = at(interface))
+        }
+        Cause::NotInBridge { interface, bridges } => {
+            let (interface, bridges) = (at(interface), or(lang, bridges));
+            t!(lang, "The cable ends in {interface}, which is no port of {bridges}.", interface, bridges)
+        }
+        Cause::PortClosed { interface, state } => {
+            let interface = at(interface);
+            match state.as_str() {
+                "isolated" => {
+                    t!(lang, "{interface} is an isolated port: it exchanges no frames with other isolated ports.", interface)
+                }
+                "no-flood" => {
+                    t!(lang, "The bridge does not know the address, and {interface} takes no such frames.", interface)
+                }
+                state => {
+                    t!(lang, "{interface} is a port of a bridge that passes nothing: its state is {state}.", interface, state)
+                }
+            }
+        }
+        Cause::Unresolved { interface, address, owner } => {
+            let interface = at(interface);
+            let protocol = if address.is_ipv6() { w!(lang, "neighbour discovery") } else { "ARP" };
+            match owner {
+                Some(owner) => t!(
+                    lang,
+                    "Nobody answers {interface} when it asks for the MAC address of {address} ({protocol}): {owner} has it, but \
+                     the question or the answer does not get through.",
+                    interface,
+                    address,
+                    protocol,
+                    owner = at(owner)
+                ),
+                None => t!(
+                    lang,
+                    "Nobody answers {interface} when it asks for the MAC address of {address} ({protocol}): no node has it.",
+                    interface,
+                    address,
+                    protocol
+                ),
+            }
+        }
+        Cause::DuplicateAddress { address, owners } => {
+            let owners = list(trace, owners);
+            t!(lang, "Several have the address {address}: {owners}. Who answers first is taken.", address, owners)
+        }
+        Cause::DuplicateMac { mac, owners } => {
+            let owners = list(trace, owners);
+            t!(lang, "Several have the MAC address {mac}: {owners}. A bridge sends a frame to whom it heard last.", mac, owners)
+        }
+        Cause::ClonedMac { mac, owners } => {
+            let owners = list(trace, owners);
+            t!(lang, "The NICs {owners} have the same MAC address {mac}, as those of a cloned VM have.", owners, mac)
+        }
+        Cause::ReversePath { interface, source, strict } => {
+            let interface = at(interface);
+            if *strict {
+                t!(
+                    lang,
+                    "The reverse path filter (rp_filter) of {interface} drops it: a packet back to {source} would not leave by it.",
+                    interface,
+                    source
+                )
+            } else {
+                t!(
+                    lang,
+                    "The reverse path filter (rp_filter) of {interface} drops it: a packet back to {source} has no route.",
+                    interface,
+                    source
+                )
+            }
+        }
+        Cause::TtlExpired { node, ttl } => {
+            t!(lang, "Its time to live was {ttl} and ran out in {node}.", ttl, node = word(node))
+        }
+        Cause::TooBig { interface, mtu, size } => t!(
+            lang,
+            "The packet has {size} bytes, {interface} takes at most {mtu} (its MTU), and it may not be cut on its way.",
+            size,
+            interface = at(interface),
+            mtu
+        ),
+        Cause::Refused { node, kind, to } => {
+            t!(lang, "{node} has a route that refuses: {kind} {to}.", node = word(node), kind, to)
+        }
+        Cause::WrongNeighbour { interface, address, mac, right: Some(right) } => t!(
+            lang,
+            "{interface} has a wrong neighbour entry: {address} at {mac}; it is at {right}.",
+            interface = at(interface),
+            address,
+            mac,
+            right
+        ),
+        Cause::WrongNeighbour { interface, address, mac, right: None } => {
+            t!(lang, "{interface} has a wrong neighbour entry: {address} at {mac}.", interface = at(interface), address, mac)
+        }
+        Cause::Filtered { node, family, table, chain, hook, rule, number, .. } => {
+            let (node, table) = (word(node), format!("{family} {table}"));
+            let chain = hook.as_ref().map_or_else(|| chain.clone(), |hook| format!("{chain} (hook {hook})"));
+            match (number, rule) {
+                (Some(number), Some(handle)) => t!(
+                    lang,
+                    "A packet filter in {node} drops it: rule {number} (handle {handle}) of chain {chain} of table {table}.",
+                    node,
+                    number,
+                    handle,
+                    chain,
+                    table
+                ),
+                (None, Some(handle)) => t!(
+                    lang,
+                    "A packet filter in {node} drops it: the rule with the handle {handle} of chain {chain} of table {table}.",
+                    node,
+                    handle,
+                    chain,
+                    table
+                ),
+                _ => t!(
+                    lang,
+                    "A packet filter in {node} drops it: the policy of chain {chain} of table {table}.",
+                    node,
+                    chain,
+                    table
+                ),
+            }
+        }
+        Cause::Loop { crossings, .. } => t!(
+            lang,
+            "Routers send it in a circle, {crossings} times from one to the next, until its time to live runs out. These routes \
+             make the circle:",
+            crossings
+        ),
+        Cause::AddressOnPort { interface, address, bridge } => t!(
+            lang,
+            "{address} is on {interface}, a port of {bridge}, where it is of no use: it belongs on the bridge.",
+            address,
+            interface = at(interface),
+            bridge
+        ),
+        Cause::OtherNic { interface, route: taken, owner } => {
+            let (interface, route) = (at(interface), route(taken));
+            match owner {
+                Some(owner) => t!(
+                    lang,
+                    "It leaves by {interface} ({route}), which does not lead there; the address is that of {owner}.",
+                    interface,
+                    route,
+                    owner = at(owner)
+                ),
+                None => t!(lang, "It leaves by {interface} ({route}), which does not lead there.", interface, route),
+            }
+        }
+        Cause::ForeignMac { network, mac, owner: Some(owner) } => t!(
+            lang,
+            "The network {network} delivers unicast only to its NICs' own MAC addresses, and drops {mac}, that of {owner}.",
+            network,
+            mac,
+            owner = at(owner)
+        ),
+        Cause::ForeignMac { network, mac, owner: None } => {
+            t!(lang, "The network {network} delivers unicast only to its NICs' own MAC addresses, and drops {mac}.", network, mac)
+        }
+        Cause::EchoIgnored { node } => {
+            t!(lang, "{node} has the address and ignores echo requests.", node = word(node))
+        }
+        Cause::OtherMachine { interface, host } => t!(
+            lang,
+            "What {interface} sends goes to the other machine, which plays {host}, and nothing came back. Is that half of the \
+             lab up? Only there it can be seen what happens to it.",
+            interface = at(interface),
+            host = word(host)
+        ),
+        Cause::Unknown { node, interface } => unknown(lang, trace, node, interface.as_deref()),
+    }
+}
+
+fn unknown(lang: Lang, trace: &Trace, node: &str, interface: Option<&str>) -> String {
+    let word = trace.word(node);
+    let place = interface.map_or_else(|| word.clone(), |interface| format!("{word}.{interface}"));
+    let seen = t!(lang, "It was last seen at {place}. Neither the tables nor nftables tell what stops it there.", place);
+    if trace.legacy.is_empty() {
+        return seen;
+    }
+    let legacy = t!(
+        lang,
+        "iptables-legacy has tables there ({tables}), whose rules cannot be traced: it may be one of them.",
+        tables = trace.legacy.join(", ")
+    );
+    format!("{seen} {legacy}")
+}
+
+/// What to do about it that is no command.
+pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::ForeignMac { .. } => Some(t!(
+            lang,
+            "In VirtualBox: Settings > Network > Adapter 2 > Advanced > Promiscuous\u{a0}Mode\u{a0}>\u{a0}Allow\u{a0}All; \
+             in a topology file: promiscuous:\u{a0}allow."
+        )),
+        Cause::ClonedMac { .. } => Some(t!(
+            lang,
+            "In VirtualBox: Settings > Network > Adapter 2 > Advanced > MAC Address > Generate, on one of the VMs."
+        )),
+        Cause::Filtered { node, family, table, chain, .. } => {
+            let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
+            Some(t!(lang, "To see it: {command}", command = whole(&typed::here(&command))))
+        }
+        Cause::OtherMachine { .. } => {
+            Some(t!(lang, "On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check."))
+        }
+        Cause::Unknown { node, .. } => {
+            let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
+            Some(t!(lang, "To look closer: {command}", command = whole(&typed::here(&command))))
+        }
+        _ => None,
+    }
+}
+
+/// A command that no line end may cut.
+fn whole(command: &str) -> String {
+    command.replace(' ', "\u{a0}")
+}
+
+fn list(trace: &Trace, interfaces: &[Interface]) -> String {
+    interfaces.iter().map(|interface| trace.interface(interface)).collect::<Vec<_>>().join(", ")
+}

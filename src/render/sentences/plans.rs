@@ -1,0 +1,79 @@
+//! Plans: the comments of a script.
+
+use crate::render::lang::{Lang, t, w};
+use crate::report::plan::{Place, Plan, Purpose, What};
+
+/// The head of a script that makes a lab by hand.
+pub fn script(lang: Lang, plan: &Plan) -> Vec<String> {
+    let lab = &plan.lab;
+    let head = match plan.purpose {
+        Purpose::Build => t!(
+            lang,
+            "The lab {lab} by hand: what `nslab up {lab}` makes, as the commands of a student.\n\
+             Run it as root where no lab of that name is up. `ip -all netns delete` or a restart undoes it.",
+            lab
+        ),
+        Purpose::BuildOnLxd => t!(
+            lang,
+            "The lab {lab} on hosts with LXD, as in class. Each host runs its own part, as root (--role HOST prints one).\n\
+             The networks between the hosts are the hypervisor's: an Internal Network of VirtualBox, where the adapters need\n\
+             Promiscuous Mode: Allow All as soon as a bridge is on them.",
+            lab
+        ),
+        Purpose::Preview => t!(lang, "What `nslab up` would do to {lab} now.", lab),
+        Purpose::ByHand => t!(lang, "What was made by hand in {lab}.", lab),
+    };
+    head.lines().map(str::to_owned).collect()
+}
+
+/// Where commands work.
+pub fn place(lang: Lang, place: &Place) -> String {
+    match place {
+        Place::Lab => t!(lang, "The whole lab"),
+        Place::Networks => t!(lang, "The networks between the hosts"),
+        Place::Host(host) => t!(lang, "{host} and its containers", host),
+    }
+}
+
+/// What commands do.
+pub fn step(lang: Lang, what: What) -> &'static str {
+    match what {
+        What::Namespaces => w!(lang, "A network namespace per machine: its own interfaces, routes and neighbours."),
+        What::Sysctls => w!(lang, "Whether it forwards packets, and how strictly it checks where they come from."),
+        What::Bridges => w!(lang, "Bridges: a switch inside the kernel."),
+        What::VethPairs => w!(lang, "Veth pairs: a cable with two ends, each in its machine."),
+        What::Links => w!(lang, "Other interfaces."),
+        What::LinkLocal => w!(lang, "No IPv6 link-local addresses by themselves: all that is there was described."),
+        What::Macs => w!(lang, "MAC addresses that can be read: 02:HOST:CONTAINER:INTERFACE, in two bytes, two bytes and one."),
+        What::Mtus => w!(lang, "How many bytes a frame may carry."),
+        What::Stp => w!(lang, "The spanning tree protocol, where bridges form a loop."),
+        What::Ports => w!(lang, "Plug the cables into the bridges."),
+        What::Isolation => w!(lang, "Ports that get nothing but what is meant for them."),
+        What::Fdb => w!(lang, "Forwarding table entries that do not age."),
+        What::Addresses => w!(lang, "Addresses."),
+        What::Up => w!(lang, "Switch the interfaces on."),
+        What::Routes => w!(lang, "Routes: where packets for other networks go."),
+        What::HostNamespaces => w!(lang, "Namespaces made inside the host."),
+        What::Filters => w!(lang, "Packet filter tables: these lines print their rules, as `nft -f` takes them."),
+        What::Forwarding => w!(lang, "The host is a router."),
+        What::Instances => w!(lang, "Containers. The default profile puts their eth0 on lxdbr0."),
+        What::Devices => w!(
+            lang,
+            "Take them off lxdbr0: a device of the same name takes the place of the profile's.\n\
+             (lxc profile device remove default eth0, before the launch, does it for all that come later.)"
+        ),
+        What::HostEnds => w!(lang, "The host's ends of the point-to-point links."),
+        What::InstanceAddresses => w!(lang, "Addresses of the containers."),
+        What::InstanceRoutes => w!(lang, "Routes of the containers."),
+        What::Remove => w!(lang, "Remove what is no longer wanted."),
+    }
+}
+
+/// That a plan is empty.
+pub fn nothing(lang: Lang, plan: &Plan) -> String {
+    let lab = &plan.lab;
+    match plan.purpose {
+        Purpose::ByHand => t!(lang, "Nothing was made by hand in {lab}.", lab),
+        Purpose::Build | Purpose::BuildOnLxd | Purpose::Preview => t!(lang, "Nothing to do: {lab} is as described.", lab),
+    }
+}

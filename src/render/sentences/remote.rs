@@ -1,0 +1,87 @@
+//! Remotes.
+
+use super::errors::reason;
+use crate::error::RemoteFault;
+use crate::render::escape::escape;
+use crate::render::lang::{Lang, Message, quoted, say, t};
+use crate::report::remote::Outcome;
+
+/// Why a remote is of no use.
+pub fn fault(lang: Lang, fault: &RemoteFault) -> Message {
+    match fault {
+        RemoteFault::Unreachable { remote, address, errno } => {
+            let reason = reason(lang, *errno);
+            let message = say(t!(lang, "cannot reach {remote} at {address}: {reason}", remote, address, reason));
+            if address.starts_with('/') {
+                message.why(t!(lang, "No agent and no LXD listens there."))
+            } else {
+                message
+                    .why(t!(
+                        lang,
+                        "It does not run, or its address cannot be reached from here; that of a lab's host only from its lab."
+                    ))
+                    .hint(t!(lang, "sudo nslab shell host-a, then the command again in there"))
+            }
+        }
+        RemoteFault::Handshake { remote, address, why } => {
+            say(t!(lang, "{remote} at {address} speaks no TLS 1.3: {why}", remote, address, why))
+                .why(t!(lang, "Agents and LXD listen on port 8443, as a rule."))
+        }
+        RemoteFault::Changed { remote, old, new } => {
+            say(t!(lang, "the certificate of {remote} changed, so nothing was said to it", remote))
+                .why(t!(lang, "It was {old}\n  and is  {new}", old, new))
+                .hint(t!(lang, "if that is right: nslab remote remove {remote}, then nslab remote add with a new token", remote))
+        }
+        RemoteFault::Untrusted(remote) => say(t!(lang, "{remote} does not trust this client", remote))
+            .hint(t!(
+                lang,
+                "nslab agent token --name CLIENT, or lxc config trust add --name CLIENT, on the other host prints a token"
+            ))
+            .hint(format!("nslab remote add {} TOKEN", escape(remote))),
+        RemoteFault::Refused { remote, text, .. } => say(t!(lang, "{remote} says: {text}", remote, text)),
+        RemoteFault::NoApi(remote) => say(t!(lang, "{remote} does not answer as LXD, Incus or an agent do", remote)),
+        RemoteFault::Cut(remote) => say(t!(lang, "{remote} ended the connection before the work was done", remote)),
+        RemoteFault::NoToken(word) => say(t!(lang, "{word} is neither a token nor an address", word = quoted(lang, word)))
+            .why(t!(lang, "A token is one long word, printed by the other host.")),
+        RemoteFault::Exists(name) => say(t!(lang, "there is a remote {name} already", name = quoted(lang, name))).hint(t!(
+            lang,
+            "nslab remote remove {name}, or another name",
+            name
+        )),
+        RemoteFault::Store { file, errno } => {
+            say(t!(lang, "cannot use {file}: {reason}", file = file.display(), reason = reason(lang, *errno)))
+        }
+        RemoteFault::Damaged(file) => say(t!(lang, "{file} is damaged", file = file.display()))
+            .why(t!(lang, "Remotes, this client's key and its certificate are kept there."))
+            .hint(t!(lang, "mend or remove it, then nslab remote add")),
+    }
+}
+
+/// Whether a certificate is the right one.
+pub fn question(lang: Lang, address: &str, fingerprint: &str) -> String {
+    t!(lang, "{address} has the certificate {fingerprint}. Is that the right one? [y/N]", address, fingerprint)
+}
+
+/// What was done to a remote or to a container of one.
+pub fn outcome(lang: Lang, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Added { remote, address } => t!(lang, "{remote} is a remote at {address}.", remote, address),
+        Outcome::Declined { remote } => t!(lang, "{remote} was not added.", remote),
+        Outcome::Removed { remote } => t!(lang, "{remote} is no remote any more.", remote),
+        Outcome::Launched { remote, name } => t!(lang, "{remote}:{name} runs.", remote, name),
+        Outcome::Started { remote, name } => t!(lang, "{remote}:{name} was started.", remote, name),
+        Outcome::Stopped { remote, name } => t!(lang, "{remote}:{name} was stopped.", remote, name),
+        Outcome::Restarted { remote, name } => t!(lang, "{remote}:{name} was restarted.", remote, name),
+        Outcome::Deleted { remote, name } => t!(lang, "{remote}:{name} was deleted.", remote, name),
+    }
+}
+
+/// That no remote is known.
+pub fn no_remotes(lang: Lang) -> String {
+    t!(lang, "No remote is known. The other host prints a token: nslab remote add NAME TOKEN.")
+}
+
+/// That a remote has no containers.
+pub fn no_instances(lang: Lang, remote: &str) -> String {
+    t!(lang, "{remote} has no containers.", remote)
+}
