@@ -15,6 +15,7 @@ mod init;
 mod join;
 mod lab;
 mod make;
+mod members;
 mod orphans;
 mod outside;
 mod record;

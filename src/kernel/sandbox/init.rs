@@ -8,9 +8,6 @@ use nix::fcntl::{Flock, FlockArg};
 use super::record;
 use crate::kernel::sys::process;
 
-/// What the command line of every init begins with.
-pub(super) const TITLE: &str = "nslab: init of ";
-
 /// Stays until nothing else lives in the sandbox and nobody is about to join it.
 pub(super) fn stay(mut lock: File, record: &File) -> i32 {
     loop {

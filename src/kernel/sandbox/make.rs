@@ -140,7 +140,7 @@ impl Parts<'_> {
             Err((step, errno)) => return answer(tell, errno as i32, &step),
         };
         process::close_all_but(&mut [0, 1, 2, tell.as_raw_fd(), lock.as_raw_fd(), self.record.as_raw_fd()]);
-        let _ = process::set_title(&format!("{}{}/{}", init::TITLE, self.spec.lab, self.spec.node));
+        let _ = process::set_title(&format!("{}{}/{}", record::TITLE, self.spec.lab, self.spec.node));
         process::trim_memory();
         answer(tell, 0, "");
         process::close_all_but(&mut [0, 1, 2, lock.as_raw_fd(), self.record.as_raw_fd()]);

@@ -15,6 +15,9 @@ use crate::error::Error;
 use crate::kernel::sys::process;
 use crate::kernel::turn::{self, Patience, Untaken};
 
+/// What the command line of every init begins with.
+pub(super) const TITLE: &str = "nslab: init of ";
+
 /// The files that a sandbox is known by.
 #[derive(Debug, Clone)]
 pub(super) struct Files {
@@ -62,9 +65,20 @@ pub(super) fn lock(path: &Path, spec: &Spec) -> crate::error::Result<Flock<File>
     }
 }
 
+/// The command line of a process; its name in brackets where it has none; nothing where it is gone.
+pub(super) fn command_line(pid: i32) -> String {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let line = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
+    if !line.is_empty() {
+        return line;
+    }
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    if name.is_empty() { name } else { format!("[{}]", name.trim_end()) }
+}
+
 fn holder(path: &Path) -> Option<(i32, String)> {
     let pid = std::fs::read_to_string(path).ok()?.parse().ok()?;
-    Some((pid, super::scan::command_line(pid)))
+    Some((pid, command_line(pid)))
 }
 
 /// The identity of a process: numbers are given again, but not with the same start time.

@@ -10,7 +10,8 @@ use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{FsType, statfs};
 
-use super::{Paths, Tried, at, error, init, record};
+use super::record::{self, TITLE, command_line};
+use super::{Paths, Tried, at, error};
 use crate::error::Result;
 
 /// `linux/magic.h`
@@ -148,17 +149,6 @@ fn status(pid: i32, name: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
 }
 
-/// The command line of a process; its name in brackets where it has none; nothing where it is gone.
-pub(super) fn command_line(pid: i32) -> String {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let line = String::from_utf8_lossy(&words).trim_end_matches('\0').replace('\0', " ");
-    if !line.is_empty() {
-        return line;
-    }
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    if name.is_empty() { name } else { format!("[{}]", name.trim_end()) }
-}
-
 /// The sandbox that this process is in: `LAB/NODE`, where there is one.
 ///
 /// A PID namespace within it has another process 1; then what is mounted on the lab's mark tells.
@@ -168,7 +158,7 @@ pub fn around() -> Option<String> {
 
 /// Of the sandbox whose init is process 1.
 fn titled() -> Option<String> {
-    command_line(1).strip_prefix(init::TITLE).map(str::to_owned)
+    command_line(1).strip_prefix(TITLE).map(str::to_owned)
 }
 
 fn marked() -> Option<String> {

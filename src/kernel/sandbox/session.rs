@@ -1,13 +1,11 @@
 //! A command for somebody who is not at this terminal: in a session of its own, with pipes or a pseudo-terminal.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -15,6 +13,7 @@ use nix::pty::{OpenptyResult, openpty};
 use nix::unistd::{Gid, Uid, fchown, pipe2};
 
 use super::join::{self, Directory, Entry, Unmet};
+use super::members::members;
 use super::wait::Exit;
 use super::{Paths, Spec, environment, error};
 use crate::error::Error;
@@ -231,28 +230,6 @@ impl Session {
     }
 }
 
-/// Ends the processes of a session and those that descend from its leader, as a terminal that closes would end them, and those that
-/// do not mind by force.
-pub(super) fn end(leader: i32, grace: Duration) {
-    let mut known = HashSet::from([leader]);
-    for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGKILL] {
-        let handles: Vec<_> = members(leader, &mut known).into_iter().filter_map(|pid| process::handle(pid).ok()).collect();
-        for handle in &handles {
-            let _ = process::send(handle, signal);
-            // A stopped process hears nothing.
-            let _ = process::send(handle, libc::SIGCONT);
-        }
-        let until = Instant::now() + grace;
-        let left = |handle: &OwnedFd| {
-            let rest = until.saturating_duration_since(Instant::now()).as_millis();
-            !process::wait_end(handle, i32::try_from(rest).unwrap_or(i32::MAX))
-        };
-        if handles.iter().filter(|handle| left(handle)).count() == 0 {
-            break;
-        }
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         if !self.ended {
@@ -261,37 +238,4 @@ impl Drop for Session {
             let _ = self.child.wait();
         }
     }
-}
-
-/// The processes that live in a session, and those that descend from one that is known.
-fn members(leader: i32, known: &mut HashSet<i32>) -> Vec<i32> {
-    let mut all = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        all.extend(family(pid).map(|(parent, session)| (pid, (parent, session))));
-    }
-    // Who is gone has given its number back.
-    known.retain(|pid| *pid == leader || all.contains_key(pid));
-    loop {
-        let joins = |(pid, (parent, session)): (&i32, &(i32, i32))| {
-            (!known.contains(pid) && (*session == leader || known.contains(parent))).then_some(*pid)
-        };
-        let new: Vec<i32> = all.iter().filter_map(joins).collect();
-        if new.is_empty() {
-            return known.iter().copied().filter(|pid| all.contains_key(pid)).collect();
-        }
-        known.extend(new);
-    }
-}
-
-/// The parent and the session of a process that lives.
-fn family(pid: i32) -> Option<(i32, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // proc_pid_stat(5): state, ppid, pgrp, session are fields 3 to 6.
-    let mut fields = stat.rsplit(") ").next()?.split(' ');
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    let parent = fields.next()?.parse().ok()?;
-    Some((parent, fields.nth(1)?.parse().ok()?))
 }

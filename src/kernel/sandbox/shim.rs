@@ -18,7 +18,7 @@ use nix::sys::socket::{Backlog, MsgFlags, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::{Clients, Paths, Spec, Tried, at, record, session};
+use super::{Clients, Paths, Spec, Tried, at, members, record};
 use crate::kernel::sys::{passing, process};
 
 /// What the command line of every shim begins with.
@@ -260,7 +260,7 @@ fn wait(stream: &UnixStream, child: &mut Child, follows: bool) -> std::io::Resul
             break;
         }
         // What it runs in another node is of its session, too.
-        session::end(number, GRACE);
+        members::end(number, GRACE);
         break;
     }
     let status = child.wait()?;
