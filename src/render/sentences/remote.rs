@@ -12,16 +12,12 @@ pub fn fault(lang: Lang, fault: &RemoteFault) -> Message {
         RemoteFault::Unreachable { remote, address, errno } => {
             let reason = reason(lang, *errno);
             let message = say(t!(lang, "cannot reach {remote} at {address}: {reason}", remote, address, reason));
-            if address.starts_with('/') {
-                message.why(t!(lang, "No agent and no LXD listens there."))
+            let why = if address.starts_with('/') {
+                t!(lang, "No agent and no LXD listens there.")
             } else {
-                message
-                    .why(t!(
-                        lang,
-                        "It does not run, or its address cannot be reached from here; that of a lab's host only from its lab."
-                    ))
-                    .hint(t!(lang, "sudo nslab shell host-a, then the command again in there"))
-            }
+                t!(lang, "It does not run, or its address cannot be reached from here; that of a lab's host only from its lab.")
+            };
+            message.why(why).hint(t!(lang, "sudo nslab shell host-a, then the command again in there"))
         }
         RemoteFault::Handshake { remote, address, why } => {
             say(t!(lang, "{remote} at {address} speaks no TLS 1.3: {why}", remote, address, why))
