@@ -1,5 +1,6 @@
 //! The command line: grammar, terminal, exit code.
 
+mod help;
 mod words;
 
 use std::ffi::OsString;
@@ -33,7 +34,7 @@ struct Cli {
     /// Say nothing but errors and what was asked for
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// The language of what nslab says, else that of the locale; help, commands and JSON are the same in all
+    /// The language of what nslab says, else that of the locale; commands, options and JSON are the same in all
     #[arg(long, global = true, value_name = "LANG")]
     lang: Option<Tongue>,
     #[command(subcommand)]
@@ -46,6 +47,15 @@ enum Tongue {
     En,
     /// Español
     Es,
+}
+
+impl Tongue {
+    fn lang(self) -> Lang {
+        match self {
+            Self::En => Lang::En,
+            Self::Es => Lang::Es,
+        }
+    }
 }
 
 /// The command enum and its dispatch, one line per command.
@@ -141,13 +151,12 @@ fn run(err: Style) -> u8 {
     typed::set(reader());
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return other_words(&error, err).unwrap_or_else(|| refuse(&error, err)),
+        Err(error) => {
+            let err = Style { lang: asked(lossy()).unwrap_or(err.lang), ..err };
+            return other_words(&error, err).unwrap_or_else(|| refuse_in(error, err));
+        }
     };
-    let lang = match cli.lang {
-        Some(Tongue::En) => Lang::En,
-        Some(Tongue::Es) => Lang::Es,
-        None => err.lang,
-    };
+    let lang = cli.lang.map_or(err.lang, Tongue::lang);
     let err = Style { lang, ..err };
     let format = cli.format.unwrap_or_default();
     let takes = cli.command.as_ref().map_or(&Format::PLAIN[..], Command::formats);
@@ -258,26 +267,19 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
     if !(of_words || kind == ErrorKind::UnknownArgument && odd) {
         return None;
     }
-    let all: Vec<String> = lossy().collect();
-    let bare = words::bare(all.iter().cloned());
+    let bare = words::bare(lossy());
     let lines = words::instead(&bare);
     if lines.is_empty() {
         return None;
     }
-    // The grammar has not told the language either.
-    let told = all.iter().zip(all.iter().skip(1)).find(|(option, _)| *option == "--lang").map(|(_, lang)| lang.as_str());
-    let lang = match told.or_else(|| all.iter().find_map(|word| word.strip_prefix("--lang="))) {
-        Some("es") => Lang::Es,
-        Some("en") => Lang::En,
-        _ => err.lang,
-    };
-    let err = Style { lang, ..err };
     // Of a command that there is, how it is used.
     let usage = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) if kind != ErrorKind::InvalidSubcommand => Some(usage.to_string()),
+        Some(ContextValue::StyledStr(usage)) if kind != ErrorKind::InvalidSubcommand => {
+            Some(sentences::usage::in_words(err.lang, &usage.to_string()))
+        }
         _ => None,
     };
-    tell(&render::refusal(sentences::notices::not_understood(lang, &bare.join(" ")), usage, &sudo(lines), err));
+    tell(&render::refusal(sentences::notices::not_understood(err.lang, &bare.join(" ")), usage, &sudo(lines), err));
     Some(2)
 }
 
@@ -285,6 +287,42 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
 fn sudo(lines: Vec<String>) -> Vec<String> {
     let needed = std::env::var_os("SUDO_UID").is_some() || commands::rights::lacking().is_some();
     if needed { lines.iter().map(|line| words::with_sudo(line)).collect() } else { lines }
+}
+
+/// The language that a command line asks for, where the grammar has not told.
+fn asked(words: impl Iterator<Item = String>) -> Option<Lang> {
+    let words: Vec<String> = words.take_while(|word| word != "--").collect();
+    let behind = words.windows(2).find(|pair| pair[0] == "--lang").map(|pair| pair[1].as_str());
+    let word = behind.or_else(|| words.iter().find_map(|word| word.strip_prefix("--lang=")))?;
+    Tongue::from_str(word, false).ok().map(Tongue::lang)
+}
+
+/// As [`refuse`], in the reader's language; in English clap's own words are the ones.
+fn refuse_in(error: clap::Error, err: Style) -> u8 {
+    if err.lang == Lang::En {
+        return refuse(&error, err);
+    }
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+        let translated = help::translated(grammar(), err.lang).try_get_matches_from(std::env::args_os());
+        return refuse(&translated.err().unwrap_or(error), err);
+    }
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) if err.colour => Some(usage.ansi().to_string()),
+        Some(ContextValue::StyledStr(usage)) => Some(usage.to_string()),
+        _ => None,
+    };
+    match sentences::usage::refused(err.lang, &error, usage.as_deref()) {
+        Some(text) => {
+            tell(&format!("{} {text}", err.red(sentences::usage::title(err.lang))));
+            2
+        }
+        None => refuse(&error, err),
+    }
+}
+
+/// The command line's grammar.
+pub fn grammar() -> clap::Command {
+    Cli::command()
 }
 
 /// Prints help or what is wrong with the command line.
@@ -418,6 +456,6 @@ impl Front for Terminal {
     }
 
     fn grammar(&self) -> clap::Command {
-        Cli::command()
+        grammar()
     }
 }

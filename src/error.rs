@@ -6,6 +6,7 @@ mod instance;
 mod nic;
 mod remote;
 mod role;
+mod value;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub use instance::{DeviceFault, InstanceFault};
 pub use nic::{Allow, Refusal, Rollback, Service};
 pub use remote::RemoteFault;
 pub use role::{Card, RoleFault, Using};
+pub use value::WrongValue;
 
 use crate::problem::Finding;
 

@@ -122,6 +122,49 @@ fn looked_up() -> BTreeSet<Key> {
     summaries.map(|summary| ("topology".to_owned(), summary.trim_matches('"').to_owned())).collect()
 }
 
+/// The paragraphs of a text of the grammar; of one with lines that are typed the other lines, since those are the same everywhere.
+fn to_translate(text: &str) -> Vec<String> {
+    let typed = |line: &str| ["nslab ", "sudo ", "source "].iter().any(|start| line.starts_with(start)) && !line.contains("   ");
+    let paragraph = |text: &str| {
+        if text.lines().any(|line| typed(line.trim())) {
+            text.lines().map(str::trim).filter(|line| !typed(line)).map(str::to_owned).collect()
+        } else {
+            vec![text.to_owned()]
+        }
+    };
+    text.split("\n\n").flat_map(paragraph).collect()
+}
+
+/// Every help text of a command and of those in it.
+fn helps(command: &clap::Command, found: &mut BTreeSet<String>) {
+    if command.is_hide_set() {
+        return;
+    }
+    let of_command = [
+        command.get_about(),
+        command.get_long_about(),
+        command.get_before_help(),
+        command.get_before_long_help(),
+        command.get_after_help(),
+        command.get_after_long_help(),
+    ];
+    let of_arguments = command.get_arguments().flat_map(|arg| [arg.get_help(), arg.get_long_help()]);
+    let of_values = command.get_arguments().flat_map(clap::Arg::get_possible_values);
+    let of_values = of_values.filter_map(|value| value.get_help().map(ToString::to_string));
+    let texts = of_command.into_iter().chain(of_arguments).flatten().map(ToString::to_string).chain(of_values);
+    found.extend(texts.flat_map(|text| to_translate(&text)));
+    command.get_subcommands().for_each(|inner| helps(inner, found));
+}
+
+/// Every help text of the grammar, clap's own among them.
+fn help() -> BTreeSet<Key> {
+    let mut grammar = nslab::cli::grammar();
+    let mut found = BTreeSet::from(["Print help for the subcommand(s)".to_owned()]);
+    grammar.build();
+    helps(&grammar, &mut found);
+    found.into_iter().map(|text| ("help".to_owned(), text)).collect()
+}
+
 /// A catalogue as it stands in its file.
 fn catalogue(path: &Path) -> BTreeMap<Key, String> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -162,7 +205,7 @@ fn catalogues() -> Vec<PathBuf> {
 
 #[test]
 fn every_sentence_of_the_source_is_in_every_catalogue_with_its_placeholders_and_none_is_left_over() {
-    let said: BTreeSet<Key> = said().into_iter().chain(looked_up()).collect();
+    let said: BTreeSet<Key> = said().into_iter().chain(looked_up()).chain(help()).collect();
     assert!(said.len() > 1000, "only {} sentences were found", said.len());
     assert!(!catalogues().is_empty());
     let mut faults = Vec::new();

@@ -17,6 +17,10 @@ fn nslab() -> Command {
     command
 }
 
+fn nslab_in(locale: &str, words: &str) -> Ran {
+    run(nslab().env("LC_ALL", locale).args(words.split_whitespace()))
+}
+
 /// Every command that help lists.
 fn commands() -> Vec<String> {
     let help = ok("--help").out;
@@ -83,6 +87,31 @@ fn a_wrong_word_is_answered_with_the_right_one() {
         assert!(ran.err.contains(meant), "{typed}: no {meant} in\n{ran}");
         assert!(ran.out.is_empty(), "{ran}");
     }
+}
+
+#[test]
+fn help_and_what_is_wrong_with_a_command_line_are_in_the_language_that_the_line_or_the_locale_asks_for() {
+    for (locale, words, spanish) in [
+        ("C", "--lang es --help", true),
+        ("C", "--lang=es help up", true),
+        ("es_ES.UTF-8", "help agent start", true),
+        ("es_ES.UTF-8", "--lang en up -h", false),
+        ("es_ES.UTF-8", "upp", true),
+        ("es_ES.UTF-8", "--lang xx list", true),
+        ("C", "ping a1 --lang es --count x b1", true),
+        ("C", "ping a1 b1 --count x -- --lang es", false),
+        ("es_ES.UTF-8", "up bridged --lang en --frob", false),
+        ("C", "--lang es agent", true),
+    ] {
+        let ran = nslab_in(locale, words);
+        let text = format!("{}{}", ran.out, ran.err);
+        let words_of = |list: [&str; 4]| list.iter().any(|word| text.contains(word));
+        let (es, en) = (["Uso:", "Opciones:", "Para saber", "valor"], ["Usage:", "Options:", "For more", "value '"]);
+        assert_eq!((words_of(es), words_of(en)), (spanish, !spanish), "{locale} {words}: {text}");
+    }
+    assert_eq!(nslab_in("es_ES.UTF-8", "man up").expect(0).out, ok("man up").out);
+    let odd = nslab_in("es_ES.UTF-8", "up --fr\u{1b}[31mob").expect(2);
+    assert!(odd.err.contains(r"--fr\x1b[31mob") && !odd.err.contains('\u{1b}'), "{odd}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use clap_complete::engine::ArgValueCompleter;
 use outlets::{Teller, Writer};
 
 use super::{Context, complete, rights, target};
-use crate::error::{Error, Result, Usage};
+use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::sys;
 use crate::lab::{self, Entry, resolve};
 use crate::probe::capture::line::Owners;
@@ -63,7 +63,7 @@ pub struct Capture {
 }
 
 /// `10s`, `500ms`, `2m`, `1h`, or seconds; a year at most.
-fn time(word: &str) -> std::result::Result<Duration, String> {
+fn time(word: &str) -> std::result::Result<Duration, WrongValue> {
     const LONGEST: f64 = 366.0 * 86_400.0;
     let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &word[digits.len()..] {
@@ -71,15 +71,11 @@ fn time(word: &str) -> std::result::Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err("a time, like 10s, 500ms or 2m".to_owned()),
+        _ => return Err(WrongValue::Listening),
     };
-    let number: f64 = digits.parse().map_err(|_| "a time, like 10s, 500ms or 2m".to_owned())?;
+    let number: f64 = digits.parse().map_err(|_| WrongValue::Listening)?;
     let seconds = number * unit;
-    if seconds > 0.0 && seconds <= LONGEST {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("more than nothing, a year at most".to_owned())
-    }
+    if seconds > 0.0 && seconds <= LONGEST { Ok(Duration::from_secs_f64(seconds)) } else { Err(WrongValue::Span) }
 }
 
 impl Capture {

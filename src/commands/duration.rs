@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::error::WrongValue;
+
 /// `5s`, `0.2s`, `200ms`, `2m`; a bare number counts seconds. A day at most.
-pub(super) fn duration(word: &str) -> Result<Duration, String> {
+pub(super) fn duration(word: &str) -> Result<Duration, WrongValue> {
     const DAY: f64 = 86_400.0;
     let (number, unit) = word.split_at(word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len()));
     let unit = match unit {
@@ -11,10 +13,10 @@ pub(super) fn duration(word: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        _ => return Err("a time is like 5s, 200ms or 2m".to_owned()),
+        _ => return Err(WrongValue::Time),
     };
-    let seconds = number.parse::<f64>().map_err(|_| "a time is like 5s, 200ms or 2m".to_owned())? * unit;
-    if (0.0..=DAY).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err("it can be 24h at most".to_owned()) }
+    let seconds = number.parse::<f64>().map_err(|_| WrongValue::Time)? * unit;
+    if (0.0..=DAY).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(WrongValue::Day) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::far::Far;
 use super::{Context, complete, instances};
-use crate::error::Result;
+use crate::error::{Result, WrongValue};
 use crate::lab::instances::{Options, launch};
 use crate::remote::New;
 use crate::report::Report;
@@ -46,13 +46,13 @@ pub struct Launch {
     stopped: bool,
 }
 
-fn pair(text: &str) -> std::result::Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+fn pair(text: &str) -> std::result::Result<(String, String), WrongValue> {
+    let (key, value) = text.split_once('=').ok_or_else(|| WrongValue::Pair(text.to_owned()))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn device(text: &str) -> std::result::Result<(String, Keys), String> {
-    let (name, keys) = text.split_once(',').ok_or_else(|| format!("{text:?} is not NAME,KEY=VALUE,..."))?;
+fn device(text: &str) -> std::result::Result<(String, Keys), WrongValue> {
+    let (name, keys) = text.split_once(',').ok_or_else(|| WrongValue::Device(text.to_owned()))?;
     let mut keys: Keys = keys.split(',').map(pair).collect::<std::result::Result<_, _>>()?;
     keys.entry("type".to_owned()).or_insert_with(|| "nic".to_owned());
     Ok((name.to_owned(), keys))

@@ -22,3 +22,4 @@ pub mod plans;
 pub mod remote;
 pub mod role;
 pub mod trace;
+pub mod usage;
