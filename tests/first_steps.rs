@@ -123,7 +123,11 @@ fn words_of_other_tools_lead_to_the_command_here_and_touch_nothing() {
                     .err
                     .lines()
                     .find(|line| {
-                        line.contains("nslab ") && line.contains(": ") && line.starts_with("  ") && !line.contains("Usage")
+                        line.contains("nslab ")
+                            && line.contains(": ")
+                            && line.starts_with("  ")
+                            && !line.contains("Usage")
+                            && !line.contains("Uso")
                     })
                     .unwrap_or_default();
                 let word = if lang == "es" { "pruebe:" } else { "try:" };
