@@ -389,6 +389,9 @@ fn no_zombie_stays_where_process_1_does_not_reap() {
             format!("{nslab} check >/dev/null"),
             "sleep 0.2".to_owned(),
             "ps -e -o stat=,args= | grep ^Z; true".to_owned(),
+            // A command whose nslab is killed is a zombie that its init waits for: the shim does not wait along.
+            format!("{nslab} exec a1 sleep 50 & sleep 1; kill -9 $!"),
+            format!("{nslab} down >/dev/null; ps -e -o args= | grep \"^nslab: shi[m]\"; true"),
             format!("{nslab} down >/dev/null"),
         ];
         // Process 1 of that namespace is a sleep, which waits for nobody.

@@ -45,12 +45,12 @@ fn over(path: &Path, by: &Path) -> Tried<()> {
     process::attach(&cover, &path).map_err(at(format!("attach {}", path.display())))
 }
 
-/// Shows a host's own remotes where its clients look that no variable tells; those that root has on the machine are not the host's.
+/// Where root has remotes on the machine, shows a host's own there: clients look there that no variable tells.
 pub(super) fn remotes(clients: &Clients) -> Tried<()> {
     let home = environment::home();
     for (name, directory) in [("lxc", &clients.lxd), ("incus", &clients.incus)] {
         let usual = Path::new(&home).join(".config").join(name);
-        if fs::create_dir_all(&usual).is_ok() && directory.is_dir() {
+        if usual.is_dir() && directory.is_dir() {
             over(&usual, directory)?;
         }
     }

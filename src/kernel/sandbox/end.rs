@@ -15,8 +15,8 @@ use crate::kernel::sys::process;
 /// What SIGKILL may take, for hundreds of processes on a slow machine: one that does not die of it hangs in the kernel.
 const KILLED: Duration = Duration::from_secs(10);
 
-/// Milliseconds that a shim may take to notice the end of its init.
-const SHIM: i32 = 1000;
+/// How long shims may take to notice the end of their inits.
+const SHIM: Duration = Duration::from_millis(100);
 
 /// How many processes are ended at a time: each needs a descriptor.
 const BATCH: usize = 256;
@@ -51,9 +51,14 @@ pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Proc
     let shims = shim::living(paths, nodes);
     let ended = Ending::of(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))?;
     if ended.1.is_empty() {
-        // Each ends with its init.
-        for shim in &shims {
-            process::wait_end(shim, SHIM);
+        // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap.
+        let until = Instant::now() + SHIM;
+        let left = |shim: &OwnedFd| {
+            let rest = until.saturating_duration_since(Instant::now()).as_millis();
+            !process::wait_end(shim, i32::try_from(rest).unwrap_or_default())
+        };
+        for shim in shims.iter().filter(|shim| left(shim)) {
+            let _ = process::send(shim, libc::SIGKILL);
         }
     }
     Ok(ended)
