@@ -335,7 +335,7 @@ impl Borrowed {
     /// The change is made: addresses follow their NIC into its bridge, and what is there now is what nslab has set.
     ///
     /// # Errors
-    /// [`Error::RolledBack`]'s cause where a neighbour no longer answers: the caller undoes the change.
+    /// [`crate::error::Error::RolledBack`]'s cause where a neighbour no longer answers: the caller undoes the change.
     pub fn applied(&mut self, expected: &State) -> Result<()> {
         let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
         hand::over(&mut socket, self)?;
