@@ -8,6 +8,7 @@ use super::verdict::{Verdict, failed};
 use crate::error::Result;
 use crate::kernel::sandbox::{self, Exit, Run};
 use crate::lab;
+use crate::plan::NodeId;
 use crate::report::check::Evidence;
 use crate::topology::checks::Command;
 
@@ -42,7 +43,11 @@ fn run(command: &Command, stage: &Stage<'_>) -> Result<(Option<Exit>, Vec<u8>)> 
     let name = &stage.scene.view.lab;
     let (lock, journal) = lab::enter(name)?;
     let node = id(&command.node);
-    let spec = lab::sandbox::spec(name, &node, journal.described(), false);
+    let clients = match &node {
+        NodeId::Host(host) => lab::agents::clients(name, host, false).ok().map(|(clients, _)| clients),
+        _ => None,
+    };
+    let spec = lab::sandbox::spec(name, &node, journal.described(), false, clients);
     let argv = ["sh", "-c", &command.run].map(Into::into).to_vec();
     let run = Run { argv, captured: true, ..Run::default() };
     let started = sandbox::start(&lab::sandbox::paths(name), &spec, &run)?;

@@ -146,10 +146,15 @@ pub(super) fn run(target: &Target, mut run: Run, real_root: bool, context: &mut 
         }
         return Err(on_machine(&run));
     }
+    let mut clients = None;
     if let NodeId::Host(host) = &target.node {
-        tell(host, agents::clients(&target.lab, host, real_root).map(|(_, new)| new), &run, context);
+        let ready = agents::clients(&target.lab, host, real_root).map(|(made, new)| {
+            clients = Some(made);
+            new
+        });
+        tell(host, ready, &run, context);
     }
-    let spec = lab::sandbox::spec(&target.lab, &target.node, journal.described(), real_root);
+    let spec = lab::sandbox::spec(&target.lab, &target.node, journal.described(), real_root, clients);
     let started = sandbox::start(&lab::sandbox::paths(&target.lab), &spec, &run)?;
     drop(lock);
     let exit = started.wait()?;

@@ -53,11 +53,7 @@ pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Proc
     if ended.1.is_empty() {
         // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap.
         let until = Instant::now() + SHIM;
-        let left = |shim: &OwnedFd| {
-            let rest = until.saturating_duration_since(Instant::now()).as_millis();
-            !process::wait_end(shim, i32::try_from(rest).unwrap_or_default())
-        };
-        for shim in shims.iter().filter(|shim| left(shim)) {
+        for shim in shims.iter().filter(|shim| !process::wait_end_until(*shim, until)) {
             let _ = process::send(shim, libc::SIGKILL);
         }
     }

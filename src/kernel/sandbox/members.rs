@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::kernel::sys::process;
@@ -19,11 +18,7 @@ pub(super) fn end(leader: i32, grace: Duration) {
             let _ = process::send(handle, libc::SIGCONT);
         }
         let until = Instant::now() + grace;
-        let left = |handle: &OwnedFd| {
-            let rest = until.saturating_duration_since(Instant::now()).as_millis();
-            !process::wait_end(handle, i32::try_from(rest).unwrap_or(i32::MAX))
-        };
-        if handles.iter().filter(|handle| left(handle)).count() == 0 {
+        if handles.iter().all(|handle| process::wait_end_until(handle, until)) {
             break;
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -194,7 +194,7 @@ impl Session {
     pub fn exit(&mut self) -> Option<Exit> {
         let status = self.child.try_wait().ok().flatten()?;
         self.ended = true;
-        Some(status.signal().map_or_else(|| Exit::Code(status.code().unwrap_or_default()), Exit::Signal))
+        Some(Exit::of(status))
     }
 
     /// Sends a signal to the command itself.

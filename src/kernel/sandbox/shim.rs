@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use nix::sys::socket::{Backlog, MsgFlags, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
+use super::wait::Exit;
 use super::{Clients, Paths, Spec, Tried, at, members, record};
 use crate::kernel::sys::{passing, process};
 
@@ -246,25 +247,22 @@ fn command(request: &Request, streams: Vec<OwnedFd>, spec: &Spec) -> Option<Comm
 fn wait(stream: &UnixStream, child: &mut Child, follows: bool) -> std::io::Result<i32> {
     let number = i32::try_from(child.id()).unwrap_or(i32::MAX);
     let handle = process::handle(number)?;
-    loop {
+    let ended = loop {
         let mut fds = vec![PollFd::new(handle.as_fd(), PollFlags::POLLIN)];
         if follows {
             fds.push(PollFd::new(stream.as_fd(), PollFlags::empty()));
         }
         match poll(&mut fds, PollTimeout::NONE) {
-            Err(Errno::EINTR) => continue,
+            Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
-            Ok(_) => {}
+            Ok(_) => break fds.first().and_then(PollFd::any) == Some(true),
         }
-        if fds.first().and_then(PollFd::any) == Some(true) {
-            break;
-        }
+    };
+    if !ended {
         // What it runs in another node is of its session, too.
         members::end(number, GRACE);
-        break;
     }
-    let status = child.wait()?;
-    Ok(status.signal().map_or_else(|| status.code().unwrap_or_default(), |signal| 128 + signal))
+    Ok(Exit::of(child.wait()?).code())
 }
 
 /// Handles of the shims of some nodes of a lab; of all, where none is named.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,11 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// How a process ended.
+    pub(super) fn of(status: ExitStatus) -> Self {
+        status.signal().map_or_else(|| Self::Code(status.code().unwrap_or_default()), Self::Signal)
+    }
+
     /// What a shell reports: 128 + n for signal n.
     pub fn code(self) -> i32 {
         match self {
@@ -186,7 +191,7 @@ impl Started {
         let exit = loop {
             let ended = self.child.try_wait().map_err(|fault| error("", ("waitpid".to_owned(), process::errno(&fault))))?;
             if let Some(status) = ended {
-                break Some(status.signal().map_or_else(|| Exit::Code(status.code().unwrap_or_default()), Exit::Signal));
+                break Some(Exit::of(status));
             }
             if began.elapsed() >= patience {
                 let _ = self.child.kill();
@@ -223,12 +228,7 @@ impl Started {
                 Ok(None)
             }
             Ok(_) | Err(Errno::EINTR) => Ok(None),
-            Err(Errno::ECHILD) => Ok(self
-                .child
-                .try_wait()
-                .ok()
-                .flatten()
-                .map(|status| status.signal().map_or_else(|| Exit::Code(status.code().unwrap_or_default()), Exit::Signal))),
+            Err(Errno::ECHILD) => Ok(self.child.try_wait().ok().flatten().map(Exit::of)),
             Err(errno) => Err(errno),
         }
     }

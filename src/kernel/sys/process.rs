@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use nix::NixPath;
 use nix::errno::Errno;
@@ -336,6 +337,12 @@ pub fn wait_end(process: &impl AsFd, milliseconds: i32) -> bool {
             Err(_) => return false,
         }
     }
+}
+
+/// Waits until a process has ended, at most until then.
+pub fn wait_end_until(process: &impl AsFd, until: Instant) -> bool {
+    let rest = until.saturating_duration_since(Instant::now()).as_millis();
+    wait_end(process, i32::try_from(rest).unwrap_or(i32::MAX))
 }
 
 /// A number that tells one mount from another.
