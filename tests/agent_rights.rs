@@ -173,7 +173,11 @@ fn every_route_is_for_whom_the_table_says_and_for_nobody_else() {
         assert_eq!(ask(&short, "GET", "/1.0/instances", "").unwrap().0, 200);
         by_socket("DELETE", &format!("/1.0/certificates/{}", fingerprint(&revoked)), "");
         let early = Card::new(3600, 3600);
-        assert!(trust(&early).contains("does not hold"), "one that does not hold is not taken");
+        assert!(trust(&early).contains("not valid for another 60 minutes: set the clocks"), "{}", trust(&early));
+        let ahead = Card::new(300, 3600);
+        assert!(trust(&ahead).contains("\"status_code\":200"), "a client whose clock is five minutes ahead: {}", trust(&ahead));
+        assert_eq!(ask(&ahead, "GET", "/1.0/instances", "").unwrap().0, 200, "a client whose clock is five minutes ahead");
+        assert!(trust(&Card::new(-3600, 60)).contains("has expired"), "{}", trust(&Card::new(-3600, 60)));
         assert!(
             wait_for(20, || ask(&short, "GET", "/1.0/instances", "").is_ok_and(|(status, _)| status == 403)),
             "it has expired"

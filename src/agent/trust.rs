@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::answer::Fault;
@@ -19,6 +20,8 @@ use crate::error::Result;
 /// Wrong secrets that are answered for one address within [`WINDOW`].
 const GUESSES: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
+/// How far a client's clock may be ahead, in seconds: its certificate holds from the moment on in which it made it.
+const SKEW: i64 = 600;
 /// Addresses whose guesses are remembered.
 const GUESSERS: usize = 1024;
 
@@ -33,6 +36,20 @@ pub struct Certificate {
     until: i64,
 }
 
+/// Whether a certificate holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Validity {
+    /// It holds.
+    Now,
+    /// It does not any more.
+    Expired,
+    /// It begins to hold in so many seconds.
+    NotYet {
+        /// How many.
+        seconds: i64,
+    },
+}
+
 impl Certificate {
     /// Reads the DER form; none where it is no X.509 certificate.
     pub fn read(der: &[u8]) -> Option<Self> {
@@ -42,10 +59,16 @@ impl Certificate {
         rest.is_empty().then(|| Self { der: der.to_vec(), fingerprint: fingerprint(der), from, until })
     }
 
-    /// Whether it holds now.
-    pub fn holds(&self) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
-        now.is_some_and(|now| (self.from..=self.until).contains(&now))
+    /// Whether it holds now, by a clock that may be up to ten minutes behind the client's.
+    pub fn validity(&self) -> Validity {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        if now > self.until {
+            Validity::Expired
+        } else if now < self.from - SKEW {
+            Validity::NotYet { seconds: self.from - now }
+        } else {
+            Validity::Now
+        }
     }
 }
 
@@ -87,7 +110,7 @@ impl Trust {
 
     /// Whether a client with this certificate is trusted now.
     pub fn trusts(&self, certificate: &Certificate) -> bool {
-        certificate.holds() && self.knows(&certificate.fingerprint)
+        certificate.validity() == Validity::Now && self.knows(&certificate.fingerprint)
     }
 
     /// Whether a fingerprint is in the store.

@@ -14,7 +14,7 @@ use crate::agent::call::{Call, Client};
 use crate::agent::clock;
 use crate::agent::operations::{New, Operation, Status};
 use crate::agent::secret::{hex, random, same};
-use crate::agent::trust::Certificate;
+use crate::agent::trust::{Certificate, Validity};
 
 /// Characters of a client's name.
 const LONGEST: usize = 64;
@@ -85,8 +85,15 @@ pub async fn add(mut call: Call) -> Answer {
 }
 
 fn accept(call: &Call, name: &str, certificate: &Certificate) -> Answer {
-    if !certificate.holds() {
-        return Err(Fault::bad("The certificate has expired, or does not hold yet"));
+    match certificate.validity() {
+        Validity::Now => {}
+        Validity::Expired => return Err(Fault::bad("The client's certificate has expired")),
+        Validity::NotYet { seconds } => {
+            let minutes = (seconds + 59) / 60;
+            return Err(Fault::bad(format!(
+                "The client's certificate is not valid for another {minutes} minutes: set the clocks of the two machines"
+            )));
+        }
     }
     let name = if name.is_empty() { certificate.fingerprint.get(..12).unwrap_or_default() } else { name };
     call.agent.trust.add(name, certificate)?;
