@@ -1,6 +1,6 @@
 //! Which pairs are probed together, so that the machine's one neighbour table does not overflow.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use nix::errno::Errno;
 
@@ -33,41 +33,29 @@ pub fn budget(room: Room) -> usize {
     (free as usize / 2).max(LEAST)
 }
 
-/// The places of the pings, in rounds that need at most so many entries each.
+/// The places of the pings, in rounds that need at most so many entries each; both directions of a pair are in one round,
+/// since whoever is asked for a MAC address learns that of who asks: the way back needs no question to everybody.
 ///
 /// A near ping needs one entry; a far one needs its two nodes and their routers to know each other.
 pub fn plan(links: &[Link], budget: usize) -> Vec<Vec<usize>> {
-    if needed(links) <= budget {
-        return if links.is_empty() { Vec::new() } else { vec![(0..links.len()).collect()] };
-    }
     // Blocks of members against blocks: the fewest nodes have entries to forget after a round.
     let side = (budget / 2).isqrt().max(1);
-    let mut blocks: HashMap<(usize, usize), Vec<usize>> = HashMap::new();
+    let mut pairs: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (place, link) in links.iter().enumerate() {
-        let (a, b) = (link.from / side, link.to / side);
-        blocks.entry((a.min(b), a.max(b))).or_default().push(place);
+        let (low, high) = (link.from.min(link.to), link.from.max(link.to));
+        pairs.entry((low / side, high / side, low, high)).or_default().push(place);
     }
-    let mut order: Vec<_> = blocks.into_iter().collect();
-    order.sort_unstable_by_key(|(block, _)| *block);
-    let mut rounds = vec![Round::default()];
-    for (_, places) in order {
-        for place in places {
-            let link = &links[place];
-            if rounds.last().is_some_and(|round| round.with(link) > budget) {
-                rounds.push(Round::default());
-            }
-            if let Some(round) = rounds.last_mut() {
-                round.add(place, link);
-            }
+    let (mut rounds, mut round) = (Vec::new(), Round::default());
+    for places in pairs.into_values() {
+        if !round.places.is_empty() && round.with(&places, links) > budget {
+            rounds.push(std::mem::take(&mut round).places);
         }
+        round.add(&places, links);
     }
-    rounds.into_iter().map(|round| round.places).collect()
-}
-
-fn needed(links: &[Link]) -> usize {
-    let mut round = Round::default();
-    links.iter().enumerate().for_each(|(place, link)| round.add(place, link));
-    round.entries()
+    rounds.extend(Some(round.places).filter(|places| !places.is_empty()));
+    // By sender, as the rounds are shared out.
+    rounds.iter_mut().for_each(|round| round.sort_unstable_by_key(|place| (links[*place].from, links[*place].to)));
+    rounds
 }
 
 #[derive(Debug, Default)]
@@ -78,21 +66,22 @@ struct Round {
 }
 
 impl Round {
-    fn entries(&self) -> usize {
-        self.near + 2 * self.far.len()
+    /// The entries that it needs with these, which are all of one pair.
+    fn with(&self, places: &[usize], links: &[Link]) -> usize {
+        let near = places.iter().filter(|place| links[**place].near).count();
+        let far = places.iter().find(|place| !links[**place].near).map(|place| links[*place]);
+        let new = far.map_or(0, |link| [link.from, link.to].iter().filter(|member| !self.far.contains(member)).count());
+        self.near + near + 2 * (self.far.len() + new)
     }
 
-    fn with(&self, link: &Link) -> usize {
-        let new = [link.from, link.to].iter().filter(|member| !self.far.contains(member)).count();
-        self.entries() + if link.near { 1 } else { 2 * new }
-    }
-
-    fn add(&mut self, place: usize, link: &Link) {
-        self.places.push(place);
-        if link.near {
-            self.near += 1;
-        } else {
-            self.far.extend([link.from, link.to]);
+    fn add(&mut self, places: &[usize], links: &[Link]) {
+        self.places.extend(places);
+        for link in places.iter().map(|place| links[*place]) {
+            if link.near {
+                self.near += 1;
+            } else {
+                self.far.extend([link.from, link.to]);
+            }
         }
     }
 }
@@ -166,9 +155,21 @@ mod tests {
                 places.sort_unstable();
                 assert!(places.into_iter().eq(0..links.len()));
                 for round in &rounds {
-                    let these: Vec<Link> = round.iter().map(|place| links[*place]).collect();
-                    assert!(needed(&these) <= budget, "{} of {budget}", needed(&these));
+                    let mut all = Round::default();
+                    all.add(round, &links);
+                    assert!(all.with(&[], &links) <= budget, "{} of {budget}", all.with(&[], &links));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn both_directions_of_a_pair_are_in_one_round() {
+        for near in [true, false] {
+            let links = mesh(100, near);
+            for round in plan(&links, 100) {
+                let round: HashSet<(usize, usize)> = round.iter().map(|place| (links[*place].from, links[*place].to)).collect();
+                assert!(round.iter().all(|(from, to)| round.contains(&(*to, *from))), "{round:?}");
             }
         }
     }
