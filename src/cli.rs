@@ -18,6 +18,7 @@ use crate::commands::{self, Context, Front};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, userns};
 use crate::lab::Step;
+use crate::lxd;
 use crate::render::sentences;
 use crate::render::{self, Format, Style, lang::Lang};
 use crate::report::notice::{Notice, Question};
@@ -216,7 +217,7 @@ fn as_lxc() -> Option<Vec<OsString>> {
 
 /// nslab as the stock client: its verbs, its words for errors, its exit codes.
 fn lxc(words: &[OsString], err: Style) -> u8 {
-    let lxc = match commands::lxc::Lxc::try_parse_from(words) {
+    let lxc = match lxd::lxc::Lxc::try_parse_from(words) {
         Ok(lxc) => lxc,
         Err(error) => return refuse(&error, err),
     };
@@ -227,7 +228,7 @@ fn lxc(words: &[OsString], err: Style) -> u8 {
     match result.and_then(|report| print(&report, Format::Text, false, err)) {
         Ok(code) => code,
         Err(error) => {
-            tell(&render::lxc::error(&error, err));
+            tell(&lxd::format::error(&error, err));
             if matches!(error, Error::Command { .. }) { error.exit_code() } else { 1 }
         }
     }

@@ -15,7 +15,7 @@ pub mod home;
 pub mod keep;
 pub mod launch;
 pub mod list;
-pub mod lxc;
+
 pub mod macs;
 pub mod man;
 pub mod pause;
@@ -41,7 +41,7 @@ pub mod watch_nic;
 
 mod complete;
 mod duration;
-mod far;
+pub(crate) mod far;
 mod inside;
 mod instances;
 pub(crate) mod rights;

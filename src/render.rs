@@ -6,7 +6,6 @@ pub mod graph;
 pub mod json;
 mod junit;
 pub mod lang;
-pub mod lxc;
 pub mod script;
 pub mod sentences;
 pub mod text;

@@ -5,7 +5,6 @@ pub mod caller;
 mod carry;
 pub mod catalog;
 pub mod checks;
-pub mod devices;
 mod findings;
 mod inherit;
 mod instance;

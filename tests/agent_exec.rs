@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use nslab::agent::door::{Door, socket};
-use nslab::agent::exec::{Cut, Outcome, record, run};
-use nslab::agent::order::Request;
 use nslab::kernel::sandbox::{Paths, Spec, open};
+use nslab::lxd::server::door::{Door, socket};
+use nslab::lxd::server::exec::{Cut, Outcome, record, run};
+use nslab::lxd::server::order::Request;
 use support::{in_box, ok, wait_for};
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ fn request(script: &str, interactive: bool) -> Request {
     Request { command, interactive, width: 77, height: 22, ..Request::default() }
 }
 
-fn start(request: &Request) -> impl FnOnce() -> nslab::agent::exec::Started + Send + 'static {
+fn start(request: &Request) -> impl FnOnce() -> nslab::lxd::server::exec::Started + Send + 'static {
     let paths = Paths { lab: PathBuf::from("/run/nslab/bridged") };
     let spec = Spec {
         lab: "bridged".to_owned(),

@@ -5,24 +5,28 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every module at the top of `src` and its layer; a module uses its own layer or a lower one.
-const LAYERS: [(&str, u8); 18] = [
+/// Every room of `src` and its layer; a file uses its own layer or a lower one. A room whose parts stand on layers of their own
+/// is named by them.
+const LAYERS: [(&str, u8); 21] = [
     ("name", 0),
     ("error", 0),
     ("problem", 0),
     ("typed", 0),
     ("topology", 1),
+    ("lxd::devices", 1),
     ("plan", 2),
     ("render", 3),
     ("report", 3),
+    ("lxd::format", 3),
+    ("lxd::script", 3),
     ("kernel", 4),
     ("lab", 5),
     ("probe", 5),
     ("check", 5),
-    ("check", 5),
-    ("remote", 5),
+    ("lxd::client", 5),
     ("commands", 6),
-    ("agent", 6),
+    ("lxd::lxc", 6),
+    ("lxd::server", 6),
     ("cli", 7),
     ("main", 7),
 ];
@@ -76,38 +80,57 @@ fn sources() -> Vec<Source> {
     found
 }
 
-fn layer(module: &str) -> Option<u8> {
-    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
+/// The layer of a path: of `lxd::devices::kind` that of `lxd::devices`, else that of its room.
+fn layer(path: &str) -> Option<u8> {
+    let of = |name: &str| path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    LAYERS.iter().find(|(name, _)| of(name)).map(|(_, layer)| *layer)
 }
 
-/// The top modules that a file names by `crate::…`, by `nslab::…` in the binary, or by `super::` up to the root.
+/// What a file names by `crate::…`, by `nslab::…` in the binary, or by `super::…` out of its own part of the house.
 fn used(source: &Source) -> Vec<String> {
     let code: String = source.code().map(|(_, line)| line).collect::<Vec<_>>().join(" ");
-    let up = "super::".repeat(source.module.len());
     let mut found = Vec::new();
-    for prefix in ["crate::", "nslab::", &up] {
+    for prefix in ["crate::", "nslab::", "super::"] {
         if prefix == "nslab::" && source.top() != "main" {
             continue;
         }
-        let starts: Vec<usize> = code.match_indices(prefix).map(|(at, _)| at).filter(|at| starts_a_path(&code[..*at])).collect();
-        for at in starts {
-            // In a test module inside the file `super` is the file itself: there only a layer's name counts.
-            let names = first_names(code[at + prefix.len()..].trim_start()).into_iter();
-            found.extend(names.filter(|name| prefix != up || layer(name).is_some()));
+        for at in code.match_indices(prefix).map(|(at, _)| at).filter(|at| starts_a_path(&code[..*at])) {
+            let mut rest = &code[at..];
+            let mut above = source.module.len();
+            while let Some(inner) = rest.trim_start().strip_prefix("super::") {
+                (rest, above) = (inner, above.saturating_sub(1));
+            }
+            if prefix == "super::" {
+                // In a test module inside the file `super` is the file itself: there only a layer's name counts.
+                let room = source.module[..above].iter().map(|part| part.clone() + "::").collect::<String>();
+                let names = first_names(rest.trim_start()).into_iter().map(|name| room.clone() + &name);
+                found.extend(names.filter(|name| layer(name).is_some() && (above == 0 || split(&source.module[0]))));
+            } else {
+                found.extend(first_names(code[at + prefix.len()..].trim_start()));
+            }
         }
     }
     found
+}
+
+/// A room whose parts stand on layers of their own.
+fn split(room: &str) -> bool {
+    LAYERS.iter().any(|(name, _)| name.split_once("::").is_some_and(|(top, _)| top == room))
 }
 
 fn starts_a_path(before: &str) -> bool {
     !before.ends_with(|last: char| last.is_alphanumeric() || last == '_' || last == ':')
 }
 
-/// `plan::Op` names `plan`; `{error::Error, plan::{Op, Key}}` names `error` and `plan`.
+/// `plan::Op` names `plan`; `{error::Error, plan::{Op, Key}}` names `error` and `plan`. Of a room with parts the part is named,
+/// too: `lxd::{client, server::Agent}` names `lxd::client` and `lxd::server`.
 fn first_names(path: &str) -> Vec<String> {
-    let word = |text: &str| text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     if !path.starts_with('{') {
-        return vec![word(path)];
+        let name: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        return match path[name.len()..].strip_prefix("::") {
+            Some(rest) if split(&name) => first_names(rest.trim_start()).iter().map(|part| format!("{name}::{part}")).collect(),
+            _ => vec![name],
+        };
     }
     let (mut depth, mut names) = (0, Vec::new());
     for (at, c) in path.char_indices() {
@@ -117,7 +140,7 @@ fn first_names(path: &str) -> Vec<String> {
             _ => {}
         }
         if depth == 1 && (c == '{' || c == ',') {
-            names.push(word(&path[at + 1..]));
+            names.extend(first_names(path[at + 1..].trim_start()));
         }
         if depth == 0 {
             break;
@@ -136,8 +159,9 @@ fn a_module_uses_its_own_layer_or_a_lower_one() {
     let mut faults = Vec::new();
     for source in sources() {
         let path = source.path.display();
-        let Some(own) = layer(source.top()) else {
-            faults.push(format!("{path}: give `{}` a layer in tests/layers.rs", source.top()));
+        let module = source.module.join("::");
+        let Some(own) = layer(&module).or_else(|| split(&module).then_some(u8::MAX)) else {
+            faults.push(format!("{path}: give `{module}` a layer in tests/layers.rs"));
             continue;
         };
         for name in used(&source) {
@@ -147,6 +171,7 @@ fn a_module_uses_its_own_layer_or_a_lower_one() {
                 }
                 Some(_) => {}
                 None if name.starts_with(char::is_uppercase) => {}
+                None if split(&name) => {}
                 None => faults.push(format!("{path}: `crate::{name}` has no layer in tests/layers.rs")),
             }
         }
@@ -159,10 +184,22 @@ fn the_reader_of_paths_sees_every_form() {
     let source = Source {
         path: PathBuf::new(),
         module: vec!["plan".to_owned(), "fact".to_owned()],
-        text: "use crate::{error::{Error, Result}, lab}; // crate::cli\n fn f() { crate::kernel::x(); super::super::agent::y(); mycrate::z() }"
+        text: "use crate::{error::{Error, Result}, lab}; // crate::cli\n fn f() { crate::kernel::x(); super::super::check::y(); mycrate::z() }"
             .to_owned(),
     };
-    assert_eq!(used(&source), ["error", "lab", "kernel", "agent"]);
+    assert_eq!(used(&source), ["error", "lab", "kernel", "check"]);
+}
+
+#[test]
+fn the_parts_of_a_room_are_seen_however_they_are_named() {
+    let source = Source {
+        path: PathBuf::new(),
+        module: ["lxd", "client", "tls"].map(str::to_owned).to_vec(),
+        text: "use super::super::server::{Agent}; use super::wire; use crate::lxd::{devices::{kind, plug}, script}; use crate::lxd::format;"
+            .to_owned(),
+    };
+    assert_eq!(used(&source), ["lxd::devices", "lxd::script", "lxd::format", "lxd::server", "lxd::client::wire"]);
+    assert_eq!((layer("lxd::server::api"), layer("lxd::serverless"), layer("labor")), (Some(6), None, None));
 }
 
 #[test]

@@ -12,9 +12,9 @@ use super::verdict::{Verdict, failed};
 use crate::error::{Error, RemoteFault};
 use crate::kernel;
 use crate::lab::{agents, netns_path};
+use crate::lxd::client::{Action, Change, Client, New, Remote, Store};
 use crate::name::NodeName;
 use crate::plan::NodeId;
-use crate::remote::{Action, Change, Client, New, Remote, Store};
 use crate::report::check::{Evidence, Note, Step};
 use crate::topology::checks::Control;
 

@@ -12,9 +12,9 @@ use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
 use crate::kernel::sandbox::Manner;
 use crate::lab::agents;
 use crate::lab::resolve;
+use crate::lxd::client;
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
-use crate::remote;
 use crate::report::Report;
 use crate::report::agent as reports;
 
@@ -146,12 +146,12 @@ fn only(context: &mut Context) -> Result<Site> {
 
 impl Site {
     /// A client of the host's agent, by its socket.
-    fn client(&self) -> Result<remote::Client> {
+    fn client(&self) -> Result<client::Client> {
         if !agents::runs(&self.lab, &self.host) {
             return Err(Error::Agent(AgentFault::Stopped(self.host.to_string())));
         }
         let socket = agents::socket(&self.lab, &self.host);
-        remote::Client::new(&remote::Remote::socket(self.host.as_str(), &socket), None)
+        client::Client::new(&client::Remote::socket(self.host.as_str(), &socket), None)
     }
 
     fn addresses(&self) -> Result<Vec<String>> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Context;
 use crate::error::{Error, RemoteFault, Result};
-use crate::remote::{self, Client, Ends, Exec, Store};
+use crate::lxd::client::{self, Client, Ends, Exec, Store};
 use crate::report::Report;
 use crate::report::node::{Process, Processes};
 use crate::report::remote::{Instance, Instances, Outcome};
@@ -106,7 +106,7 @@ pub(super) fn add(name: &str, what: &str, password: Option<&str>, accept: bool, 
 }
 
 /// The same, to a directory of remotes.
-pub(super) fn add_to(
+pub(crate) fn add_to(
     mut store: Store,
     name: &str,
     what: &str,
@@ -118,13 +118,13 @@ pub(super) fn add_to(
         return Err(Error::Remote(RemoteFault::Exists(name.to_owned())));
     }
     let identity = store.identity()?;
-    let (address, certificate) = if let Some(token) = remote::Token::read(what) {
+    let (address, certificate) = if let Some(token) = client::Token::read(what) {
         token.redeem(name, what, &identity)?
     } else {
         if what.len() > 255 || !what.contains(['.', ':']) && !what.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err(Error::Remote(RemoteFault::NoToken(what.chars().take(24).collect())));
         }
-        let fingerprint = remote::fingerprint(&remote::look(name, what)?);
+        let fingerprint = client::fingerprint(&client::look(name, what)?);
         if !accept {
             let question =
                 crate::report::notice::Question::Certificate { address: what.to_owned(), fingerprint: fingerprint.clone() };
@@ -134,8 +134,8 @@ pub(super) fn add_to(
                 None => return Err(Error::Usage(crate::error::Usage::NeedsAnswer("--accept-certificate"))),
             }
         }
-        let secret = password.map_or(remote::Secret::None, remote::Secret::Password);
-        (what.to_owned(), remote::add(name, what, &fingerprint, &identity, secret)?)
+        let secret = password.map_or(client::Secret::None, client::Secret::Password);
+        (what.to_owned(), client::add(name, what, &fingerprint, &identity, secret)?)
     };
     store.add(name, &address, &certificate)?;
     let address = store.find(name)?.address;

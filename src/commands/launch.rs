@@ -9,7 +9,7 @@ use super::far::Far;
 use super::{Context, complete, instances};
 use crate::error::{Result, WrongValue};
 use crate::lab::instances::{Options, launch};
-use crate::remote::New;
+use crate::lxd::client::New;
 use crate::report::Report;
 use crate::report::instance::{Changes, Done};
 use crate::topology::Keys;

@@ -7,9 +7,10 @@ use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab::{self, resolve};
+use crate::lxd::script;
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
-use crate::report::plan::{Naming, Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces, lxd};
+use crate::report::plan::{Naming, Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces};
 use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host
@@ -80,7 +81,7 @@ impl Plan {
     fn on_lxd(&self, topology: &Topology) -> Result<Report> {
         // The hosts of class are whole machines in either case; only the NICs are called otherwise.
         let part = self.role.casting()?.apart(topology)?;
-        let steps = lxd::by_host(&part, self.role.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
+        let steps = script::by_host(&part, self.role.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
         Ok(Report::Plan(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps, machine: None }))
     }
 

@@ -2,8 +2,8 @@
 
 use super::{Context, far};
 use crate::error::{Error, Result, Thing};
+use crate::lxd::client::Store;
 use crate::name::NodeName;
-use crate::remote::Store;
 use crate::report::Report;
 use crate::report::remote::{Outcome, Remote as Item, Remotes};
 

@@ -1,9 +1,9 @@
 //! `nslab serve-agent`: the process of an agent, started by `agent start`; nobody types it.
 
 use super::{Context, rights};
-use crate::agent::life;
 use crate::error::{Error, Result, Thing};
 use crate::lab::resolve;
+use crate::lxd::server::life;
 use crate::name::NodeName;
 use crate::report::Report;
 

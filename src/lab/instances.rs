@@ -17,9 +17,10 @@ use super::change::change;
 use super::{by_hand, home, load};
 use crate::error::{Error, InstanceFault, Result, Thing};
 use crate::kernel::sandbox;
+use crate::lxd::devices;
 use crate::name::{IfName, LabName, NodeName};
 use crate::plan::NodeId;
-use crate::topology::{Attach, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology, devices};
+use crate::topology::{Attach, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology};
 
 /// A container of a lab, that is there or is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! A plan as the commands that a student would type, grouped by host.
 
-pub mod lxd;
-
 use std::collections::BTreeMap;
 
 use serde::Serialize;

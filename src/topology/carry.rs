@@ -1,6 +1,7 @@
 //! What was launched, stopped or configured in a lab is work: a file that is brought up again keeps it.
 
-use super::{Attach, Container, Host, HostEnd, Topology, devices};
+use super::{Attach, Container, Host, Topology};
+use crate::lxd::devices;
 use crate::name::IfName;
 
 impl Topology {
@@ -96,7 +97,7 @@ impl Host {
 
     /// Whether none of its interfaces has the name.
     pub fn is_free(&self, name: &IfName) -> bool {
-        let ends = self.containers.iter().flat_map(|container| &container.nics).filter_map(|nic| end(&nic.attach));
+        let ends = self.containers.iter().flat_map(|container| &container.nics).filter_map(|nic| nic.attach.host_end());
         let own = self.nics.iter().map(|nic| &nic.name).chain(self.bridges.iter().map(|bridge| &bridge.name));
         own.chain(ends.map(|end| &end.name)).all(|taken| taken != name)
     }
@@ -107,13 +108,5 @@ impl Host {
         let names = [format!("veth-{container}")].into_iter().chain(numbered);
         let free = |name: &IfName| self.is_free(name);
         names.filter_map(|name| name.parse().ok()).find(free).unwrap_or_else(IfName::loopback)
-    }
-}
-
-/// The host's end of a container's cable.
-pub(super) fn end(attach: &Attach) -> Option<&HostEnd> {
-    match attach {
-        Attach::Host(end) => Some(end),
-        Attach::Network(_) => None,
     }
 }

@@ -135,6 +135,16 @@ pub enum Attach {
     Host(HostEnd),
 }
 
+impl Attach {
+    /// The host's end of a container's cable.
+    pub fn host_end(&self) -> Option<&HostEnd> {
+        match self {
+            Self::Host(end) => Some(end),
+            Self::Network(_) => None,
+        }
+    }
+}
+
 /// The host's end of a container's veth pair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostEnd {

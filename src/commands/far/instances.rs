@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{client, split};
 use crate::error::{Error, InstanceFault, RemoteFault, Result};
-use crate::remote::{Action, Change as Wish, Client, New};
+use crate::lxd::client::{Action, Change as Wish, Client, New};
 use crate::report::instance::{Change, Done};
 
 /// A container of a remote.
@@ -74,7 +74,7 @@ impl Far {
     /// # Errors
     /// When there is no such network, or the server cannot be reached or refuses.
     pub(in crate::commands) fn nic(&self, network: &str) -> Result<serde_json::Value> {
-        crate::commands::lxc::nic(&self.client, network)
+        crate::lxd::lxc::nic(&self.client, network)
     }
 
     /// Starts it, or lets it go on.

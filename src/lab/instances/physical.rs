@@ -6,9 +6,10 @@ use super::{Site, fault};
 use crate::error::{InstanceFault, Result};
 use crate::kernel::{self, inspect};
 use crate::lab::{home, netns_path};
+use crate::lxd::devices;
 use crate::name::IfName;
 use crate::plan::{NodeId, Ns};
-use crate::topology::{Host, Keys, devices};
+use crate::topology::{Host, Keys};
 
 /// The links that devices ask for: the name in the host, the name inside.
 fn links(own: &BTreeMap<String, Keys>) -> Vec<(IfName, IfName)> {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use crate::agent::answer::{Answer, Fault, created, sync, tagged, working};
-use crate::agent::call::{Call, Client};
-use crate::agent::clock;
-use crate::agent::operations::{New, Operation, Status};
-use crate::agent::secret::{hex, random, same};
-use crate::agent::trust::{Certificate, Validity};
+use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged, working};
+use crate::lxd::server::call::{Call, Client};
+use crate::lxd::server::clock;
+use crate::lxd::server::operations::{New, Operation, Status};
+use crate::lxd::server::secret::{hex, random, same};
+use crate::lxd::server::trust::{Certificate, Validity};
 
 /// Characters of a client's name.
 const LONGEST: usize = 64;

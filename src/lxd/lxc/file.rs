@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{done, reach, refuse};
 use crate::error::{Error, RemoteFault, Result};
-use crate::remote::{Client, Kind, Owner};
+use crate::lxd::client::{Client, Kind, Owner};
 use crate::report::Report;
 
 /// Files of instances

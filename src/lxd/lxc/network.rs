@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::list::Shape;
 use super::{config, done, instance, pair, reach, refuse};
 use crate::error::Result;
-use crate::render::lxc;
+use crate::lxd::format;
 use crate::report::Report;
 
 /// Networks of the server
@@ -98,7 +98,7 @@ impl Network {
             Self::List { remote, format } => list(&remote, format),
             Self::Show { name } => {
                 let (client, name) = reach(&name)?;
-                Ok(Report::Text(lxc::yaml(&client.network(name)?)))
+                Ok(Report::Text(format::yaml(&client.network(name)?)))
             }
             Self::Info { name } => info(&name),
             Self::Create { name, settings, kind } => {

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::agent::answer::{Answer, Fault, sync, tagged, working};
-use crate::agent::call::Call;
-use crate::agent::clock::NEVER;
-use crate::agent::identity::fingerprint;
-use crate::agent::operations::{New, Status};
-use crate::agent::secret::{hex, random};
+use crate::lxd::server::answer::{Answer, Fault, sync, tagged, working};
+use crate::lxd::server::call::Call;
+use crate::lxd::server::clock::NEVER;
+use crate::lxd::server::identity::fingerprint;
+use crate::lxd::server::operations::{New, Status};
+use crate::lxd::server::secret::{hex, random};
 
 /// The one image: the machine's own root file system.
 pub const IMAGE: &str = "host";

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::list::Shape;
 use super::{done, reach, refuse};
 use crate::error::Result;
-use crate::remote::{self, Answer};
+use crate::lxd::client::{self, Answer};
 use crate::report::Report;
 
 /// Clients that the server trusts
@@ -95,7 +95,7 @@ impl Trust {
     }
 }
 
-fn tokens(client: &remote::Client) -> Result<Vec<Value>> {
+fn tokens(client: &client::Client) -> Result<Vec<Value>> {
     let all = client.get("/1.0/operations?recursion=1")?;
     let each = all.as_object().into_iter().flat_map(|all| all.values()).flat_map(|all| all.as_array().into_iter().flatten());
     Ok(each.filter(|one| one["class"] == "token" && one["status"] == "Running").cloned().collect())

@@ -7,16 +7,16 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 
-use crate::agent::answer::{Answer, Fault, sync, working};
-use crate::agent::call::Call;
-use crate::agent::door::{self, Door};
-use crate::agent::exec::{self, Cut, Outcome, Started};
-use crate::agent::files::{self, Place};
-use crate::agent::operations::{Entrance, New, Operation, Status, Take};
-use crate::agent::order::{Console, Request};
-use crate::agent::{Agent, sftp, websocket};
 use crate::kernel::sandbox::{self, Order};
 use crate::lab;
+use crate::lxd::server::answer::{Answer, Fault, sync, working};
+use crate::lxd::server::call::Call;
+use crate::lxd::server::door::{self, Door};
+use crate::lxd::server::exec::{self, Cut, Outcome, Started};
+use crate::lxd::server::files::{self, Place};
+use crate::lxd::server::operations::{Entrance, New, Operation, Status, Take};
+use crate::lxd::server::order::{Console, Request};
+use crate::lxd::server::{Agent, sftp, websocket};
 use crate::plan::NodeId;
 use crate::topology::Run;
 

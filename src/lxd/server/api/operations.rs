@@ -12,11 +12,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::agent::answer::{Answer, Fault, sync};
-use crate::agent::call::Call;
-use crate::agent::events::Event;
-use crate::agent::operations::{Operation, Status};
-use crate::agent::websocket;
+use crate::lxd::server::answer::{Answer, Fault, sync};
+use crate::lxd::server::call::Call;
+use crate::lxd::server::events::Event;
+use crate::lxd::server::operations::{Operation, Status};
+use crate::lxd::server::websocket;
 
 /// How often a listener is asked whether it is there, as LXD does.
 const ASK: Duration = Duration::from_secs(10);

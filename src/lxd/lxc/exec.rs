@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use super::{pair, reach, tell};
 use crate::commands::Context;
 use crate::error::Result;
-use crate::remote::{self, Ends};
+use crate::lxd::client::{self, Ends};
 use crate::report::Report;
 
 /// Run a command in an instance
@@ -60,7 +60,7 @@ impl Exec {
             let (key, value) = pair(word)?;
             environment.insert(key, value);
         }
-        let exec = remote::Exec {
+        let exec = client::Exec {
             command: self.command,
             environment,
             interactive,

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::described;
 use super::statics::{image_fingerprint, is_image};
-use crate::agent::Agent;
-use crate::agent::answer::{Answer, Fault, sync, tagged, working};
-use crate::agent::call::Call;
-use crate::agent::operations::New;
 use crate::lab::instances::{self, Options, Site};
 use crate::lab::load;
+use crate::lxd::server::Agent;
+use crate::lxd::server::answer::{Answer, Fault, sync, tagged, working};
+use crate::lxd::server::call::Call;
+use crate::lxd::server::operations::New;
 use crate::name::NodeName;
 use crate::topology::{Container, Host, Keys};
 

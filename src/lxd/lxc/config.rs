@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{done, pair, reach, refuse, trust};
 use crate::error::Result;
-use crate::remote::Client;
-use crate::render::lxc;
+use crate::lxd::client::Client;
+use crate::lxd::format;
 use crate::report::Report;
 
 /// Settings of instances and of servers
@@ -129,7 +129,7 @@ fn show(word: &str, expanded: bool) -> Result<Report> {
     let (client, name) = reach(word)?;
     if name.is_empty() {
         let server = client.get("/1.0")?;
-        return Ok(Report::Text(lxc::yaml(&json!({"config": server["config"]}))));
+        return Ok(Report::Text(format::yaml(&json!({"config": server["config"]}))));
     }
     let (told, _) = client.instance(name)?;
     let (config, devices) = if expanded { ("expanded_config", "expanded_devices") } else { ("config", "devices") };
@@ -137,7 +137,7 @@ fn show(word: &str, expanded: bool) -> Result<Report> {
     for key in ["architecture", "ephemeral", "profiles", "stateful", "description"] {
         shown[key] = told[key].clone();
     }
-    Ok(Report::Text(lxc::yaml(&shown)))
+    Ok(Report::Text(format::yaml(&shown)))
 }
 
 fn get(words: &[String]) -> Result<Report> {
@@ -257,7 +257,7 @@ impl Device {
             }
             Self::Show { name } => {
                 let (client, name) = reach(&name)?;
-                Ok(Report::Text(lxc::yaml(&client.instance(name)?.0["devices"])))
+                Ok(Report::Text(format::yaml(&client.instance(name)?.0["devices"])))
             }
             Self::List { name } => {
                 let (client, name) = reach(&name)?;

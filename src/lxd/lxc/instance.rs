@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{client, done, pair, parse, reach, refuse, store, tell};
 use crate::commands::Context;
 use crate::error::{Error, RemoteFault, Result};
-use crate::remote::{Action, Change, Client, New};
+use crate::lxd::client::{Action, Change, Client, New};
 use crate::report::Report;
 
 /// What is made, and how.
@@ -67,7 +67,7 @@ impl Made {
 }
 
 /// A NIC on a network of the server.
-pub(in crate::commands) fn nic(client: &Client, network: &str) -> Result<Value> {
+pub(crate) fn nic(client: &Client, network: &str) -> Result<Value> {
     let told = client.network(network)?;
     Ok(if told["managed"] == true {
         json!({"type": "nic", "network": network})

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::agent::Agent;
-use crate::agent::clock::{NEVER, seconds};
 use crate::kernel::inspect::{Pin, Traffic, inspect, traffic};
 use crate::kernel::sandbox::{Paths, processes};
 use crate::lab::{home, netns_path};
+use crate::lxd::server::Agent;
+use crate::lxd::server::clock::{NEVER, seconds};
 use crate::plan::NodeId;
 use crate::report::node::Link;
 use crate::topology::{Attach, Container, Keys, Nic, Run};

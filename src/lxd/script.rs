@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::{Place, Step, What};
 use crate::plan::line::quoted;
+use crate::report::plan::{Place, Step, What};
 use crate::topology::{Attach, Container, Hop, Host, HostEnd, Nic, Route, Topology};
 
 /// The steps for every host, or for the one of that name; `image` is what the containers are launched from.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::list::Shape;
 use super::reach;
 use crate::error::{Error, RemoteFault, Result};
-use crate::remote::Client;
+use crate::lxd::client::Client;
 use crate::report::Report;
 
 /// Images of the server

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{reach, refuse};
 use crate::error::Result;
-use crate::render::lxc;
+use crate::lxd::format;
 use crate::report::Report;
 
 /// How a table is printed.
@@ -23,10 +23,10 @@ impl Shape {
     /// Rows, or what they were made of.
     pub(super) fn print(self, headings: &[&str], rows: &[Vec<String>], all: &Value) -> Report {
         Report::Text(match self {
-            Self::Table | Self::Compact => lxc::table(headings, rows),
-            Self::Csv => lxc::csv(rows),
-            Self::Json => lxc::json(all),
-            Self::Yaml => lxc::yaml(all),
+            Self::Table | Self::Compact => format::table(headings, rows),
+            Self::Csv => format::csv(rows),
+            Self::Json => format::json(all),
+            Self::Yaml => format::yaml(all),
         })
     }
 }

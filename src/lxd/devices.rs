@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::carry::end;
-use super::{Attach, Container, Host, HostEnd, Keys, Nic};
 use crate::error::DeviceFault;
 use crate::name::{IfName, Mac};
+use crate::topology::{Attach, Container, Host, HostEnd, Keys, Nic};
 
 /// What can be told of a device that is a NIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +67,7 @@ pub fn check(
     let (mut names, mut ends) = (BTreeSet::new(), BTreeSet::new());
     let replaced = |nic: &&Nic| devices.iter().any(|(name, device)| interface(name, device).as_ref() == Ok(&nic.name));
     let given = container.instance.given.as_ref().unwrap_or(&container.nics).iter().filter(|nic| !replaced(nic));
-    let stays: BTreeSet<IfName> = given.filter_map(|nic| end(&nic.attach)).map(|end| end.name.clone()).collect();
+    let stays: BTreeSet<IfName> = given.filter_map(|nic| nic.attach.host_end()).map(|end| end.name.clone()).collect();
     for (name, device) in devices {
         let fault = |fault| (name.clone(), fault);
         let kind = kind(device).map_err(fault)?;
@@ -87,7 +86,7 @@ pub fn check(
         parts(device).map_err(fault)?;
         if let Some(word) = device.get("host_name").filter(|word| !word.is_empty()) {
             let asked: IfName = word.parse().map_err(|_| fault(DeviceFault::Value("host_name", word.clone())))?;
-            let own = container.nics.iter().filter_map(|nic| end(&nic.attach)).any(|end| end.name == asked);
+            let own = container.nics.iter().filter_map(|nic| nic.attach.host_end()).any(|end| end.name == asked);
             if stays.contains(&asked) || !own && !host.is_free(&asked) || !ends.insert(asked) {
                 return Err(fault(DeviceFault::Taken(word.clone())));
             }
@@ -150,7 +149,7 @@ pub fn plug(host: &mut Host, at: usize, own: BTreeMap<String, Keys>) {
 
 /// The bridge that a NIC is plugged into, where a container manager would have made it.
 fn managed<'a>(host: &'a Host, nic: &Nic) -> Option<&'a IfName> {
-    let bridge = end(&nic.attach)?.bridge.as_ref()?;
+    let bridge = nic.attach.host_end()?.bridge.as_ref()?;
     let own = host.bridges.iter().find(|own| own.name == *bridge)?;
     (own.managed.is_some() || own.name.as_str().starts_with("lxdbr")).then_some(&own.name)
 }
@@ -171,9 +170,9 @@ fn nic(
     let (mac, mtu, asked) = parts(device).ok()?;
     let old = known.iter().find_map(|nics| nics.iter().find(|nic| nic.name == name));
     let number = old.map(|nic| nic.number).filter(|number| taken.iter().all(|nic| nic.number != *number)).unwrap_or(fresh);
-    let ends: Vec<&IfName> = taken.iter().filter_map(|nic| end(&nic.attach)).map(|end| &end.name).collect();
+    let ends: Vec<&IfName> = taken.iter().filter_map(|nic| nic.attach.host_end()).map(|end| &end.name).collect();
     let called = device.get("host_name").and_then(|word| word.parse::<IfName>().ok());
-    let before = old.and_then(|nic| end(&nic.attach)).map(|end| end.name.clone());
+    let before = old.and_then(|nic| nic.attach.host_end()).map(|end| end.name.clone());
     let free = |name: &IfName| host.is_free(name) && !ends.contains(&name);
     let mut spare = [format!("veth-{container}"), format!("veth-{container}-{number}")].into_iter();
     let numbered = (1..10_000).map(|number| format!("veth{number}"));
@@ -185,7 +184,7 @@ fn nic(
         let length = subnet(address).unwrap_or(if address.is_ipv4() { 24 } else { 64 });
         IpNet::new(*address, length).ok()
     };
-    let same = |nic: &&Nic| bridge.is_some() && end(&nic.attach).is_some_and(|end| end.bridge == bridge);
+    let same = |nic: &&Nic| bridge.is_some() && nic.attach.host_end().is_some_and(|end| end.bridge == bridge);
     let addresses = if asked.is_empty() {
         // Plugged into the same bridge as before it keeps its addresses.
         old.filter(same).map(|nic| nic.addresses.clone()).unwrap_or_default()
@@ -208,7 +207,7 @@ pub fn leases(host: &Host, bridge: &IfName) -> Vec<(IpNet, IpAddr)> {
 
 /// A free address of the only IPv4 subnet that a host's containers on a bridge have, and their gateway in it.
 pub fn beside(host: &Host, bridge: &IfName, taken: &BTreeSet<IpAddr>) -> Option<(IpNet, Option<IpAddr>)> {
-    let on = |nic: &&Nic| end(&nic.attach).is_some_and(|end| end.bridge.as_ref() == Some(bridge));
+    let on = |nic: &&Nic| nic.attach.host_end().is_some_and(|end| end.bridge.as_ref() == Some(bridge));
     let all = || host.containers.iter().flat_map(|container| &container.nics).filter(on).flat_map(|nic| &nic.addresses);
     let subnets: BTreeSet<IpNet> = all().filter(|net| net.addr().is_ipv4() && net.prefix_len() < 31).map(IpNet::trunc).collect();
     let subnet = *subnets.first().filter(|_| subnets.len() == 1)?;
@@ -229,7 +228,7 @@ impl Host {
         let bridges = self.bridges.iter().flat_map(|bridge| &bridge.addresses);
         let own = self.nics.iter().flat_map(|nic| &nic.addresses).chain(bridges);
         let inside = self.containers.iter().flat_map(|container| &container.nics).flat_map(|nic| {
-            let end: &[IpNet] = end(&nic.attach).map_or(&[], |end| &end.addresses);
+            let end: &[IpNet] = nic.attach.host_end().map_or(&[], |end| &end.addresses);
             nic.addresses.iter().chain(end)
         });
         own.chain(inside).map(IpNet::addr).collect()

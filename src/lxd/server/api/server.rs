@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::agent::Agent;
-use crate::agent::answer::{Answer, Fault, sync, tagged};
-use crate::agent::call::Call;
-use crate::agent::config::ADDRESS;
+use crate::lxd::server::Agent;
+use crate::lxd::server::answer::{Answer, Fault, sync, tagged};
+use crate::lxd::server::call::Call;
+use crate::lxd::server::config::ADDRESS;
 
 /// What of LXD's later additions there is; nothing is said that is not done.
 const EXTENSIONS: [&str; 13] = [

@@ -7,8 +7,8 @@ use super::list::Shape;
 use super::{reach, refuse};
 use crate::commands::Context;
 use crate::error::Result;
-use crate::remote::Answer;
-use crate::render::lxc;
+use crate::lxd::client::Answer;
+use crate::lxd::format;
 use crate::report::{Piece, Report};
 
 fn text(value: &Value) -> String {
@@ -35,7 +35,7 @@ impl Info {
         let (client, name) = reach(&self.name)?;
         if name.is_empty() {
             let path = if self.resources { "/1.0/resources" } else { "/1.0" };
-            return Ok(Report::Text(lxc::yaml(&client.get(path)?)));
+            return Ok(Report::Text(format::yaml(&client.get(path)?)));
         }
         let (told, _) = client.instance(name)?;
         let state = client.state(name)?;
@@ -117,7 +117,7 @@ impl Query {
                 Answer::Done(told, _) | Answer::Working(_, told) => told,
             }
         };
-        Ok(Report::Text(if told.is_null() { String::new() } else { lxc::json(&told) }))
+        Ok(Report::Text(if told.is_null() { String::new() } else { format::json(&told) }))
     }
 }
 
@@ -136,7 +136,7 @@ impl Monitor {
     pub(super) fn run(self, context: &mut Context) -> Result<Report> {
         let (client, _) = reach(&self.remote)?;
         let kinds = if self.kinds.is_empty() { "lifecycle,operation".to_owned() } else { self.kinds.join(",") };
-        client.events(&kinds, &mut |event| context.front.emit(Piece::Text(&(lxc::yaml(event) + "\n\n"))))?;
+        client.events(&kinds, &mut |event| context.front.emit(Piece::Text(&(format::yaml(event) + "\n\n"))))?;
         Ok(super::done())
     }
 }
@@ -177,7 +177,7 @@ macro_rules! looked_at {
                     }
                     Self::Show { name } => {
                         let (client, name) = reach(&name)?;
-                        Ok(Report::Text(lxc::yaml(&client.get(&format!(concat!($path, "/{}"), name))?)))
+                        Ok(Report::Text(format::yaml(&client.get(&format!(concat!($path, "/{}"), name))?)))
                     }
                 }
             }

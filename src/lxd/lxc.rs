@@ -11,13 +11,13 @@ mod remote;
 mod trust;
 mod view;
 
-pub(super) use instance::nic;
+pub(crate) use instance::nic;
 
 use std::path::PathBuf;
 
-use super::Context;
+use crate::commands::Context;
 use crate::error::{Error, RemoteFault, Result};
-use crate::remote::{Client, Remote, Store};
+use crate::lxd::client::{Client, Remote, Store};
 use crate::report::{Piece, Report};
 
 /// Command line client of LXD's API, by nslab

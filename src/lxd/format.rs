@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::Style;
-use super::escape::escape;
 use crate::error::{Error, RemoteFault};
+use crate::render::Style;
+use crate::render::escape::escape;
 use crate::render::sentences;
 
 /// An error as the stock client words it, where it is the server's; else in the caller's language.

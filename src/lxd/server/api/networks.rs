@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::described;
 use super::instances::{blocking, host};
-use crate::agent::Agent;
-use crate::agent::answer::{Answer, Fault, created, sync, tagged};
-use crate::agent::call::Call;
 use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::lab::{by_hand, instances, netns_path};
+use crate::lxd::server::Agent;
+use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged};
+use crate::lxd::server::call::Call;
 use crate::name::IfName;
 use crate::plan::NodeId;
 use crate::topology::{Attach, Bridge, Host, Keys};
