@@ -37,26 +37,9 @@ struct Cli {
     quiet: bool,
     /// The language of what nslab says, else that of the locale; commands, options and JSON are the same in all
     #[arg(long, global = true, value_name = "LANG")]
-    lang: Option<Tongue>,
+    lang: Option<Lang>,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Tongue {
-    /// English
-    En,
-    /// Español
-    Es,
-}
-
-impl Tongue {
-    fn lang(self) -> Lang {
-        match self {
-            Self::En => Lang::En,
-            Self::Es => Lang::Es,
-        }
-    }
 }
 
 /// The command enum and its dispatch, one line per command.
@@ -157,7 +140,7 @@ fn run(err: Style) -> u8 {
             return other_words(&error, err).unwrap_or_else(|| refuse_in(error, err));
         }
     };
-    let lang = cli.lang.map_or(err.lang, Tongue::lang);
+    let lang = cli.lang.unwrap_or(err.lang);
     let err = Style { lang, ..err };
     let format = cli.format.unwrap_or_default();
     let takes = cli.command.as_ref().map_or(&Format::PLAIN[..], Command::formats);
@@ -295,7 +278,7 @@ fn asked(words: impl Iterator<Item = String>) -> Option<Lang> {
     let words: Vec<String> = words.take_while(|word| word != "--").collect();
     let behind = words.windows(2).find(|pair| pair[0] == "--lang").map(|pair| pair[1].as_str());
     let word = behind.or_else(|| words.iter().find_map(|word| word.strip_prefix("--lang=")))?;
-    Tongue::from_str(word, false).ok().map(Tongue::lang)
+    Lang::from_str(word, false).ok()
 }
 
 /// As [`refuse`], in the reader's language; in English clap's own words are the ones.

@@ -212,8 +212,12 @@ fn every_sentence_of_the_source_is_in_every_catalogue_with_its_placeholders_and_
     for path in catalogues() {
         let read = catalogue(&path);
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        // What an unfinished one lacks is said in English. Those that nslab comes with are whole.
+        let unfinished = std::fs::read_to_string(&path).unwrap().starts_with("# Unfinished");
+        assert!(!unfinished || name != "es.txt");
         for key in &said {
             match read.get(key) {
+                None if unfinished => {}
                 None => faults.push(format!("{name}: not there: {key:?}")),
                 Some(translation) if placeholders(translation) != placeholders(&key.1) => {
                     faults.push(format!("{name}: other placeholders: {key:?}: {translation:?}"));

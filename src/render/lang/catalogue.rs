@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::sync::OnceLock;
 
 use super::Lang;
 use crate::render::escape::escape;
@@ -66,7 +65,7 @@ macro_rules! n {
 pub(crate) use {n, t, w, words};
 
 /// What the catalogue of a language says, by context and English text.
-type Catalogue = HashMap<(&'static str, String), String>;
+pub type Catalogue = HashMap<(&'static str, String), String>;
 
 /// A sentence with its values in the places that the language gives them. English is its own translation.
 pub fn said(lang: Lang, context: &'static str, english: &'static str, values: &[(&str, &dyn Display)]) -> String {
@@ -98,8 +97,7 @@ pub fn word(lang: Lang, context: &'static str, english: &'static str) -> &'stati
 
 /// The translation of a text that is known only at run time; none where there is none, and in English.
 pub fn find(lang: Lang, context: &'static str, english: &str) -> Option<&'static str> {
-    let catalogue = catalogue(lang)?;
-    catalogue.get(&(context, english.to_owned())).map(String::as_str)
+    lang.catalogue()?.get(&(context, english.to_owned())).map(String::as_str)
 }
 
 /// A foreign word in quotation marks.
@@ -128,14 +126,6 @@ fn joined(lang: Lang, words: &[String], between: &str) -> String {
             let before = other.next().filter(|_| other.any(|sound| last.starts_with(sound)));
             format!("{} {} {last}", start.join(", "), before.unwrap_or(usual))
         }
-    }
-}
-
-fn catalogue(lang: Lang) -> Option<&'static Catalogue> {
-    static SPANISH: OnceLock<Catalogue> = OnceLock::new();
-    match lang {
-        Lang::En => None,
-        Lang::Es => Some(SPANISH.get_or_init(|| parse(include_str!("es.txt")))),
     }
 }
 
