@@ -43,12 +43,40 @@ fn check(text: &str, max: usize, reserved: &[&str]) -> Result<(), NameFault> {
     Ok(())
 }
 
+/// A name's text within the value itself: a lab has tens of thousands of names, which are copied and compared all the time.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<const MAX: usize> {
+    /// UTF-8, then zeroes, which no name has: so the bytes are in the text's order.
+    bytes: [u8; MAX],
+    length: u8,
+}
+
+impl<const MAX: usize> Text<MAX> {
+    /// As much of the text as fits.
+    fn new(text: &str) -> Self {
+        let length = (0..=MAX.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+        let mut bytes = [0; MAX];
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        Self { bytes, length: u8::try_from(length).unwrap_or(u8::MAX) }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $max:expr, $reserved:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(String);
+        pub struct $type(Text<$max>);
 
         impl $type {
             /// Longest name of this kind, in bytes.
@@ -56,32 +84,39 @@ macro_rules! name {
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
-                &self.0
+                self.0.as_str()
             }
         }
 
         impl FromStr for $type {
             type Err = NameFault;
             fn from_str(text: &str) -> Result<Self, NameFault> {
-                check(text, $max, $reserved).map(|()| Self(text.to_owned()))
+                check(text, $max, $reserved).map(|()| Self(Text::new(text)))
             }
         }
 
         impl From<$type> for String {
             fn from(name: $type) -> String {
-                name.0
+                name.as_str().to_owned()
             }
         }
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(self.as_str())
+            }
+        }
+
+        // As the text that it is borrowed as.
+        impl std::hash::Hash for $type {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                self.as_str().hash(state);
             }
         }
 
         impl Borrow<str> for $type {
             fn borrow(&self) -> &str {
-                &self.0
+                self.as_str()
             }
         }
     };
@@ -121,19 +156,19 @@ impl TryFrom<String> for IfName {
     fn try_from(text: String) -> Result<Self, String> {
         let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
         let valid = !text.is_empty() && text.len() <= Self::MAX && !matches!(text.as_str(), "." | "..") && !text.contains(odd);
-        if valid { Ok(Self(text)) } else { Err(format!("{text:?} is no name of an interface")) }
+        if valid { Ok(Self(Text::new(&text))) } else { Err(format!("{text:?} is no name of an interface")) }
     }
 }
 
 impl IfName {
     /// The loopback interface, which every namespace is born with.
     pub fn loopback() -> Self {
-        Self("lo".to_owned())
+        Self(Text::new("lo"))
     }
 
     /// A name that the kernel reported, which need not be one that nslab would accept from a file.
     pub fn observed(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(Text::new(text))
     }
 }
 
@@ -212,6 +247,14 @@ mod tests {
         assert_eq!("x%d".parse::<IfName>(), Err(NameFault::Character('%')));
         assert_eq!("router-uplink-01".parse::<IfName>(), Err(NameFault::TooLong { len: 16, max: 15 }));
         assert_eq!("lo".parse::<IfName>(), Err(NameFault::Reserved));
+    }
+
+    #[test]
+    fn names_are_in_the_order_of_their_texts_and_cut_between_characters() {
+        let mut names = ["b", "a10", "a-", "a1", "a", "a_b"].map(IfName::observed);
+        names.sort();
+        assert_eq!(names.map(String::from), ["a", "a-", "a1", "a10", "a_b", "b"]);
+        assert_eq!(IfName::observed("fourteen-bytes\u{e9}t\u{e9}").as_str(), "fourteen-bytes");
     }
 
     #[test]

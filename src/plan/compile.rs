@@ -14,7 +14,7 @@ use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Ni
 /// Of the part of one host that the machine plays itself, the host's facts are about the machine's own namespace: only what
 /// the lab needs is said there.
 pub fn compile(topology: &Topology) -> State {
-    let mut facts = Facts { topology, state: State::new() };
+    let mut facts = Facts { topology, said: Vec::new() };
     // The other ends of a real NIC's network are not on this machine.
     for network in topology.networks.iter().filter(|_| topology.role.is_none()) {
         facts.network(network);
@@ -22,7 +22,8 @@ pub fn compile(topology: &Topology) -> State {
     for host in &topology.hosts {
         facts.host(host);
     }
-    facts.state
+    // All at once: sorting them is cheaper than finding each one's place.
+    facts.said.into_iter().collect()
 }
 
 /// As [`compile`], with what is on the machine itself under the host that it plays, its real NICs among the links: as a look at
@@ -44,12 +45,12 @@ pub fn compile_nodes(topology: &Topology) -> State {
 /// The state being written down.
 struct Facts<'a> {
     topology: &'a Topology,
-    state: State,
+    said: Vec<(Key, Value)>,
 }
 
 impl Facts<'_> {
     fn say(&mut self, key: Key, value: Value) {
-        self.state.insert(key, value);
+        self.said.push((key, value));
     }
 
     fn so(&mut self, key: Key) {
