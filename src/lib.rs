@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod commands;
 pub mod error;
+pub mod graph;
 pub mod kernel;
 pub mod lab;
 pub mod lxd;

@@ -5,6 +5,7 @@ pub mod diff;
 pub mod fact;
 pub mod line;
 pub mod link;
+pub mod steps;
 
 pub use compile::{compile, compile_nodes};
 pub use diff::diff;

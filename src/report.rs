@@ -7,7 +7,6 @@ pub mod capture;
 pub mod check;
 pub mod doctor;
 pub mod frame;
-pub mod graph;
 pub mod half;
 pub mod instance;
 pub mod interference;
@@ -85,7 +84,7 @@ pub enum Report {
     /// `trace`
     Trace(Box<trace::Trace>),
     /// `graph`
-    Graph(Box<graph::Graph>),
+    Graph(Box<crate::graph::Graph>),
     /// `agent start` and the like.
     Agent(agent::Outcome),
     /// `agent token`

@@ -13,10 +13,10 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use nslab::graph::build::{self, Layer};
 use nslab::plan::{Key, Value, compile};
 use nslab::render::{self, Format, Style, lang::Lang};
 use nslab::report::Report;
-use nslab::report::graph::build::{self, Layer};
 use nslab::topology::{self, Topology, catalog};
 
 const LAYERS: [Layer; 2] = [Layer::Physical, Layer::L3];

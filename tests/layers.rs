@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Every room of `src` and its layer; a file uses its own layer or a lower one. A room whose parts stand on layers of their own
 /// is named by them.
-const LAYERS: [(&str, u8); 21] = [
+const LAYERS: [(&str, u8); 22] = [
     ("name", 0),
     ("error", 0),
     ("problem", 0),
@@ -15,10 +15,11 @@ const LAYERS: [(&str, u8); 21] = [
     ("topology", 1),
     ("lxd::devices", 1),
     ("plan", 2),
+    ("graph", 2),
+    ("lxd::script", 2),
     ("render", 3),
     ("report", 3),
     ("lxd::format", 3),
-    ("lxd::script", 3),
     ("kernel", 4),
     ("lab", 5),
     ("probe", 5),

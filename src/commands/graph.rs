@@ -11,13 +11,13 @@ use clap_complete::engine::ArgValueCompleter;
 use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
+use crate::graph::Graph as Drawing;
+use crate::graph::build::{self, Layer};
 use crate::lab::{self, Entry, resolve};
 use crate::plan::{NodeId, Ns, RouteTo, Value};
 use crate::probe::view::View;
 use crate::render::{self, Format, Style};
 use crate::report::Report;
-use crate::report::graph::Graph as Drawing;
-use crate::report::graph::build::{self, Layer};
 use crate::topology::caller::Caller;
 use crate::topology::catalog;
 

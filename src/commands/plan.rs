@@ -8,9 +8,10 @@ use super::{Context, complete, rights, source, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab::{self, resolve};
 use crate::lxd::script;
+use crate::plan::steps::{Naming, by_hand, by_host, filter, host_namespaces};
 use crate::plan::{Op, State, compile, diff};
 use crate::report::Report;
-use crate::report::plan::{Naming, Plan as Commands, Purpose, by_hand, by_host, filter, host_namespaces};
+use crate::report::plan::{Plan as Commands, Purpose};
 use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host

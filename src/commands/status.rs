@@ -8,9 +8,9 @@ use super::{Context, complete, far, rights, target};
 use crate::error::Result;
 use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
-use crate::plan::Op;
+use crate::plan::{Op, steps};
+use crate::report::Report;
 use crate::report::lab::{Condition, Namespace, Played, Serving, Status as Lab, Statuses, Table};
-use crate::report::{Report, plan};
 
 /// How long the machine of another half may take to answer.
 const PATIENCE: Duration = Duration::from_millis(450);
@@ -45,7 +45,7 @@ fn status(name: &LabName) -> Result<Lab> {
     let status = lab::status(name)?;
     let half = half(&status.journal)?;
     let topology = status.journal.topology;
-    let naming = plan::Naming::of(&topology);
+    let naming = steps::Naming::of(&topology);
     let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
     let tables = status.tables.into_iter().map(|(node, family, table)| Table { node: node.to_string(), family, table });
     let by_hand: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
@@ -55,8 +55,8 @@ fn status(name: &LabName) -> Result<Lab> {
         summary: topology.summary.clone(),
         hosts: topology.hosts.len(),
         containers: topology.containers(),
-        missing: plan::in_order(&status.missing, &naming),
-        by_hand: plan::by_hand(&by_hand, &naming),
+        missing: steps::in_order(&status.missing, &naming),
+        by_hand: steps::by_hand(&by_hand, &naming),
         namespaces: namespaces.collect(),
         tables: tables.collect(),
         processes: status.processes,

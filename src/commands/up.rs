@@ -11,10 +11,10 @@ use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::{self, Terms};
 use crate::lab::{self, Casting, Journal, halves, resolve};
 use crate::name::NodeName;
-use crate::plan::compile;
+use crate::plan::{compile, steps};
 use crate::report::lab::{Exercise, Hint, Ping};
 use crate::report::notice::Notice;
-use crate::report::plan::{self, Purpose};
+use crate::report::plan::{Plan, Purpose};
 use crate::report::{Report, lab as reports};
 use crate::topology::{Host, Inside, Topology};
 
@@ -77,9 +77,9 @@ impl Up {
 fn preview(topology: &Topology, casting: &Casting) -> Result<Report> {
     let lab = topology.name.to_string();
     let (topology, plan) = lab::preview(topology, casting)?;
-    let steps = plan::in_order(&plan, &plan::Naming::of(&topology));
+    let steps = steps::in_order(&plan, &steps::Naming::of(&topology));
     let machine = Some(borrow::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
-    Ok(Report::Plan(plan::Plan { lab, purpose: Purpose::Preview, steps, machine }))
+    Ok(Report::Plan(Plan { lab, purpose: Purpose::Preview, steps, machine }))
 }
 
 fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Report> {

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 
 use crate::plan::line::quoted;
-use crate::report::plan::{Place, Step, What};
+use crate::plan::steps::{Place, Step, What};
 use crate::topology::{Attach, Container, Hop, Host, HostEnd, Nic, Route, Topology};
 
 /// The steps for every host, or for the one of that name; `image` is what the containers are launched from.

@@ -13,7 +13,7 @@ pub(super) mod words;
 use super::escape::escape;
 use super::lang::find;
 use super::{Format, Style, sentences};
-use crate::report::graph::{Drawing, Graph};
+use crate::graph::{Drawing, Graph};
 use words::Words;
 
 /// What the topology teaches: of a built-in one in the reader's language.

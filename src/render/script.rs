@@ -2,8 +2,9 @@
 
 use super::Style;
 use super::escape::escape;
+use crate::plan::steps::Place;
 use crate::render::sentences;
-use crate::report::plan::{Place, Plan, Purpose};
+use crate::report::plan::{Plan, Purpose};
 
 /// The commands of a plan, grouped by place, with a comment per step.
 pub fn script(plan: &Plan, style: Style) -> String {

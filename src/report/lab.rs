@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Step;
+use crate::plan::steps::Step;
 
 /// `nslab` alone: what there is, and what to type next.
 #[derive(Debug, Serialize)]

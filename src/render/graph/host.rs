@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::scene::{Card, Class, Font, GAP, Look, PAD, Scene, Stroke, height_of, width_of};
 use super::words::{Wiring, Words, end_word};
+use crate::graph::{Cable, Host, Interface, Node, State};
 use crate::render::escape::escape;
 use crate::render::sentences::graph::Label;
-use crate::report::graph::{Cable, Host, Interface, Node, State};
 
 /// The length of a cable between a container and its host's end.
 const CABLE: i32 = 18;

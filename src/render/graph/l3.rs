@@ -6,9 +6,9 @@ use super::host::interface_card;
 use super::layers::{Joined, Spot};
 use super::scene::{Card, Class, Font, GAP, Look, PAD, Scene, Stroke, height_of, width_of};
 use super::words::{Words, member_words};
+use crate::graph::{Interface, L3, Member, Node, State, Subnet};
 use crate::render::escape::escape;
 use crate::render::sentences::graph::Label;
-use crate::report::graph::{Interface, L3, Member, Node, State, Subnet};
 
 /// Between two layers.
 const GUTTER: i32 = 40;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::words::{Words, member_words};
+use crate::graph::{Cable, Drawing, Graph, Interface, L3, Mark, Network, Node, Physical, State};
 use crate::render::escape::escape;
 use crate::render::sentences::graph::Label;
-use crate::report::graph::{Cable, Drawing, Graph, Interface, L3, Mark, Network, Node, Physical, State};
 
 /// The whole drawing.
 pub(super) fn mermaid(graph: &Graph, title: &str, words: Words) -> String {

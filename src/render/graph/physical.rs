@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::host::{Block, cable_look, host, interface_card};
 use super::scene::{Card, Class, Font, GAP, Look, PAD, READABLE, Scene, Stroke, height_of, width_of};
 use super::words::{Wiring, Words};
-use crate::report::graph::{Cable, End, Interface, Network, Physical, State};
+use crate::graph::{Cable, End, Interface, Network, Physical, State};
 
 /// Between two cables that run side by side.
 const TRACK: i32 = 26;

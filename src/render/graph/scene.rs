@@ -1,6 +1,6 @@
 //! What a picture is made of, before it is written down: boxes, lines, texts, and how wide a text is.
 
-use crate::report::graph::{Mark, State};
+use crate::graph::{Mark, State};
 
 /// As small as letters on paper may be: 11 pixels are 7 points then, with room for the title.
 pub(super) const READABLE: f64 = 0.9;

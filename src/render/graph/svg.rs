@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::scene::{Font, GAP, Look, PAD, Rect, Scene, Stroke, Text};
-use crate::report::graph::Mark;
+use crate::graph::Mark;
 
 const STYLE: &str = "\
 text { fill: #1b2733 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::graph::{Address, Cable, End, Interface, Mark, Member, Network, NetworkKind, Node, Physical, State};
 use crate::render::escape::escape;
 use crate::render::lang::Lang;
 use crate::render::sentences::graph::{self, Label};
-use crate::report::graph::{Address, Cable, End, Interface, Mark, Member, Network, NetworkKind, Node, Physical, State};
 
 /// The words of one language.
 #[derive(Clone, Copy)]

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::graph::{Drawing, Graph, Mark, State};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, t};
-use crate::report::graph::{Drawing, Graph, Mark, State};
 
 /// Words of a drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]

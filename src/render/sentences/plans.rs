@@ -1,7 +1,8 @@
 //! Plans: the comments of a script.
 
+use crate::plan::steps::{Place, What};
 use crate::render::lang::{Lang, t, w};
-use crate::report::plan::{Place, Plan, Purpose, What};
+use crate::report::plan::{Plan, Purpose};
 
 /// The head of a script that makes a lab by hand.
 pub fn script(lang: Lang, plan: &Plan) -> Vec<String> {

@@ -4,12 +4,12 @@ mod l3;
 mod physical;
 
 use super::lines;
+use crate::graph::{Drawing, Graph};
 use crate::render::Style;
 use crate::render::escape::escape;
 use crate::render::graph::summary;
 use crate::render::graph::words::Words;
 use crate::render::sentences;
-use crate::report::graph::{Drawing, Graph};
 
 /// The columns of a terminal that nobody made wider.
 const WIDTH: usize = 80;

@@ -2,12 +2,12 @@
 
 use super::table::{Table, section};
 use super::{lines, topologies};
+use crate::plan::steps::Step;
 use crate::render::Style;
 use crate::render::escape::escape;
 use crate::render::lang::{w, words};
 use crate::render::sentences;
 use crate::report::lab::{Downs, Home, Item, List, Statuses};
-use crate::report::plan::Step;
 use crate::typed;
 
 pub(super) fn home(home: &Home, style: Style) -> String {

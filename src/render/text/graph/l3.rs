@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use crate::graph::{L3, Subnet};
 use crate::render::escape::escape;
 use crate::render::graph::layers::{Joined, Spot};
 use crate::render::graph::words::{Words, member_words};
 use crate::render::sentences::graph::Label;
-use crate::report::graph::{L3, Subnet};
 
 /// More members of a subnet are counted.
 const SHOWN: usize = 12;

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::WIDTH;
+use crate::graph::{Host, Interface, Network, Node, Physical};
 use crate::render::escape::escape;
 use crate::render::graph::words::{Wiring, Words, end_word};
 use crate::render::sentences::graph::Label;
-use crate::report::graph::{Host, Interface, Network, Node, Physical};
 
 pub(super) fn physical(drawn: &Physical, words: Words) -> Vec<String> {
     let page = Page { drawn, words, wiring: Wiring::of(drawn) };
@@ -94,7 +94,7 @@ impl Page<'_> {
 
     /// A container's name, with what is wrong with the container itself.
     fn container(&self, container: &Node) -> String {
-        let mut notes = self.words.condition(container.mark, crate::report::graph::State::Up);
+        let mut notes = self.words.condition(container.mark, crate::graph::State::Up);
         notes.extend(container.forwarding.then(|| self.words.label(&Label::Forwards)));
         let name = escape(container.name()).into_owned();
         if notes.is_empty() { name } else { format!("{name} ({})", notes.join(", ")) }

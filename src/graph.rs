@@ -2,7 +2,7 @@
 
 pub mod build;
 mod facts;
-mod l3;
+mod subnets;
 
 use std::net::IpAddr;
 
