@@ -89,6 +89,18 @@ impl Call {
         if other("target", &["none"]) { Err(Fault::bad("Target only allowed when clustered")) } else { Ok(()) }
     }
 
+    /// Looks at something of the agent on a thread that may block.
+    ///
+    /// # Errors
+    /// Those of the look; 500 where the thread ends without an answer.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Agent) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let agent = Arc::clone(&self.agent);
+        blocking(move || look(&agent)).await
+    }
+
     /// How deep a list goes: 0 for paths alone.
     pub fn recursion(&self) -> u8 {
         self.asked("recursion").and_then(|depth| depth.parse().ok()).unwrap_or(0)
@@ -143,6 +155,15 @@ impl Call {
         let body = self.body().await?;
         serde_json::from_slice(&body).map_err(|error| Fault::bad(format!("Invalid request body: {error}")))
     }
+}
+
+/// Does something on a thread that may block.
+///
+/// # Errors
+/// Those of the work; 500 where it ends without an answer.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Fault::new(500, "The work ended without an answer")))
 }
 
 /// Decodes `%41` of a part of a URL; none where that is no text or holds NUL.

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::answer::Fault;
+use super::call::blocking;
 use super::{Agent, PORT, serve};
 use crate::error::{Error, KernelError};
 use crate::kernel;
@@ -90,11 +91,15 @@ impl Agent {
     /// # Errors
     /// 400 for an address that the host has not, 409 for a port that is taken.
     pub async fn listen(self: &Arc<Self>, wish: Option<&str>) -> Result<(), Fault> {
-        let own = self.own_addresses()?;
-        let wanted = match wish {
-            Some(text) => read(text, &self.with_present(own))?,
-            None => own.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
-        };
+        let (agent, wish) = (Arc::clone(self), wish.map(str::to_owned));
+        let wanted = blocking(move || {
+            let own = agent.own_addresses()?;
+            match wish {
+                Some(text) => read(&text, &agent.with_present(own)),
+                None => Ok(own.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect()),
+            }
+        })
+        .await?;
         let had = self.listeners.addresses();
         // A socket for all addresses of a port and one for one of them exclude each other.
         let clash = |one: &SocketAddr| wanted.iter().any(|new| one != new && one.port() == new.port());
@@ -128,8 +133,7 @@ impl Agent {
                 continue;
             }
             let (pin, at) = (netns_path(&self.lab, &NodeId::Host(self.host.clone())), *address);
-            let bound = tokio::task::spawn_blocking(move || bind(&pin, at)).await;
-            let socket = bound.map_err(|_| Fault::new(500, "A thread ended without an answer"))??;
+            let socket = blocking(move || bind(&pin, at)).await?;
             let listener = tokio::net::TcpListener::from_std(socket).map_err(|error| Fault::new(500, error.to_string()))?;
             let tls = self.identity.tls()?;
             let task = served(Arc::clone(self), listener, tls);

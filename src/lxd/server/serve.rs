@@ -140,16 +140,15 @@ where
 }
 
 async fn answered(agent: Arc<Agent>, client: Client, request: Request<Incoming>) -> Result<Reply, Infallible> {
-    let headers = request.headers();
-    let both = headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING);
-    let last = headers.contains_key(TRANSFER_ENCODING);
-    let mut reply = if both {
+    let chunked = request.headers().contains_key(TRANSFER_ENCODING);
+    let mut reply = if chunked && request.headers().contains_key(CONTENT_LENGTH) {
         Fault::bad("A body has one length").reply()
     } else {
         routes::answer(agent, client, request).await.unwrap_or_else(|fault| fault.reply())
     };
     // What might be left of a body is no request.
-    if last || reply.status().as_u16() >= 400 && reply.status() != StatusCode::NOT_FOUND {
+    let refused = reply.status().as_u16() >= 400 && reply.status() != StatusCode::NOT_FOUND;
+    if chunked || refused {
         reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(reply)

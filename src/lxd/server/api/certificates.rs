@@ -74,7 +74,7 @@ pub async fn add(mut call: Call) -> Answer {
         return Err(Fault::bad("Invalid certificate name"));
     }
     if trusted && wanted.token {
-        return token(&call, &wanted);
+        return token(&call, &wanted).await;
     }
     if trusted && !wanted.certificate.is_empty() {
         let der = STANDARD.decode(wanted.certificate.trim()).ok().and_then(|der| Certificate::read(&der));
@@ -103,11 +103,11 @@ fn accept(call: &Call, name: &str, certificate: &Certificate) -> Answer {
 }
 
 /// A token that makes its bearer trusted, once.
-fn token(call: &Call, wanted: &Wanted) -> Answer {
+async fn token(call: &Call, wanted: &Wanted) -> Answer {
     if wanted.name.is_empty() {
         return Err(Fault::bad("A token needs a name"));
     }
-    let addresses = call.agent.addresses();
+    let addresses = call.look(|agent| Ok(agent.addresses())).await?;
     if addresses.is_empty() {
         return Err(Fault::bad("The agent does not listen on the network: set core.https_address"));
     }
@@ -155,9 +155,9 @@ async fn redeem(call: &Call, wanted: &Wanted) -> Answer {
         Fault::new(403, "No matching certificate add operation found")
     };
     let Some(secret) = secret(typed) else {
-        let (agent, password) = (call.agent.clone(), wanted.password.clone());
-        let admitted = tokio::task::spawn_blocking(move || agent.config.admits(&password)).await.unwrap_or(false);
-        return if admitted { accept(call, &wanted.name, certificate) } else { Err(refused()) };
+        let password = wanted.password.clone();
+        let admitted = call.look(move |agent| Ok(agent.config.admits(&password))).await;
+        return if admitted == Ok(true) { accept(call, &wanted.name, certificate) } else { Err(refused()) };
     };
     let tokens = call.agent.operations.all().into_iter().filter(|one| one.class() == "token");
     let mut found = None;

@@ -18,12 +18,6 @@ use crate::lxd::server::operations::New;
 use crate::name::NodeName;
 use crate::topology::{Container, Host, Keys};
 
-/// Runs something that may block.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Fault::new(500, "The work ended without an answer")))
-}
-
 /// The host as its lab has it now.
 ///
 /// # Errors
@@ -34,12 +28,22 @@ pub fn host(agent: &Agent) -> Result<Host, Fault> {
 }
 
 /// The container of that name.
-///
-/// # Errors
-/// 404 where there is none.
-pub fn container(agent: &Agent, name: &str) -> Result<Container, Fault> {
+fn container(agent: &Agent, name: &str) -> Result<Container, Fault> {
     let found = host(agent)?.containers.into_iter().find(|own| own.name.as_str() == name);
     found.ok_or_else(|| Fault::missing("Instance"))
+}
+
+/// The container that a request names.
+async fn found(call: &Call) -> Result<Container, Fault> {
+    let name = call.word(0).to_owned();
+    call.look(move |agent| container(agent, &name)).await
+}
+
+/// Refuses a name that is taken.
+async fn free(call: &Call, name: &NodeName) -> Result<(), Fault> {
+    let wanted = name.clone();
+    let taken = call.look(move |agent| Ok(host(agent)?.containers.iter().any(|own| own.name == wanted))).await?;
+    if taken { Err(Fault::new(409, format!("Instance {:?} already exists", name.as_str()))) } else { Ok(()) }
 }
 
 fn site(agent: &Agent, name: &str) -> Result<Site, Fault> {
@@ -49,25 +53,24 @@ fn site(agent: &Agent, name: &str) -> Result<Site, Fault> {
 
 /// `GET /1.0/instances`
 pub async fn list(call: Call) -> Answer {
-    let (agent, depth) = (call.agent.clone(), call.recursion());
-    let told = blocking(move || {
-        let host = host(&agent)?;
+    let depth = call.recursion();
+    let told = call.look(move |agent| {
         let one = |own: &Container| match depth {
             0 => format!("/1.0/instances/{}", own.name).into(),
             1 => described::instance(own),
-            _ => described::full(&agent, own),
+            _ => described::full(agent, own),
         };
-        Ok(host.containers.iter().map(one).collect::<Vec<Value>>())
+        Ok(host(agent)?.containers.iter().map(one).collect::<Vec<Value>>())
     });
     sync(told.await?)
 }
 
 /// `GET /1.0/instances/NAME`
 pub async fn get(call: Call) -> Answer {
-    let (agent, name, depth) = (call.agent.clone(), call.word(0).to_owned(), call.recursion());
-    let told = blocking(move || {
-        let own = container(&agent, &name)?;
-        let told = if depth > 0 { described::full(&agent, &own) } else { described::instance(&own) };
+    let (name, depth) = (call.word(0).to_owned(), call.recursion());
+    let told = call.look(move |agent| {
+        let own = container(agent, &name)?;
+        let told = if depth > 0 { described::full(agent, &own) } else { described::instance(&own) };
         Ok((told, described::writable(&own)))
     });
     let (told, writable) = told.await?;
@@ -76,13 +79,13 @@ pub async fn get(call: Call) -> Answer {
 
 /// `GET /1.0/instances/NAME/state`
 pub async fn state(call: Call) -> Answer {
-    let (agent, name) = (call.agent.clone(), call.word(0).to_owned());
-    sync(blocking(move || Ok(described::state(&agent, &container(&agent, &name)?))).await?)
+    let name = call.word(0).to_owned();
+    sync(call.look(move |agent| Ok(described::state(agent, &container(agent, &name)?))).await?)
 }
 
 /// `GET /1.0/instances/NAME/snapshots`: there are none.
 pub async fn snapshots(call: Call) -> Answer {
-    container(&call.agent, call.word(0))?;
+    found(&call).await?;
     sync(Vec::<Value>::new())
 }
 
@@ -164,16 +167,13 @@ pub async fn create(mut call: Call) -> Answer {
         return Err(Fault::missing("Profile"));
     }
     built(wanted.devices.as_ref().unwrap_or(&BTreeMap::new()), &BTreeMap::new())?;
-    let agent = call.agent.clone();
     let name = if wanted.name.is_empty() {
-        blocking(move || Ok(instances::fresh_name(&agent.lab, &agent.host)?.to_string())).await?
+        call.look(|agent| Ok(instances::fresh_name(&agent.lab, &agent.host)?.to_string())).await?
     } else {
         wanted.name
     };
     let site = site(&call.agent, &name)?;
-    if container(&call.agent, &name).is_ok() {
-        return Err(Fault::new(409, format!("Instance {name:?} already exists")));
-    }
+    free(&call, &site.name).await?;
     let options = Options {
         config: wanted.config.unwrap_or_default(),
         devices: wanted.devices.unwrap_or_default(),
@@ -190,7 +190,7 @@ pub async fn create(mut call: Call) -> Answer {
 /// `PUT /1.0/instances/NAME`, `PATCH /1.0/instances/NAME`
 pub async fn set(mut call: Call) -> Answer {
     let name = call.word(0).to_owned();
-    let own = container(&call.agent, &name)?;
+    let own = found(&call).await?;
     call.matches(&described::writable(&own))?;
     let wanted: Wanted = call.json().await?;
     let adds = *call.request.method() == Method::PATCH;
@@ -210,15 +210,13 @@ pub async fn set(mut call: Call) -> Answer {
 /// `POST /1.0/instances/NAME`: another name.
 pub async fn rename(mut call: Call) -> Answer {
     let name = call.word(0).to_owned();
-    container(&call.agent, &name)?;
+    found(&call).await?;
     let wanted: Wanted = call.json().await?;
     if wanted.migration {
         return Err(Fault::bad("Instances cannot be moved to another server"));
     }
     let to = site(&call.agent, &wanted.name)?.name;
-    if container(&call.agent, to.as_str()).is_ok() {
-        return Err(Fault::new(409, format!("Instance {:?} already exists", to.as_str())));
-    }
+    free(&call, &to).await?;
     let site = site(&call.agent, &name)?;
     task(&call, "Renaming instance", &name, "instance-renamed", move || Ok(instances::rename(&site, &to)?))
 }
@@ -226,7 +224,7 @@ pub async fn rename(mut call: Call) -> Answer {
 /// `DELETE /1.0/instances/NAME`
 pub async fn delete(call: Call) -> Answer {
     let name = call.word(0).to_owned();
-    container(&call.agent, &name)?;
+    found(&call).await?;
     let site = site(&call.agent, &name)?;
     task(&call, "Deleting instance", &name, "instance-deleted", move || {
         instances::delete(&site)?;
@@ -246,7 +244,7 @@ struct Move {
 /// `PUT /1.0/instances/NAME/state`
 pub async fn act(mut call: Call) -> Answer {
     let name = call.word(0).to_owned();
-    container(&call.agent, &name)?;
+    found(&call).await?;
     let Move { action, timeout, force, stateful } = call.json().await?;
     if stateful && action == "stop" {
         return Err(Fault::bad("The state of processes cannot be kept"));

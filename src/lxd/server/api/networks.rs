@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::described;
-use super::instances::{blocking, host};
+use super::instances::host;
 use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::lab::{by_hand, instances, netns_path};
 use crate::lxd::server::Agent;
@@ -56,14 +56,13 @@ fn find(agent: &Agent, name: &str) -> Result<(Host, Bridge), Fault> {
 }
 
 async fn found(call: &Call) -> Result<(Host, Bridge), Fault> {
-    let (agent, name) = (call.agent.clone(), call.word(0).to_owned());
-    blocking(move || find(&agent, &name)).await
+    let name = call.word(0).to_owned();
+    call.look(move |agent| find(agent, &name)).await
 }
 
 /// `GET /1.0/networks`
 pub async fn list(call: Call) -> Answer {
-    let agent = call.agent.clone();
-    let host = blocking(move || whole(&agent)).await?;
+    let host = call.look(whole).await?;
     if call.recursion() > 0 {
         return sync(host.bridges.iter().map(|bridge| told(&host, bridge)).collect::<Vec<_>>());
     }
@@ -78,9 +77,9 @@ pub async fn get(call: Call) -> Answer {
 
 /// `GET /1.0/networks/NAME/state`
 pub async fn state(call: Call) -> Answer {
-    let (agent, name) = (call.agent.clone(), call.word(0).to_owned());
-    let seen = blocking(move || {
-        find(&agent, &name)?;
+    let name = call.word(0).to_owned();
+    let seen = call.look(move |agent| {
+        find(agent, &name)?;
         let node = NodeId::Host(agent.host.clone());
         let here = Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) };
         let link =
@@ -111,8 +110,8 @@ pub async fn create(mut call: Call) -> Answer {
     }
     let name: IfName = wanted.name.parse().map_err(|_| Fault::bad("Invalid network name"))?;
     let path = format!("/1.0/networks/{name}");
-    let (agent, config) = (call.agent.clone(), wanted.config.unwrap_or_default());
-    blocking(move || Ok(instances::create_network(&agent.lab, &agent.host, &name, &config)?)).await?;
+    let config = wanted.config.unwrap_or_default();
+    call.look(move |agent| Ok(instances::create_network(&agent.lab, &agent.host, &name, &config)?)).await?;
     call.agent.bus.lifecycle("network-created", &path);
     created(&path)
 }
@@ -124,8 +123,7 @@ pub async fn set(mut call: Call) -> Answer {
     let wanted: Wanted = call.json().await?;
     let mut config = if call.replaces() { Keys::new() } else { bridge.managed.clone().unwrap_or_default() };
     config.extend(wanted.config.unwrap_or_default());
-    let agent = call.agent.clone();
-    blocking(move || Ok(instances::set_network(&agent.lab, &agent.host, &bridge.name, &config)?)).await?;
+    call.look(move |agent| Ok(instances::set_network(&agent.lab, &agent.host, &bridge.name, &config)?)).await?;
     call.agent.bus.lifecycle("network-updated", &format!("/1.0/networks/{}", call.word(0)));
     sync(Value::Null)
 }
@@ -133,8 +131,7 @@ pub async fn set(mut call: Call) -> Answer {
 /// `DELETE /1.0/networks/NAME`
 pub async fn delete(call: Call) -> Answer {
     let (_, bridge) = found(&call).await?;
-    let agent = call.agent.clone();
-    blocking(move || Ok(instances::delete_network(&agent.lab, &agent.host, &bridge.name)?)).await?;
+    call.look(move |agent| Ok(instances::delete_network(&agent.lab, &agent.host, &bridge.name)?)).await?;
     call.agent.bus.lifecycle("network-deleted", &format!("/1.0/networks/{}", call.word(0)));
     sync(Value::Null)
 }
@@ -146,10 +143,10 @@ fn default_profile(host: &Host) -> Value {
 
 /// `GET /1.0/profiles`
 pub async fn profiles(call: Call) -> Answer {
-    if call.recursion() > 0 { sync([default_profile(&host(&call.agent)?)]) } else { sync(["/1.0/profiles/default"]) }
+    if call.recursion() > 0 { sync([default_profile(&call.look(host).await?)]) } else { sync(["/1.0/profiles/default"]) }
 }
 
 /// `GET /1.0/profiles/default`
 pub async fn profile(call: Call) -> Answer {
-    if call.word(0) == "default" { sync(default_profile(&host(&call.agent)?)) } else { Err(Fault::missing("Profile")) }
+    if call.word(0) == "default" { sync(default_profile(&call.look(host).await?)) } else { Err(Fault::missing("Profile")) }
 }

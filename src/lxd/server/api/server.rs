@@ -45,7 +45,7 @@ pub async fn get(call: Call) -> Answer {
         return sync(told);
     }
     told["config"] = call.agent.config.told().into();
-    told["environment"] = environment(&call.agent);
+    told["environment"] = call.look(|agent| Ok(environment(agent))).await?;
     tagged(&told, &told["config"])
 }
 
@@ -90,14 +90,11 @@ pub async fn set(mut call: Call) -> Answer {
         None => before.clone(),
     };
     // The address that is configured may have come only now.
-    if after != before || config.contains_key(ADDRESS) && agent.addresses().is_empty() {
+    if after != before || (config.contains_key(ADDRESS) && agent.listeners.addresses().is_empty()) {
         agent.listen(after.as_deref()).await?;
     }
     let replaces = call.replaces();
-    let kept = agent.clone();
-    let set = tokio::task::spawn_blocking(move || kept.config.set(&config, replaces)).await;
-    let set = set.unwrap_or_else(|_| Err(Fault::new(500, "A thread ended without an answer")));
-    if let Err(fault) = set {
+    if let Err(fault) = call.look(move |agent| agent.config.set(&config, replaces)).await {
         if after != before {
             agent.listen(before.as_deref()).await?;
         }

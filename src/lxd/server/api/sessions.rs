@@ -42,13 +42,13 @@ fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
 
 /// As [`place`], of one that runs or is frozen.
 async fn up(call: &Call) -> Result<(Place, Run), Fault> {
-    let (agent, name) = (Arc::clone(&call.agent), call.word(0).to_owned());
-    let found = tokio::task::spawn_blocking(move || {
-        let (place, run) = place(&agent, &name)?;
+    let name = call.word(0).to_owned();
+    call.look(move |agent| {
+        let (place, run) = place(agent, &name)?;
         let pin = place.paths.lab.join("netns").join(&place.spec.node);
         if pin.exists() { Ok((place, run)) } else { Err(Fault::bad("Instance is not running")) }
-    });
-    found.await.map_err(|_| Fault::new(500, "A thread ended without an answer"))?
+    })
+    .await
 }
 
 /// Where files are, also those of one that is frozen.
