@@ -68,6 +68,31 @@ s = socket.create_server((\"10.0.0.2\", 8443)); time.sleep(60)' >/dev/null 2>&1 
     });
 }
 
+#[test]
+fn an_agent_whose_process_stands_still_is_told_so_and_nobody_waits_for_it_forever() {
+    in_box(|| {
+        ok(&format!("up {}", file(true)));
+        sh("pkill -STOP -f '[s]erve-agent two'");
+        let begun = std::time::Instant::now();
+        let status = ok("agent status").out;
+        assert!(status.contains("does not answer"), "{status}");
+        let told: serde_json::Value = serde_json::from_str(&ok("--format json agent status").out).unwrap();
+        let own = &told["agents"][1];
+        assert_eq!((&own["host"], &own["running"], &own["answers"]), (&"host-b".into(), &true.into(), &false.into()));
+        for words in ["agent start host-b", "agent token host-b --name me", "agent trust list host-b"] {
+            let silent = fails(3, words).err;
+            assert!(silent.contains("the agent of host-b runs, but does not answer"), "{words}: {silent}");
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+        sh("pkill -CONT -f '[s]erve-agent two'");
+        assert!(ok("agent status").out.contains("10.0.0.2:8443"));
+        sh("pkill -STOP -f '[s]erve-agent two'");
+        ok("agent stop host-b");
+        assert_eq!(agents(), 0);
+        ok("down");
+    });
+}
+
 /// What a command in a node prints, without its last line's end.
 fn says(words: &[&str]) -> String {
     let out = Command::new(env!("CARGO_BIN_EXE_nslab")).arg("exec").args(words).output().unwrap();

@@ -1,6 +1,7 @@
 //! `nslab agent`
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use base64::Engine;
 use clap_complete::engine::ArgValueCompleter;
@@ -17,6 +18,9 @@ use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::report::Report;
 use crate::report::agent as reports;
+
+/// How long an agent of this machine may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Serve LXD's API over a host of a lab, so that lxc, incus and nslab remote can command its containers
 ///
@@ -110,7 +114,7 @@ impl Agent {
             Verb::Trust { verb: TrustVerb::List(on) } => trusted(&on.site(context)?),
             Verb::Trust { verb: TrustVerb::Remove { host, fingerprint } } => {
                 let site = On { host: Some(host) }.site(context)?;
-                site.client()?.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None, &[])?;
+                site.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None)?;
                 Ok(Report::Agent(reports::Outcome::Removed { host: site.host.to_string(), fingerprint }))
             }
             Verb::Forget { lab } => forget(&resolve::lab_name(&lab)?),
@@ -151,11 +155,23 @@ impl Site {
             return Err(Error::Agent(AgentFault::Stopped(self.host.to_string())));
         }
         let socket = agents::socket(&self.lab, &self.host);
-        client::Client::new(&client::Remote::socket(self.host.as_str(), &socket), None)
+        let client = client::Client::new(&client::Remote::socket(self.host.as_str(), &socket), None)?;
+        Ok(client.within(PATIENCE))
+    }
+
+    /// Asks the host's agent by its socket.
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let silent = |error| match error {
+            Error::Remote(RemoteFault::Unreachable { errno: libc::ETIMEDOUT, .. }) => {
+                Error::Agent(AgentFault::Silent(self.host.to_string()))
+            }
+            other => other,
+        };
+        self.client()?.ask(method, path, body, &[]).map(client::Answer::told).map_err(silent)
     }
 
     fn addresses(&self) -> Result<Vec<String>> {
-        let told = self.client()?.get("/1.0")?;
+        let told = self.ask(Method::GET, "/1.0", None)?;
         Ok(texts(&told["environment"]["addresses"]))
     }
 }
@@ -183,8 +199,9 @@ fn status() -> Result<Report> {
             let Ok(name) = host.host.parse::<NodeName>() else { continue };
             let site = Site { lab: lab.clone(), host: name };
             let running = agents::runs(&site.lab, &site.host);
-            let addresses = if running { site.addresses().unwrap_or_default() } else { Vec::new() };
-            all.push(reports::Agent { lab: item.lab.clone(), host: host.host, running, addresses });
+            let told = if running { site.addresses().ok() } else { None };
+            let (answers, addresses) = (told.is_some(), told.unwrap_or_default());
+            all.push(reports::Agent { lab: item.lab.clone(), host: host.host, running, answers, addresses });
         }
     }
     if all.is_empty() { Err(target::none_up()) } else { Ok(Report::Agents(reports::Agents { agents: all })) }
@@ -195,7 +212,7 @@ fn token(site: &Site, name: &str) -> Result<Report> {
         return Err(Error::Agent(AgentFault::Nowhere(site.host.to_string())));
     }
     let body = json!({"name": name, "type": "client", "token": true});
-    let told = site.client()?.ask(Method::POST, "/1.0/certificates", Some(&body), &[])?.told();
+    let told = site.ask(Method::POST, "/1.0/certificates", Some(&body))?;
     let told = &told["metadata"];
     let token = json!({"client_name": name, "fingerprint": told["fingerprint"], "addresses": told["addresses"],
         "secret": told["secret"], "expires_at": told["expiresAt"]});
@@ -204,7 +221,7 @@ fn token(site: &Site, name: &str) -> Result<Report> {
 }
 
 fn trusted(site: &Site) -> Result<Report> {
-    let told = site.client()?.get("/1.0/certificates?recursion=1")?;
+    let told = site.ask(Method::GET, "/1.0/certificates?recursion=1", None)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let client = |one: &Value| reports::Client { name: text(&one["name"]), fingerprint: text(&one["fingerprint"]) };
     let clients = told.as_array().into_iter().flatten().map(client).collect();

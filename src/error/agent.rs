@@ -9,6 +9,8 @@ pub enum AgentFault {
     Failed(String, String),
     /// It does not run: the host.
     Stopped(String),
+    /// It runs and does not answer: the host.
+    Silent(String),
     /// It listens nowhere on the network, so a token would be of no use: the host.
     Nowhere(String),
 }
@@ -17,7 +19,7 @@ impl AgentFault {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(..) => 1,
-            Self::Stopped(_) | Self::Nowhere(_) => 3,
+            Self::Stopped(_) | Self::Silent(_) | Self::Nowhere(_) => 3,
             Self::Taken(..) => 4,
         }
     }

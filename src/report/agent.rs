@@ -62,8 +62,10 @@ pub struct Agent {
     pub lab: String,
     /// The host.
     pub host: String,
-    /// Whether it runs.
+    /// Whether its process is there.
     pub running: bool,
+    /// Whether it answers, in two seconds at most.
+    pub answers: bool,
     /// Where it listens on the network.
     pub addresses: Vec<String>,
 }

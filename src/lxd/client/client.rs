@@ -1,5 +1,7 @@
 //! Requests to one server, each waited for.
 
+use std::time::Duration;
+
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{Method, Request};
@@ -14,6 +16,8 @@ use crate::error::{Error, RemoteFault, Result};
 pub struct Client {
     pub(super) runtime: Runtime,
     pub(super) wire: Wire,
+    /// How long an answer may take; where nobody says, as long as it takes.
+    limit: Option<Duration>,
 }
 
 impl std::fmt::Debug for Client {
@@ -30,7 +34,13 @@ impl Client {
     pub fn new(remote: &Remote, identity: Option<&Identity>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Error::Internal(error.to_string()))?;
-        Ok(Self { runtime, wire: Wire::new(remote, identity)? })
+        Ok(Self { runtime, wire: Wire::new(remote, identity)?, limit: None })
+    }
+
+    /// The same, that waits no longer than so for an answer.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// The remote's name.
@@ -62,7 +72,13 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub fn ask(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Result<Answer> {
-        self.runtime.block_on(self.wire.ask(method, path, body, headers))
+        let asked = self.wire.ask(method, path, body, headers);
+        self.runtime.block_on(async {
+            match self.limit {
+                Some(limit) => tokio::time::timeout(limit, asked).await.map_err(|_| self.wire.late())?,
+                None => asked.await,
+            }
+        })
     }
 
     /// A request whose work is waited for: the operation's result, or what the server told.

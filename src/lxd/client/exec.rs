@@ -62,7 +62,7 @@ impl Client {
     /// # Errors
     /// When there is no such command, or the server cannot be reached or refuses.
     pub fn exec(self, name: &str, exec: &Exec, ends: Ends) -> Result<u8> {
-        let Self { runtime, wire } = self;
+        let Self { runtime, wire, .. } = self;
         let result = runtime.block_on(wire.exec(name, exec, ends));
         // A thread may still wait for a key.
         runtime.shutdown_background();
@@ -74,7 +74,7 @@ impl Client {
     /// # Errors
     /// When it does not run, or the server cannot be reached or refuses.
     pub fn console(self, name: &str) -> Result<()> {
-        let Self { runtime, wire } = self;
+        let Self { runtime, wire, .. } = self;
         let result = runtime.block_on(wire.console(name));
         runtime.shutdown_background();
         result

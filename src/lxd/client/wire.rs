@@ -77,6 +77,11 @@ impl Wire {
         Error::Remote(RemoteFault::Unreachable { remote: self.name.clone(), address, errno })
     }
 
+    /// That no answer came in time.
+    pub(super) fn late(&self) -> Error {
+        self.unreachable(&std::io::Error::from_raw_os_error(libc::ETIMEDOUT))
+    }
+
     /// That the connection ended.
     pub(super) fn cut(&self) -> Error {
         Error::Remote(RemoteFault::Cut(self.name.clone()))
@@ -84,7 +89,7 @@ impl Wire {
 
     /// Opens one more connection.
     pub(super) async fn open(&self) -> Result<Box<dyn Pipe>> {
-        let late = |_| self.unreachable(&std::io::Error::from_raw_os_error(libc::ETIMEDOUT));
+        let late = |_| self.late();
         match &self.place {
             Place::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|error| self.unreachable(&error))?;

@@ -2,7 +2,7 @@
 
 use crate::error::AgentFault;
 use crate::render::lang::{Lang, Message, say, t, w};
-use crate::report::agent::Outcome;
+use crate::report::agent::{Agent, Outcome};
 use crate::report::lab::Serving;
 
 /// Why an agent does not serve.
@@ -19,6 +19,9 @@ pub fn fault(lang: Lang, fault: &AgentFault) -> Message {
         AgentFault::Stopped(host) => {
             say(t!(lang, "{host} has no agent that runs", host)).hint(format!("sudo nslab agent start {host}"))
         }
+        AgentFault::Silent(host) => say(t!(lang, "the agent of {host} runs, but does not answer", host))
+            .why(t!(lang, "Its process may be stopped, or the machine has too much to do."))
+            .hint(format!("sudo nslab agent stop {host}; sudo nslab agent start {host}")),
         AgentFault::Nowhere(host) => say(t!(lang, "the agent of {host} listens nowhere on the network", host))
             .why(t!(lang, "The host has no address in the lab, so nobody could reach it with a token."))
             .hint(t!(lang, "give the host an address, then: lxc config set core.https_address ADDRESS")),
@@ -69,7 +72,11 @@ pub fn nobody(lang: Lang, host: &str) -> String {
     t!(lang, "The agent of {host} trusts nobody yet: nslab agent token {host} --name NAME prints a token.", host)
 }
 
-/// Whether an agent runs.
-pub fn state(lang: Lang, running: bool) -> &'static str {
-    if running { w!(lang, ["agent"] "runs") } else { w!(lang, ["agent"] "stopped") }
+/// How an agent is.
+pub fn state(lang: Lang, agent: &Agent) -> &'static str {
+    match (agent.running, agent.answers) {
+        (true, true) => w!(lang, ["agent"] "runs"),
+        (true, false) => w!(lang, ["agent"] "does not answer"),
+        (false, _) => w!(lang, ["agent"] "stopped"),
+    }
 }

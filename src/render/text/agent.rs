@@ -10,7 +10,7 @@ use crate::report::agent::{Agents, Trusted};
 pub(super) fn agents(all: &Agents, style: Style) -> String {
     let mut table = Table::new(style, &words!(style.lang, "LAB", "NODE", "STATE", "ADDRESS"));
     for one in &all.agents {
-        table.row([&one.lab, &one.host, sentences::agent::state(style.lang, one.running), &one.addresses.join(" ")]);
+        table.row([&one.lab, &one.host, sentences::agent::state(style.lang, one), &one.addresses.join(" ")]);
     }
     table.print(0)
 }

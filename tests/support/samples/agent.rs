@@ -12,6 +12,7 @@ every!(agent_faults: AgentFault {
         AgentFault::Failed(word("host-b"), String::new()),
     ],
     AgentFault::Stopped(_) => [AgentFault::Stopped(word("host-b"))],
+    AgentFault::Silent(_) => [AgentFault::Silent(word("host-b"))],
     AgentFault::Nowhere(_) => [AgentFault::Nowhere(word("host-b"))],
 });
 
