@@ -40,7 +40,7 @@ pub use files::open_files;
 pub use listen::{keep_alive, listen, present, within};
 pub use movement::move_link;
 pub use space::Pins;
-pub use thread::{interrupted, thread};
+pub use thread::{interrupted, joined, processors, shared, thread};
 
 use crate::error::Result;
 use crate::plan::{Op, Plan, State};

@@ -16,6 +16,16 @@ pub fn joined<T>(thread: std::io::Result<ScopedJoinHandle<'_, Result<T>>>) -> Re
     handle.join().unwrap_or_else(|_| Err(Error::Internal("a thread ended without an answer".to_owned())))
 }
 
+/// Does something with each of the items, which as many threads share as are of use.
+pub fn shared<T: Send>(items: &mut [T], job: impl Fn(&mut T) -> Result<()> + Sync) -> Result<()> {
+    let share = items.len().div_ceil(processors()).max(1);
+    let work = |share: &mut [T]| share.iter_mut().try_for_each(&job);
+    std::thread::scope(|scope| {
+        let started: Vec<_> = items.chunks_mut(share).map(|share| Builder::new().spawn_scoped(scope, || work(share))).collect();
+        started.into_iter().map(joined).collect()
+    })
+}
+
 /// How many threads are of use: more than four only wait for each other in the kernel.
 pub fn processors() -> usize {
     let set = nix::sched::sched_getaffinity(nix::unistd::Pid::this());

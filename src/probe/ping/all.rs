@@ -1,6 +1,5 @@
 //! Echo requests between every ordered pair of nodes, all at once.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use super::stations::{Station, Stations};
 use crate::error::{Error, KernelError, Limit, Result};
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::space::{self, Space};
-use crate::kernel::{interrupted, open_files, thread};
+use crate::kernel::{interrupted, joined, open_files, processors, thread};
 use crate::lab::Step;
 use crate::plan::NodeId;
 use crate::report::ping::{Attempt, Family, Fault, Pair};
@@ -25,6 +24,8 @@ const SIZE: usize = 16;
 /// Requests on their way at once: each needs a place in the queues of the machine (`net.core.netdev_max_backlog` is 1000),
 /// and a broadcast one for every port that it is flooded to.
 const ON_THEIR_WAY: usize = 64;
+/// How long a signal may wait.
+const TICK: Duration = Duration::from_millis(100);
 /// How long nothing may come back before what is unanswered is tried again, in each pass. Together they outlast the second
 /// after which the kernel repeats an ARP request that was lost.
 const PASSES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(250), Duration::from_secs(1)];
@@ -46,7 +47,7 @@ pub struct Outcome {
     pub limit: u32,
 }
 
-/// One node to another by one family.
+/// A ping from one member to another by one family.
 #[derive(Debug, Clone)]
 struct Job {
     link: Link,
@@ -57,17 +58,26 @@ struct Job {
     fault: Option<Fault>,
 }
 
-/// A family's share of the work.
+/// A family's share of the work: the jobs of every member, in the order of their receivers.
 struct Mesh {
     family: Family,
-    jobs: Vec<Job>,
-    /// The place of a job by sender and receiver.
-    places: Vec<Option<u32>>,
-    members: usize,
-    /// By sender.
-    sockets: HashMap<usize, Echo>,
-    key: Key,
-    pings: usize,
+    jobs: Vec<Vec<Job>>,
+}
+
+/// A member that sends.
+struct Sender<'a> {
+    echo: Echo,
+    jobs: &'a mut [Job],
+    /// Requests on their way.
+    waiting: usize,
+}
+
+/// What became of a round, or of a share of it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ended {
+    sent: usize,
+    /// An answer came after the first pass's patience.
+    late: bool,
 }
 
 /// Whether one member is to ping another.
@@ -101,15 +111,11 @@ fn run(stations: &Stations, members: &[&Station], wanted: Wanted, passes: usize,
     };
     let mut meshes: Vec<Mesh> =
         [Family::Ipv4, Family::Ipv6].into_iter().map(|family| Mesh::new(family, members, &pairs)).collect();
-    meshes.retain(|mesh| !mesh.jobs.is_empty());
-    let of = meshes.iter().map(|mesh| mesh.jobs.len()).sum();
+    let of = meshes.iter().map(Mesh::size).sum();
     let mut before = 0;
-    for mesh in &mut meshes {
-        mesh.open(members)?;
-        mesh.run(stations, passes, &mut outcome, &mut |done| tell(Step { done: before + done, of }))?;
-        before += mesh.jobs.len();
-        outcome.pings += mesh.pings;
-        mesh.sockets.clear();
+    for mesh in meshes.iter_mut().filter(|mesh| mesh.size() > 0) {
+        mesh.run(members, stations, passes, &mut outcome, &mut |done| tell(Step { done: before + done, of }))?;
+        before += mesh.size();
     }
     outcome.failed = failed(members, &pairs, &meshes);
     Ok(outcome)
@@ -146,16 +152,7 @@ fn failed(members: &[&Station], pairs: &[(usize, usize)], meshes: &[Mesh]) -> Ve
 
 impl Mesh {
     fn new(family: Family, members: &[&Station], pairs: &[(usize, usize)]) -> Self {
-        let count = members.len();
-        let mut mesh = Self {
-            family,
-            jobs: Vec::new(),
-            places: vec![None; count * count],
-            members: count,
-            sockets: HashMap::new(),
-            key: key(),
-            pings: 0,
-        };
+        let mut jobs = vec![Vec::new(); members.len()];
         for &(from, to) in pairs {
             let (sender, receiver) = (members[from], members[to]);
             // A sender without an address of the family has not got it.
@@ -167,63 +164,64 @@ impl Mesh {
             let addresses = || receiver.reachable(family).map(|(_, net)| net.addr()).filter(|address| !own(address));
             let near = addresses().find(|address| sender.is_near(*address));
             let Some(address) = near.or_else(|| addresses().next()) else { continue };
-            mesh.places[from * count + to] = u32::try_from(mesh.jobs.len()).ok();
             let link = Link { from, to, near: near.is_some() };
-            mesh.jobs.push(Job { link, address, flying: false, answered: false, fault: None });
+            jobs[from].push(Job { link, address, flying: false, answered: false, fault: None });
         }
-        mesh
+        Self { family, jobs }
+    }
+
+    fn size(&self) -> usize {
+        self.jobs.iter().map(Vec::len).sum()
     }
 
     fn job(&self, from: usize, to: usize) -> Option<&Job> {
-        let place = (*self.places.get(from * self.members + to)?)?;
-        self.jobs.get(place as usize)
+        let jobs = self.jobs.get(from)?;
+        Some(&jobs[find(jobs, to)?])
     }
 
-    /// A socket in every member that is here.
-    fn open(&mut self, members: &[&Station]) -> Result<()> {
-        if open_files(2 * members.len() + 64) < members.len() + 64 {
-            return Err(Error::Machine(Limit::OpenFiles));
-        }
-        let family = self.family;
-        let open = |(at, member): (usize, &&Station)| {
-            let _here = Space::open(&member.pin, &member.id)?;
-            let socket =
-                Echo::here(family, Manner::default()).map_err(|(tried, errno)| space::error(&member.id, tried, errno))?;
-            Ok((at, socket))
-        };
-        let here = || members.iter().enumerate().filter(|(_, member)| !member.far);
-        self.sockets = thread(|| here().map(open).collect::<Result<_>>())??;
-        Ok(())
-    }
-
-    fn run(&mut self, stations: &Stations, passes: usize, outcome: &mut Outcome, tell: &mut dyn FnMut(usize)) -> Result<()> {
-        let mut memory = Memory::of(&stations.all, self.family)?;
+    fn run(
+        &mut self,
+        members: &[&Station],
+        stations: &Stations,
+        passes: usize,
+        outcome: &mut Outcome,
+        tell: &mut dyn FnMut(usize),
+    ) -> Result<()> {
+        let (family, all) = (self.family, self.size());
+        let mut memory = Memory::of(&stations.all, family)?;
         let room = memory.room()?;
         let budget = rounds::budget(room);
+        let mut senders = self.senders(members)?;
+        let key = key();
         for (pass, patience) in PASSES.into_iter().take(passes).enumerate() {
-            let open: Vec<usize> = (0..self.jobs.len()).filter(|place| self.jobs[*place].is_open()).collect();
+            let open: Vec<(usize, usize)> = (0..senders.len())
+                .flat_map(|sender| (0..senders[sender].jobs.len()).map(move |job| (sender, job)))
+                .filter(|(sender, job)| senders[*sender].jobs[*job].is_open())
+                .collect();
             if open.is_empty() {
                 break;
             }
-            let links: Vec<Link> = open.iter().map(|place| self.jobs[*place].link).collect();
+            let links: Vec<Link> = open.iter().map(|(sender, job)| senders[*sender].jobs[*job].link).collect();
             let rounds = rounds::plan(&links, budget);
             let several = rounds.len() > 1 || outcome.rounds > 1;
             outcome.rounds = outcome.rounds.max(rounds.len());
             if several {
                 outcome.limit = room.limit;
             }
-            let (mut patience, mut done) = (patience, self.jobs.len() - open.len());
+            let (mut patience, mut done) = (patience, all - open.len());
             for round in rounds {
-                let round: Vec<usize> = round.into_iter().map(|at| open[at]).collect();
-                let late = self.round(&round, patience);
+                let jobs: Vec<(usize, usize)> = round.into_iter().map(|at| open[at]).collect();
+                let ended = shared((family, key), &mut senders, &jobs, patience);
                 if several {
                     memory.restore()?;
                 }
+                let ended = ended?;
+                outcome.pings += ended.sent;
                 // Where waiting brought nothing once, it need not be waited so long in every round.
-                if !late? {
+                if !ended.late {
                     patience = PASSES[0];
                 }
-                done += round.len();
+                done += jobs.len();
                 if pass == 0 {
                     tell(done);
                 }
@@ -232,29 +230,90 @@ impl Mesh {
         Ok(())
     }
 
-    /// Pings some pairs once; whether an answer came after the first pass's patience.
-    fn round(&mut self, places: &[usize], patience: Duration) -> Result<bool> {
+    /// Those who have something to send, each with a socket.
+    fn senders(&mut self, members: &[&Station]) -> Result<Vec<Sender<'_>>> {
+        if open_files(2 * members.len() + 64) < members.len() + 64 {
+            return Err(Error::Machine(Limit::OpenFiles));
+        }
+        let family = self.family;
+        let each = members.iter().zip(&mut self.jobs).filter(|(_, jobs)| !jobs.is_empty());
+        thread(|| {
+            let opened = each.map(|(member, jobs)| {
+                let _here = Space::open(&member.pin, &member.id)?;
+                let echo = Echo::here(family, Manner::default());
+                let echo = echo.map_err(|(tried, errno)| space::error(&member.id, tried, errno))?;
+                Ok(Sender { echo, jobs, waiting: 0 })
+            });
+            opened.collect()
+        })?
+    }
+}
+
+/// The place of the job for a receiver.
+fn find(jobs: &[Job], to: usize) -> Option<usize> {
+    jobs.binary_search_by_key(&to, |job| job.link.to).ok()
+}
+
+/// Pings some pairs once, by sender and job in ascending order. What a ping costs is the kernel's work on the thread that
+/// sends it, most of all where it is to ask every port of a bridge for a MAC address: several threads share the senders.
+fn shared(of: (Family, Key), senders: &mut [Sender<'_>], jobs: &[(usize, usize)], patience: Duration) -> Result<Ended> {
+    let threads = processors().min(jobs.len() / ON_THEIR_WAY).max(1);
+    let share = |senders: &mut [Sender<'_>], first, jobs| {
+        Share { family: of.0, key: of.1, senders, first, ended: Ended::default() }.run(jobs, patience)
+    };
+    if threads == 1 {
+        return share(senders, 0, jobs);
+    }
+    std::thread::scope(|scope| {
+        let (mut senders, mut jobs, mut first, mut running) = (senders, jobs, 0, Vec::with_capacity(threads));
+        for left in (1..=threads).rev() {
+            // Up to the next sender after a fair share.
+            let Some(&(last, _)) = jobs.get((jobs.len() / left).saturating_sub(1)) else { break };
+            let (these, later) = jobs.split_at(jobs.partition_point(|(sender, _)| *sender <= last));
+            let (own, others) = senders.split_at_mut(last + 1 - first);
+            let begins = first;
+            running.push(std::thread::Builder::new().spawn_scoped(scope, move || share(own, begins, these)));
+            (senders, jobs, first) = (others, later, last + 1);
+        }
+        let ended: Vec<Result<Ended>> = running.into_iter().map(joined).collect();
+        ended.into_iter().try_fold(Ended::default(), |all, ended| {
+            let ended = ended?;
+            Ok(Ended { sent: all.sent + ended.sent, late: all.late || ended.late })
+        })
+    })
+}
+
+/// The senders of one thread.
+struct Share<'a, 'b> {
+    family: Family,
+    key: Key,
+    senders: &'a mut [Sender<'b>],
+    /// The number of the first of them.
+    first: usize,
+    ended: Ended,
+}
+
+impl Share<'_, '_> {
+    fn run(mut self, jobs: &[(usize, usize)], patience: Duration) -> Result<Ended> {
         let mut buffer = vec![0; 2048];
-        let mut waiting: Vec<usize> = vec![0; self.members];
-        let (mut on_their_way, mut late, mut heard_last) = (0, false, Instant::now());
-        let mut next = places.iter();
+        let (mut on_their_way, mut heard_last) = (0, Instant::now());
+        let mut next = jobs.iter();
         loop {
             interrupted()?;
             while on_their_way < ON_THEIR_WAY
-                && let Some(&place) = next.next()
+                && let Some(&(sender, job)) = next.next()
             {
-                let from = self.jobs[place].link.from;
-                if self.send(place) {
-                    waiting[from] += 1;
+                let sender = sender - self.first;
+                if self.send(sender, job) {
                     on_their_way += 1;
                     heard_last = Instant::now();
                 }
                 // On one kernel the answer is mostly there when the call returns.
-                on_their_way -= self.hear(from, &mut waiting[from], &mut buffer)?;
+                on_their_way -= self.hear(sender, &mut buffer)?;
             }
             if on_their_way == 0 {
                 if next.len() == 0 {
-                    return Ok(late);
+                    return Ok(self.ended);
                 }
                 continue;
             }
@@ -262,86 +321,89 @@ impl Mesh {
             if quiet >= patience {
                 // What is left counts as lost for now; its place is free.
                 (on_their_way, heard_last) = (0, Instant::now());
-                waiting.fill(0);
-                for place in places {
-                    self.jobs[*place].flying = false;
+                for sender in self.senders.iter_mut() {
+                    sender.waiting = 0;
+                    sender.jobs.iter_mut().for_each(|job| job.flying = false);
                 }
                 continue;
             }
-            let ready = self.wait(&waiting, patience.saturating_sub(quiet))?;
             let mut heard = 0;
-            for from in ready {
-                heard += self.hear(from, &mut waiting[from], &mut buffer)?;
+            for sender in self.wait(patience.saturating_sub(quiet))? {
+                heard += self.hear(sender, &mut buffer)?;
             }
             if heard > 0 {
-                late |= quiet >= PASSES[0];
+                self.ended.late |= quiet >= PASSES[0];
                 heard_last = Instant::now();
-                on_their_way = on_their_way.saturating_sub(heard);
+                on_their_way -= heard;
             }
         }
     }
 
     /// Sends one request; whether the kernel took it.
-    fn send(&mut self, place: usize) -> bool {
-        let job = &mut self.jobs[place];
+    fn send(&mut self, sender: usize, job: usize) -> bool {
+        let Sender { echo, jobs, waiting } = &mut self.senders[sender];
+        let job = &mut jobs[job];
         let number = u16::try_from(job.link.to).unwrap_or(u16::MAX);
-        let message = packet::request(self.family, self.key, number, SIZE);
-        self.pings += 1;
-        let sent = self.sockets[&job.link.from].send(job.address, 0, &message);
+        let sent = echo.send(job.address, 0, &packet::request(self.family, self.key, number, SIZE));
         job.fault = sent.err().map(|errno| Fault::Unsent { errno: errno as i32 });
         job.flying = sent.is_ok();
+        *waiting += usize::from(job.flying);
+        self.ended.sent += 1;
         job.flying
     }
 
-    /// The members that wait and have something to read.
-    fn wait(&self, waiting: &[usize], at_most: Duration) -> Result<Vec<usize>> {
-        let who: Vec<usize> = (0..waiting.len()).filter(|member| waiting[*member] > 0).collect();
+    /// The senders that wait and have something to read.
+    fn wait(&self, at_most: Duration) -> Result<Vec<usize>> {
+        let who: Vec<usize> = (0..self.senders.len()).filter(|sender| self.senders[*sender].waiting > 0).collect();
         let mut fds: Vec<PollFd> =
-            who.iter().map(|member| PollFd::new(self.sockets[member].as_fd(), PollFlags::POLLIN)).collect();
-        let timeout = PollTimeout::try_from(at_most + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+            who.iter().map(|sender| PollFd::new(self.senders[*sender].echo.as_fd(), PollFlags::POLLIN)).collect();
+        // A signal may have come to another thread.
+        let timeout = PollTimeout::try_from(at_most.min(TICK) + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         match poll(&mut fds, timeout) {
             Ok(_) => {
-                Ok(who.into_iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or(false)).map(|(member, _)| member).collect())
+                Ok(who.into_iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or(false)).map(|(sender, _)| sender).collect())
             }
             Err(Errno::EINTR) => Ok(Vec::new()),
             Err(errno) => Err(system("poll", errno)),
         }
     }
 
-    /// Takes what is there for a member; how many of its requests are settled by it.
-    fn hear(&mut self, from: usize, waiting: &mut usize, buffer: &mut [u8]) -> Result<usize> {
-        let mut settled = 0;
-        while *waiting > 0 {
-            let received = self.sockets[&from].receive(buffer).map_err(|errno| system("recvmsg", errno))?;
+    /// Takes what is there for a sender; how many of its requests are settled by it.
+    fn hear(&mut self, sender: usize, buffer: &mut [u8]) -> Result<usize> {
+        let (family, key) = (self.family, self.key);
+        let sender = &mut self.senders[sender];
+        let before = sender.waiting;
+        while sender.waiting > 0 {
+            let received = sender.echo.receive(buffer).map_err(|errno| system("recvmsg", errno))?;
             let Some(heard) = received else { break };
             let bytes = &buffer[..heard.length.min(buffer.len())];
-            let answer = match self.family {
-                Family::Ipv4 => packet::read4(bytes, self.key),
-                Family::Ipv6 => packet::read6(bytes, heard.hop_limit, self.key),
+            let answer = match family {
+                Family::Ipv4 => packet::read4(bytes, key),
+                Family::Ipv6 => packet::read6(bytes, heard.hop_limit, key),
             };
-            let new = answer.is_some_and(|answer| self.settle(from, &answer, heard.from));
-            settled += usize::from(new);
-            *waiting -= usize::from(new);
+            if let Some(answer) = answer {
+                sender.settle(&answer, heard.from);
+            }
         }
-        Ok(settled)
+        Ok(before - sender.waiting)
     }
+}
 
-    /// Whether an answer settles a request that was open.
-    fn settle(&mut self, from: usize, answer: &Answer, by: IpAddr) -> bool {
-        let number = match answer {
-            Answer::Reply { sequence, .. } | Answer::Error { sequence, .. } => usize::from(*sequence),
-        };
-        let place = self.places.get(from * self.members + number).filter(|_| number < self.members).copied().flatten();
-        let Some(job) = place.and_then(|place| self.jobs.get_mut(place as usize)) else { return false };
+impl Sender<'_> {
+    /// Notes an answer to a request.
+    fn settle(&mut self, answer: &Answer, by: IpAddr) {
+        let (Answer::Reply { sequence, .. } | Answer::Error { sequence, .. }) = answer;
+        let Some(place) = find(self.jobs, usize::from(*sequence)) else { return };
+        let job = &mut self.jobs[place];
         match answer {
             // Only the address itself can answer for it.
             Answer::Reply { .. } if by == job.address => job.answered = true,
             Answer::Error { to, fault, .. } if *to == job.address && !matches!(fault, Fault::Redirect { .. }) => {
                 job.fault = Some(*fault);
             }
-            _ => return false,
+            Answer::Reply { .. } | Answer::Error { .. } => return,
         }
-        std::mem::take(&mut job.flying)
+        self.waiting -= usize::from(std::mem::take(&mut job.flying));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::kernel::neighbours::{self, Entry, Room};
 use crate::kernel::socket::Netlink;
 use crate::kernel::space::{self, Space};
-use crate::kernel::thread;
+use crate::kernel::{shared, thread};
 use crate::plan::NodeId;
 use crate::report::ping::Family;
 
@@ -123,12 +123,12 @@ impl Memory {
     /// # Errors
     /// When the kernel refuses.
     pub fn restore(&mut self) -> Result<()> {
-        for (node, socket, before) in &mut self.nodes {
-            let now = neighbours::list(socket, self.family).map_err(|errno| failed(node, errno))?;
+        let family = self.family;
+        shared(&mut self.nodes, |(node, socket, before)| {
+            let now = neighbours::list(socket, family).map_err(|errno| failed(node, errno))?;
             let new: Vec<Entry> = now.into_iter().filter(|entry| !before.contains(entry)).collect();
-            neighbours::forget(socket, &new).map_err(|errno| failed(node, errno))?;
-        }
-        Ok(())
+            neighbours::forget(socket, &new).map_err(|errno| failed(node, errno))
+        })
     }
 }
 
