@@ -1,13 +1,25 @@
 //! What `graph` draws: a lab as it is wired, or its subnets and routers.
 
-pub mod build;
-mod facts;
 mod subnets;
+pub mod wiring;
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::name::{IfName, Mac, NodeName};
+use crate::plan::NodeId;
+
+/// One of the two drawings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Layer {
+    /// Hosts, bridges, containers, cables
+    Physical,
+    /// Subnets and routers
+    L3,
+}
 
 /// `graph`
 #[derive(Debug, Serialize)]
@@ -23,7 +35,7 @@ pub struct Graph {
     pub drawing: Drawing,
 }
 
-/// One of the two layers.
+/// What one of the layers holds.
 #[derive(Debug, Serialize)]
 #[serde(tag = "layer", rename_all = "kebab-case")]
 pub enum Drawing {
@@ -61,6 +73,13 @@ pub struct Physical {
     pub cables: Vec<Cable>,
 }
 
+impl Physical {
+    /// Every host, each before its containers.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.hosts.iter().flat_map(|host| std::iter::once(&host.node).chain(&host.containers))
+    }
+}
+
 /// A host and its containers.
 #[derive(Debug, Serialize)]
 pub struct Host {
@@ -72,10 +91,11 @@ pub struct Host {
 }
 
 /// A host or container.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Node {
     /// `host` or `host.container`.
-    pub node: String,
+    #[serde(serialize_with = "shown")]
+    pub node: NodeId,
     /// How it relates to the description.
     pub mark: Mark,
     /// Whether it forwards packets of either family.
@@ -87,17 +107,22 @@ pub struct Node {
 }
 
 impl Node {
-    /// Its own name, without that of its host.
-    pub fn name(&self) -> &str {
-        self.node.split_once('.').map_or(&self.node, |(_, name)| name)
+    /// Its interface of that name.
+    pub fn interface(&self, name: &IfName) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == *name)
     }
 }
 
+/// A value by its usual text.
+fn shown<S: Serializer>(value: &impl Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
+}
+
 /// An interface.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Interface {
     /// Its name.
-    pub name: String,
+    pub name: IfName,
     /// `veth`, `bridge`, or the kernel's word for another kind.
     pub kind: String,
     /// How it relates to the description.
@@ -105,11 +130,11 @@ pub struct Interface {
     /// Whether frames can pass.
     pub state: State,
     /// Its Ethernet address.
-    pub mac: Option<String>,
+    pub mac: Option<Mac>,
     /// Bytes of payload per frame.
     pub mtu: u32,
     /// The bridge that it is a port of.
-    pub bridge: Option<String>,
+    pub bridge: Option<IfName>,
     /// Its addresses but the IPv6 link-local one that follows from its MAC address.
     pub addresses: Vec<Address>,
 }
@@ -147,7 +172,7 @@ pub struct Address {
 #[derive(Debug, Serialize)]
 pub struct Network {
     /// Its name.
-    pub network: String,
+    pub network: NodeName,
     /// What it is made of.
     pub kind: NetworkKind,
     /// How it relates to the description.
@@ -174,7 +199,7 @@ pub struct Cable {
     /// Its two ends.
     pub ends: [End; 2],
     /// The network that it is, or belongs to.
-    pub network: Option<String>,
+    pub network: Option<NodeName>,
     /// How it relates to the description.
     pub mark: Mark,
     /// Whether both ends are up.
@@ -183,11 +208,11 @@ pub struct Cable {
 
 impl Cable {
     /// The end that is not this one; none where neither is.
-    pub fn far(&self, node: &str, interface: &str) -> Option<&End> {
+    pub fn far(&self, near: &End) -> Option<&End> {
         let [a, b] = &self.ends;
-        if a.is(node, interface) {
+        if a == near {
             Some(b)
-        } else if b.is(node, interface) {
+        } else if b == near {
             Some(a)
         } else {
             None
@@ -196,19 +221,13 @@ impl Cable {
 }
 
 /// An end of a cable.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct End {
     /// The node: `host`, `host.container`, or a network that is a switch.
-    pub node: String,
+    #[serde(serialize_with = "shown")]
+    pub node: NodeId,
     /// The interface there.
-    pub interface: String,
-}
-
-impl End {
-    /// Whether it is that interface of that node.
-    pub fn is(&self, node: &str, interface: &str) -> bool {
-        self.node == node && self.interface == interface
-    }
+    pub interface: IfName,
 }
 
 /// Subnets and routers.
@@ -231,13 +250,21 @@ pub struct Subnet {
     pub routers: Vec<End>,
 }
 
+impl Subnet {
+    /// The addresses of an interface that are in it.
+    pub fn inside<'a>(&self, interface: &'a Interface) -> impl Iterator<Item = &'a Address> {
+        interface.addresses.iter().filter(|address| self.prefixes.contains(&address.address.trunc()))
+    }
+}
+
 /// An interface in a subnet.
 #[derive(Debug, Serialize)]
 pub struct Member {
     /// Its node, `host` or `host.container`.
-    pub node: String,
+    #[serde(serialize_with = "shown")]
+    pub node: NodeId,
     /// The interface.
-    pub interface: String,
+    pub interface: IfName,
     /// Its addresses there.
     pub addresses: Vec<Address>,
     /// The node's routers of default routes that are in this subnet.

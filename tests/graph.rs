@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use nslab::graph::build::{self, Layer};
+use nslab::graph::{Layer, wiring};
 use nslab::plan::{Key, Value, compile};
 use nslab::render::{self, Format, Style, lang::Lang};
 use nslab::report::Report;
@@ -23,7 +23,7 @@ const LAYERS: [Layer; 2] = [Layer::Physical, Layer::L3];
 
 fn drawn(topology: &Topology, layer: Layer, format: Format) -> String {
     let style = Style { lang: Lang::En, colour: false, width: None, unicode: true };
-    render::report(&Report::Graph(Box::new(build::graph(topology, None, layer))), format, style)
+    render::report(&Report::Graph(Box::new(wiring::graph(topology, None, layer))), format, style)
 }
 
 fn shipped() -> Vec<Topology> {

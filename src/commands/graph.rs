@@ -12,7 +12,7 @@ use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
-use crate::graph::build::{self, Layer};
+use crate::graph::{Layer, wiring};
 use crate::lab::{self, Entry, resolve};
 use crate::plan::{NodeId, Ns, RouteTo, Value};
 use crate::probe::view::View;
@@ -35,20 +35,12 @@ pub struct Graph {
     topology: Option<String>,
     /// What to draw
     #[arg(long, value_name = "LAYER", default_value = "physical")]
-    layer: Shown,
+    layer: Layer,
     /// Write to a file; its ending chooses the format: .svg .dot .mmd .json .txt
     #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
     #[command(flatten)]
     role: Role,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Shown {
-    /// Hosts, bridges, containers, cables
-    Physical,
-    /// Subnets and routers
-    L3,
 }
 
 /// Which ending stands for which format.
@@ -76,10 +68,6 @@ impl Graph {
     }
 
     fn drawing(&self, context: &Context) -> Result<Drawing> {
-        let layer = match self.layer {
-            Shown::Physical => Layer::Physical,
-            Shown::L3 => Layer::L3,
-        };
         let entry = match &self.topology {
             _ if self.role.role.is_some() => None,
             Some(word) if catalog::is_file(word) => None,
@@ -87,10 +75,10 @@ impl Graph {
             None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
         };
         match (entry, &self.topology) {
-            (Some(entry), _) if rights::lacking().is_none() => live(&entry, layer),
+            (Some(entry), _) if rights::lacking().is_none() => live(&entry, self.layer),
             // Who may not look at the lab still gets the built-in topology of its name.
             (Some(entry), _) if catalog::find(&entry.lab).is_none() || self.topology.is_none() => Err(rights::refusal(context)),
-            (_, Some(word)) => Ok(build::graph(&self.role.casting()?.apart(&source::topology(word)?)?, None, layer)),
+            (_, Some(word)) => Ok(wiring::graph(&self.role.casting()?.apart(&source::topology(word)?)?, None, self.layer)),
             (_, None) => Err(target::none_up()),
         }
     }
@@ -100,7 +88,7 @@ fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
     let journal = lab::load(&resolve::lab_name(&entry.lab)?)?;
     let view = View::living(entry)?.0;
     let mut seen = view.state();
-    let Some(role) = &journal.topology.role else { return Ok(build::graph(&journal.topology, Some(&seen), layer)) };
+    let Some(role) = &journal.topology.role else { return Ok(wiring::graph(&journal.topology, Some(&seen), layer)) };
     let machine = NodeId::Host(role.host.clone());
     if let Some(place) = view.place(&machine) {
         // The machine's other interfaces are no part of the lab.
@@ -116,7 +104,7 @@ fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
             *key.ns() != machine || dev.is_none_or(|dev| names.contains(dev.as_str()))
         });
     }
-    Ok(build::half(&journal.laid_out(), &role.host, &view.described, &seen, layer))
+    Ok(wiring::half(&journal.laid_out(), &role.host, &view.described, &seen, layer))
 }
 
 /// The format that was asked for, or that the file's name says.

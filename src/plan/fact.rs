@@ -22,6 +22,14 @@ pub enum NodeId {
 }
 
 impl NodeId {
+    /// Its host, itself or the one around it; a switch is on none.
+    pub fn host(&self) -> Option<&NodeName> {
+        match self {
+            Self::Switch(_) => None,
+            Self::Host(host) | Self::Container(host, _) => Some(host),
+        }
+    }
+
     /// The node's own name.
     pub fn name(&self) -> &NodeName {
         match self {

@@ -90,12 +90,9 @@ pub fn host_namespaces(host: &str, names: &[String], lab: &str) -> Step {
 
 /// The step that prints a packet filter table of a node: its rules are `nft`'s to tell.
 pub fn filter(node: &NodeId, family: &str, table: &str, lab: &str) -> Step {
-    let host = match node {
-        NodeId::Switch(_) => Place::Networks,
-        NodeId::Host(host) | NodeId::Container(host, _) => Place::Host(host.to_string()),
-    };
+    let place = node.host().map_or(Place::Networks, |host| Place::Host(host.to_string()));
     let command = format!("ip netns exec {lab}.{node} nft list table {family} {}", line::quoted(table));
-    Step { place: host, what: What::Filters, commands: vec![command] }
+    Step { place, what: What::Filters, commands: vec![command] }
 }
 
 /// The steps of a plan of described facts in its own order; neighbours of one place and kind stand together.
@@ -195,8 +192,7 @@ impl Steps<'_> {
 fn owner<'a>(ns: &'a Ns, naming: &'a Naming) -> Option<&'a str> {
     match ns {
         Ns::Root => naming.role.as_deref(),
-        Ns::Node(NodeId::Switch(_)) => None,
-        Ns::Node(NodeId::Host(host) | NodeId::Container(host, _)) => Some(host.as_str()),
+        Ns::Node(node) => node.host().map(|host| host.as_str()),
     }
 }
 

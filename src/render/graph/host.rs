@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::scene::{Card, Class, Font, GAP, Look, PAD, Scene, Stroke, height_of, width_of};
-use super::words::{Wiring, Words, end_word};
+use super::parts::{Class, Stroke, Wiring, end_word};
+use super::scene::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
 use crate::graph::{Cable, Host, Interface, Node, State};
+use crate::name::IfName;
+use crate::plan::NodeId;
 use crate::render::escape::escape;
-use crate::render::sentences::graph::Label;
+use crate::render::sentences::graph::Words;
 
 /// The length of a cable between a container and its host's end.
 const CABLE: i32 = 18;
@@ -17,13 +19,13 @@ const LANE: i32 = 9;
 pub(super) struct Block {
     pub scene: Scene,
     /// Its NICs, by the middle of their lower edge.
-    pub nics: Vec<(String, i32)>,
+    pub nics: Vec<(IfName, i32)>,
 }
 
 /// The cards of an interface.
 pub(super) fn interface_card(words: Words, interface: &Interface, more: Vec<String>) -> Card {
-    let mut lines = vec![(Font::Strong, escape(&interface.name).into_owned())];
-    lines.extend(interface.mac.iter().map(|mac| (Font::Mono, mac.clone())));
+    let mut lines = vec![(Font::Strong, escape(interface.name.as_str()).into_owned())];
+    lines.extend(interface.mac.iter().map(|mac| (Font::Mono, mac.to_string())));
     lines.extend(interface.addresses.iter().map(|address| (Font::Mono, words.address(address))));
     lines.extend(words.of_interface(interface).into_iter().chain(more).map(|word| (Font::Note, word)));
     Card { lines, class: Class::Interface, look: Look::new(interface.mark, interface.state) }
@@ -84,7 +86,7 @@ impl Group<'_> {
 }
 
 /// Where a bridge has to be joined: a lane, and points to join.
-type Joints = BTreeMap<String, Vec<(i32, i32)>>;
+type Joints = BTreeMap<IfName, Vec<(i32, i32)>>;
 
 /// A host with so many containers beside each other at most.
 pub(super) fn host(host: &Host, wiring: &Wiring<'_>, words: Words, columns: usize) -> Block {
@@ -97,31 +99,25 @@ struct Plan<'a> {
     columns: usize,
     groups: Vec<Group<'a>>,
     nics: Vec<(&'a Interface, Card)>,
-    lanes: HashMap<String, i32>,
+    lanes: HashMap<IfName, i32>,
     left: i32,
     inner: i32,
 }
 
 impl<'a> Plan<'a> {
     fn new(host: &'a Host, wiring: &Wiring<'a>, words: Words, columns: usize) -> Self {
-        let by_name: HashMap<&str, &Interface> =
-            host.node.interfaces.iter().map(|interface| (interface.name.as_str(), interface)).collect();
-        let mut placed: HashSet<&str> = HashSet::new();
+        let mut placed: HashSet<&IfName> = HashSet::new();
         let mut loose = Group { bridge: None, cells: Vec::new() };
-        let mut plugged: BTreeMap<&str, Vec<Cell<'_>>> = BTreeMap::new();
+        let mut plugged: BTreeMap<&IfName, Vec<Cell<'_>>> = BTreeMap::new();
         for container in &host.containers {
-            let (cell, bridge) = cell(container, &by_name, wiring, words, &mut placed);
+            let (cell, bridge) = cell(container, &host.node, wiring, words, &mut placed);
             match bridge {
                 Some(bridge) => plugged.entry(bridge).or_default().push(cell),
                 None => loose.cells.push(cell),
             }
         }
-        let feet: Vec<&Interface> = host
-            .node
-            .interfaces
-            .iter()
-            .filter(|interface| !interface.is_bridge() && !placed.contains(interface.name.as_str()))
-            .collect();
+        let feet: Vec<&Interface> =
+            host.node.interfaces.iter().filter(|interface| !interface.is_bridge() && !placed.contains(&interface.name)).collect();
         let has_nic = |bridge: &&Interface| feet.iter().any(|nic| nic.bridge.as_ref() == Some(&bridge.name));
         let bridges = host.node.interfaces.iter().filter(|interface| interface.is_bridge());
         let (below, above): (Vec<&Interface>, Vec<&Interface>) = bridges.partition(has_nic);
@@ -130,7 +126,7 @@ impl<'a> Plan<'a> {
             above
                 .into_iter()
                 .chain(below)
-                .map(|bridge| Group { bridge: Some(bridge), cells: plugged.remove(bridge.name.as_str()).unwrap_or_default() }),
+                .map(|bridge| Group { bridge: Some(bridge), cells: plugged.remove(&bridge.name).unwrap_or_default() }),
         );
         // A port whose bridge is gone stands with the others.
         let orphans: Vec<Cell<'_>> = plugged.into_values().flatten().collect();
@@ -144,27 +140,27 @@ impl<'a> Plan<'a> {
     }
 
     /// The bridge right above the NICs: its lines to them go straight down.
-    fn direct(&self) -> Option<&str> {
-        self.groups.last().and_then(|group| group.bridge).map(|bridge| bridge.name.as_str())
+    fn direct(&self) -> Option<&IfName> {
+        self.groups.last().and_then(|group| group.bridge).map(|bridge| &bridge.name)
     }
 
     /// Ports that stand elsewhere than in their bridge.
-    fn strays(&self) -> impl Iterator<Item = &str> {
+    fn strays(&self) -> impl Iterator<Item = &IfName> {
         let in_cells =
             self.groups.iter().flat_map(|group| group.cells.iter().map(move |cell| (group, cell))).flat_map(|(group, cell)| {
-                let own = group.bridge.map(|bridge| bridge.name.as_str());
+                let own = group.bridge.map(|bridge| &bridge.name);
                 cell.columns.iter().filter_map(move |column| {
-                    let bridge = column.port.as_ref()?.1.bridge.as_deref()?;
+                    let bridge = column.port.as_ref()?.1.bridge.as_ref()?;
                     (Some(bridge) != own).then_some(bridge)
                 })
             });
         let direct = self.direct();
-        let feet = self.nics.iter().filter_map(|(nic, _)| nic.bridge.as_deref()).filter(move |bridge| Some(*bridge) != direct);
+        let feet = self.nics.iter().filter_map(|(nic, _)| nic.bridge.as_ref()).filter(move |bridge| Some(*bridge) != direct);
         in_cells.chain(feet)
     }
 
     fn measure(&mut self) {
-        let mut lanes: Vec<String> = self.strays().map(str::to_owned).collect();
+        let mut lanes: Vec<IfName> = self.strays().cloned().collect();
         for group in &self.groups {
             lanes.extend(group.bridge.filter(|_| group.rows(self.columns).len() > 1).map(|bridge| bridge.name.clone()));
         }
@@ -206,8 +202,8 @@ impl<'a> Plan<'a> {
         Block { scene, nics }
     }
 
-    fn bridge_look(&self, name: &str) -> Look {
-        let bridge = self.groups.iter().filter_map(|group| group.bridge).find(|bridge| bridge.name == name);
+    fn bridge_look(&self, name: &IfName) -> Look {
+        let bridge = self.groups.iter().filter_map(|group| group.bridge).find(|bridge| bridge.name == *name);
         bridge.map_or(Look::default(), |bridge| Look::new(bridge.mark, bridge.state))
     }
 
@@ -285,13 +281,13 @@ impl<'a> Plan<'a> {
     }
 
     /// The NICs in a row at the foot, joined with their bridges; where the host ends.
-    fn feet(&self, scene: &mut Scene, y: i32, joints: &mut Joints) -> (Vec<(String, i32)>, i32) {
+    fn feet(&self, scene: &mut Scene, y: i32, joints: &mut Joints) -> (Vec<(IfName, i32)>, i32) {
         if self.nics.is_empty() {
             return (Vec::new(), y);
         }
         let direct = self.direct();
-        let mut tracks: Vec<&str> =
-            self.nics.iter().filter_map(|(nic, _)| nic.bridge.as_deref()).filter(|bridge| Some(*bridge) != direct).collect();
+        let mut tracks: Vec<&IfName> =
+            self.nics.iter().filter_map(|(nic, _)| nic.bridge.as_ref()).filter(|bridge| Some(*bridge) != direct).collect();
         tracks.sort_unstable();
         tracks.dedup();
         let deep = i32::try_from(tracks.len()).unwrap_or(0);
@@ -306,9 +302,9 @@ impl<'a> Plan<'a> {
             scene.card(card, (x, top), (card.width(), height));
             if let Some(bridge) = &nic.bridge {
                 let look = Look::new(nic.mark, nic.state);
-                if direct == Some(bridge.as_str()) {
+                if direct == Some(bridge) {
                     scene.line(vec![(middle, y - PAD), (middle, top)], Stroke::Bridge, look);
-                } else if let Some(track) = tracks.iter().position(|track| track == bridge)
+                } else if let Some(track) = tracks.iter().position(|track| *track == bridge)
                     && self.lanes.contains_key(bridge)
                 {
                     let track = y + i32::try_from(track).unwrap_or(0) * LANE;
@@ -329,7 +325,7 @@ fn row_width(row: &[Cell<'_>]) -> i32 {
 
 /// A node's name, and below it what is to say of it.
 fn head(words: Words, node: &Node, one_line: bool) -> Vec<(Font, String)> {
-    let mut lines = vec![(Font::Name, escape(node.name()).into_owned())];
+    let mut lines = vec![(Font::Name, node.node.name().to_string())];
     let notes = words.of_node(node);
     if one_line && !notes.is_empty() {
         lines.push((Font::Note, notes.join(", ")));
@@ -341,10 +337,10 @@ fn head(words: Words, node: &Node, one_line: bool) -> Vec<(Font, String)> {
 
 /// A bridge's name and addresses.
 fn title(words: Words, bridge: &Interface) -> Vec<(Font, String)> {
-    let mut name = vec![words.label(&Label::Bridge(&bridge.name))];
+    let mut name = vec![words.interface(bridge)];
     name.extend(words.of_interface(bridge));
     let mut lines = vec![(Font::Strong, name.join(", "))];
-    lines.extend(bridge.mac.iter().map(|mac| (Font::Mono, mac.clone())));
+    lines.extend(bridge.mac.iter().map(|mac| (Font::Mono, mac.to_string())));
     lines.extend(bridge.addresses.iter().map(|address| (Font::Mono, words.address(address))));
     lines
 }
@@ -352,29 +348,28 @@ fn title(words: Words, bridge: &Interface) -> Vec<(Font, String)> {
 /// A container, with the bridge that all its cables lead to.
 fn cell<'a>(
     container: &'a Node,
-    ports: &HashMap<&str, &'a Interface>,
+    host: &'a Node,
     wiring: &Wiring<'a>,
     words: Words,
-    placed: &mut HashSet<&'a str>,
-) -> (Cell<'a>, Option<&'a str>) {
-    let host = container.node.split_once('.').map_or("", |(host, _)| host);
-    let mut bridges: HashSet<Option<&str>> = HashSet::new();
+    placed: &mut HashSet<&'a IfName>,
+) -> (Cell<'a>, Option<&'a IfName>) {
+    let mut bridges: HashSet<Option<&IfName>> = HashSet::new();
     let mut columns = Vec::new();
     for nic in &container.interfaces {
-        let mut notes: Vec<String> = nic.bridge.iter().map(|bridge| words.label(&Label::PortOf(bridge))).collect();
-        let port = wiring.host_end(&container.node, &nic.name).and_then(|(cable, name)| Some((cable, *ports.get(name)?)));
+        let mut notes: Vec<String> = nic.bridge.iter().map(|bridge| words.port_of(bridge)).collect();
+        let port = wiring.host_end(&container.node, &nic.name).and_then(|(cable, name)| Some((cable, host.interface(name)?)));
         let port = port.map(|(cable, port)| {
-            placed.insert(port.name.as_str());
-            bridges.insert(port.bridge.as_deref());
+            placed.insert(&port.name);
+            bridges.insert(port.bridge.as_ref());
             (interface_card(words, port, Vec::new()), port, cable)
         });
         if port.is_none()
             && let Some((_, far)) = wiring.far(&container.node, &nic.name)
         {
-            notes.push(words.label(&Label::CableTo(&end_word(far, host))));
+            notes.push(words.cable_to(&end_word(far, host.node.host())));
         }
         if nic.is_bridge() {
-            notes.insert(0, words.label(&Label::Kind("bridge")));
+            notes.insert(0, "bridge".to_owned());
         }
         columns.push(Column { nic: interface_card(words, nic, notes), port });
     }
@@ -389,7 +384,7 @@ fn cell<'a>(
 
 /// A NIC at the host's foot: cables to other hosts are drawn below, others named.
 fn foot(nic: &Interface, host: &Host, wiring: &Wiring<'_>, words: Words) -> Card {
-    let far = wiring.far(&host.node.node, &nic.name).filter(|(_, far)| far.node.contains('.'));
-    let notes = far.map(|(_, far)| words.label(&Label::CableTo(&end_word(far, &host.node.node))));
+    let far = wiring.far(&host.node.node, &nic.name).filter(|(_, far)| matches!(far.node, NodeId::Container(..)));
+    let notes = far.map(|(_, far)| words.cable_to(&end_word(far, host.node.node.host())));
     interface_card(words, nic, notes.into_iter().collect())
 }

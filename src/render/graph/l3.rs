@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use super::host::interface_card;
 use super::layers::{Joined, Spot};
-use super::scene::{Card, Class, Font, GAP, Look, PAD, Scene, Stroke, height_of, width_of};
-use super::words::{Words, member_words};
+use super::parts::{Class, Stroke, member_words, path};
+use super::scene::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
 use crate::graph::{Interface, L3, Member, Node, State, Subnet};
+use crate::plan::NodeId;
 use crate::render::escape::escape;
-use crate::render::sentences::graph::Label;
+use crate::render::sentences::graph::Words;
 
 /// Between two layers.
 const GUTTER: i32 = 40;
@@ -33,7 +34,7 @@ pub(super) fn l3(l3: &L3, words: Words) -> Scene {
 }
 
 fn empty(words: Words) -> Scene {
-    let card = Card { lines: vec![(Font::Note, words.label(&Label::NoSubnets))], class: Class::Network, look: Look::default() };
+    let card = Card { lines: vec![(Font::Note, words.no_subnets())], class: Class::Network, look: Look::default() };
     let mut scene = Scene { width: card.width(), height: card.height(), ..Scene::default() };
     scene.card(&card, (0, 0), (card.width(), card.height()));
     scene
@@ -72,13 +73,12 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(l3: &'a L3, words: Words) -> Self {
-        let routers: HashMap<&str, usize> = l3.routers.iter().enumerate().map(|(at, node)| (node.node.as_str(), at)).collect();
+        let routers: HashMap<&NodeId, usize> = l3.routers.iter().enumerate().map(|(at, node)| (&node.node, at)).collect();
         let mut slots = Vec::new();
         for (at, subnet) in l3.subnets.iter().enumerate() {
             for end in &subnet.routers {
-                let Some(router) = routers.get(end.node.as_str()).copied() else { continue };
-                let interface = l3.routers[router].interfaces.iter().find(|interface| interface.name == end.interface);
-                let Some(interface) = interface else { continue };
+                let Some(router) = routers.get(&end.node).copied() else { continue };
+                let Some(interface) = l3.routers[router].interface(&end.interface) else { continue };
                 slots.push(Slot { subnet: at, router, card: slot_card(words, interface, subnet) });
             }
         }
@@ -136,17 +136,13 @@ impl<'a> Picture<'a> {
 
     /// A router's name, what is to say of it, and addresses without a subnet.
     fn head(&self, router: &Node) -> Vec<(Font, String)> {
-        let mut lines = vec![(Font::Name, name(&router.node))];
-        let mut notes = self.words.of_node(router);
-        if !router.forwarding {
-            notes.insert(0, self.words.label(&Label::ForwardsNot));
-        }
-        lines.push((Font::Note, notes.join(", ")));
+        let mut lines = vec![(Font::Name, path(&router.node))];
+        lines.push((Font::Note, self.words.of_router(router).join(", ")));
         for interface in &router.interfaces {
             let alone =
                 interface.addresses.iter().filter(|address| address.address.prefix_len() == address.address.max_prefix_len());
             lines.extend(
-                alone.map(|address| (Font::Mono, format!("{} {}", escape(&interface.name), self.words.address(address)))),
+                alone.map(|address| (Font::Mono, format!("{} {}", escape(interface.name.as_str()), self.words.address(address)))),
             );
         }
         lines
@@ -161,17 +157,17 @@ impl<'a> Picture<'a> {
             lines.push((Font::Mono, self.member(member, alike)));
         }
         if subnet.members.len() > shown {
-            lines.push((Font::Note, self.words.label(&Label::More(subnet.members.len() - shown))));
+            lines.push((Font::Note, self.words.more(subnet.members.len() - shown)));
         }
         let gateways = first.filter(|_| alike).into_iter().flatten();
-        lines.extend(gateways.map(|gateway| (Font::Note, self.words.label(&Label::Default(*gateway)))));
+        lines.extend(gateways.map(|gateway| (Font::Note, self.words.default(*gateway))));
         lines
     }
 
     fn member(&self, member: &Member, alike: bool) -> String {
         let mut words = vec![member_words(member, self.words)];
         if !alike {
-            words.extend(member.gateways.iter().map(|gateway| self.words.label(&Label::Default(*gateway))));
+            words.extend(member.gateways.iter().map(|gateway| self.words.default(*gateway)));
         }
         words.join(", ")
     }
@@ -260,15 +256,9 @@ fn key(spot: Spot) -> (bool, usize) {
     }
 }
 
-/// `a1` for `host-a.a1` would be short, but both hosts may have one: `host-a/a1`.
-fn name(node: &str) -> String {
-    escape(&node.replacen('.', "/", 1)).into_owned()
-}
-
 /// An interface with those of its addresses that are in the subnet.
 fn slot_card(words: Words, interface: &Interface, subnet: &Subnet) -> Card {
-    let inside = |net: &ipnet::IpNet| subnet.prefixes.contains(&net.trunc());
-    let addresses = interface.addresses.iter().filter(|address| inside(&address.address)).cloned().collect();
+    let addresses = subnet.inside(interface).cloned().collect();
     let shown = Interface { addresses, mac: None, mtu: 1500, ..interface.clone() };
     interface_card(words, &shown, Vec::new())
 }

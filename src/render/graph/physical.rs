@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::host::{Block, cable_look, host, interface_card};
-use super::scene::{Card, Class, Font, GAP, Look, PAD, READABLE, Scene, Stroke, height_of, width_of};
-use super::words::{Wiring, Words};
+use super::parts::{Class, Stroke, Wiring};
+use super::scene::{Card, Font, GAP, Look, PAD, READABLE, Scene, height_of, width_of};
 use crate::graph::{Cable, End, Interface, Network, Physical, State};
+use crate::plan::NodeId;
+use crate::render::sentences::graph::Words;
 
 /// Between two cables that run side by side.
 const TRACK: i32 = 26;
@@ -36,10 +38,10 @@ fn shaped(physical: &Physical, wiring: &Wiring<'_>, words: Words, columns: usize
     let foot = blocks.iter().map(|block| block.scene.height).max().unwrap_or(0);
     let mut scene = Scene::default();
     let mut x = 0;
-    let mut nics: HashMap<(&str, String), (i32, i32)> = HashMap::new();
+    let mut nics: HashMap<End, (i32, i32)> = HashMap::new();
     for (each, block) in physical.hosts.iter().zip(blocks) {
         for (nic, middle) in block.nics {
-            nics.insert((&each.node.node, nic), (x + middle, foot - PAD));
+            nics.insert(End { node: each.node.node.clone(), interface: nic }, (x + middle, foot - PAD));
         }
         let (width, top) = (block.scene.width, foot - block.scene.height);
         scene.include(block.scene, (x, top));
@@ -56,7 +58,7 @@ struct Below<'a> {
     physical: &'a Physical,
     wiring: &'a Wiring<'a>,
     words: Words,
-    nics: HashMap<(&'a str, String), (i32, i32)>,
+    nics: HashMap<End, (i32, i32)>,
 }
 
 /// A cable between two NICs, with the words on it.
@@ -98,7 +100,7 @@ impl Switch<'_> {
 
 impl<'a> Below<'a> {
     fn at(&self, end: &End) -> Option<(i32, i32)> {
-        self.nics.get(&(end.node.as_str(), end.interface.clone())).copied()
+        self.nics.get(end).copied()
     }
 
     fn draw(&self, scene: &mut Scene) {
@@ -129,8 +131,7 @@ impl<'a> Below<'a> {
             let plugged = self.wiring.far(&a.node, &a.interface).is_some_and(|(other, _)| std::ptr::eq(other, cable));
             let (Some(from), Some(to), true) = (self.at(a), self.at(b), plugged) else { continue };
             let (from, to) = if from.0 <= to.0 { (from, to) } else { (to, from) };
-            let network = cable.network.as_deref();
-            let network = self.physical.networks.iter().find(|each| Some(each.network.as_str()) == network);
+            let network = self.physical.networks.iter().find(|each| Some(&each.network) == cable.network.as_ref());
             let words = match network {
                 Some(network) => self.words.of_network(network),
                 None => self.words.condition(cable.mark, State::Up),
@@ -183,7 +184,7 @@ impl<'a> Below<'a> {
         let mut lines = Vec::new();
         for bridge in bridges {
             words.extend(self.words.of_interface(bridge));
-            lines.extend(bridge.mac.iter().map(|mac| (Font::Mono, mac.clone())));
+            lines.extend(bridge.mac.iter().map(|mac| (Font::Mono, mac.to_string())));
             lines.extend(bridge.addresses.iter().map(|address| (Font::Mono, self.words.address(address))));
         }
         let mut title = vec![(Font::Name, words.remove(0))];
@@ -192,7 +193,7 @@ impl<'a> Below<'a> {
         let mut ports: Vec<Port<'_>> = ports
             .into_iter()
             .map(|port| {
-                let far = self.wiring.far(&network.network, &port.name);
+                let far = self.wiring.far(&NodeId::Switch(network.network.clone()), &port.name);
                 let cable = far.and_then(|(cable, end)| Some((cable, self.at(end)?)));
                 Port { card: interface_card(self.words, port, Vec::new()), cable }
             })

@@ -1,5 +1,6 @@
 //! What a picture is made of, before it is written down: boxes, lines, texts, and how wide a text is.
 
+use super::parts::{Class, Stroke};
 use crate::graph::{Mark, State};
 
 /// As small as letters on paper may be: 11 pixels are 7 points then, with room for the title.
@@ -19,35 +20,6 @@ pub(super) struct Scene {
     pub rects: Vec<Rect>,
     pub lines: Vec<Line>,
     pub texts: Vec<Text>,
-}
-
-/// What a box stands for; the order is that of painting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Class {
-    Host,
-    Bridge,
-    Switch,
-    Subnet,
-    Router,
-    Container,
-    Interface,
-    Network,
-}
-
-impl Class {
-    /// Its name in the style sheet.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Bridge => "bridge",
-            Self::Switch => "switch",
-            Self::Container => "container",
-            Self::Interface => "interface",
-            Self::Network => "network",
-            Self::Subnet => "subnet",
-            Self::Router => "router",
-        }
-    }
 }
 
 /// A box.
@@ -72,15 +44,6 @@ impl Look {
     pub(super) fn new(mark: Mark, state: State) -> Self {
         Self { mark, dead: state != State::Up }
     }
-}
-
-/// What a line stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stroke {
-    /// A cable.
-    Cable,
-    /// What belongs to one bridge.
-    Bridge,
 }
 
 /// A line with corners.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::scene::{Font, GAP, Look, PAD, Rect, Scene, Stroke, Text};
+use super::parts::{Class, Stroke};
+use super::scene::{Font, GAP, Look, PAD, Rect, Scene, Text};
 use crate::graph::Mark;
 
 const STYLE: &str = "\
@@ -57,7 +58,7 @@ pub(super) fn svg(scene: Scene, title: &str, summary: Option<&str>) -> String {
     );
     let mut rects = scene.rects;
     rects.sort_by_key(|rect| rect.class);
-    let (below, above): (Vec<Rect>, Vec<Rect>) = rects.into_iter().partition(|rect| rect.class < super::scene::Class::Container);
+    let (below, above): (Vec<Rect>, Vec<Rect>) = rects.into_iter().partition(|rect| rect.class < Class::Container);
     for rect in &below {
         write_rect(&mut out, rect);
     }

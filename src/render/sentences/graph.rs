@@ -1,82 +1,137 @@
 //! Words in drawings.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
-use crate::graph::{Drawing, Graph, Mark, State};
+use crate::graph::{Address, Drawing, Graph, Interface, Mark, Network, NetworkKind, Node, State};
+use crate::name::IfName;
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, t};
+use crate::render::lang::{Lang, find, t, w};
 
-/// Words of a drawing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Label<'a> {
-    /// How a thing relates to the description; nothing where it is as described.
-    Mark(Mark),
-    /// Whether frames can pass; nothing where they can.
-    State(State),
-    /// A node forwards packets.
-    Forwards,
-    /// A node is in several subnets and forwards nothing.
-    ForwardsNot,
-    /// The router of a default route.
-    Default(IpAddr),
-    /// An MTU that is not Ethernet's.
-    Mtu(u32),
-    /// A port of a bridge.
-    PortOf(&'a str),
-    /// The other end of a cable that is not drawn as a line.
-    CableTo(&'a str),
-    /// The kind of an interface that is neither veth nor bridge.
-    Kind(&'a str),
-    /// A bridge by its name.
-    Bridge(&'a str),
-    /// A network that is a wire.
-    Wire(&'a str),
-    /// A network that is a switch.
-    Switch(&'a str),
-    /// A switch that delivers unicast frames only to the NICs' own MAC addresses.
-    Deny,
-    /// So many more members of a subnet.
-    More(usize),
-    /// A container has no interface.
-    NoInterface,
-    /// Nobody has an address.
-    NoSubnets,
-}
+/// What is written beside the things of a drawing, whatever its format; all of it is escaped.
+#[derive(Debug, Clone, Copy)]
+pub struct Words(pub Lang);
 
-/// A word or short line, escaped.
-pub fn label(lang: Lang, label: &Label<'_>) -> String {
-    match label {
-        Label::Mark(Mark::Described) | Label::State(State::Up) => String::new(),
-        Label::Mark(Mark::Missing) => t!(lang, ["drawing"] "missing"),
-        Label::Mark(Mark::Changed) => t!(lang, ["drawing"] "changed"),
-        Label::Mark(Mark::ByHand) => t!(lang, ["drawing"] "by hand"),
-        Label::Mark(Mark::File) => t!(lang, ["drawing"] "from the file"),
-        Label::State(State::NoCarrier) => t!(lang, ["drawing"] "no carrier"),
-        Label::State(State::Down) => t!(lang, ["drawing"] "down"),
-        Label::Forwards => "router".to_owned(),
-        Label::ForwardsNot => t!(lang, "does not forward"),
-        Label::Deny => t!(lang, "promiscuous mode denied"),
-        Label::NoInterface => t!(lang, "no interface"),
-        Label::NoSubnets => t!(lang, "nobody has an address"),
-        Label::Default(gateway) => t!(lang, "default via {gateway}", gateway),
-        Label::Mtu(mtu) => format!("MTU {mtu}"),
-        Label::PortOf(bridge) => t!(lang, "port of {bridge}", bridge),
-        Label::CableTo(end) => t!(lang, "cable to {end}", end),
-        Label::Kind(kind) => escape(kind).into_owned(),
-        Label::Bridge(name) => format!("bridge {}", escape(name)),
-        Label::Wire(name) => t!(lang, "network {name}", name),
-        Label::Switch(name) => format!("switch {}", escape(name)),
-        Label::More(number) => t!(lang, "and {number} more", number),
+impl Words {
+    /// How it relates to the description; nothing where it is as described.
+    fn mark(self, mark: Mark) -> Option<&'static str> {
+        match mark {
+            Mark::Described => None,
+            Mark::Missing => Some(w!(self.0, ["drawing"] "missing")),
+            Mark::Changed => Some(w!(self.0, ["drawing"] "changed")),
+            Mark::ByHand => Some(w!(self.0, ["drawing"] "by hand")),
+            Mark::File => Some(w!(self.0, ["drawing"] "from the file")),
+        }
     }
-}
 
-/// The title: the lab, the layer, and whether it is as described or as it is now.
-pub fn title(lang: Lang, graph: &Graph) -> String {
-    let lab = &graph.lab;
-    match (&graph.drawing, graph.live) {
-        (Drawing::Physical(_), false) => t!(lang, "{lab}: how it is wired", lab),
-        (Drawing::Physical(_), true) => t!(lang, "{lab}: how it is wired, as it is now", lab),
-        (Drawing::L3(_), false) => t!(lang, "{lab}: subnets and routers", lab),
-        (Drawing::L3(_), true) => t!(lang, "{lab}: subnets and routers, as it is now", lab),
+    /// A thing, with its mark where it has one.
+    pub fn marked(self, thing: impl Display, mark: Mark) -> String {
+        self.mark(mark).map_or_else(|| thing.to_string(), |word| format!("{thing} {word}"))
+    }
+
+    /// How it relates to the description, and whether frames pass; nothing where all is well.
+    pub fn condition(self, mark: Mark, state: State) -> Vec<String> {
+        let state = match state {
+            State::NoCarrier if mark != Mark::Missing => Some(w!(self.0, ["drawing"] "no carrier")),
+            State::Down if mark != Mark::Missing => Some(w!(self.0, ["drawing"] "down")),
+            State::Up | State::NoCarrier | State::Down => None,
+        };
+        self.mark(mark).into_iter().chain(state).map(str::to_owned).collect()
+    }
+
+    /// An address with its prefix.
+    pub fn address(self, address: &Address) -> String {
+        self.marked(address.address, address.mark)
+    }
+
+    /// What is to say of a node but its name.
+    pub fn of_node(self, node: &Node) -> Vec<String> {
+        let mut words = self.condition(node.mark, State::Up);
+        words.extend(node.forwarding.then(|| "router".to_owned()));
+        words.extend(node.gateways.iter().map(|gateway| self.default(*gateway)));
+        words
+    }
+
+    /// What is to say of a node between subnets but its name.
+    pub fn of_router(self, router: &Node) -> Vec<String> {
+        let not = (!router.forwarding).then(|| t!(self.0, "does not forward"));
+        not.into_iter().chain(self.of_node(router)).collect()
+    }
+
+    /// What is to say of an interface but its name and addresses.
+    pub fn of_interface(self, interface: &Interface) -> Vec<String> {
+        let mut words = self.condition(interface.mark, interface.state);
+        if !matches!(interface.kind.as_str(), "veth" | "bridge") {
+            words.push(escape(&interface.kind).into_owned());
+        }
+        if interface.mtu != 1500 {
+            words.push(format!("MTU {}", interface.mtu));
+        }
+        words
+    }
+
+    /// A network's name with its kind, and what is to say of it.
+    pub fn of_network(self, network: &Network) -> Vec<String> {
+        let name = &network.network;
+        let mut words = vec![match network.kind {
+            NetworkKind::Wire => t!(self.0, "network {name}", name),
+            NetworkKind::Switch => format!("switch {name}"),
+        }];
+        words.extend(self.condition(network.mark, State::Up));
+        words.extend(network.deny.then(|| t!(self.0, "promiscuous mode denied")));
+        words
+    }
+
+    /// The router of a default route.
+    pub fn default(self, gateway: IpAddr) -> String {
+        t!(self.0, "default via {gateway}", gateway)
+    }
+
+    /// An interface by its name; of a bridge, that it is one.
+    pub fn interface(self, interface: &Interface) -> String {
+        let name = escape(interface.name.as_str());
+        if interface.is_bridge() { format!("bridge {name}") } else { name.into_owned() }
+    }
+
+    /// A port of a bridge.
+    pub fn port_of(self, bridge: &IfName) -> String {
+        t!(self.0, "port of {bridge}", bridge)
+    }
+
+    /// The other end of a cable that is not drawn as a line.
+    pub fn cable_to(self, end: &str) -> String {
+        t!(self.0, "cable to {end}", end)
+    }
+
+    /// So many more members of a subnet.
+    pub fn more(self, number: usize) -> String {
+        t!(self.0, "and {number} more", number)
+    }
+
+    /// A container has no interface.
+    pub fn no_interface(self) -> String {
+        t!(self.0, "no interface")
+    }
+
+    /// Nobody has an address.
+    pub fn no_subnets(self) -> String {
+        t!(self.0, "nobody has an address")
+    }
+
+    /// The title: the lab, the layer, and whether it is as described or as it is now.
+    pub fn title(self, graph: &Graph) -> String {
+        let lab = &graph.lab;
+        match (&graph.drawing, graph.live) {
+            (Drawing::Physical(_), false) => t!(self.0, "{lab}: how it is wired", lab),
+            (Drawing::Physical(_), true) => t!(self.0, "{lab}: how it is wired, as it is now", lab),
+            (Drawing::L3(_), false) => t!(self.0, "{lab}: subnets and routers", lab),
+            (Drawing::L3(_), true) => t!(self.0, "{lab}: subnets and routers, as it is now", lab),
+        }
+    }
+
+    /// What the topology teaches, escaped: of a built-in one in the reader's language.
+    pub fn summary(self, graph: &Graph) -> Option<String> {
+        let own = graph.summary.as_deref()?;
+        Some(escape(find(self.0, "topology", own).unwrap_or(own)).into_owned())
     }
 }

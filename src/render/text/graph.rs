@@ -6,18 +6,15 @@ mod physical;
 use super::lines;
 use crate::graph::{Drawing, Graph};
 use crate::render::Style;
-use crate::render::escape::escape;
-use crate::render::graph::summary;
-use crate::render::graph::words::Words;
-use crate::render::sentences;
+use crate::render::sentences::graph::Words;
 
 /// The columns of a terminal that nobody made wider.
 const WIDTH: usize = 80;
 
 pub(super) fn graph(graph: &Graph, style: Style) -> String {
-    let words = Words::new(style.lang);
-    let mut told = vec![style.bold(&sentences::graph::title(style.lang, graph))];
-    told.extend(summary(graph, style).into_iter().flat_map(|summary| wrapped(&escape(summary))));
+    let words = Words(style.lang);
+    let mut told = vec![style.bold(&words.title(graph))];
+    told.extend(words.summary(graph).into_iter().flat_map(|summary| wrapped(&summary)));
     told.push(String::new());
     let drawn = match &graph.drawing {
         Drawing::Physical(drawn) => physical::physical(drawn, words),

@@ -3,19 +3,20 @@
 use std::collections::HashSet;
 
 use crate::graph::{L3, Subnet};
+use crate::plan::NodeId;
 use crate::render::escape::escape;
 use crate::render::graph::layers::{Joined, Spot};
-use crate::render::graph::words::{Words, member_words};
-use crate::render::sentences::graph::Label;
+use crate::render::graph::parts::{member_words, path};
+use crate::render::sentences::graph::Words;
 
 /// More members of a subnet are counted.
 const SHOWN: usize = 12;
 
 pub(super) fn l3(drawn: &L3, words: Words) -> Vec<String> {
     if drawn.subnets.is_empty() {
-        return vec![words.label(&Label::NoSubnets)];
+        return vec![words.no_subnets()];
     }
-    let number = |name: &str| drawn.routers.iter().position(|router| router.node == name);
+    let number = |name: &NodeId| drawn.routers.iter().position(|router| router.node == *name);
     let links: Vec<(usize, usize)> = drawn
         .subnets
         .iter()
@@ -66,11 +67,11 @@ impl Tree<'_> {
         let shown = if subnet.members.len() > SHOWN + 1 { SHOWN } else { subnet.members.len() };
         for member in &subnet.members[..shown] {
             let mut line = vec![member_words(member, self.words)];
-            line.extend(member.gateways.iter().map(|gateway| self.words.label(&Label::Default(*gateway))));
+            line.extend(member.gateways.iter().map(|gateway| self.words.default(*gateway)));
             self.told.push(format!("{indent}{bar}{}", line.join(", ")));
         }
         if subnet.members.len() > shown {
-            self.told.push(format!("{indent}{bar}{}", self.words.label(&Label::More(subnet.members.len() - shown))));
+            self.told.push(format!("{indent}{bar}{}", self.words.more(subnet.members.len() - shown)));
         }
         for (number, router) in below.iter().enumerate() {
             let last = number + 1 == below.len();
@@ -105,12 +106,8 @@ impl Tree<'_> {
 
     fn router_words(&self, at: usize) -> String {
         let router = &self.drawn.routers[at];
-        let mut words = vec![escape(&router.node.replacen('.', "/", 1)).into_owned()];
-        if !router.forwarding {
-            words.push(self.words.label(&Label::ForwardsNot));
-        }
-        words.extend(self.words.of_node(router));
-        words.join(", ")
+        let words = std::iter::once(path(&router.node)).chain(self.words.of_router(router));
+        words.collect::<Vec<_>>().join(", ")
     }
 
     /// A router's interfaces in a subnet with their addresses there.
@@ -118,12 +115,9 @@ impl Tree<'_> {
         let (subnet, router) = (&self.drawn.subnets[subnet], &self.drawn.routers[router]);
         let mut slots = Vec::new();
         for end in subnet.routers.iter().filter(|end| end.node == router.node) {
-            let Some(interface) = router.interfaces.iter().find(|interface| interface.name == end.interface) else { continue };
-            let mut words = vec![escape(&interface.name).into_owned()];
-            for address in interface.addresses.iter().filter(|each| subnet.prefixes.contains(&each.address.trunc())) {
-                words.push(address.address.addr().to_string());
-                words.extend(Some(self.words.label(&Label::Mark(address.mark))).filter(|mark| !mark.is_empty()));
-            }
+            let Some(interface) = router.interface(&end.interface) else { continue };
+            let mut words = vec![escape(interface.name.as_str()).into_owned()];
+            words.extend(subnet.inside(interface).map(|each| self.words.marked(each.address.addr(), each.mark)));
             words.extend(self.words.condition(interface.mark, interface.state));
             slots.push(words.join(" "));
         }

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use super::WIDTH;
-use crate::graph::{Host, Interface, Network, Node, Physical};
+use crate::graph::{Host, Interface, Network, Node, Physical, State};
+use crate::name::IfName;
+use crate::plan::NodeId;
 use crate::render::escape::escape;
-use crate::render::graph::words::{Wiring, Words, end_word};
-use crate::render::sentences::graph::Label;
+use crate::render::graph::parts::{Wiring, end_word};
+use crate::render::sentences::graph::Words;
 
 pub(super) fn physical(drawn: &Physical, words: Words) -> Vec<String> {
     let page = Page { drawn, words, wiring: Wiring::of(drawn) };
@@ -32,7 +34,7 @@ struct Row {
 impl Page<'_> {
     fn host(&self, host: &Host) -> Vec<String> {
         let mut rows = Vec::new();
-        let mut placed: HashSet<&str> = HashSet::new();
+        let mut placed: HashSet<&IfName> = HashSet::new();
         let all = &host.node.interfaces;
         for bridge in all.iter().filter(|interface| interface.is_bridge()) {
             rows.push(Row { branch: "", name: String::new(), near: self.bridge(bridge), far: String::new() });
@@ -43,27 +45,26 @@ impl Page<'_> {
                 rows.push(self.port(host, port, branch));
             }
         }
-        let loose: Vec<&Interface> =
-            all.iter().filter(|port| !port.is_bridge() && !placed.contains(port.name.as_str())).collect();
+        let loose: Vec<&Interface> = all.iter().filter(|port| !port.is_bridge() && !placed.contains(&port.name)).collect();
         let loose: Vec<Row> = loose.into_iter().map(|port| self.port(host, port, "")).collect();
         rows.splice(0..0, loose);
         for container in &host.containers {
             rows.extend(self.unplugged(container));
         }
         let lines = table(&rows);
-        let mut head = vec![escape(host.node.name()).into_owned()];
+        let mut head = vec![host.node.node.name().to_string()];
         head.extend(self.words.of_node(&host.node));
         framed(&head.join(", "), &lines)
     }
 
     fn bridge(&self, bridge: &Interface) -> String {
-        let mut parts = vec![self.words.label(&Label::Bridge(&bridge.name))];
+        let mut parts = vec![self.words.interface(bridge)];
         parts.extend(self.details(bridge));
         parts.join(" ")
     }
 
     fn details(&self, interface: &Interface) -> Vec<String> {
-        let mut parts: Vec<String> = interface.mac.iter().cloned().collect();
+        let mut parts: Vec<String> = interface.mac.iter().map(ToString::to_string).collect();
         parts.extend(interface.addresses.iter().map(|address| self.words.address(address)));
         let notes = self.words.of_interface(interface);
         parts.extend((!notes.is_empty()).then(|| format!("({})", notes.join(", "))));
@@ -71,7 +72,7 @@ impl Page<'_> {
     }
 
     fn interface(&self, interface: &Interface) -> String {
-        let mut parts = vec![escape(&interface.name).into_owned()];
+        let mut parts = vec![escape(interface.name.as_str()).into_owned()];
         parts.extend(self.details(interface));
         parts.join(" ")
     }
@@ -79,24 +80,24 @@ impl Page<'_> {
     fn port(&self, host: &Host, port: &Interface, branch: &'static str) -> Row {
         let far = self.wiring.far(&host.node.node, &port.name).map_or(String::new(), |(cable, end)| {
             let inside = host.containers.iter().find(|container| container.node == end.node);
-            let nic = inside.and_then(|container| container.interfaces.iter().find(|nic| nic.name == end.interface));
+            let nic = inside.and_then(|container| container.interface(&end.interface));
             match (inside, nic, &cable.network) {
                 (Some(container), Some(nic), _) => format!("{} {}", self.container(container), self.interface(nic)),
                 (_, _, Some(network)) => self.drawn.networks.iter().find(|each| each.network == *network).map_or_else(
-                    || end_word(end, &host.node.node),
+                    || end_word(end, host.node.node.host()),
                     |network| self.words.of_network(network).into_iter().next().unwrap_or_default(),
                 ),
-                _ => end_word(end, &host.node.node),
+                _ => end_word(end, host.node.node.host()),
             }
         });
-        Row { branch, name: escape(&port.name).into_owned(), near: self.details(port).join(" "), far }
+        Row { branch, name: escape(port.name.as_str()).into_owned(), near: self.details(port).join(" "), far }
     }
 
     /// A container's name, with what is wrong with the container itself.
     fn container(&self, container: &Node) -> String {
-        let mut notes = self.words.condition(container.mark, crate::graph::State::Up);
-        notes.extend(container.forwarding.then(|| self.words.label(&Label::Forwards)));
-        let name = escape(container.name()).into_owned();
+        let mut notes = self.words.condition(container.mark, State::Up);
+        notes.extend(container.forwarding.then(|| "router".to_owned()));
+        let name = container.node.name().to_string();
         if notes.is_empty() { name } else { format!("{name} ({})", notes.join(", ")) }
     }
 
@@ -105,18 +106,20 @@ impl Page<'_> {
         let name = self.container(container);
         let plain = |near: String| Row { branch: "", name: String::new(), near, far: String::new() };
         if container.interfaces.is_empty() {
-            return vec![plain(format!("{name} ({})", self.words.label(&Label::NoInterface)))];
+            return vec![plain(format!("{name} ({})", self.words.no_interface()))];
         }
-        let host = container.node.split_once('.').map_or("", |(host, _)| host);
         let others = container.interfaces.iter().filter(|nic| self.wiring.host_end(&container.node, &nic.name).is_none());
         others
             .map(|nic| {
-                let kind = if nic.is_bridge() { format!("{} ", self.words.label(&Label::Kind("bridge"))) } else { String::new() };
+                let kind = if nic.is_bridge() { "bridge " } else { "" };
                 let mut near = format!("{name} {kind}{}", self.interface(nic));
                 if let Some(bridge) = &nic.bridge {
-                    near = format!("{near} ({})", self.words.label(&Label::PortOf(bridge)));
+                    near = format!("{near} ({})", self.words.port_of(bridge));
                 }
-                let far = self.wiring.far(&container.node, &nic.name).map_or(String::new(), |(_, far)| end_word(far, host));
+                let far = self
+                    .wiring
+                    .far(&container.node, &nic.name)
+                    .map_or(String::new(), |(_, far)| end_word(far, container.node.host()));
                 Row { branch: "", name: String::new(), near, far }
             })
             .collect()
@@ -131,13 +134,16 @@ impl Page<'_> {
         }
         if network.interfaces.is_empty() {
             let wire = self.drawn.cables.iter().find(|cable| cable.network.as_ref() == Some(&network.network));
-            let ends = wire.map(|cable| cable.ends.each_ref().map(|end| end_word(end, "")).join(" ─── "));
+            let ends = wire.map(|cable| cable.ends.each_ref().map(|end| end_word(end, None)).join(" ─── "));
             return vec![format!("{head}: {}", ends.unwrap_or_default())];
         }
         let port = |(at, port): (usize, &&Interface)| {
             let branch = if at + 1 == ports.len() { "└─ " } else { "├─ " };
-            let far = self.wiring.far(&network.network, &port.name).map_or(String::new(), |(_, far)| end_word(far, ""));
-            Row { branch, name: escape(&port.name).into_owned(), near: self.details(port).join(" "), far }
+            let far = self
+                .wiring
+                .far(&NodeId::Switch(network.network.clone()), &port.name)
+                .map_or(String::new(), |(_, far)| end_word(far, None));
+            Row { branch, name: escape(port.name.as_str()).into_owned(), near: self.details(port).join(" "), far }
         };
         let rows: Vec<Row> = ports.iter().enumerate().map(port).collect();
         std::iter::once(head).chain(table(&rows)).collect()

@@ -1,0 +1,281 @@
+//! From what is described and what is seen to how a lab is wired.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Address, Cable, Drawing, End, Graph, Host, Interface, L3, Layer, Mark, Network, NetworkKind, Node, Physical, State};
+use crate::name::{IfName, Mac, NodeName};
+use crate::plan::{self, Key, Link, NodeId, Ns, Port, RouteTo, Sysctl, Value, compile_nodes};
+use crate::topology::{Promiscuous, Topology};
+
+/// The drawing of a topology; with what is `seen` of its lab, that of the lab.
+pub fn graph(topology: &Topology, seen: Option<&plan::State>, layer: Layer) -> Graph {
+    let described = compile_nodes(topology);
+    drawn(topology, physical(topology, &described, seen.unwrap_or(&described)), seen.is_some(), layer)
+}
+
+/// The drawing of a lab of which only `host` is here, by what is `described` of all of it; the rest is drawn as the file says.
+pub fn half(topology: &Topology, host: &NodeName, described: &plan::State, seen: &plan::State, layer: Layer) -> Graph {
+    let mut physical = physical(topology, described, seen);
+    let here = |node: &NodeId| node.host() == Some(host);
+    for far in physical.hosts.iter_mut().filter(|far| !here(&far.node.node)) {
+        for node in std::iter::once(&mut far.node).chain(&mut far.containers) {
+            node.mark = Mark::File;
+            // The node's own mark says it of all that is in it.
+            node.interfaces.iter_mut().for_each(|interface| interface.mark = Mark::Described);
+        }
+    }
+    let switches = physical.networks.iter_mut().filter(|network| network.kind == NetworkKind::Switch);
+    switches.for_each(|network| network.mark = Mark::File);
+    let far = physical.cables.iter_mut().filter(|cable| !cable.ends.iter().all(|end| here(&end.node)));
+    far.for_each(|cable| cable.mark = Mark::File);
+    drawn(topology, physical, true, layer)
+}
+
+fn drawn(topology: &Topology, physical: Physical, live: bool, layer: Layer) -> Graph {
+    let drawing = match layer {
+        Layer::Physical => Drawing::Physical(physical),
+        Layer::L3 => Drawing::L3(L3::of(&physical)),
+    };
+    Graph { lab: topology.name.to_string(), summary: topology.summary.clone(), live, drawing }
+}
+
+fn physical(topology: &Topology, described: &plan::State, seen: &plan::State) -> Physical {
+    let both = Both { described: Facts::of(described), seen: Facts::of(seen) };
+    let cables = both.cables(topology);
+    let hosts = topology.hosts.iter().map(|host| {
+        let described = host.containers.iter().map(|container| NodeId::Container(host.name.clone(), container.name.clone()));
+        // Namespaces that somebody made come after the described ones.
+        let made = both.seen.nodes.keys().filter(|node| {
+            matches!(node, NodeId::Container(of, _) if *of == host.name) && !both.described.nodes.contains_key(*node)
+        });
+        let containers = described.chain(made.cloned()).map(|node| both.node(node)).collect();
+        Host { node: both.node(NodeId::Host(host.name.clone())), containers }
+    });
+    // Of a part the other ends of its networks are on other machines.
+    let networks = topology.networks.iter().filter(|_| topology.role.is_none()).map(|network| {
+        let made = both.node(NodeId::Switch(network.name.clone()));
+        let (kind, mark) = if topology.is_wire(network) {
+            let cable = cables.iter().find(|cable| cable.network.as_ref() == Some(&network.name));
+            (NetworkKind::Wire, cable.map_or(Mark::Described, |cable| cable.mark))
+        } else {
+            (NetworkKind::Switch, made.mark)
+        };
+        let deny = network.promiscuous == Promiscuous::Deny;
+        Network { network: network.name.clone(), kind, mark, deny, interfaces: made.interfaces }
+    });
+    Physical { hosts: hosts.collect(), networks: networks.collect(), cables }
+}
+
+/// What is described and what is seen.
+struct Both {
+    described: Facts,
+    seen: Facts,
+}
+
+impl Both {
+    fn cables(&self, topology: &Topology) -> Vec<Cable> {
+        let all: BTreeSet<&(Port, Port)> = self.described.pairs.union(&self.seen.pairs).collect();
+        let networks = networks(topology);
+        let cable = |pair: &(Port, Port)| {
+            let ends = [end(&pair.0)?, end(&pair.1)?];
+            let (described, seen) = (self.described.pairs.contains(pair), self.seen.pairs.contains(pair));
+            let up = |port: &Port| self.seen.at(port).is_some_and(|device| device.up);
+            let network = ends.iter().find_map(|end| networks.get(end)).filter(|_| described).map(|name| (*name).clone());
+            Some(Cable { ends, network, mark: mark(described, seen), up: seen && up(&pair.0) && up(&pair.1) })
+        };
+        all.into_iter().filter_map(cable).collect()
+    }
+
+    fn node(&self, node: NodeId) -> Node {
+        let (described, seen) = (self.described.nodes.get(&node), self.seen.nodes.get(&node));
+        let names: BTreeSet<&IfName> =
+            [described, seen].into_iter().flatten().flat_map(|machine| machine.interfaces.keys()).collect();
+        let mut interfaces: Vec<Interface> = names
+            .into_iter()
+            .filter_map(|name| {
+                let of = |machine: Option<&'_ Machine>| machine.and_then(|machine| machine.interfaces.get(name)).cloned();
+                self.interface(name, of(described).as_ref(), of(seen).as_ref())
+            })
+            .collect();
+        interfaces.sort_by_cached_key(|interface| natural(interface.name.as_str()));
+        let machine = seen.or(described);
+        Node {
+            node,
+            mark: mark(described.is_some(), seen.is_some()),
+            forwarding: machine.is_some_and(|machine| machine.forwarding),
+            gateways: machine.map(|machine| machine.gateways.clone()).unwrap_or_default(),
+            interfaces,
+        }
+    }
+
+    fn interface(&self, name: &IfName, described: Option<&Device>, seen: Option<&Device>) -> Option<Interface> {
+        let device = seen.or(described)?;
+        let mark = match (described, seen) {
+            (Some(described), Some(seen)) if described.differs(seen) => Mark::Changed,
+            (described, seen) => mark(described.is_some(), seen.is_some()),
+        };
+        let own = |device: Option<&Device>| device.into_iter().flat_map(Device::own_addresses).collect::<BTreeSet<IpNet>>();
+        let (here, there) = (own(described), own(seen));
+        let address = |address: &IpNet| {
+            // Of a missing interface nothing else is there either: its own mark says so.
+            let seen = seen.is_none() || there.contains(address);
+            Address { address: *address, mark: self::mark(described.is_none() || here.contains(address), seen) }
+        };
+        let state = match seen {
+            Some(device) if device.up && self.seen.is_far_end_down(device) => State::NoCarrier,
+            Some(device) if device.up => State::Up,
+            _ => State::Down,
+        };
+        Some(Interface {
+            name: name.clone(),
+            kind: device.kind.clone(),
+            mark,
+            state,
+            mac: device.mac,
+            mtu: device.mtu.unwrap_or(1500),
+            bridge: device.bridge.clone(),
+            addresses: here.union(&there).map(address).collect(),
+        })
+    }
+}
+
+fn mark(described: bool, seen: bool) -> Mark {
+    match (described, seen) {
+        (true, false) => Mark::Missing,
+        (false, true) => Mark::ByHand,
+        (true, true) | (false, false) => Mark::Described,
+    }
+}
+
+fn end(port: &Port) -> Option<End> {
+    let Ns::Node(node) = &port.ns else { return None };
+    Some(End { node: node.clone(), interface: port.dev.clone() })
+}
+
+/// The network that each host's NIC is plugged into.
+fn networks(topology: &Topology) -> HashMap<End, &NodeName> {
+    let ends =
+        topology.networks.iter().flat_map(|network| topology.ends(&network.name).into_iter().map(move |end| (network, end)));
+    let named = |(host, nic): (&crate::topology::Host, &crate::topology::Nic)| End {
+        node: NodeId::Host(host.name.clone()),
+        interface: nic.name.clone(),
+    };
+    ends.map(|(network, end)| (named(end), &network.name)).collect()
+}
+
+/// `eth10` comes after `eth9`.
+fn natural(name: &str) -> (String, u64, String) {
+    let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    (word.to_owned(), name[word.len()..].parse().unwrap_or(0), name.to_owned())
+}
+
+/// What a state says, by whom it is about.
+#[derive(Default)]
+struct Facts {
+    nodes: BTreeMap<NodeId, Machine>,
+    pairs: BTreeSet<(Port, Port)>,
+}
+
+/// What is said about a node.
+#[derive(Default)]
+struct Machine {
+    forwarding: bool,
+    gateways: Vec<IpAddr>,
+    interfaces: BTreeMap<IfName, Device>,
+}
+
+/// What is said about an interface.
+#[derive(Clone, Default)]
+struct Device {
+    kind: String,
+    mac: Option<Mac>,
+    mtu: Option<u32>,
+    bridge: Option<IfName>,
+    peer: Option<Port>,
+    addresses: Vec<IpNet>,
+    up: bool,
+}
+
+impl Facts {
+    /// The facts of nodes; what is in the machine's own namespace is no part of a drawing.
+    fn of(state: &plan::State) -> Self {
+        let mut facts = Self::default();
+        for (key, value) in state {
+            if let Ns::Node(node) = key.ns()
+                && key.port().is_none_or(|port| port.dev.as_str() != "lo")
+            {
+                facts.add(node, key, value);
+            }
+        }
+        facts
+    }
+
+    fn add(&mut self, node: &NodeId, key: &Key, value: &Value) {
+        if let (Key::Link(port), Value::Link(link)) = (key, value) {
+            return self.link(port, link);
+        }
+        let machine = self.nodes.entry(node.clone()).or_default();
+        match (key, value) {
+            (Key::Sysctl(_, Sysctl::Forward4 | Sysctl::Forward6), Value::Number(1)) => machine.forwarding = true,
+            (Key::Route(_, _, to, _), Value::Route(RouteTo::Via(via, _))) if to.prefix_len() == 0 => machine.gateways.push(*via),
+            _ => {}
+        }
+        let Some(device) = key.port().and_then(|port| machine.interfaces.get_mut(&port.dev)) else { return };
+        match (key, value) {
+            (Key::Mac(_), Value::Mac(mac)) => device.mac = Some(*mac),
+            (Key::Mtu(_), Value::Number(mtu)) => device.mtu = Some(*mtu),
+            (Key::Member(_), Value::Master(bridge)) => device.bridge = Some(bridge.clone()),
+            (Key::Addr(_, address), _) => device.addresses.push(*address),
+            (Key::Up(_), _) => device.up = true,
+            _ => {}
+        }
+    }
+
+    /// Links come before all else that is said about them.
+    fn link(&mut self, port: &Port, link: &Link) {
+        let kind = match link {
+            Link::Bridge => "bridge",
+            Link::Veth { .. } => "veth",
+            Link::Other(kind) => kind,
+        };
+        self.device(port, kind, link.peer());
+        if let Some(peer) = link.peer() {
+            self.device(peer, kind, Some(port));
+            self.pairs.insert((port.clone(), peer.clone()));
+        }
+    }
+
+    fn device(&mut self, port: &Port, kind: &str, peer: Option<&Port>) {
+        let Ns::Node(node) = &port.ns else { return };
+        let device = Device { kind: kind.to_owned(), peer: peer.cloned(), ..Device::default() };
+        self.nodes.entry(node.clone()).or_default().interfaces.insert(port.dev.clone(), device);
+    }
+
+    fn at(&self, port: &Port) -> Option<&Device> {
+        let Ns::Node(node) = &port.ns else { return None };
+        self.nodes.get(node)?.interfaces.get(&port.dev)
+    }
+
+    /// Whether a cable has a dead end there: it carries nothing.
+    fn is_far_end_down(&self, device: &Device) -> bool {
+        device.peer.as_ref().and_then(|peer| self.at(peer)).is_some_and(|peer| !peer.up)
+    }
+}
+
+impl Device {
+    /// Whether it is another one than was described. A real NIC keeps its MAC address and its MTU, where no description says them.
+    fn differs(&self, seen: &Self) -> bool {
+        (&self.kind, &self.bridge, &self.peer) != (&seen.kind, &seen.bridge, &seen.peer)
+            || (self.mac.is_some() && self.mac != seen.mac)
+            || (self.mtu.is_some() && self.mtu != seen.mtu)
+    }
+
+    /// Its addresses but the link-local one that follows from its MAC address (RFC 4291, appendix A).
+    fn own_addresses(&self) -> impl Iterator<Item = IpNet> {
+        let made = self.mac.map(|Mac([a, b, c, d, e, f])| [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+        self.addresses.iter().copied().filter(move |net| made.is_none_or(|made| net.addr() != IpAddr::from(made)))
+    }
+}
