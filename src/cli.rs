@@ -17,11 +17,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::commands::{self, Context, Front};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, userns};
-use crate::lab::Step;
 use crate::lxd;
 use crate::render::sentences;
 use crate::render::{self, Format, Style, lang::Lang};
-use crate::report::notice::{Notice, Question};
+use crate::report::notice::{Notice, Progress, Question};
 use crate::report::{Piece, Report};
 use crate::typed::{self, Reader};
 
@@ -425,7 +424,7 @@ impl Front for Terminal {
         if text.is_empty() { Ok(true) } else { write(&text) }
     }
 
-    fn progress(&mut self, step: Step) {
+    fn progress(&mut self, step: Progress) {
         if self.quiet || self.start.elapsed() < PATIENCE || !io::stderr().is_terminal() {
             return;
         }

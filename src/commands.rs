@@ -50,11 +50,10 @@ mod source;
 mod target;
 
 use crate::error::Result;
-use crate::lab::Step;
 use crate::render::Format;
 use crate::render::lang::Lang;
 use crate::report::Piece;
-use crate::report::notice::{Notice, Question};
+use crate::report::notice::{Notice, Progress, Question};
 
 /// Whoever started the command: the terminal of `cli`.
 pub trait Front {
@@ -68,7 +67,7 @@ pub trait Front {
     /// When the output cannot be written.
     fn emit(&mut self, piece: Piece) -> Result<bool>;
     /// Shows how far the work is.
-    fn progress(&mut self, step: Step);
+    fn progress(&mut self, step: Progress);
     /// The whole command line's grammar.
     fn grammar(&self) -> clap::Command;
 }

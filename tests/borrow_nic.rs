@@ -4,7 +4,9 @@
 mod support;
 
 use nslab::kernel::socket::Netlink;
-use nslab::lab::borrow::{Borrowed, Restored, Use, restore};
+use nslab::lab::borrow::loan::{applied, look};
+use nslab::lab::borrow::restore::{Restored, restore};
+use nslab::lab::borrow::{Borrowed, Use};
 use nslab::plan::State;
 use support::{Machine, in_box, sh};
 
@@ -49,9 +51,9 @@ fn rich() {
 fn lend() -> Borrowed {
     let name = |text: &str| text.parse().unwrap();
     let uses = vec![Use { nic: name("enp0s8"), bridge: Some(name("br0")) }];
-    let mut lent = Borrowed::begin(&"lent".parse().unwrap(), uses, 60).unwrap();
+    let mut lent = look(&"lent".parse().unwrap(), uses, 60).unwrap();
     sh(TAKEN);
-    lent.applied(&State::new()).unwrap();
+    applied(&mut lent, &State::new()).unwrap();
     lent
 }
 

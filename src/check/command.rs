@@ -50,7 +50,7 @@ fn run(command: &Command, stage: &Stage<'_>) -> Result<(Option<Exit>, Vec<u8>)> 
     let spec = lab::sandbox::spec(name, &node, journal.described(), false, clients);
     let argv = ["sh", "-c", &command.run].map(Into::into).to_vec();
     let run = Run { argv, captured: true, ..Run::default() };
-    let started = sandbox::start(&lab::sandbox::paths(name), &spec, &run)?;
+    let started = sandbox::start(&lab::paths::sandboxes(name), &spec, &run)?;
     drop(lock);
     started.output(Duration::from_secs(command.seconds.into()))
 }

@@ -11,7 +11,7 @@ use super::Stage;
 use super::verdict::{Verdict, failed};
 use crate::error::{Error, RemoteFault};
 use crate::kernel;
-use crate::lab::{agents, netns_path};
+use crate::lab::{agents, paths::netns_path};
 use crate::lxd::client::{Action, Change, Client, New, Remote, Store};
 use crate::name::NodeName;
 use crate::plan::NodeId;

@@ -68,18 +68,18 @@ fn own_rights() -> Rights {
 /// Labs that are not as they should be.
 fn labs() -> Vec<Leftover> {
     let known = lab::every();
-    let broken = known.iter().filter(|entry| !lab::private::in_use(&entry.lab)).filter_map(|entry| {
+    let broken = known.iter().filter(|entry| !lab::index::is_in_use(&entry.lab)).filter_map(|entry| {
         let lab = entry.lab.clone();
         match lab::status(&resolve::lab_name(&lab).ok()?).map(|status| status.condition) {
             Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
             // Of what one was for, a killed maker tells nobody any more.
-            Ok(_) if lab::private::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),
+            Ok(_) if lab::index::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),
             Ok(Condition::Unfinished | Condition::RolledBack) => Some(Leftover::Unfinished { lab }),
             Ok(Condition::Up | Condition::Drifted) | Err(Error::Foreign { .. }) => None,
             Err(_) => Some(Leftover::NoJournal { lab }),
         }
     });
-    let foreign = match lab::home::whose() {
+    let foreign = match lab::paths::whose() {
         Some(Error::Foreign { path, owner }) => Some(Leftover::Foreign { path, owner }),
         _ => None,
     };
@@ -90,8 +90,8 @@ fn labs() -> Vec<Leftover> {
 
 /// The names of the directories that labs have, whatever is in them.
 fn pinned() -> Vec<String> {
-    let at = Path::new(lab::home::RUN);
-    if !lab::home::is_reachable(at) || !lab::home::is_own(at) {
+    let at = Path::new(lab::paths::RUN);
+    if !lab::paths::is_reachable(at) || !lab::paths::is_own(at) {
         return Vec::new();
     }
     let entries = fs::read_dir(at).into_iter().flatten().flatten();
@@ -104,6 +104,6 @@ fn pinned() -> Vec<String> {
 fn dead_links(directory: &Path) -> Vec<Leftover> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let leads_nowhere = |path: &PathBuf| path.is_symlink() && path.try_exists().is_ok_and(|there| !there);
-    let dead = entries.map(|entry| entry.path()).filter(|path| leads_nowhere(path) && lab::home::is_own(path));
+    let dead = entries.map(|entry| entry.path()).filter(|path| leads_nowhere(path) && lab::paths::is_own(path));
     dead.map(|path| Leftover::DeadLink { path }).collect()
 }

@@ -41,7 +41,7 @@ impl Down {
             },
         };
         if names.is_empty() {
-            lab::home::tidy()?;
+            lab::rundir::tidy()?;
         }
         let mut downs = reports::Downs { labs: Vec::new(), errors: Vec::new() };
         for name in names {

@@ -34,7 +34,7 @@ pub(super) fn sent(manner: Manner) -> Result<Option<Report>> {
     let Some(around) = sandbox::around() else { return Ok(None) };
     let (lab, node) = around.split_once('/').unwrap_or_default();
     let lab = lab::resolve::lab_name(lab)?;
-    let code = sandbox::send(&lab::sandbox::paths(&lab), node, std::env::args_os().skip(1).collect(), manner)?;
+    let code = sandbox::send(&lab::paths::sandboxes(&lab), node, std::env::args_os().skip(1).collect(), manner)?;
     Ok(Some(Report::Exit(code)))
 }
 
@@ -155,7 +155,7 @@ pub(super) fn run(target: &Target, mut run: Run, real_root: bool, context: &mut 
         tell(host, ready, &run, context);
     }
     let spec = lab::sandbox::spec(&target.lab, &target.node, journal.described(), real_root, clients);
-    let started = sandbox::start(&lab::sandbox::paths(&target.lab), &spec, &run)?;
+    let started = sandbox::start(&lab::paths::sandboxes(&target.lab), &spec, &run)?;
     drop(lock);
     let exit = started.wait()?;
     Ok(Report::Exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))

@@ -5,7 +5,8 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, inside, rights, target};
 use crate::error::Result;
 use crate::kernel::sandbox::Manner;
-use crate::lab::{borrow, resolve};
+use crate::lab::borrow::loan::keep;
+use crate::lab::resolve;
 use crate::report::{Report, lab as reports};
 
 /// Keep a change of this machine's NICs that would be taken back otherwise
@@ -30,7 +31,7 @@ impl Keep {
             return Ok(done);
         }
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
-        borrow::keep(&resolve::lab_name(&entry.lab)?)?;
+        keep(&resolve::lab_name(&entry.lab)?)?;
         Ok(Report::Keep(reports::Keep { lab: entry.lab }))
     }
 }

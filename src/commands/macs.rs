@@ -9,7 +9,7 @@ use super::{Context, complete, inside, rights, source, target};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::kernel::{interrupted, sys};
-use crate::lab::{self, Entry, private, resolve};
+use crate::lab::{self, Entry, Private, resolve};
 use crate::plan::NodeId;
 use crate::probe::macs::{self, census, segments};
 use crate::probe::ping::all;
@@ -106,7 +106,7 @@ impl Macs {
             Subject::There(entry, topology) => self.census(&entry, &topology, context),
             Subject::New(topology) => {
                 let name = topology.name.to_string();
-                let private = private::bring_up((*topology).clone(), &mut |step| context.front.progress(step))?;
+                let private = Private::bring_up((*topology).clone(), &mut |step| context.front.progress(step))?;
                 let found = private.entry().and_then(|entry| self.census(&entry, &topology, context));
                 private.end()?;
                 Ok(Census { lab: name, own: true, ..found? })

@@ -35,7 +35,7 @@ impl Ps {
         let mut processes = Vec::new();
         for (lab, nodes) in self.places(context)? {
             let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-            let found = sandbox::processes(&lab::sandbox::paths(&lab), &names)?.into_iter().map(|process| Process {
+            let found = sandbox::processes(&lab::paths::sandboxes(&lab), &names)?.into_iter().map(|process| Process {
                 lab: lab.to_string(),
                 node: process.node,
                 pid: process.pid,

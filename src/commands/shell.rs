@@ -33,7 +33,7 @@ impl Shell {
         inside::begin(context)?;
         let typed = self.node.map_or_else(only_node, Ok)?;
         let target = target::node(&typed, context)?;
-        let shell = sandbox::shell(&lab::sandbox::paths(&target.lab));
+        let shell = sandbox::shell(&lab::paths::sandboxes(&target.lab));
         inside::run(&target, shell, self.real_root, context)
     }
 }

@@ -63,7 +63,7 @@ fn only(interface: &str, mut node: Node) -> Result<Node> {
 }
 
 fn pin(lab: &LabName, node: &NodeId) -> Pin {
-    Pin { node: node.to_string(), path: lab::netns_path(lab, node) }
+    Pin { node: node.to_string(), path: lab::paths::netns_path(lab, node) }
 }
 
 fn kind(node: &NodeId) -> Kind {

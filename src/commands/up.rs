@@ -8,8 +8,8 @@ use super::role::Role;
 use super::{Context, complete, duration, inside, rights, source};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
-use crate::lab::borrow::{self, Terms};
-use crate::lab::{self, Casting, Journal, halves, resolve};
+use crate::lab::borrow::check::{self, Terms};
+use crate::lab::{self, Casting, Kept, halves, resolve};
 use crate::name::NodeName;
 use crate::plan::{compile, steps};
 use crate::report::lab::{Exercise, Hint, Ping};
@@ -78,7 +78,7 @@ fn preview(topology: &Topology, casting: &Casting) -> Result<Report> {
     let lab = topology.name.to_string();
     let (topology, plan) = lab::preview(topology, casting)?;
     let steps = steps::in_order(&plan, &steps::Naming::of(&topology));
-    let machine = Some(borrow::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
+    let machine = Some(check::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
     Ok(Report::Plan(Plan { lab, purpose: Purpose::Preview, steps, machine }))
 }
 
@@ -86,19 +86,19 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
     let start = Instant::now();
     let up = lab::up_on(topology, casting, terms, &mut |step| context.front.progress(step))
         .inspect_err(|error| explain(error, topology, casting, context))?;
-    if up.operations > 0 && !up.instead.is_empty() {
-        context.front.notice(&Notice::KeptDefault { routes: up.instead.clone() });
-    }
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-    let journal = Journal::read(&topology.name).ok().flatten();
-    let role = journal.as_ref().and_then(|journal| journal.topology.role.as_ref());
+    let journal = &up.journal;
+    let role = journal.topology.role.as_ref();
+    if let Some(role) = role.filter(|role| up.operations > 0 && !role.instead.is_empty()) {
+        context.front.notice(&Notice::KeptDefault { routes: role.instead.clone() });
+    }
     // While the others take their time to answer, there is time to look around. What is up stays up, whatever comes of it.
     let (others, found) = std::thread::scope(|scope| {
-        let asked = role.and(journal.as_ref()).and_then(|journal| {
+        let asked = role.and_then(|_| {
             let asking = || halves::others(journal, PATIENCE).ok().flatten();
             std::thread::Builder::new().spawn_scoped(scope, asking).ok()
         });
-        let found: Vec<_> = journal.iter().flat_map(lab::interference::of).collect();
+        let found = lab::interference::of(journal);
         (asked.and_then(|asked| asked.join().ok().flatten()), found)
     });
     for found in found {
@@ -107,12 +107,12 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
     Ok(Report::Up(reports::Up {
         lab: topology.name.to_string(),
         outcome: up.outcome,
-        hosts: up.hosts,
-        containers: up.containers,
+        hosts: journal.topology.hosts.len(),
+        containers: journal.topology.containers(),
         operations: up.operations,
         milliseconds,
         hint: hint(topology, role.map(|role| &role.host)),
-        kept: kept(up.kept),
+        kept: kept(Kept::of(journal)),
         confirm_within: up.confirm_within,
         others,
     }))
@@ -130,8 +130,8 @@ fn explain(error: &Error, topology: &Topology, casting: &Casting, context: &mut 
 }
 
 /// What was done to the lab's containers before, if anything was.
-pub(super) fn kept(kept: lab::Kept) -> Option<reports::Kept> {
-    let lab::Kept { launched, stopped, configured } = kept;
+pub(super) fn kept(kept: Kept) -> Option<reports::Kept> {
+    let Kept { launched, stopped, configured } = kept;
     kept.any().then_some(reports::Kept { launched, stopped, configured })
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Context, rights};
 use crate::error::Result;
-use crate::lab::{borrow, resolve};
+use crate::lab::{resolve, watchdog};
 use crate::report::Report;
 
 /// Put this machine's NICs back unless a change of them is kept; started by `up`
@@ -20,6 +20,6 @@ impl WatchNic {
     /// When it cannot begin, or not everything could be put back.
     pub fn run(self, context: &mut Context) -> Result<Report> {
         rights::need_outside(context)?;
-        borrow::stand(&resolve::lab_name(&self.lab)?)
+        watchdog::stand(&resolve::lab_name(&self.lab)?)
     }
 }

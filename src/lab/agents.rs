@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::{errno, home, lock, system};
+use super::lock;
+use super::paths::{self, system};
 use crate::error::{AgentFault, Error, Result};
 use crate::kernel::sandbox::Clients;
-use crate::kernel::sys::process;
+use crate::kernel::sys::process::{self, errno};
 use crate::kernel::userns;
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
@@ -51,7 +52,7 @@ pub const READY: &str = "ready";
 pub const TAKEN: &str = "taken ";
 
 fn all(lab: &LabName) -> PathBuf {
-    home::lab(lab).join("agent")
+    paths::lab(lab).join("agent")
 }
 
 /// Where the key and the trust store of a host's agent are; they outlive the lab.
@@ -155,7 +156,7 @@ pub fn bin(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
 /// The process of a host's agent, if it runs.
 fn process_of(lab: &LabName, host: &NodeName) -> Option<i32> {
     let socket = socket(lab, host);
-    let there = home::is_reachable(&socket).then(|| UnixStream::connect(socket).ok())??;
+    let there = paths::is_reachable(&socket).then(|| UnixStream::connect(socket).ok())??;
     getsockopt(&there, sockopt::PeerCredentials).ok().map(|whose| whose.pid())
 }
 

@@ -1,44 +1,28 @@
-//! Real NICs of the machine, borrowed: looked at before the first change, watched until somebody says that it works, put
-//! back as they were.
+//! Real NICs of the machine, borrowed: what of them is recorded.
 //!
-//! The record of it is a file beside the journal, written before the first operation: a damaged journal does not lose it.
+//! The record is a file beside the journal, written before the first operation: a damaged journal does not lose it.
 
-mod hand;
-mod preview;
-mod refuse;
-mod restore;
-mod settings;
-mod ssh;
-mod verify;
-mod watch;
+pub mod check;
+pub mod loan;
+pub mod restore;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-pub use preview::preview;
-use refuse::refuse;
-pub use restore::{Restored, restore};
-pub use settings::Setting;
-use verify::verify;
-use watch::{Applier, start};
-pub use watch::{attend, end, keep, stand};
-
-use super::{boot_id, errno, failed, home, record};
-use crate::error::{Allow, Result, Rollback};
-use crate::kernel::neighbours;
-use crate::kernel::neighbours::Entry;
+use super::journal::boot_id;
+use super::paths::{self, failed};
+use super::record;
+use crate::error::{Result, Rollback};
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
 use crate::name::{IfName, LabName};
-use crate::plan::{Key, Ns, Plan, State, Value};
+use crate::plan::{Key, Ns, State, Value};
 use crate::report::lab as reports;
 use crate::report::lab::Trust;
-use crate::topology::Topology;
 
 /// A real NIC that a lab uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +31,15 @@ pub struct Use {
     pub nic: IfName,
     /// The lab's bridge that it becomes a port of.
     pub bridge: Option<IfName>,
+}
+
+/// A setting and its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its path under `/proc/sys/net`.
+    pub path: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// What the machine looked like in what a lab changes of it.
@@ -112,119 +105,9 @@ pub(super) fn is_lost(lab: &LabName) -> bool {
     serde_json::from_slice::<Borrowed>(&text).is_err()
 }
 
-/// Whether a plan changes something that a lab borrows, or how the machine is reached.
-fn touches(plan: &Plan, uses: &[Use]) -> bool {
-    let ours = |dev: &IfName| uses.iter().any(|used| used.nic == *dev || used.bridge.as_ref() == Some(dev));
-    plan.iter()
-        .map(crate::plan::Op::key)
-        .filter(|key| *key.ns() == Ns::Root)
-        .any(|key| key.port().is_none_or(|port| ours(&port.dev)))
-}
-
-/// On what terms NICs are borrowed.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// What is done only because the user asked for it.
-    pub allowed: Vec<Allow>,
-    /// Seconds that somebody has to confirm a change that may cut the machine off.
-    pub seconds: u64,
-}
-
-impl Default for Terms {
-    fn default() -> Self {
-        Self { allowed: Vec::new(), seconds: 60 }
-    }
-}
-
-/// A change of NICs under way, and the record that was there before it.
-#[derive(Debug)]
-pub struct Loan {
-    borrowed: Borrowed,
-    earlier: Option<Borrowed>,
-    applier: Applier,
-}
-
-impl Loan {
-    /// Looks at the NICs that a plan changes and has them watched; none where it changes none.
-    pub fn begin(lab: &LabName, wanted: &State, plan: &Plan, terms: &Terms) -> Result<Option<Self>> {
-        let uses = uses(wanted);
-        let earlier = Borrowed::live(lab);
-        // An earlier change that never came to its end goes on with this one.
-        let cut = earlier.as_ref().is_some_and(|earlier| earlier.trust == Trust::Applying);
-        if uses.is_empty() || !(cut || touches(plan, &uses)) {
-            return Ok(None);
-        }
-        let mut borrowed = Borrowed::begin(lab, uses, terms.seconds)?;
-        let applier = start(&mut borrowed)?;
-        if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
-            settings::keep_learning();
-        }
-        Ok(Some(Self { borrowed, earlier, applier }))
-    }
-
-    /// The change is made: see [`Borrowed::applied`].
-    pub fn applied(&mut self, wanted: &State) -> Result<()> {
-        self.borrowed.applied(wanted)
-    }
-
-    /// Everything else is done, too: from now on the watchdog waits for the user, where that is needed.
-    pub fn done(self) {
-        self.applier.done();
-    }
-
-    /// The change was undone, and the lab is what it was before it; it is watched as before.
-    pub fn undone(self) -> Result<()> {
-        end(&self.borrowed.lab);
-        let Some(mut earlier) = self.earlier else { return Ok(()) };
-        let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
-        hand::over(&mut socket, &earlier)?;
-        if earlier.trust == Trust::Applying {
-            return earlier.write();
-        }
-        start(&mut earlier)?.done();
-        Ok(())
-    }
-}
-
 /// The seconds that there were to keep a change, where one still waits for that.
 pub fn waits(lab: &LabName) -> Option<u64> {
     Borrowed::live(lab).filter(|borrowed| borrowed.trust == Trust::Waiting).map(|borrowed| borrowed.seconds)
-}
-
-/// A bridge that takes over a NIC's addresses takes over its MAC address, too, where the file names none: that is the one that
-/// neighbours know.
-///
-/// # Errors
-/// When the machine cannot be looked at.
-pub fn adopt(topology: &mut Topology) -> Result<()> {
-    let Some(host) = topology.hosts.first_mut().filter(|_| topology.role.is_some()) else { return Ok(()) };
-    let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
-    let now = nic::survey(&mut socket).map_err(|errno| failed("ip addr", errno))?;
-    let earlier = Borrowed::live(&topology.name).map(|earlier| earlier.before.nics).unwrap_or_default();
-    let own: BTreeSet<&IfName> = host.nics.iter().map(|nic| &nic.name).collect();
-    for bridge in host.bridges.iter_mut().filter(|bridge| bridge.mac.is_none()) {
-        let ports = bridge.ports.iter().filter(|port| own.contains(port));
-        let before = ports.filter_map(|port| earlier.iter().chain(&now).find(|nic| nic.name == *port));
-        bridge.mac = before.filter(|nic| nic.global().next().is_some()).find_map(|nic| nic.mac);
-    }
-    Ok(())
-}
-
-/// Refuses what should not be done to the NICs of a lab; those that it has borrowed already are its own.
-pub fn check(lab: &LabName, wanted: &State, terms: &Terms) -> Result<()> {
-    let earlier = Borrowed::live(lab);
-    let has = |used: &Use| earlier.as_ref().is_some_and(|earlier| earlier.before.nic(&used.nic).is_some());
-    let new: Vec<Use> = uses(wanted).into_iter().filter(|used| !has(used)).collect();
-    if new.is_empty() { Ok(()) } else { refuse(&new, &terms.allowed) }
-}
-
-/// Puts back what a lab has borrowed, if anything; `own` are its facts.
-pub fn give_back(lab: &LabName, own: &State) -> Result<Restored> {
-    let Some(borrowed) = Borrowed::live(lab) else {
-        return Ok(Restored::default());
-    };
-    let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
-    restore(&mut socket, &borrowed, own)
 }
 
 /// What a lab has borrowed, for `status`.
@@ -241,12 +124,6 @@ pub(super) fn mark(lab: &LabName, why: Rollback) -> Result<()> {
     borrowed.write()
 }
 
-/// A name that no other change of this boot has.
-fn name_of_change() -> String {
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| now.tv_nsec());
-    format!("{}.{now}.{}", uptime(), std::process::id())
-}
-
 /// Seconds since the machine's start, suspended ones included.
 fn uptime() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or_default()
@@ -257,7 +134,7 @@ impl Picture {
     pub fn take(socket: &mut Netlink, uses: &[Use]) -> Result<Self> {
         let all = nic::survey(socket).map_err(|errno| failed("ip addr", errno))?;
         let nics: Vec<Nic> = all.into_iter().filter(|nic| uses.iter().any(|used| used.nic == nic.name)).collect();
-        let settings = settings::read(uses);
+        let settings = settings(uses);
         Ok(Self { nics, settings })
     }
 
@@ -268,53 +145,10 @@ impl Picture {
 }
 
 fn path(lab: &LabName) -> PathBuf {
-    home::lab(lab).join("borrowed.json")
+    paths::lab(lab).join("borrowed.json")
 }
 
 impl Borrowed {
-    /// What a lab is about to borrow, as it is now. What it had borrowed before stays as it was then.
-    pub fn begin(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Self> {
-        let earlier = Self::live(lab);
-        let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
-        let now = Picture::take(&mut socket, &uses)?;
-        let management =
-            now.nics.iter().any(|nic| nic.defaults().next().is_some()) || ssh::comes_in(&mut socket, &now.nics)?.is_some();
-        let neighbours = answering(&mut socket, &now.nics).map_err(|errno| failed("ip neigh", errno))?;
-        let fresh = Self {
-            lab: lab.clone(),
-            boot_id: boot_id(),
-            uses,
-            at: uptime(),
-            before: now,
-            after: None,
-            management,
-            change: String::new(),
-            seconds,
-            neighbours,
-            trust: Trust::Applying,
-            why: None,
-        };
-        Ok(match earlier {
-            Some(earlier) => fresh.since(earlier),
-            None => fresh,
-        })
-    }
-
-    /// Of NICs that are borrowed already, what they were before that.
-    fn since(mut self, earlier: Self) -> Self {
-        let new = |nic: &Nic| earlier.before.nic(&nic.name).is_none();
-        let added: Vec<Nic> = self.before.nics.iter().filter(|nic| new(nic)).cloned().collect();
-        let uses: BTreeSet<Use> = earlier.uses.iter().chain(&self.uses).cloned().collect();
-        let settings = settings::first(&earlier.before.settings, &self.before.settings);
-        self.management |= earlier.management;
-        self.at = earlier.at;
-        self.before = Picture { nics: earlier.before.nics.into_iter().chain(added).collect(), settings };
-        // The NIC's last word counts for one that changes its bridge.
-        let last = |used: &Use| self.uses.contains(used) || self.uses.iter().all(|mine| mine.nic != used.nic);
-        self.uses = uses.into_iter().filter(last).collect();
-        self
-    }
-
     /// What a lab has borrowed, if anything.
     pub fn read(lab: &LabName) -> Option<Self> {
         let file = record::open(&path(lab)).ok()?;
@@ -331,24 +165,60 @@ impl Borrowed {
     pub fn write(&self) -> Result<()> {
         record::write(&path(&self.lab), self, 0o600)
     }
-
-    /// The change is made: addresses follow their NIC into its bridge, and what is there now is what nslab has set.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::RolledBack`]'s cause where a neighbour no longer answers: the caller undoes the change.
-    pub fn applied(&mut self, expected: &State) -> Result<()> {
-        let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
-        hand::over(&mut socket, self)?;
-        verify(&mut socket, self, expected)?;
-        self.after = Some(Picture::take(&mut socket, &self.uses)?);
-        self.trust = if self.management { Trust::Waiting } else { Trust::Kept };
-        self.write()
-    }
 }
 
-/// Who answers on the NICs right now.
-fn answering(socket: &mut Netlink, nics: &[Nic]) -> std::result::Result<Vec<(IfName, std::net::IpAddr)>, Errno> {
-    let found: Vec<Entry> = neighbours::reachable(socket)?;
-    let named = |entry: Entry| nics.iter().find(|nic| nic.index == entry.interface).map(|nic| (nic.name.clone(), entry.address));
-    Ok(found.into_iter().filter_map(named).collect())
+const ROOT: &str = "/proc/sys/net";
+
+/// What forwarding changes of every interface (`inet_forward_change` of `net/ipv4/devinet.c`, `dev_forward_change` of
+/// `net/ipv6/addrconf.c`), and what labs set besides.
+const OF_ALL: [(&str, &str); 5] =
+    [("ipv4", "forwarding"), ("ipv4", "accept_redirects"), ("ipv4", "rp_filter"), ("ipv6", "forwarding"), ("ipv6", "accept_ra")];
+
+/// What is set of a borrowed NIC alone.
+const OF_NIC: [(&str, &str); 3] = [("ipv6", "disable_ipv6"), ("ipv6", "addr_gen_mode"), ("ipv6", "accept_dad")];
+
+/// The settings as they are, the ones of all interfaces first: they overwrite the others.
+fn settings(uses: &[Use]) -> Vec<Setting> {
+    let mut paths = Vec::new();
+    for (family, name) in OF_ALL {
+        let mut devices: Vec<String> = fs::read_dir(format!("{ROOT}/{family}/conf"))
+            .map(|all| all.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+            .unwrap_or_default();
+        devices.sort_by_key(|device| (device != "all", device.clone()));
+        paths.extend(devices.iter().map(|device| format!("{family}/conf/{device}/{name}")));
+    }
+    for (family, name) in OF_NIC {
+        paths.extend(uses.iter().map(|used| format!("{family}/conf/{}/{name}", used.nic)));
+    }
+    paths.into_iter().filter_map(|path| Some(Setting { value: read_setting(&path)?, path })).collect()
+}
+
+/// Each setting as it was first.
+pub(super) fn first(earlier: &[Setting], now: &[Setting]) -> Vec<Setting> {
+    let known = |setting: &&Setting| earlier.iter().any(|other| other.path == setting.path);
+    earlier.iter().chain(now.iter().filter(|setting| !known(setting))).cloned().collect()
+}
+
+/// A setting's value; none where the machine has no such setting.
+pub(super) fn read_setting(path: &str) -> Option<String> {
+    fs::read_to_string(Path::new(ROOT).join(path)).ok().map(|text| text.trim().to_owned())
+}
+
+/// Sets it.
+pub(super) fn write_setting(path: &str, value: &str) -> std::io::Result<()> {
+    fs::write(Path::new(ROOT).join(path), value)
+}
+
+/// Interfaces that learn their IPv6 routes from routers go on doing so while the machine forwards
+/// (`Documentation/networking/ip-sysctl.rst`, `accept_ra`).
+pub(super) fn keep_learning() {
+    let Ok(all) = fs::read_dir(format!("{ROOT}/ipv6/conf")) else { return };
+    for device in all.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let path = format!("ipv6/conf/{device}/accept_ra");
+        let learns = read_setting(&path).as_deref() == Some("1")
+            && read_setting(&format!("ipv6/conf/{device}/forwarding")).as_deref() == Some("0");
+        if learns && !["all", "default", "lo"].contains(&device.as_str()) {
+            let _ = write_setting(&path, "2");
+        }
+    }
 }

@@ -7,16 +7,21 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
+use super::borrow::restore::give_back;
+use super::borrow::{self, loan};
 use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
-use super::{Step, borrow, errno, home, index, machine, system};
+use super::paths::{self, system};
+use super::{index, machine, rundir};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sandbox::{self, Process};
+use crate::kernel::sys::process::errno;
 use crate::kernel::{fault, sys, teardown};
 use crate::name::LabName;
 use crate::plan::{NodeId, State};
 use crate::report::lab as reports;
+use crate::report::notice::Progress;
 use crate::topology::Topology;
 
 /// How long processes have to end by themselves.
@@ -48,43 +53,42 @@ impl Down {
 }
 
 /// Takes a lab down; one that is not there is down already.
-pub fn down(name: &LabName, tell: &mut dyn FnMut(Step)) -> Result<Down> {
-    tell(Step { done: 0, of: 1 });
-    let Some(lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else {
-        home::tidy()?;
+pub fn down(name: &LabName, tell: &mut dyn FnMut(Progress)) -> Result<Down> {
+    tell(Progress { done: 0, of: 1 });
+    let Some(lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else {
+        rundir::tidy()?;
         return Ok(Down::default());
     };
-    let damaged = match Journal::read(name) {
-        Ok(journal) => {
-            if let Some(mut journal) = journal {
-                journal.phase = Phase::Going;
-                // A full disk must not keep anything up.
-                let _ = journal.write();
-            }
-            None
-        }
-        Err(error @ Error::Journal { why: JournalFault::Damaged, .. }) => Some(error),
-        Err(Error::Journal { why: JournalFault::Newer(..), .. }) => None,
+    // Without one that can be understood everything goes that is pinned under the name.
+    let (mut journal, damaged) = match Journal::read(name) {
+        Ok(journal) => (journal, None),
+        Err(error @ Error::Journal { why: JournalFault::Damaged, .. }) => (None, Some(error)),
+        Err(Error::Journal { why: JournalFault::Newer(..), .. }) => (None, None),
         Err(error) => return Err(error),
     };
+    if let Some(journal) = &mut journal {
+        journal.phase = Phase::Going;
+        // A full disk must not keep anything up.
+        let _ = journal.write();
+    }
     let _hold = sys::hold_signals();
-    let down = dismantle(name, lock)?;
-    tell(Step { done: 1, of: 1 });
+    let down = dismantle(name, journal.as_ref(), lock)?;
+    tell(Progress { done: 1, of: 1 });
     damaged.map_or(Ok(down), Err)
 }
 
-/// Removes everything of a lab whose lock is held, the journal last.
-pub(super) fn dismantle(name: &LabName, lock: Lock) -> Result<Down> {
+/// Removes everything of a lab whose lock is held, its records last; the journal is none where there is none that can be read.
+pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -> Result<Down> {
     super::agents::end(name)?;
     // The way to the machine first: what follows may take its time.
-    let facts = facts(name);
+    let facts = on_machine(journal);
     let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));
     // Before what leads to them goes.
-    let unknown = machine::is_lost(name);
-    let restored = borrow::give_back(name, &facts)?;
-    let ended = strip(name)?;
+    let unknown = journal.is_none() && machine::is_lost(name);
+    let restored = give_back(name, &facts)?;
+    let ended = strip(name, journal)?;
     // It has watched until here: a kill on the way down is no reason to stay cut off.
-    borrow::end(name);
+    loan::end(name);
     if !restored.left.is_empty() {
         return Err(Error::Left(restored.left));
     }
@@ -101,15 +105,15 @@ fn nics(facts: &State) -> String {
     names.join(", ")
 }
 
-/// The facts of a lab, as far as its journal tells.
-fn facts(name: &LabName) -> State {
-    Journal::read(name).ok().flatten().map(|journal| journal.owned()).unwrap_or_default()
+/// The facts of a lab that has something on the machine itself, as far as its journal tells.
+fn on_machine(journal: Option<&Journal>) -> State {
+    journal.filter(|journal| journal.has_role()).map(Journal::owned).unwrap_or_default()
 }
 
 /// Everything of a lab but its records.
-fn strip(name: &LabName) -> Result<Vec<Process>> {
-    let directory = home::lab(name);
-    let (ended, left) = sandbox::end_all(&sandbox::Paths { lab: directory.clone() }, GRACE)?;
+fn strip(name: &LabName, journal: Option<&Journal>) -> Result<Vec<Process>> {
+    let directory = paths::lab(name);
+    let (ended, left) = sandbox::end_all(&paths::sandboxes(name), GRACE)?;
     if !left.is_empty() {
         return Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()));
     }
@@ -118,20 +122,23 @@ fn strip(name: &LabName) -> Result<Vec<Process>> {
         drop_tree(&directory.join(mount))?;
     }
     // Before the namespaces that the other ends of the machine's cables are in.
-    machine::clear(name)?;
-    teardown::unplug(&home::pins(name));
+    machine::clear(name, journal)?;
+    teardown::unplug(&paths::pins(name));
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
-    teardown::all(&home::pins(name), &mut |_| {}).map_err(pinned)?;
+    teardown::all(&paths::pins(name), &mut |_| {}).map_err(pinned)?;
     drop_tree(&directory.join("sandbox"))?;
     Ok(ended)
 }
 
 /// Takes a lab back whose change of a NIC nobody kept: all but its records, which say why.
 pub(super) fn roll_back(name: &LabName, lock: Lock, why: Rollback) -> Result<Down> {
-    let restored = borrow::give_back(name, &facts(name))?;
-    let ended = strip(name);
+    let journal = Journal::read(name);
+    let readable = journal.as_ref().ok().and_then(Option::as_ref);
+    // The NICs come back whatever has become of the journal; what is wrong with it is told after that.
+    let restored = give_back(name, &on_machine(readable))?;
+    let ended = strip(name, readable);
     borrow::mark(name, why)?;
-    if let Some(mut journal) = Journal::read(name)? {
+    if let Some(mut journal) = journal? {
         journal.phase = Phase::RolledBack;
         journal.write()?;
     }
@@ -144,9 +151,9 @@ pub(super) fn roll_back(name: &LabName, lock: Lock, why: Rollback) -> Result<Dow
 
 /// The last steps: the index, the lab's own directory, and what all labs share.
 fn leave(name: &LabName, lock: Lock) -> Result<()> {
-    let all = home::existing()?;
+    let all = rundir::existing()?;
     index::leave(name)?;
-    let directory = home::lab(name);
+    let directory = paths::lab(name);
     fault::point().map_err(|errno| system("rmdir", &directory, errno))?;
     match fs::remove_dir(&directory) {
         Ok(()) => {}
@@ -155,7 +162,7 @@ fn leave(name: &LabName, lock: Lock) -> Result<()> {
         Err(error) => return Err(system("rmdir", &directory, errno(&error))),
     }
     drop(lock);
-    all.map_or(Ok(()), home::close)
+    all.map_or(Ok(()), rundir::close)
 }
 
 /// Detaches what is mounted at and under a directory, and removes it.
@@ -188,13 +195,13 @@ pub(super) fn end_nodes(topology: &Topology, nodes: &[NodeId]) -> Result<()> {
         return Ok(());
     }
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    let (_, left) = sandbox::end(&sandbox::Paths { lab: home::lab(name) }, &names, GRACE)?;
+    let (_, left) = sandbox::end(&paths::sandboxes(name), &names, GRACE)?;
     if left.is_empty() {
         let stays = |node: &&NodeId| match node {
             NodeId::Container(host, container) => topology.container(host.as_str(), container.as_str()).is_some(),
             NodeId::Host(_) | NodeId::Switch(_) => false,
         };
-        let paths = sandbox::Paths { lab: home::lab(name) };
+        let paths = paths::sandboxes(name);
         let mut gone = nodes.iter().filter(|node| !stays(node));
         return gone.try_for_each(|node| sandbox::forget(&paths, &node.to_string()));
     }

@@ -1,159 +1,20 @@
-//! What the halves of a lab say to each other on a borrowed NIC, and what that proves of the network between them.
-//!
-//! Each half has a process that watches its NIC, and that answers. Who asks learns who plays what there, and both send small
-//! trials: a frame for a MAC address that is not a NIC's own, one from such an address, and one of full size.
+//! The halves of a lab that are on other machines: what their answers prove of the network between them.
 
-mod answer;
-mod ask;
 mod frame;
-mod judge;
+pub mod talk;
 
-use std::os::fd::AsFd;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-pub use answer::Answerer;
-pub use ask::{Other, Talk};
+use frame::{Half, Heard, ends};
+use talk::{Other, Talk, ask};
 
-use self::ask::ask;
-use self::frame::{ETHERTYPE, Frame};
-use self::judge::judge;
-use super::{Journal, failed};
+use super::journal::Journal;
 use crate::error::{Error, Result};
-use crate::kernel::nic::{Nic, survey};
-use crate::kernel::packet::{Buffer, Tap};
-use crate::kernel::socket::Netlink;
-use crate::kernel::space::MACHINE;
-use crate::name::{IfName, Mac, NodeName};
-use crate::plan::{Key, NodeId, Ns, State, Value, compile};
-use crate::report::half::{Frames, Halves};
+use crate::name::NodeName;
+use crate::report::half::{Answer, Discord, Frames, Halves, Way};
 
-/// Frames wait here until they are read, in bytes of the kernel's memory.
-const QUEUE: usize = 256 << 10;
-/// The destination of questions and answers: even two NICs with the same address hear each other.
-const EVERYBODY: Mac = Mac([0xff; 6]);
-
-/// What a half says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Half {
-    /// The wall clock, in seconds since 1970.
-    pub clock: u64,
-    /// The NIC's MTU, in bytes.
-    pub mtu: u32,
-    /// The NIC's MAC address.
-    pub mac: Mac,
-    /// Where the NIC is a port of a bridge: the MAC address of one of the containers behind it.
-    pub guest: Option<Mac>,
-    /// A digest of the facts that the whole lab's file describes.
-    pub topology: [u8; 32],
-    /// A digest of the machine-id, never the id itself; zeros where there is none.
-    pub machine: [u8; 32],
-    /// The lab's name.
-    pub lab: String,
-    /// The host that this machine plays.
-    pub role: String,
-    /// The machine's hostname.
-    pub hostname: String,
-    /// The version of its nslab.
-    pub nslab: String,
-}
-
-impl Frames {
-    const ALL: [Self; 4] = [Self::Plain, Self::ToGuest, Self::FromGuest, Self::Full];
-
-    fn number(self) -> u8 {
-        match self {
-            Self::Plain => 0,
-            Self::ToGuest => 1,
-            Self::FromGuest => 2,
-            Self::Full => 3,
-        }
-    }
-
-    /// Its source and destination; none where a half has no containers on this segment.
-    fn ends(self, from: &Half, to: &Half) -> Option<(Mac, Mac)> {
-        Some(match self {
-            Self::Plain | Self::Full => (from.mac, to.mac),
-            Self::ToGuest => (from.mac, to.guest?),
-            Self::FromGuest => (from.guest?, to.mac),
-        })
-    }
-}
-
-/// The trials that have arrived.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard(u8);
-
-impl Heard {
-    fn has(self, trial: Frames) -> bool {
-        self.0 & (1 << trial.number()) != 0
-    }
-
-    fn add(&mut self, trial: Frames) {
-        self.0 |= 1 << trial.number();
-    }
-
-    /// Whether everything has arrived that one half sends to the other.
-    fn is_whole(self, from: &Half, to: &Half) -> bool {
-        Frames::ALL.into_iter().all(|trial| self.has(trial) || trial.ends(from, to).is_none())
-    }
-}
-
-impl Half {
-    /// This machine's half of a lab, on one of its NICs.
-    fn here(journal: &Journal, nic: &Nic) -> Option<Self> {
-        let file = journal.origin.as_ref().unwrap_or(journal.described());
-        let facts: Vec<_> = compile(file).into_iter().collect();
-        let facts = serde_json::to_vec(&facts).unwrap_or_default();
-        let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        let machine = Some(id.trim()).filter(|id| !id.is_empty()).map(|id| digest(&[b"machine-id", id.as_bytes()]));
-        let uname = nix::sys::utsname::uname().ok();
-        Some(Self {
-            clock: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
-            mtu: nic.mtu,
-            mac: nic.mac?,
-            guest: guest(&compile(&journal.topology), &nic.name),
-            topology: digest(&[b"topology", &facts]),
-            machine: machine.unwrap_or_default(),
-            lab: journal.topology.name.to_string(),
-            role: journal.topology.role.as_ref()?.host.to_string(),
-            hostname: uname.map(|uname| uname.nodename().to_string_lossy().into_owned()).unwrap_or_default(),
-            nslab: env!("CARGO_PKG_VERSION").to_owned(),
-        })
-    }
-}
-
-/// The MAC address of a container, where the NIC is a port of a bridge.
-fn guest(own: &State, nic: &IfName) -> Option<Mac> {
-    let is_port = own.keys().any(|key| matches!(key, Key::Member(port) if port.ns == Ns::Root && port.dev == *nic));
-    let container = |key: &Key| matches!(key.ns(), Ns::Node(NodeId::Container(..)));
-    own.iter().filter(|_| is_port).find_map(|(key, value)| match (key, value) {
-        (Key::Mac(_), Value::Mac(mac)) if container(key) => Some(*mac),
-        _ => None,
-    })
-}
-
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
-    out
-}
-
-/// A packet socket on a NIC of the machine that hears what halves say, and nothing else.
-fn tap(nic: &Nic) -> Result<Tap> {
-    // As `tcpdump -d ether proto 0x88b5` has it.
-    let program = [
-        libc::sock_filter { code: 0x28, jt: 0, jf: 0, k: 12 },
-        libc::sock_filter { code: 0x15, jt: 0, jf: 1, k: u32::from(ETHERTYPE) },
-        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: u32::MAX },
-        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 },
-    ];
-    Tap::open(MACHINE.as_ref(), Some(nic.index), &program, Buffer::Queue(QUEUE)).map_err(|(tried, errno)| failed(&tried, errno))
-}
+/// A day, in seconds.
+const DAY: u64 = 86_400;
 
 /// Who plays the rest of a lab of which this machine has a half, as far as it can be asked on the half's NICs; waits so long
 /// for those that do not answer. None for a whole lab.
@@ -178,34 +39,155 @@ pub fn others(journal: &Journal, patience: Duration) -> Result<Option<Halves>> {
     Ok(Some(judge(&talks, &names(neighbours), &names(hosts))))
 }
 
-/// The NIC as it is now.
-fn look(netlink: &mut Netlink, name: &IfName) -> Result<Option<Nic>> {
-    let nics = survey(netlink).map_err(|errno| failed("ip addr", errno))?;
-    Ok(nics.into_iter().find(|nic| nic.name == *name))
-}
-
-/// Sends a frame; one for which there is no room or no carrier is lost, as on any network.
-fn send(tap: &Tap, frame: &[u8]) {
-    let _ = nix::unistd::write(tap.as_fd(), frame);
-}
-
-/// Sends every trial that one half has for the other.
-fn try_all(tap: &Tap, nonce: u64, from: &Half, to: &Half) {
-    for trial in Frames::ALL {
-        let Some((source, destination)) = trial.ends(from, to) else { continue };
-        let room = if trial == Frames::Full { from.mtu.min(to.mtu) } else { 0 };
-        send(tap, &Frame::trial(nonce, trial, from.mac).on_the_wire(source, destination, room));
-    }
-}
-
-/// The frames that have come in, without waiting.
-fn incoming(tap: &mut Tap) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    // An interface that has gone down says so once, and is listened at as before.
-    let _ = tap.read(&mut |seen| {
-        if !seen.outgoing && frames.len() < 256 {
-            frames.extend(Frame::read(seen.bytes));
+/// What was learned on all NICs; `neighbours` are the hosts that the file has on them, `hosts` all but this machine's own.
+fn judge(talks: &[Talk], neighbours: &[String], hosts: &[String]) -> Halves {
+    let mut found = Halves::default();
+    let mut lost = Vec::new();
+    for talk in talks {
+        for other in &talk.others {
+            let Half { role, lab, hostname, mac, nslab, .. } = other.half.clone();
+            let nic = talk.nic.to_string();
+            found.answers.push(Answer { host: role, lab, hostname, mac: mac.to_string(), nic, version: nslab });
+            found.findings.extend(discords(talk, &other.half, hosts));
+            if other.half.mac != talk.me.mac && other.half.lab == talk.me.lab {
+                lost.extend(missing(talk, other, other.here, Way::In));
+                lost.extend(missing(talk, other, other.there, Way::Out));
+            }
         }
-    });
-    frames
+    }
+    let mut notes: Vec<Discord>;
+    (notes, found.findings) = found.findings.into_iter().partition(Discord::is_note);
+    found.findings.append(&mut lost);
+    found.findings.append(&mut notes);
+    let ours = |host: &&String| {
+        talks
+            .iter()
+            .flat_map(|talk| talk.others.iter().map(move |other| (talk, other)))
+            .any(|(talk, other)| other.half.role == **host && other.half.lab == talk.me.lab)
+    };
+    found.silent = neighbours.iter().filter(|host| !ours(host)).cloned().collect();
+    found
+}
+
+/// What two halves say of themselves that does not go together.
+fn discords(talk: &Talk, other: &Half, hosts: &[String]) -> Vec<Discord> {
+    let me = &talk.me;
+    let nic = || talk.nic.to_string();
+    let host = || other.role.clone();
+    if me.lab != other.lab {
+        let (here, there, hostname) = (me.lab.clone(), other.lab.clone(), other.hostname.clone());
+        return vec![Discord::Lab { here, there, hostname, host: host() }];
+    }
+    let version = me.nslab != other.nslab;
+    let days = me.clock.abs_diff(other.clock) / DAY;
+    let cases = [
+        (me.role == other.role).then(|| Discord::Role {
+            lab: me.lab.clone(),
+            host: host(),
+            hostname: other.hostname.clone(),
+            free: hosts.to_vec(),
+        }),
+        (me.mac == other.mac).then(|| Discord::Mac { nic: nic(), mac: me.mac.to_string(), host: host() }),
+        // Another version may describe the same file in other facts.
+        (me.topology != other.topology && !version).then(|| Discord::File { lab: me.lab.clone(), host: host() }),
+        (me.mtu != other.mtu).then(|| Discord::Mtu { nic: nic(), here: me.mtu, there: other.mtu, host: host() }),
+        version.then(|| Discord::Version { host: host(), here: me.nslab.clone(), there: other.nslab.clone() }),
+        (me.machine == other.machine && me.machine != [0; 32]).then(|| Discord::Machine { host: host() }),
+        (me.hostname == other.hostname).then(|| Discord::Hostname { hostname: me.hostname.clone(), host: host() }),
+        (days > 0).then(|| Discord::Clock { host: host(), days }),
+    ];
+    cases.into_iter().flatten().collect()
+}
+
+/// The trials that did not arrive; where not even plain ones do, the others prove nothing.
+fn missing(talk: &Talk, other: &Other, heard: Heard, way: Way) -> Vec<Discord> {
+    let (from, to) = match way {
+        Way::In => (&other.half, &talk.me),
+        Way::Out => (&talk.me, &other.half),
+    };
+    let sent = if heard.has(Frames::Plain) { &Frames::ALL[..] } else { &[Frames::Plain] };
+    let lost = sent.iter().filter(|trial| ends(**trial, from, to).is_some() && !heard.has(**trial));
+    let host = &other.half.role;
+    lost.map(|&frames| Discord::Lost {
+        frames,
+        way,
+        nic: talk.nic.to_string(),
+        host: host.clone(),
+        mtu: talk.me.mtu.min(other.half.mtu),
+    })
+    .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::frame::tests::half;
+    use super::*;
+
+    fn all() -> Heard {
+        let mut heard = Heard::default();
+        for trial in Frames::ALL {
+            heard.add(trial);
+        }
+        heard
+    }
+
+    fn talk(other: Half, there: Heard, here: Heard) -> Talk {
+        let others = vec![Other { half: other, there, here, round: 1 }];
+        Talk { nic: "enp0s8".parse().unwrap(), me: half("a"), others }
+    }
+
+    fn judged(other: Half, there: Heard, here: Heard) -> Halves {
+        judge(&[talk(other, there, here)], &["b".to_owned()], &["b".to_owned(), "c".to_owned()])
+    }
+
+    fn what(halves: &Halves) -> Vec<String> {
+        let json = serde_json::to_value(&halves.findings).unwrap();
+        json.as_array().unwrap().iter().map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn two_halves_of_one_lab_agree() {
+        let halves = judged(half("b"), all(), all());
+        assert_eq!((halves.findings, halves.silent, halves.answers.len()), (vec![], vec![], 1));
+        let nobody = Talk { nic: "enp0s8".parse().unwrap(), me: half("a"), others: vec![] };
+        assert_eq!(judge(&[nobody], &["b".to_owned()], &[]).silent, ["b"]);
+    }
+
+    #[test]
+    fn each_discord_is_told_and_the_worst_first() {
+        let clone =
+            judged(Half { hostname: "vm-a".into(), machine: half("a").machine, mac: half("a").mac, ..half("b") }, all(), all());
+        assert_eq!(what(&clone), ["mac", "machine", "hostname"]);
+        let twice = judged(Half { role: "a".into(), ..half("b") }, all(), all());
+        assert_eq!(what(&twice), ["role"]);
+        assert_eq!(twice.silent, ["b"], "the other half is still to come");
+        let apart = Half { topology: [1; 32], mtu: 9000, clock: half("b").clock + DAY, ..half("b") };
+        assert_eq!(what(&judged(apart.clone(), all(), all())), ["file", "mtu", "clock"]);
+        assert_eq!(what(&judged(Half { nslab: "9".into(), ..apart }, all(), all())), ["mtu", "version", "clock"]);
+        let nameless = |role: &str| Half { machine: [0; 32], ..half(role) };
+        let talk = Talk { me: nameless("a"), ..talk(nameless("b"), all(), all()) };
+        assert_eq!(judge(&[talk], &[], &[]).findings, [], "machines without an id are not clones for that");
+        let stranger = judged(Half { lab: "monday".into(), mtu: 9000, ..half("b") }, Heard::default(), Heard::default());
+        assert_eq!((what(&stranger), stranger.silent), (vec!["lab".to_owned()], vec!["b".to_owned()]));
+    }
+
+    #[test]
+    fn what_did_not_arrive_is_told_with_its_direction() {
+        let without = |trial: Frames| Heard(all().0 & !(1 << trial.number()));
+        let lost = |halves: Halves| -> Vec<(Frames, Way)> {
+            let each = halves.findings.into_iter();
+            each.map(|finding| match finding {
+                Discord::Lost { frames, way, .. } => (frames, way),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+        };
+        assert_eq!(lost(judged(half("b"), without(Frames::ToGuest), all())), [(Frames::ToGuest, Way::Out)]);
+        assert_eq!(lost(judged(half("b"), all(), without(Frames::FromGuest))), [(Frames::FromGuest, Way::In)]);
+        assert_eq!(lost(judged(half("b"), without(Frames::Full), without(Frames::Full))).len(), 2);
+        assert_eq!(lost(judged(half("b"), Heard::default(), all())), [(Frames::Plain, Way::Out)]);
+        let routed = judged(Half { guest: None, ..half("b") }, without(Frames::ToGuest), without(Frames::FromGuest));
+        assert_eq!(lost(routed), [], "a half without a bridge has nobody to send to");
+    }
 }

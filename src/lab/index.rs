@@ -5,12 +5,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{home, record};
+use super::{paths, record};
 use crate::error::Result;
 use crate::name::LabName;
 use crate::topology::Topology;
 
 const INDEX: &str = "/run/nslab/index.json";
+/// Names of labs that a command makes for itself begin so; the pid of the nslab that has made it follows, and a number.
+pub(super) const PRIVATE: &str = "private";
 
 /// A lab as anybody may see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,13 +67,30 @@ impl Entry {
     }
 }
 
+/// Every lab that is there, for anybody; not those that another nslab has made for itself and is about to take away.
+pub fn names() -> Vec<Entry> {
+    every().into_iter().filter(|entry| !is_in_use(&entry.lab)).collect()
+}
+
+/// Every lab that is there.
+pub fn every() -> Vec<Entry> {
+    read()
+}
+
+/// Labs that an `up` was killed in before it entered them among the others, and those that one is about to enter.
+pub fn remains() -> Vec<LabName> {
+    let listed = every();
+    let unlisted = |name: &LabName| !is_in_use(name.as_str()) && listed.iter().all(|entry| entry.lab != name.as_str());
+    paths::labs().into_iter().filter(unlisted).collect()
+}
+
 /// Every lab that is there, whatever state it is in.
-pub fn read() -> Vec<Entry> {
-    if !home::is_credible() {
+fn read() -> Vec<Entry> {
+    if !paths::is_credible() {
         return Vec::new();
     }
     let entries: Vec<Entry> = fs::read(INDEX).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    entries.into_iter().filter(|entry| Path::new(home::RUN).join(&entry.lab).exists()).collect()
+    entries.into_iter().filter(|entry| Path::new(paths::RUN).join(&entry.lab).exists()).collect()
 }
 
 /// Enters a lab; the lock on what labs share is held.
@@ -106,4 +125,40 @@ pub fn leave(name: &LabName) -> Result<()> {
 
 fn write(entries: &[Entry]) -> Result<()> {
     record::write(Path::new(INDEX), &entries, 0o644)
+}
+
+/// The pid in the name of a private lab.
+fn maker(lab: &str) -> Option<u32> {
+    let mut parts = lab.split('-');
+    let (prefix, pid, number) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse::<u32>());
+    (prefix == PRIVATE && number.is_ok() && parts.next().is_none()).then_some(pid)
+}
+
+/// Whether a running nslab has made the lab for itself.
+pub fn is_in_use(lab: &str) -> bool {
+    let Some(pid) = maker(lab) else { return false };
+    let program = |pid: &str| std::fs::read(Path::new("/proc").join(pid).join("comm")).ok();
+    pid == std::process::id() || program(&pid.to_string()).is_some_and(|its| program("self") == Some(its))
+}
+
+/// Whether an nslab made the lab for itself and was killed before it took it away.
+pub fn is_forgotten(lab: &str) -> bool {
+    maker(lab).is_some() && !is_in_use(lab)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_name_tells_its_maker() {
+        assert_eq!(maker("private-12-1"), Some(12));
+        for lab in ["bridged", "private", "private-12", "private-x-1", "private-12-1-2", "privates-12-1"] {
+            assert_eq!(maker(lab), None, "{lab}");
+        }
+        let own = format!("private-{}-1", std::process::id());
+        assert!(is_in_use(&own) && !is_forgotten(&own));
+        // Pids end at 4 194 304 (`PID_MAX_LIMIT`).
+        assert!(is_forgotten("private-4194305-1"));
+    }
 }

@@ -1,94 +1,25 @@
-//! Containers as instances: launched, started, stopped and configured in a lab that is up. Each is an edit of the journal's
-//! topology; the lab follows.
+//! Containers as instances, launched, configured and deleted in a lab that is up, and networks for them: bridges of a host. Each is
+//! an edit of the journal's topology; the lab follows.
 
-mod network;
-mod physical;
-mod running;
+mod life;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-pub use network::{Address, create_network, delete_network, set_network};
-pub use running::{pause, restart, resume, start, stop};
+pub use life::{Site, pause, restart, resume, start, stop};
+use life::{check_links, enter_links, fault, leave_links, now};
 
-use super::change::change;
-use super::{by_hand, home, load};
+use super::journal::load;
+use super::up::change;
+use super::{facts, paths};
 use crate::error::{Error, InstanceFault, Result, Thing};
 use crate::kernel::sandbox;
 use crate::lxd::devices;
 use crate::name::{IfName, LabName, NodeName};
-use crate::plan::NodeId;
-use crate::topology::{Attach, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology};
-
-/// A container of a lab, that is there or is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
-    /// The lab.
-    pub lab: LabName,
-    /// Its host.
-    pub host: NodeName,
-    /// Its name.
-    pub name: NodeName,
-}
-
-impl Site {
-    /// The container that a node is.
-    ///
-    /// # Errors
-    /// `NoContainer` for a host or a switch.
-    pub fn of(lab: &LabName, node: &NodeId) -> Result<Self> {
-        match node {
-            NodeId::Container(host, name) => Ok(Self { lab: lab.clone(), host: host.clone(), name: name.clone() }),
-            NodeId::Host(name) | NodeId::Switch(name) => fault(InstanceFault::NoContainer(name.to_string())),
-        }
-    }
-
-    /// The node.
-    pub fn node(&self) -> NodeId {
-        NodeId::Container(self.host.clone(), self.name.clone())
-    }
-
-    /// `HOST/NAME`, as it is typed.
-    pub fn word(&self) -> String {
-        format!("{}/{}", self.host, self.name)
-    }
-
-    fn unknown(&self, topology: &Topology) -> Error {
-        let Some(host) = topology.host(self.host.as_str()) else {
-            let candidates = topology.hosts.iter().map(|host| host.name.to_string()).collect();
-            return Error::Unknown { what: Thing::Host, word: self.host.to_string(), candidates };
-        };
-        let candidates = host.containers.iter().map(|container| container.name.to_string()).collect();
-        Error::Unknown { what: Thing::Container, word: self.name.to_string(), candidates }
-    }
-
-    /// Its host, and where in it the container is.
-    fn find<'a>(&self, topology: &'a mut Topology) -> Result<(&'a mut Host, usize)> {
-        let unknown = self.unknown(topology);
-        let host = topology.hosts.iter_mut().find(|host| host.name == self.host);
-        let Some(host) = host else { return Err(unknown) };
-        match host.containers.iter().position(|container| container.name == self.name) {
-            Some(at) => Ok((host, at)),
-            None => Err(unknown),
-        }
-    }
-
-    /// The container, as the journal has it.
-    ///
-    /// # Errors
-    /// `Unknown` where there is none.
-    pub fn load(&self) -> Result<Container> {
-        let journal = load(&self.lab)?;
-        let found = journal.topology.container(self.host.as_str(), self.name.as_str());
-        found.cloned().ok_or_else(|| self.unknown(&journal.topology))
-    }
-}
-
-fn fault<T>(fault: InstanceFault) -> Result<T> {
-    Err(Error::Instance(fault))
-}
+use crate::topology::{Attach, Bridge, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology};
 
 /// How a container is launched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,11 +45,6 @@ pub struct Launched {
     pub operations: usize,
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Makes a container on a host, and starts it.
 ///
 /// # Errors
@@ -130,7 +56,7 @@ pub fn launch(site: &Site, options: &Options) -> Result<Launched> {
         Ok(host.containers[at].nics.clone())
     })?;
     if !options.stopped {
-        physical::enter(site, &options.devices)?;
+        enter_links(site, &options.devices)?;
     }
     Ok(Launched { nics, operations })
 }
@@ -141,7 +67,7 @@ fn launched(topology: &mut Topology, site: &Site, options: &Options) -> Result<(
         return fault(InstanceFault::Exists(site.word()));
     }
     // A kill may have left files of one that was deleted.
-    sandbox::forget(&paths(&site.lab), &site.node().to_string())?;
+    sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
     let unknown = site.unknown(topology);
     let Some(host) = topology.host(site.host.as_str()) else { return Err(unknown) };
     let (nics, gateways) = if options.bare { Default::default() } else { profile(topology, host, site.name.as_str()) };
@@ -181,7 +107,7 @@ fn home_bridge(host: &Host) -> Option<&IfName> {
 }
 
 /// What LXD's default profile gives: `eth0` on the host's bridge, with an address as DHCP would give it.
-fn profile(topology: &Topology, host: &Host, container: &str) -> (Vec<Nic>, Vec<std::net::IpAddr>) {
+fn profile(topology: &Topology, host: &Host, container: &str) -> (Vec<Nic>, Vec<IpAddr>) {
     let Some(bridge) = home_bridge(host) else { return Default::default() };
     let (mut addresses, mut gateways): (Vec<IpNet>, Vec<_>) = devices::leases(host, bridge).into_iter().unzip();
     if addresses.is_empty() {
@@ -200,9 +126,9 @@ fn profile(topology: &Topology, host: &Host, container: &str) -> (Vec<Nic>, Vec<
 /// Gives the container these devices of its own, once each of them is right.
 fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, site: &Site) -> Result<()> {
     let wrong = |(device, why)| Error::Instance(InstanceFault::Device(device, why));
-    let by_hand = if own.is_empty() { BTreeSet::new() } else { by_hand::bridges(&site.lab, &site.host)? };
+    let by_hand = if own.is_empty() { BTreeSet::new() } else { facts::bridges(&site.lab, &site.host)? };
     devices::check(host, &host.containers[at], &own, &by_hand).map_err(wrong)?;
-    physical::check(host, site, &own)?;
+    check_links(host, site, &own)?;
     if own != host.containers[at].instance.devices {
         devices::plug(host, at, own);
     }
@@ -221,7 +147,7 @@ pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: 
         if before.runs() {
             let stays = |name: &str, device: &Keys| own.get(name) == Some(device);
             let gone = before.instance.devices.iter().filter(|(name, device)| !stays(name, device));
-            physical::leave(site, &gone.map(|(name, device)| (name.clone(), device.clone())).collect())?;
+            leave_links(site, &gone.map(|(name, device)| (name.clone(), device.clone())).collect())?;
         }
         let instance = &mut host.containers[at].instance;
         instance.config.clone_from(config);
@@ -230,7 +156,7 @@ pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: 
     });
     let ((), operations) = changed?;
     if before.runs() {
-        physical::enter(site, own)?;
+        enter_links(site, own)?;
     }
     Ok(operations)
 }
@@ -249,7 +175,7 @@ pub fn delete(site: &Site) -> Result<usize> {
         Ok(())
     });
     let ((), operations) = changed?;
-    sandbox::forget(&paths(&site.lab), &site.node().to_string())?;
+    sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
     Ok(operations)
 }
 
@@ -285,7 +211,7 @@ pub fn rename(site: &Site, name: &NodeName) -> Result<()> {
         host.containers[at].instance.launched = true;
         Ok(())
     })?;
-    sandbox::rename(&paths(&site.lab), &site.node().to_string(), &to.node().to_string())
+    sandbox::rename(&paths::sandboxes(&site.lab), &site.node().to_string(), &to.node().to_string())
 }
 
 /// A name that no container of the host has: `c1`, `c2` and so on.
@@ -304,6 +230,145 @@ pub fn fresh_name(lab: &LabName, host: &NodeName) -> Result<NodeName> {
     }
 }
 
-fn paths(lab: &LabName) -> sandbox::Paths {
-    sandbox::Paths { lab: home::lab(lab) }
+/// What a network's `ipv4.address` or `ipv6.address` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// The host has none on it.
+    None,
+    /// One of a subnet that nothing else in the lab has.
+    Auto,
+    /// This one.
+    Given(IpNet),
+}
+
+impl Address {
+    /// Reads the value of a key; a missing one says `otherwise`.
+    fn of(config: &Keys, key: &str, otherwise: Self) -> Result<Self> {
+        let wrong = |value: &str| Error::Instance(InstanceFault::NetworkValue(key.to_owned(), value.to_owned()));
+        match config.get(key).map(String::as_str) {
+            None | Some("") => Ok(otherwise),
+            Some("none") => Ok(Self::None),
+            Some("auto") => Ok(Self::Auto),
+            Some(value) => {
+                let net: IpNet = value.parse().map_err(|_| wrong(value))?;
+                let host = net.addr() != net.network() || net.max_prefix_len() - net.prefix_len() < 2;
+                if net.addr().is_ipv4() == (key == "ipv4.address") && host { Ok(Self::Given(net)) } else { Err(wrong(value)) }
+            }
+        }
+    }
+}
+
+fn host_of<'a>(topology: &'a mut Topology, name: &NodeName) -> Result<&'a mut Host> {
+    let candidates = topology.hosts.iter().map(|host| host.name.to_string()).collect();
+    let unknown = || Error::Unknown { what: Thing::Host, word: name.to_string(), candidates };
+    topology.hosts.iter_mut().find(|host| host.name == *name).ok_or_else(unknown)
+}
+
+/// The configuration with every `auto` replaced, and the addresses.
+fn resolve(topology: &Topology, config: &Keys, otherwise: Address) -> Result<(Keys, Vec<IpNet>)> {
+    let mut resolved = config.clone();
+    let mut addresses = Vec::new();
+    for key in ["ipv4.address", "ipv6.address"] {
+        let address = match Address::of(config, key, otherwise)? {
+            Address::None => None,
+            Address::Given(net) => Some(net),
+            Address::Auto => Some(fresh(topology, key == "ipv4.address")?),
+        };
+        let text = address.map_or_else(|| "none".to_owned(), |net| net.to_string());
+        resolved.insert(key.to_owned(), text);
+        addresses.extend(address);
+    }
+    Ok((resolved, addresses))
+}
+
+/// The first address of a subnet that nothing in the lab overlaps.
+fn fresh(topology: &Topology, v4: bool) -> Result<IpNet> {
+    let taken: BTreeSet<IpNet> = topology.hosts.iter().flat_map(Host::subnets).collect();
+    let text = |number: u16| if v4 { format!("10.155.{number}.1/24") } else { format!("fd42:155:0:{number:x}::1/64") };
+    let free = |net: &IpNet| taken.iter().all(|other| !other.contains(net) && !net.contains(other));
+    let nets = (100..=255).filter_map(|number| text(number).parse::<IpNet>().ok());
+    nets.into_iter().find(free).ok_or_else(|| Error::Instance(InstanceFault::Full(text(0))))
+}
+
+/// The key with the host's NICs that a network joins.
+const JOINED: &str = "bridge.external_interfaces";
+
+/// The host's NICs that are to be ports of a network, and come up for it: those without addresses that no other bridge has.
+fn joined(host: &mut Host, network: &IfName, config: &Keys) -> Result<Vec<IfName>> {
+    let words = config.get(JOINED).map(String::as_str).unwrap_or_default();
+    let mut ports = Vec::new();
+    for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        let taken = |bridge: &Bridge| bridge.name != *network && bridge.ports.iter().any(|port| port.as_str() == word);
+        let taken = host.bridges.iter().any(taken);
+        let nic = host.nics.iter_mut().find(|nic| nic.name.as_str() == word && nic.addresses.is_empty() && !taken);
+        let Some(nic) = nic else { return fault(InstanceFault::NetworkValue(JOINED.to_owned(), word.to_owned())) };
+        nic.up = true;
+        ports.push(nic.name.clone());
+    }
+    Ok(ports)
+}
+
+/// Makes a network: a bridge of the host, with the addresses that its configuration says; without a word on them both are
+/// chosen.
+///
+/// # Errors
+/// `NetworkExists` for a name that an interface of the host has, `NetworkValue` for a wrong address; those of `up`.
+pub fn create_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
+    let changed = change(lab, |topology| {
+        let (config, addresses) = resolve(topology, config, Address::Auto)?;
+        let host = host_of(topology, on)?;
+        if !host.is_free(name) {
+            return fault(InstanceFault::NetworkExists(on.to_string(), name.to_string()));
+        }
+        let taken: BTreeSet<u8> = host.bridges.iter().map(|bridge| bridge.number).collect();
+        let full = || Error::Instance(InstanceFault::Full(on.to_string()));
+        let number = (0..=u8::MAX).find(|number| !taken.contains(number)).ok_or_else(full)?;
+        let mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
+        let ports = joined(host, name, &config)?;
+        let managed = Some(config);
+        host.bridges.push(Bridge { name: name.clone(), number, ports, addresses, mac: None, mtu, stp: false, up: true, managed });
+        Ok(())
+    });
+    changed.map(|((), operations)| operations)
+}
+
+/// Configures a network anew; where nothing is said of an address there is none.
+///
+/// # Errors
+/// `NoNetwork` for a bridge of the file or none at all; those of [`create_network`].
+pub fn set_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
+    let changed = change(lab, |topology| {
+        let (config, addresses) = resolve(topology, config, Address::None)?;
+        let host = host_of(topology, on)?;
+        let ports = joined(host, name, &config)?;
+        let own = host.bridges.iter_mut().find(|bridge| bridge.name == *name && bridge.managed.is_some());
+        let Some(bridge) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
+        bridge.mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
+        bridge.ports = ports;
+        bridge.addresses = addresses;
+        bridge.managed = Some(config);
+        Ok(())
+    });
+    changed.map(|((), operations)| operations)
+}
+
+/// Removes a network that no NIC is plugged into.
+///
+/// # Errors
+/// `NoNetwork` for a bridge of the file or none at all, `NetworkInUse` with the containers that are on it.
+pub fn delete_network(lab: &LabName, on: &NodeName, name: &IfName) -> Result<usize> {
+    let changed = change(lab, |topology| {
+        let host = host_of(topology, on)?;
+        let own = host.bridges.iter().position(|bridge| bridge.name == *name && bridge.managed.is_some());
+        let Some(at) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
+        let on_it = |attach: &Attach| matches!(attach, Attach::Host(end) if end.bridge.as_ref() == Some(name));
+        let using = host.containers.iter().filter(|container| container.nics.iter().any(|nic| on_it(&nic.attach)));
+        let using: Vec<String> = using.map(|container| container.name.to_string()).collect();
+        if !using.is_empty() {
+            return fault(InstanceFault::NetworkInUse(name.to_string(), using));
+        }
+        host.bridges.remove(at);
+        Ok(())
+    });
+    changed.map(|((), operations)| operations)
 }

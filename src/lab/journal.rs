@@ -8,9 +8,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{errno, home, record, system};
-use crate::error::{Error, JournalFault, Result};
+use super::index::names;
+use super::lock::{self, Lock};
+use super::paths::{self, system};
+use super::record;
+use crate::error::{Error, JournalFault, Result, Thing, Usage};
 use crate::kernel::fault;
+use crate::kernel::sys::process::errno;
 use crate::name::LabName;
 use crate::plan::{State, compile};
 use crate::topology::Topology;
@@ -81,7 +85,7 @@ pub fn boot_id() -> String {
 }
 
 fn path(name: &LabName) -> PathBuf {
-    home::lab(name).join("lab.json")
+    paths::lab(name).join("lab.json")
 }
 
 impl Journal {
@@ -111,6 +115,11 @@ impl Journal {
         owned
     }
 
+    /// This machine plays a host of it, or did before the change that is under way.
+    pub fn has_role(&self) -> bool {
+        self.topology.role.is_some() || self.previous.as_ref().is_some_and(|previous| previous.role.is_some())
+    }
+
     /// The lab belongs to an earlier boot: nothing of it can be left but files.
     pub fn is_stale(&self) -> bool {
         self.boot_id != boot_id()
@@ -122,7 +131,7 @@ impl Journal {
     /// [`Error::Tampered`] if it is no file, [`Error::Foreign`] if it is somebody else's, [`Error::Journal`] if it cannot be understood.
     pub fn read(name: &LabName) -> Result<Option<Self>> {
         let path = path(name);
-        if !home::is_reachable(&path) {
+        if !paths::is_reachable(&path) {
             return Ok(None);
         }
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
@@ -131,14 +140,14 @@ impl Journal {
             Err(error) => {
                 return match error.raw_os_error() {
                     Some(libc::ENOENT | libc::ENOTDIR) => Ok(None),
-                    Some(libc::ELOOP | libc::EACCES) => Err(home::not_ours(&path)),
+                    Some(libc::ELOOP | libc::EACCES) => Err(paths::not_ours(&path)),
                     _ => Err(system("open", &path, errno(&error))),
                 };
             }
         };
         let meta = file.metadata().map_err(|error| system("stat", &path, errno(&error)))?;
         if !meta.is_file() || meta.uid() != nix::unistd::geteuid().as_raw() {
-            return Err(home::not_ours(&path));
+            return Err(paths::not_ours(&path));
         }
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|error| system("read", &path, errno(&error)))?;
@@ -164,6 +173,28 @@ impl Journal {
     pub fn write(&self) -> Result<()> {
         record::write(&path(&self.topology.name), self, 0o600)
     }
+}
+
+/// The journal of a lab that must be there.
+///
+/// # Errors
+/// [`Error::Unknown`] with the labs that are.
+pub fn load(name: &LabName) -> Result<Journal> {
+    Journal::read(name)?.ok_or_else(|| Error::Unknown {
+        what: Thing::Lab,
+        word: name.to_string(),
+        candidates: names().into_iter().map(|entry| entry.lab).filter(|lab| lab != name.as_str()).collect(),
+    })
+}
+
+/// The journal of a lab that must be there, and a lock that keeps it up while somebody enters it.
+///
+/// # Errors
+/// [`Error::Unknown`] with the labs that are; [`Error::Busy`] while it is brought up, changed or taken down.
+pub fn enter(name: &LabName) -> Result<(Lock, Journal)> {
+    let lock = lock::shared(&paths::lab(name), Some(name.as_str()))?;
+    let journal = load(name)?;
+    lock.map(|lock| (lock, journal)).ok_or_else(|| Error::Usage(Usage::NotUp(name.to_string())))
 }
 
 /// Deletes the journal, and one that was being written.

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use nix::fcntl::Flock;
 
-use super::home;
+use super::paths::{self, system};
 use crate::error::{Error, Result};
+use crate::kernel::sys::process::errno;
 use crate::kernel::turn::{self, Patience, Untaken};
 
 /// A held lock.
@@ -33,7 +34,7 @@ pub fn directory(path: &Path, lab: Option<&str>) -> Result<Option<Lock>> {
 /// # Errors
 /// [`Error::Busy`] as of [`directory`].
 pub fn file(path: &Path) -> Result<Lock> {
-    let file = File::open(path).map_err(|error| super::system("open", path, super::errno(&error)))?;
+    let file = File::open(path).map_err(|error| system("open", path, errno(&error)))?;
     hold(file, path, None, true, Patience::USUAL).map(|held| Lock { _held: held })
 }
 
@@ -61,24 +62,24 @@ fn hold(file: File, path: &Path, lab: Option<&str>, exclusive: bool, patience: P
     turn::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)).map_err(|why| match why {
         Untaken::Busy(file) => Error::Busy { lab: lab.map(str::to_owned), holder: holder(&file) },
         Untaken::Stopped(error) => error,
-        Untaken::Refused(errno) => super::system("flock", path, errno),
+        Untaken::Refused(errno) => system("flock", path, errno),
     })
 }
 
 fn open(path: &Path) -> Result<Option<File>> {
-    if !home::is_reachable(path) {
+    if !paths::is_reachable(path) {
         return Ok(None);
     }
     let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => {
             let owner = file.metadata().map_or(u32::MAX, |meta| meta.uid());
-            if owner == nix::unistd::geteuid().as_raw() { Ok(Some(file)) } else { Err(home::not_ours(path)) }
+            if owner == nix::unistd::geteuid().as_raw() { Ok(Some(file)) } else { Err(paths::not_ours(path)) }
         }
         Err(error) => match error.raw_os_error() {
             Some(libc::ENOENT) => Ok(None),
-            Some(libc::ELOOP | libc::ENOTDIR | libc::EACCES) => Err(home::not_ours(path)),
-            _ => Err(super::system("open", path, super::errno(&error))),
+            Some(libc::ELOOP | libc::ENOTDIR | libc::EACCES) => Err(paths::not_ours(path)),
+            _ => Err(system("open", path, errno(&error))),
         },
     }
 }

@@ -1,5 +1,4 @@
 //! What a lab with a role has made on the machine itself, taken away; what it has borrowed is given back by `borrow`.
-
 //!
 //! What is made there is recorded a second time, beside the journal and before the first operation: a damaged journal does not
 //! lose it.
@@ -11,7 +10,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::{Journal, boot_id, home, journal, record, up};
+use super::journal::{self, Journal, boot_id};
+use super::{facts, paths, record};
 use crate::error::{Error, Result};
 use crate::kernel::nic::{self, Kind};
 use crate::kernel::socket::Netlink;
@@ -34,7 +34,7 @@ struct Made {
 }
 
 fn path(name: &LabName) -> PathBuf {
-    home::lab(name).join("made.json")
+    paths::lab(name).join("made.json")
 }
 
 /// Records what of a lab's facts will be on the machine; a lab without a role has nothing there.
@@ -68,19 +68,18 @@ fn made(key: &Key, value: &Value, baseline: &State) -> bool {
 ///
 /// # Errors
 /// When the kernel refuses; the journal still knows what there is.
-pub(super) fn clear(name: &LabName) -> Result<()> {
-    let journal = Journal::read(name).ok().flatten();
-    if journal.as_ref().is_some_and(Journal::is_stale) {
+pub(super) fn clear(name: &LabName, journal: Option<&Journal>) -> Result<()> {
+    if journal.is_some_and(Journal::is_stale) {
         return Ok(());
     }
-    let (owned, baseline) = journal.map(|journal| (journal.owned(), journal.baseline)).unwrap_or_default();
     // A lab of an older nslab has no record of its own for that.
-    let owned = noted(name).unwrap_or(owned);
-    let spaces = up::spaces(&owned);
+    let owned = || journal.filter(|journal| journal.has_role()).map(Journal::owned).unwrap_or_default();
+    let owned = noted(name).unwrap_or_else(owned);
     if !owned.keys().any(|key| *key.ns() == Ns::Root) {
         return Ok(());
     }
-    let scope = Scope { pins_only: false, spaces, expected: owned };
+    let baseline = journal.map(|journal| journal.baseline.clone()).unwrap_or_default();
+    let scope = facts::scope(owned);
     let mut tried = 0;
     loop {
         match step(name, &baseline, &scope) {
@@ -94,9 +93,9 @@ pub(super) fn clear(name: &LabName) -> Result<()> {
     }
 }
 
-/// Whether a lab has a role, and both records of what it has made on the machine are lost.
+/// Whether a lab without a journal has a role, and its record of what it has made on the machine is lost, too.
 pub(super) fn is_lost(name: &LabName) -> bool {
-    home::pins(name).has_role() && noted(name).is_none() && Journal::read(name).ok().flatten().is_none()
+    paths::pins(name).has_role() && noted(name).is_none()
 }
 
 /// Interfaces of the machine that bear MAC addresses as nslab gives them; that does not prove that they are a lab's.
@@ -108,7 +107,7 @@ pub(super) fn suspects() -> Vec<String> {
 }
 
 fn step(name: &LabName, baseline: &State, scope: &Scope) -> Result<()> {
-    let mut kernel = Kernel::new(home::pins(name));
+    let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(scope)?;
     let from: State = seen.into_iter().filter(|(key, value)| made(key, value, baseline)).collect();
     kernel.apply(&diff(&from, &State::new()), &mut |_| {})

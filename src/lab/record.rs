@@ -8,9 +8,10 @@ use std::path::Path;
 use nix::errno::Errno;
 use serde::Serialize;
 
-use super::{errno, home, system};
+use super::paths::{self, system};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::fault;
+use crate::kernel::sys::process::errno;
 
 /// Never through a link that somebody put there.
 const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC;
@@ -21,7 +22,7 @@ const FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC;
 /// `Limit::Space` where there is no room; when it cannot be written.
 pub(super) fn write(path: &Path, record: &impl Serialize, mode: u32) -> Result<()> {
     let fail = |number| match number {
-        Errno::ENOSPC => Error::Machine(Limit::Space(home::RUN.into())),
+        Errno::ENOSPC => Error::Machine(Limit::Space(paths::RUN.into())),
         number => system("write", path, number),
     };
     let text = serde_json::to_vec(record).map_err(|error| Error::Internal(error.to_string()))?;

@@ -1,15 +1,10 @@
 //! The sandboxes of a lab's nodes: where they are, and what each looks like.
 
-use super::{home, hosts};
-use crate::kernel::sandbox::{Clients, Paths, Spec};
+use super::hosts;
+use crate::kernel::sandbox::{Clients, Spec};
 use crate::name::LabName;
 use crate::plan::NodeId;
 use crate::topology::Topology;
-
-/// Where the sandboxes of a lab are.
-pub fn paths(lab: &LabName) -> Paths {
-    Paths { lab: home::lab(lab) }
-}
 
 /// What a node's sandbox looks like, with a private root or the machine's own; a host's with what [`super::agents::clients`] gives it.
 pub fn spec(lab: &LabName, node: &NodeId, described: &Topology, real_root: bool, clients: Option<Clients>) -> Spec {

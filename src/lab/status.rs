@@ -1,14 +1,14 @@
 //! What a lab is compared with what it should be, and what was made by hand in it.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use super::journal::{Journal, Phase};
-use super::{agents, by_hand, home, load, lock, up};
+use super::journal::{Journal, Phase, load};
+use super::up::Kept;
+use super::{agents, facts, lock, paths};
 use crate::error::Result;
-use crate::kernel::{Backend, Kernel, Scope, observe, sandbox};
+use crate::kernel::{Backend, Kernel, observe, sandbox};
 use crate::name::{LabName, NodeName};
-use crate::plan::{Key, NodeId, Ns, Plan, State, Value, compile, diff};
+use crate::plan::{NodeId, Plan, State, compile, diff};
 use crate::topology::{Host, Topology};
 
 /// The state of a lab.
@@ -27,7 +27,7 @@ pub struct Status {
     /// Packet filter tables that somebody made: the node, the family, the table.
     pub tables: Vec<(NodeId, String, String)>,
     /// What was launched, stopped or configured in it.
-    pub kept: up::Kept,
+    pub kept: Kept,
     /// Processes that run in its nodes.
     pub processes: usize,
     /// Its agents: those that run, and those that are described.
@@ -64,10 +64,10 @@ pub enum Condition {
 pub fn status(name: &LabName) -> Result<Status> {
     let journal = load(name)?;
     let owned = journal.owned();
-    let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
-    let seen = Kernel::new(home::pins(name)).observe(&scope)?;
+    let scope = facts::scope(owned);
+    let seen = Kernel::new(paths::pins(name)).observe(&scope)?;
     let (described, rest): (State, State) = seen.into_iter().partition(|(key, _)| scope.expected.contains_key(key));
-    let mut missing = diff(&described, &compile(&*by_hand::present(&journal.topology)?));
+    let mut missing = diff(&described, &facts::of(&journal.topology)?);
     if journal.phase == Phase::RolledBack {
         // All of it is, and on purpose.
         missing.clear();
@@ -80,16 +80,16 @@ pub fn status(name: &LabName) -> Result<Status> {
         Phase::Up if missing.is_empty() && agents.iter().all(|agent| agent.running) => Condition::Up,
         Phase::Up => Condition::Drifted,
     };
-    let nodes: Vec<NodeId> = nodes(&scope);
+    let nodes: Vec<NodeId> = facts::nodes(&scope);
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     Ok(Status {
         condition,
         missing,
-        by_hand: by_hand(rest),
+        by_hand: facts::by_hand(rest),
         namespaces: namespaces(name, &journal.topology),
-        tables: crate::kernel::filter::tables(&home::pins(name), &nodes),
-        kept: up::Kept::of(&journal.topology, journal.origin.as_ref()),
-        processes: sandbox::processes(&sandbox::Paths { lab: home::lab(name) }, &names)?.len(),
+        tables: crate::kernel::filter::tables(&paths::pins(name), &nodes),
+        kept: Kept::of(&journal),
+        processes: sandbox::processes(&paths::sandboxes(name), &names)?.len(),
         agents,
         journal,
     })
@@ -102,26 +102,11 @@ fn agents(journal: &Journal) -> Vec<Agent> {
     all.filter(|agent| agent.described || agent.running).collect()
 }
 
-fn nodes(scope: &Scope) -> Vec<NodeId> {
-    let node = |ns: &Ns| if let Ns::Node(node) = ns { Some(node.clone()) } else { None };
-    scope.spaces.iter().filter_map(node).collect()
-}
-
-/// A link made by hand brings an address and an MTU of its own along: those are no work of anybody's.
-fn by_hand(rest: State) -> State {
-    let ordinary = |key: &Key, value: &Value| match key {
-        Key::Mac(_) => true,
-        Key::Mtu(_) => *value == Value::Number(1500),
-        _ => false,
-    };
-    rest.into_iter().filter(|(key, value)| !ordinary(key, value)).collect()
-}
-
 /// Namespaces under `run/HOST/netns`: what `ip netns add` in a host's shell made.
 fn namespaces(name: &LabName, topology: &Topology) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for host in &topology.hosts {
-        let directory = home::lab(name).join("run").join(host.name.as_str()).join("netns");
+        let directory = paths::lab(name).join("run").join(host.name.as_str()).join("netns");
         let Ok(entries) = std::fs::read_dir(directory) else { continue };
         for entry in entries.flatten() {
             let own = entry.file_type().is_ok_and(|kind| kind.is_file());
@@ -147,24 +132,24 @@ pub struct Reset {
 
 /// Removes what was made by hand and restores what is missing.
 pub fn reset(name: &LabName) -> Result<Reset> {
-    let back = if load(name)?.origin.is_some() { super::change::back(name)? } else { 0 };
-    let Some(_lock) = lock::directory(&home::lab(name), Some(name.as_str()))? else { return load(name).map(|_| none()) };
+    let back = if load(name)?.origin.is_some() { super::up::back(name)? } else { 0 };
+    let Some(_lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else { return load(name).map(|_| none()) };
     let journal = load(name)?;
     let owned = journal.owned();
-    let scope = Scope { pins_only: false, spaces: up::spaces(&owned), expected: owned };
-    let mut kernel = Kernel::new(home::pins(name));
+    let scope = facts::scope(owned);
+    let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(&scope)?;
     let wanted = compile(&journal.topology);
-    let from: State = seen.into_iter().filter(|(key, _)| matters(key, &wanted)).collect();
+    let from: State = seen.into_iter().filter(|(key, _)| facts::matters(key, &wanted)).collect();
     let plan = diff(&from, &wanted);
     kernel.apply(&plan, &mut |_| {})?;
     let own = namespaces(name, &journal.topology);
     for (host, namespace) in &own {
-        let pin = home::lab(name).join("run").join(host).join("netns").join(namespace);
+        let pin = paths::lab(name).join("run").join(host).join("netns").join(namespace);
         unpin(&pin)?;
     }
-    let nodes = nodes(&scope);
-    let tables = crate::kernel::filter::flush(&home::pins(name), &nodes)?;
+    let nodes = facts::nodes(&scope);
+    let tables = crate::kernel::filter::flush(&paths::pins(name), &nodes)?;
     for host in agents::asleep(&journal.topology) {
         agents::start(name, &host)?;
     }
@@ -179,34 +164,11 @@ fn none() -> Reset {
     Reset { operations: 0, namespaces: 0, tables: 0 }
 }
 
-/// Of a link made by hand only the link itself has to go; of a described one every setting counts.
-fn matters(key: &Key, wanted: &State) -> bool {
-    match key {
-        Key::Mac(_) | Key::Mtu(_) => wanted.contains_key(key),
-        _ => true,
-    }
-}
-
 fn unpin(pin: &Path) -> Result<()> {
     use nix::mount::{MntFlags, umount2};
     while umount2(pin, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
     match nix::unistd::unlink(pin) {
         Ok(()) | Err(nix::errno::Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(super::system("unlink", pin, errno)),
+        Err(errno) => Err(paths::system("unlink", pin, errno)),
     }
-}
-
-/// Waits until no port of a bridge with the spanning tree protocol is listening or learning any more: then it forwards.
-pub(super) fn forwarding(topology: &Topology) -> Result<()> {
-    let pins = home::pins(&topology.name);
-    let bridges = topology.hosts.iter().filter(|host| host.bridges.iter().any(|bridge| bridge.stp));
-    for host in bridges {
-        let node = NodeId::Host(host.name.clone());
-        let until = Instant::now() + Duration::from_secs(35);
-        while observe::is_converging(&pins, &node)? && Instant::now() < until {
-            crate::kernel::interrupted()?;
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-    Ok(())
 }

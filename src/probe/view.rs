@@ -14,7 +14,7 @@ use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
 use crate::kernel::tables::{self, Tables};
-use crate::lab::{self, Entry, home, resolve};
+use crate::lab::{self, Entry, paths, resolve};
 use crate::name::{IfName, LabName, Mac};
 use crate::plan::{Key, NodeId, Ns, Port, State};
 use crate::report::node::{Kind, Link, Node};
@@ -96,7 +96,7 @@ impl View {
             node.lab = lab.to_string();
             node.node = id.to_string();
             node.kind = kind(&id);
-            let by_hand = pin != lab::netns_path(&lab, &id);
+            let by_hand = pin != paths::netns_path(&lab, &id);
             places.push(Place { id, pin, by_hand, far: false, node, tables });
         }
         let described = match lab::load(&lab) {
@@ -204,9 +204,9 @@ fn kind(id: &NodeId) -> Kind {
 pub fn pins(lab: &LabName, entry: &Entry) -> Vec<(NodeId, PathBuf)> {
     let mut pins = Vec::new();
     for id in resolve::living(entry) {
-        pins.push((id.clone(), lab::netns_path(lab, &id)));
+        pins.push((id.clone(), paths::netns_path(lab, &id)));
         if let NodeId::Host(host) = &id {
-            let by_hand = made_inside(&home::lab(lab).join("run").join(host.as_str()).join("netns"));
+            let by_hand = made_inside(&paths::lab(lab).join("run").join(host.as_str()).join("netns"));
             pins.extend(by_hand.into_iter().filter_map(|path| {
                 let name = path.file_name()?.to_str()?.parse().ok()?;
                 Some((NodeId::Container(host.clone(), name), path))

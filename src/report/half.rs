@@ -138,6 +138,13 @@ pub enum Discord {
     },
 }
 
+impl Discord {
+    /// Worth knowing, and in nobody's way.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::Machine { .. } | Self::Hostname { .. } | Self::Clock { .. } | Self::Version { .. })
+    }
+}
+
 /// Frames of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -150,6 +157,21 @@ pub enum Frames {
     FromGuest,
     /// Of full size.
     Full,
+}
+
+impl Frames {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::ToGuest, Self::FromGuest, Self::Full];
+
+    /// Its number on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+            Self::ToGuest => 1,
+            Self::FromGuest => 2,
+            Self::Full => 3,
+        }
+    }
 }
 
 /// A direction.

@@ -74,3 +74,12 @@ pub enum Question {
         by_hand: usize,
     },
 }
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Operations done.
+    pub done: usize,
+    /// Operations in all.
+    pub of: usize,
+}

@@ -1,8 +1,114 @@
-//! The frames of it, as bytes. They come from a network: what is not exactly one of them is none.
+//! What the halves of a lab say to each other on a borrowed NIC, as values and as the bytes of frames. Frames come from a network: what
+//! is not exactly one of them is none.
+//!
+//! Each half has a process that watches its NIC, and that answers. Who asks learns who plays what there, and both send small
+//! trials: a frame for a MAC address that is not a NIC's own, one from such an address, and one of full size.
 
-use super::{Half, Heard};
-use crate::name::Mac;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::kernel::nic::Nic;
+use crate::lab::journal::Journal;
+use crate::name::{IfName, Mac};
+use crate::plan::{Key, NodeId, Ns, State, Value, compile};
 use crate::report::half::Frames;
+
+/// What a half says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Half {
+    /// The wall clock, in seconds since 1970.
+    pub clock: u64,
+    /// The NIC's MTU, in bytes.
+    pub mtu: u32,
+    /// The NIC's MAC address.
+    pub mac: Mac,
+    /// Where the NIC is a port of a bridge: the MAC address of one of the containers behind it.
+    pub guest: Option<Mac>,
+    /// A digest of the facts that the whole lab's file describes.
+    pub topology: [u8; 32],
+    /// A digest of the machine-id, never the id itself; zeros where there is none.
+    pub machine: [u8; 32],
+    /// The lab's name.
+    pub lab: String,
+    /// The host that this machine plays.
+    pub role: String,
+    /// The machine's hostname.
+    pub hostname: String,
+    /// The version of its nslab.
+    pub nslab: String,
+}
+
+/// The trials that have arrived.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard(pub(super) u8);
+
+impl Heard {
+    pub(super) fn has(self, trial: Frames) -> bool {
+        self.0 & (1 << trial.number()) != 0
+    }
+
+    pub(super) fn add(&mut self, trial: Frames) {
+        self.0 |= 1 << trial.number();
+    }
+
+    /// Whether everything has arrived that one half sends to the other.
+    pub(super) fn is_whole(self, from: &Half, to: &Half) -> bool {
+        Frames::ALL.into_iter().all(|trial| self.has(trial) || ends(trial, from, to).is_none())
+    }
+}
+
+impl Half {
+    /// This machine's half of a lab, on one of its NICs.
+    pub(super) fn here(journal: &Journal, nic: &Nic) -> Option<Self> {
+        let file = journal.origin.as_ref().unwrap_or(journal.described());
+        let facts: Vec<_> = compile(file).into_iter().collect();
+        let facts = serde_json::to_vec(&facts).unwrap_or_default();
+        let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let machine = Some(id.trim()).filter(|id| !id.is_empty()).map(|id| digest(&[b"machine-id", id.as_bytes()]));
+        let uname = nix::sys::utsname::uname().ok();
+        Some(Self {
+            clock: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
+            mtu: nic.mtu,
+            mac: nic.mac?,
+            guest: guest(&compile(&journal.topology), &nic.name),
+            topology: digest(&[b"topology", &facts]),
+            machine: machine.unwrap_or_default(),
+            lab: journal.topology.name.to_string(),
+            role: journal.topology.role.as_ref()?.host.to_string(),
+            hostname: uname.map(|uname| uname.nodename().to_string_lossy().into_owned()).unwrap_or_default(),
+            nslab: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+}
+
+/// The MAC address of a container, where the NIC is a port of a bridge.
+fn guest(own: &State, nic: &IfName) -> Option<Mac> {
+    let is_port = own.keys().any(|key| matches!(key, Key::Member(port) if port.ns == Ns::Root && port.dev == *nic));
+    let container = |key: &Key| matches!(key.ns(), Ns::Node(NodeId::Container(..)));
+    own.iter().filter(|_| is_port).find_map(|(key, value)| match (key, value) {
+        (Key::Mac(_), Value::Mac(mac)) if container(key) => Some(*mac),
+        _ => None,
+    })
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+/// A trial's source and destination; none where a half has no containers on this segment.
+pub(super) fn ends(trial: Frames, from: &Half, to: &Half) -> Option<(Mac, Mac)> {
+    Some(match trial {
+        Frames::Plain | Frames::Full => (from.mac, to.mac),
+        Frames::ToGuest => (from.mac, to.guest?),
+        Frames::FromGuest => (from.guest?, to.mac),
+    })
+}
 
 /// The `EtherType` of all of them: local experimental 1 (IEEE 802).
 pub(super) const ETHERTYPE: u16 = 0x88b5;
@@ -159,9 +265,24 @@ fn text(rest: &mut &[u8]) -> Option<String> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::super::judge::tests::half;
+pub(super) mod tests {
     use super::*;
+
+    pub(in crate::lab::halves) fn half(role: &str) -> Half {
+        let byte = role.as_bytes()[0];
+        Half {
+            clock: 1_800_000_000,
+            mtu: 1500,
+            mac: Mac([2, 0, 0, 0, 0, byte]),
+            guest: Some(Mac([2, 0, 0, 0, 1, byte])),
+            topology: [9; 32],
+            machine: [byte; 32],
+            lab: "bridged".to_owned(),
+            role: role.to_owned(),
+            hostname: format!("vm-{role}"),
+            nslab: "0.1.0".to_owned(),
+        }
+    }
 
     fn frames() -> Vec<Frame> {
         let heard = Heard(0b1010);

@@ -14,7 +14,7 @@ use super::{Agent, PORT, serve};
 use crate::error::{Error, KernelError};
 use crate::kernel;
 use crate::kernel::sys::process;
-use crate::lab::{load, netns_path};
+use crate::lab::{load, paths::netns_path};
 use crate::plan::NodeId;
 use crate::topology::{Attach, Host};
 

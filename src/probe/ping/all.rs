@@ -15,8 +15,8 @@ use crate::error::{Error, KernelError, Limit, Result};
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::space::{self, Space};
 use crate::kernel::{interrupted, joined, open_files, processors, thread};
-use crate::lab::Step;
 use crate::plan::NodeId;
+use crate::report::notice::Progress;
 use crate::report::ping::{Attempt, Family, Fault, Pair};
 
 /// Bytes of payload.
@@ -87,7 +87,7 @@ pub type Wanted<'a> = &'a dyn Fn(&Station, &Station) -> bool;
 ///
 /// # Errors
 /// When a namespace or socket cannot be had, or a signal arrives.
-pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, tell: &mut dyn FnMut(Step)) -> Result<Outcome> {
+pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, tell: &mut dyn FnMut(Progress)) -> Result<Outcome> {
     run(stations, members, wanted, PASSES.len(), tell)
 }
 
@@ -99,7 +99,13 @@ pub fn soon(stations: &Stations, members: &[&Station], wanted: Wanted) -> Result
     run(stations, members, wanted, PASSES.len() - 1, &mut |_| {})
 }
 
-fn run(stations: &Stations, members: &[&Station], wanted: Wanted, passes: usize, tell: &mut dyn FnMut(Step)) -> Result<Outcome> {
+fn run(
+    stations: &Stations,
+    members: &[&Station],
+    wanted: Wanted,
+    passes: usize,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Outcome> {
     let pairs = pairs(members, wanted);
     let mut outcome = Outcome {
         nodes: members.iter().map(|member| member.id.clone()).collect(),
@@ -114,7 +120,7 @@ fn run(stations: &Stations, members: &[&Station], wanted: Wanted, passes: usize,
     let of = meshes.iter().map(Mesh::size).sum();
     let mut before = 0;
     for mesh in meshes.iter_mut().filter(|mesh| mesh.size() > 0) {
-        mesh.run(members, stations, passes, &mut outcome, &mut |done| tell(Step { done: before + done, of }))?;
+        mesh.run(members, stations, passes, &mut outcome, &mut |done| tell(Progress { done: before + done, of }))?;
         before += mesh.size();
     }
     outcome.failed = failed(members, &pairs, &meshes);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::inspect::{Pin, Traffic, inspect, traffic};
-use crate::kernel::sandbox::{Paths, processes};
-use crate::lab::{home, netns_path};
+use crate::kernel::sandbox::processes;
+use crate::lab::{paths, paths::netns_path};
 use crate::lxd::server::Agent;
 use crate::lxd::server::clock::{NEVER, seconds};
 use crate::plan::NodeId;
@@ -117,7 +117,7 @@ pub fn state(agent: &Agent, own: &Container) -> Value {
             let all: Map<String, Value> = seen.links.iter().map(|link| (link.name.clone(), network(link, &of(link)))).collect();
             networks = all.into();
         }
-        let paths = Paths { lab: home::lab(&agent.lab) };
+        let paths = paths::sandboxes(&agent.lab);
         let running = processes(&paths, &[node.to_string()]).unwrap_or_default();
         // One runs without a process, too; who has none is shown without its interfaces.
         (pid, number) = (running.first().map_or(-1, |first| first.pid), running.len());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::described;
 use super::instances::host;
 use crate::kernel::inspect::{Pin, inspect, traffic};
-use crate::lab::{by_hand, instances, netns_path};
+use crate::lab::{facts, instances, paths::netns_path};
 use crate::lxd::server::Agent;
 use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged};
 use crate::lxd::server::call::Call;
@@ -30,7 +30,7 @@ fn writable(bridge: &Bridge) -> Value {
 /// The host with the bridges that somebody made by hand in it.
 fn whole(agent: &Agent) -> Result<Host, Fault> {
     let mut host = host(agent)?;
-    for name in by_hand::bridges(&agent.lab, &agent.host)? {
+    for name in facts::bridges(&agent.lab, &agent.host)? {
         if host.bridges.iter().all(|own| own.name != name) {
             let (ports, addresses) = (Vec::new(), Vec::new());
             host.bridges.push(Bridge {

@@ -37,7 +37,7 @@ fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
     let container = container.ok_or_else(|| Fault::missing("Instance"))?;
     let node = NodeId::Container(agent.host.clone(), container.name.clone());
     let spec = lab::sandbox::spec(&agent.lab, &node, journal.described(), false, None);
-    Ok((Place { paths: lab::sandbox::paths(&agent.lab), spec }, container.instance.run))
+    Ok((Place { paths: lab::paths::sandboxes(&agent.lab), spec }, container.instance.run))
 }
 
 /// As [`place`], of one that runs or is frozen.

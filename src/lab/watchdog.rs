@@ -1,17 +1,12 @@
-//! The watchdog: a process of its own that puts the machine's NICs back unless somebody says that all is well.
+//! The watchdog of borrowed NICs: a process of its own that puts them back unless somebody says that all is well.
 //!
 //! It has read the record and opened its sockets before the first change. Once the change is kept it sleeps, and goes
 //! with the lab; if it is gone nothing breaks.
 
-use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,138 +14,21 @@ use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
-use super::{Borrowed, Trust, failed, restore};
+use super::borrow::Borrowed;
+use super::borrow::loan::{KEEP, KEPT, READY, TOO_LATE, socket};
+use super::borrow::restore::restore;
+use super::down;
+use super::halves::talk::Answerer;
+use super::lock::{self, Lock};
+use super::paths::{self, failed};
 use crate::error::{Error, Result, Rollback, Usage};
-use crate::kernel::fault;
 use crate::kernel::socket::Netlink;
 use crate::kernel::sys::process;
 use crate::kernel::turn::Patience;
-use crate::lab::halves::Answerer;
-use crate::lab::lock::{self, Lock};
-use crate::lab::{down, home};
 use crate::name::LabName;
 use crate::plan::State;
 use crate::report::Report;
-use crate::report::lab::Downs;
-
-/// The hidden command that [`stand`] serves.
-pub const COMMAND: &str = "watch-nic";
-/// How long the watchdog has to begin: an emulated machine with much to do takes seconds.
-const BIRTH: Duration = Duration::from_secs(30);
-/// How long it has to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The watchdog is watching.
-const READY: u8 = b'r';
-/// The change is made.
-const DONE: u8 = b'd';
-/// The question of `keep`, and its answers.
-const KEEP: &[u8] = b"keep\n";
-const KEPT: u8 = b'k';
-const TOO_LATE: u8 = b'n';
-
-fn socket(lab: &LabName) -> PathBuf {
-    home::lab(lab).join("watch")
-}
-
-/// Where the watchdog writes what it does.
-pub fn log(lab: &LabName) -> PathBuf {
-    home::lab(lab).join("watch.log")
-}
-
-/// The process that changes the machine, as its watchdog sees it: it must say that it has come to the end.
-#[derive(Debug)]
-pub struct Applier(UnixStream);
-
-impl Applier {
-    /// The change is made, and stands in the record.
-    pub fn done(mut self) {
-        // A watchdog that is gone is no reason to undo what works.
-        let _ = self.0.write_all(&[DONE]);
-    }
-}
-
-/// Writes the record and starts the watchdog; the caller changes nothing before this returns.
-///
-/// # Errors
-/// When the watchdog cannot be started; then nothing may be changed.
-pub fn start(borrowed: &mut Borrowed) -> Result<Applier> {
-    end(&borrowed.lab);
-    borrowed.change = super::name_of_change();
-    borrowed.write()?;
-    let fail = |errno| failed(&format!("start nslab {COMMAND} {}", borrowed.lab), errno);
-    fault::point().map_err(fail)?;
-    let (mut ours, theirs) = UnixStream::pair().map_err(|error| fail(process::errno(&error)))?;
-    let out = File::options().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log(&borrowed.lab));
-    let out = out.map_err(|error| fail(process::errno(&error)))?;
-    let again = out.try_clone().map_err(|error| fail(process::errno(&error)))?;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("nslab").args([COMMAND, borrowed.lab.as_str()]).env_clear().current_dir("/");
-    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(out)).stderr(Stdio::from(again));
-    process::start_clean(&mut command, false);
-    command.spawn().map_err(|error| fail(process::errno(&error)))?;
-    drop(command);
-    let _ = ours.set_read_timeout(Some(BIRTH));
-    let mut word = [0];
-    match ours.read(&mut word) {
-        Ok(1) if word[0] == READY => Ok(Applier(ours)),
-        Ok(_) => Err(fail(Errno::EPIPE)),
-        Err(error) => Err(fail(process::errno(&error))),
-    }
-}
-
-/// Starts a watchdog for a lab that has borrowed NICs and lost its own. Whoever calls holds the lab.
-///
-/// # Errors
-/// As `start`.
-pub fn attend(lab: &LabName) -> Result<()> {
-    let waits = |borrowed: &Borrowed| matches!(borrowed.trust, Trust::Waiting | Trust::Kept);
-    let Some(mut borrowed) = Borrowed::read(lab).filter(waits) else { return Ok(()) };
-    if UnixStream::connect(socket(lab)).is_err() {
-        start(&mut borrowed)?.done();
-    }
-    Ok(())
-}
-
-/// Ends the watchdog of a lab, if there is one. Whoever calls holds the lab.
-pub fn end(lab: &LabName) {
-    let Ok(there) = UnixStream::connect(socket(lab)) else { return };
-    let Ok(whose) = getsockopt(&there, sockopt::PeerCredentials) else { return };
-    if let Ok(handle) = process::handle(whose.pid())
-        && whose.pid() != nix::unistd::getpid().as_raw()
-        && process::send(&handle, libc::SIGKILL).is_ok()
-    {
-        process::wait_end(&handle, 2000);
-    }
-}
-
-/// Says that the machine can be reached.
-///
-/// # Errors
-/// When no change waits for it, or it was taken back.
-pub fn keep(lab: &LabName) -> Result<()> {
-    let nothing = || Err(Error::Usage(Usage::NothingToKeep(lab.to_string())));
-    // An `up` that is about to end has told the watchdog by then, and a watchdog at work has ended it.
-    let Some(_lock) = lock::directory(&home::lab(lab), Some(lab.as_str()))? else { return nothing() };
-    let Some(mut borrowed) = Borrowed::read(lab) else { return nothing() };
-    match (&borrowed.trust, &borrowed.why) {
-        (Trust::RolledBack, Some(why)) => return Err(Error::RolledBack { lab: lab.to_string(), why: why.clone() }),
-        (Trust::Waiting, _) => {}
-        _ => return nothing(),
-    }
-    let asked = UnixStream::connect(socket(lab)).and_then(|mut there| {
-        there.set_read_timeout(Some(PATIENCE))?;
-        there.write_all(KEEP)?;
-        let mut word = [0];
-        there.read_exact(&mut word)?;
-        Ok(word[0])
-    });
-    if asked.is_ok_and(|word| word == KEPT) {
-        return Ok(());
-    }
-    // Nobody watches any more, or waits for the lock to take it back and will find that it is kept.
-    borrowed.trust = Trust::Kept;
-    borrowed.write()
-}
+use crate::report::lab::{Downs, Trust};
 
 /// The watchdog's life.
 ///
@@ -289,7 +167,7 @@ impl Watch {
         self.end_applier();
         let mut early = false;
         loop {
-            match lock::within(&home::lab(&lab), Some(lab.as_str()), Patience::at_most(Duration::from_secs(5))) {
+            match lock::within(&paths::lab(&lab), Some(lab.as_str()), Patience::at_most(Duration::from_secs(5))) {
                 Ok(Some(lock)) => return self.roll_back(lock, why),
                 Ok(None) => return Ok(Report::Exit(0)),
                 Err(_) if !early => {
@@ -311,7 +189,7 @@ impl Watch {
         if Borrowed::read(lab).is_none_or(|record| kept(&record) || !self.is_mine(&record)) {
             return Ok(Report::Exit(0));
         }
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let down = down::roll_back(lab, lock, why.clone())?;
         // Who looks into the log finds the reason first.
         let errors = vec![Error::RolledBack { lab: lab.to_string(), why }];

@@ -1,19 +1,28 @@
-//! The half that asks.
+//! The two ends of a talk: the half that asks, and the half that answers, a part of the process that watches the NIC.
 
-use std::os::fd::AsFd;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::frame::{Frame, Message};
-use super::{EVERYBODY, Half, Heard, failed, incoming, look, send, tap, try_all};
+use super::frame::{ETHERTYPE, Frame, Half, Heard, Message, ends};
 use crate::error::Result;
 use crate::kernel::interrupted;
-use crate::kernel::packet::Tap;
+use crate::kernel::nic::{Nic, survey};
+use crate::kernel::packet::{Buffer, Tap};
 use crate::kernel::socket::Netlink;
-use crate::lab::Journal;
-use crate::name::IfName;
+use crate::kernel::space::MACHINE;
+use crate::lab::journal::Journal;
+use crate::lab::paths::failed;
+use crate::name::{IfName, LabName, Mac};
+use crate::report::half::Frames;
+
+/// Frames wait here until they are read, in bytes of the kernel's memory.
+const QUEUE: usize = 256 << 10;
+/// The destination of questions and answers: even two NICs with the same address hear each other.
+const EVERYBODY: Mac = Mac([0xff; 6]);
 
 /// How often a trial is sent before it counts as one that does not pass.
 const ROUNDS: usize = 3;
@@ -166,4 +175,123 @@ fn nonce() -> Result<u64> {
     let random = ring::rand::SystemRandom::new();
     ring::rand::SecureRandom::fill(&random, &mut bytes).map_err(|_| failed("getrandom", Errno::EIO))?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+/// Questions that are answered in a second: a storm of them gets no storm of answers.
+const ALLOWANCE: u32 = 20;
+/// Questions whose trials are remembered.
+const MEMORY: usize = 16;
+
+/// Answers on one NIC.
+#[derive(Debug)]
+pub struct Answerer {
+    lab: LabName,
+    nic: IfName,
+    tap: Tap,
+    heard: VecDeque<(u64, Heard)>,
+    since: Instant,
+    spent: u32,
+}
+
+impl Answerer {
+    /// Listens on a NIC of the machine that a lab borrows; none where there is no such NIC.
+    ///
+    /// # Errors
+    /// When the kernel refuses a packet socket.
+    pub fn open(lab: &LabName, nic: &IfName, netlink: &mut Netlink) -> Result<Option<Self>> {
+        let Some(now) = look(netlink, nic)? else { return Ok(None) };
+        let (lab, nic, tap) = (lab.clone(), nic.clone(), tap(&now)?);
+        Ok(Some(Self { lab, nic, tap, heard: VecDeque::new(), since: Instant::now(), spent: 0 }))
+    }
+
+    /// Answers what has come in, without waiting. `false` when the NIC is gone.
+    pub fn serve(&mut self, netlink: &mut Netlink) -> bool {
+        for Frame { nonce, message } in incoming(&mut self.tap) {
+            match message {
+                Message::Trial(trial, _) => self.note(nonce, trial),
+                Message::Question(from) if self.may() => self.answer(nonce, &from, netlink),
+                Message::Question(_) | Message::Answer(..) => {}
+            }
+        }
+        !self.tap.is_gone()
+    }
+
+    fn answer(&self, nonce: u64, from: &Half, netlink: &mut Netlink) {
+        let Ok(Some(journal)) = Journal::read(&self.lab) else { return };
+        let Ok(Some(nic)) = look(netlink, &self.nic) else { return };
+        let Some(half) = Half::here(&journal, &nic) else { return };
+        try_all(&self.tap, nonce, &half, from);
+        let heard = self.heard.iter().find(|(known, _)| *known == nonce).map(|(_, heard)| *heard).unwrap_or_default();
+        let source = half.mac;
+        send(&self.tap, &Frame::answer(nonce, half, heard).on_the_wire(source, EVERYBODY, 0));
+    }
+
+    fn note(&mut self, nonce: u64, trial: Frames) {
+        if let Some((_, heard)) = self.heard.iter_mut().find(|(known, _)| *known == nonce) {
+            heard.add(trial);
+            return;
+        }
+        let mut heard = Heard::default();
+        heard.add(trial);
+        self.heard.push_front((nonce, heard));
+        self.heard.truncate(MEMORY);
+    }
+
+    fn may(&mut self) -> bool {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            (self.since, self.spent) = (Instant::now(), 0);
+        }
+        self.spent += 1;
+        self.spent <= ALLOWANCE
+    }
+}
+
+impl AsFd for Answerer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tap.as_fd()
+    }
+}
+
+/// A packet socket on a NIC of the machine that hears what halves say, and nothing else.
+fn tap(nic: &Nic) -> Result<Tap> {
+    // As `tcpdump -d ether proto 0x88b5` has it.
+    let program = [
+        libc::sock_filter { code: 0x28, jt: 0, jf: 0, k: 12 },
+        libc::sock_filter { code: 0x15, jt: 0, jf: 1, k: u32::from(ETHERTYPE) },
+        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: u32::MAX },
+        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 },
+    ];
+    Tap::open(MACHINE.as_ref(), Some(nic.index), &program, Buffer::Queue(QUEUE)).map_err(|(tried, errno)| failed(&tried, errno))
+}
+
+/// The NIC as it is now.
+fn look(netlink: &mut Netlink, name: &IfName) -> Result<Option<Nic>> {
+    let nics = survey(netlink).map_err(|errno| failed("ip addr", errno))?;
+    Ok(nics.into_iter().find(|nic| nic.name == *name))
+}
+
+/// Sends a frame; one for which there is no room or no carrier is lost, as on any network.
+fn send(tap: &Tap, frame: &[u8]) {
+    let _ = nix::unistd::write(tap.as_fd(), frame);
+}
+
+/// Sends every trial that one half has for the other.
+fn try_all(tap: &Tap, nonce: u64, from: &Half, to: &Half) {
+    for trial in Frames::ALL {
+        let Some((source, destination)) = ends(trial, from, to) else { continue };
+        let room = if trial == Frames::Full { from.mtu.min(to.mtu) } else { 0 };
+        send(tap, &Frame::trial(nonce, trial, from.mac).on_the_wire(source, destination, room));
+    }
+}
+
+/// The frames that have come in, without waiting.
+fn incoming(tap: &mut Tap) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    // An interface that has gone down says so once, and is listened at as before.
+    let _ = tap.read(&mut |seen| {
+        if !seen.outgoing && frames.len() < 256 {
+            frames.extend(Frame::read(seen.bytes));
+        }
+    });
+    frames
 }

@@ -1,0 +1,375 @@
+//! From what there is of a lab to what it is to be: looked at, planned, carried out, and undone if that fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::borrow::check::Terms;
+use super::borrow::loan::{Loan, adopt, attend};
+use super::facts;
+use super::journal::{Journal, Phase};
+use super::lock::Lock;
+use super::paths::{self, system};
+use super::role::{Casting, cast};
+use super::{agents, down, index, machine, rundir};
+use crate::error::{Error, Limit, Result};
+use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, observe, sandbox, space, sys};
+use crate::name::{LabName, NodeName};
+use crate::plan::{Key, NodeId, Ns, Op, Plan, State, diff};
+use crate::report::lab::Outcome;
+use crate::report::notice::Progress;
+use crate::topology::{Host, Topology};
+
+/// What a lab is to be.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// The part that this machine plays, or all of it, with every number given out.
+    pub(super) topology: Topology,
+    /// What `topology` is a part of, where the machine plays one host of it.
+    pub(super) whole: Option<Topology>,
+    /// What the file describes, where something was launched, stopped or configured since.
+    pub(super) origin: Option<Topology>,
+    /// Its facts.
+    pub(super) state: State,
+}
+
+impl Wanted {
+    /// The lab as this machine plays it; the described topology has its numbers.
+    pub(super) fn cast(
+        described: &Topology,
+        origin: Option<Topology>,
+        casting: &Casting,
+        before: Option<&Journal>,
+    ) -> Result<Self> {
+        let (mut topology, whole) = cast(described, casting, before)?;
+        adopt(&mut topology)?;
+        let state = facts::of(&topology)?;
+        Ok(Self { topology, whole, origin, state })
+    }
+
+    fn is_described_in(&self, journal: &Journal) -> bool {
+        journal.topology == self.topology && journal.whole == self.whole && journal.origin == self.origin
+    }
+}
+
+/// What makes the lab another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A file: everything becomes as it says.
+    File,
+    /// An edit of the lab's topology: what is not edited stays as it is, whatever somebody has done to it.
+    Edit,
+}
+
+/// What there is, and what to do.
+pub(super) struct Prospect {
+    by: By,
+    before: Option<Journal>,
+    pub(super) wanted: Wanted,
+    /// Every fact of the lab so far; none where it stays what it is.
+    owned: State,
+    /// What the machine's own facts were before nslab touched them.
+    baseline: State,
+    pub(super) plan: Plan,
+    /// Nodes whose entry in `/run/netns` is gone.
+    unlisted: Vec<NodeId>,
+    /// Hosts whose agent is to be started.
+    asleep: Vec<NodeName>,
+}
+
+impl Prospect {
+    /// Looks at what there is, and compares.
+    pub(super) fn observe(wanted: Wanted, before: Option<Journal>, by: By) -> Result<Self> {
+        let pins = paths::pins(&wanted.topology.name);
+        let same = before.as_ref().is_some_and(|before| before.previous.is_none() && wanted.is_described_in(before));
+        let was = match &before {
+            Some(before) if !same || by == By::Edit => facts::of(&before.topology)?,
+            _ => State::new(),
+        };
+        let mut owned = if same { State::new() } else { was.clone() };
+        if let Some(previous) = before.as_ref().and_then(|before| before.previous.as_ref()) {
+            owned.extend(facts::of(previous)?);
+        }
+        let mut baseline = before.as_ref().map(|before| before.baseline.clone()).unwrap_or_default();
+        let mut expected = owned.clone();
+        expected.extend(wanted.state.clone());
+        expected.extend(baseline.clone());
+        let mut scope = facts::scope(expected);
+        if !paths::is_reachable(Path::new(paths::RUN)) {
+            // A lab of that name may be there, but it is somebody else's.
+            scope.spaces.retain(|ns| *ns == Ns::Root);
+        }
+        let seen = Kernel::new(pins.clone()).observe(&scope)?;
+        if !same {
+            facts::clash(&seen, &owned, &wanted.state)?;
+        }
+        let alone = match &before {
+            Some(before) if by == By::Edit => facts::untouched(before, &was, &seen, &wanted.state)?,
+            _ => State::new(),
+        };
+        let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
+        if !same {
+            baseline.extend(facts::found(&from, &owned));
+        }
+        let target = facts::over(&baseline, &wanted.state);
+        let plan = diff(&from, &target);
+        let unlisted = facts::unlisted(&pins, &from, &target);
+        let asleep = match by {
+            By::File => agents::asleep(&wanted.topology),
+            By::Edit => Vec::new(),
+        };
+        let prospect = Self { by, before, wanted, owned, baseline, plan, unlisted, asleep };
+        Ok(prospect)
+    }
+
+    /// Every name that the plan needs outside the lab must be free, or nslab's own.
+    pub(super) fn check_names(&self) -> Result<()> {
+        let pins = paths::pins(&self.wanted.topology.name);
+        for op in &self.plan {
+            let Op::Add(Key::Netns(Ns::Node(node)), _) = op else { continue };
+            let (link, pin) = (pins.link(node), pins.pin(node));
+            let taken = |path: &Path| Err(Error::Conflict { what: path.display().to_string(), own: paths::is_own(path) });
+            match std::fs::read_link(&link) {
+                Ok(target) if target != pin => return taken(&link),
+                Err(_) if std::fs::symlink_metadata(&link).is_ok() => return taken(&link),
+                _ => {}
+            }
+            if std::fs::symlink_metadata(&pin).is_ok_and(|meta| !meta.is_file()) {
+                return taken(&pin);
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.before {
+            None => Outcome::Created,
+            Some(before) if before.phase != Phase::Up => Outcome::Completed,
+            Some(before) if !self.wanted.is_described_in(before) => Outcome::Changed,
+            Some(_) if self.plan.is_empty() && self.unlisted.is_empty() && self.asleep.is_empty() => Outcome::Already,
+            Some(_) => Outcome::Repaired,
+        }
+    }
+
+    /// The journal while the plan is under way: old and new are owned.
+    fn coming(&self) -> Journal {
+        let mut journal = Journal::new(self.wanted.topology.clone());
+        journal.whole.clone_from(&self.wanted.whole);
+        journal.origin.clone_from(&self.wanted.origin);
+        journal.baseline.clone_from(&self.baseline);
+        if let Some(before) = &self.before {
+            journal.since = before.since;
+            journal.previous = Some(before.topology.clone());
+        }
+        journal
+    }
+
+    /// Every fact of the lab so far and from now on.
+    fn all_owned(&self) -> State {
+        facts::over(&self.owned, &self.wanted.state)
+    }
+
+    /// Enters the lab among the others as a journal says.
+    fn enter(&self, journal: &Journal) -> Result<()> {
+        let _all = rundir::open()?;
+        match self.by {
+            By::File => index::enter(&journal.topology, journal.whole.as_ref(), journal.since),
+            By::Edit => index::renew(&journal.topology, journal.whole.as_ref()),
+        }
+    }
+}
+
+/// What was found and done.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// How it went.
+    pub(super) outcome: Outcome,
+    /// Operations carried out.
+    pub(super) operations: usize,
+    /// The lab's journal now.
+    pub(super) journal: Journal,
+}
+
+/// Carries a prospect out, or undoes what was done.
+pub(super) fn converge(mut prospect: Prospect, lock: Lock, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Done> {
+    let (outcome, operations) = (prospect.outcome(), prospect.plan.len());
+    if outcome == Outcome::Already
+        && operations == 0
+        && let Some(journal) = prospect.before.take()
+    {
+        attend(&prospect.wanted.topology.name)?;
+        return Ok(Done { outcome, operations, journal });
+    }
+    let mut loan = None;
+    match persist(&prospect, terms, &mut loan, tell) {
+        Ok(journal) => {
+            loan.into_iter().for_each(Loan::done);
+            Ok(Done { outcome, operations, journal })
+        }
+        Err(error) => Err(undo(&prospect, lock, loan, error)),
+    }
+}
+
+/// A name whose last bearer is dying with its namespace is not free for a moment, though nothing shows it any more: then
+/// what is there is looked at again, and the rest is done.
+fn persist(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
+    let first = guarded(|| carry_out(prospect, terms, loan, tell));
+    if prospect.before.is_none() {
+        return first;
+    }
+    patiently(first, || {
+        guarded(|| {
+            let rest = Prospect::observe(prospect.wanted.clone(), Some(prospect.coming()), prospect.by)?;
+            rest.check_names()?;
+            carry_out(&rest, terms, loan, tell)
+        })
+    })
+}
+
+/// Tries again for a second while a name is taken.
+fn patiently<T>(first: Result<T>, mut again: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut result = first;
+    for _ in 0..20 {
+        if !matches!(&result, Err(Error::Kernel(why)) if why.errno == Errno::EEXIST as i32) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        result = again();
+    }
+    result
+}
+
+fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
+    let Wanted { topology, state, .. } = &prospect.wanted;
+    let name = &topology.name;
+    let pins = paths::pins(name);
+    let mut journal = prospect.coming();
+    journal.write()?;
+    machine::note(name, &prospect.all_owned(), &journal.baseline)?;
+    prospect.enter(&journal)?;
+    if loan.is_none() {
+        *loan = Loan::begin(name, state, &prospect.plan, terms)?;
+    }
+    make_pins(&pins)?;
+    if let Some(role) = &topology.role {
+        let node = NodeId::Host(role.host.clone());
+        pins.play(&node).map_err(|(tried, errno)| space::error(&node, &tried, errno))?;
+    }
+    if let Some(before) = &prospect.before {
+        dismissed(&before.topology, topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
+        down::end_nodes(topology, &gone(&prospect.plan))?;
+    }
+    for node in &prospect.unlisted {
+        pins.list(node).map_err(|(tried, errno)| space::error(node, &tried, errno))?;
+    }
+    let (mut done, of) = (0, prospect.plan.len());
+    let mut count = |_: &Op| {
+        done += 1;
+        tell(Progress { done, of });
+    };
+    let mut kernel = Kernel::new(pins);
+    kernel.apply(&prospect.plan, &mut count)?;
+    if prospect.before.is_some() {
+        // A link that was there before follows what is new at its other end or among its ports; observing settles that.
+        kernel.observe(&facts::scope(state.clone()))?;
+    }
+    facts::wait_for_forwarding(topology)?;
+    let paths = paths::sandboxes(name);
+    topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
+    loan.as_mut().map_or(Ok(()), |loan| loan.applied(state))?;
+    for host in &prospect.asleep {
+        fault::point().map_err(|errno| system("start the agent in", &agents::directory(name, host), errno))?;
+        agents::start(name, host)?;
+    }
+    journal.phase = Phase::Up;
+    journal.previous = None;
+    journal.baseline.retain(|key, _| state.contains_key(key));
+    journal.write()?;
+    interrupted()?;
+    Ok(journal)
+}
+
+/// A panic is a failure like any other: what was done is undone.
+pub(super) fn guarded<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(act))
+        .unwrap_or_else(|_| Err(Error::Internal("a panic in the middle of an operation".to_owned())))
+}
+
+/// The nodes whose namespaces the plan ends.
+fn gone(plan: &Plan) -> Vec<NodeId> {
+    plan.iter()
+        .filter_map(|op| match op {
+            Op::Del(Key::Netns(Ns::Node(node)), _) => Some(node.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Hosts that are gone, or described without the agent that they had.
+fn dismissed<'a>(before: &'a Topology, now: &'a Topology) -> impl Iterator<Item = &'a NodeName> {
+    let stays = |host: &Host| now.host(host.name.as_str()).is_some_and(|new| new.agent || !host.agent);
+    before.hosts.iter().filter(move |host| !stays(host)).map(|host| &host.name)
+}
+
+/// The directory of pins is a mount of its own, so that `down` can drop all of them at once.
+fn make_pins(pins: &Pins) -> Result<()> {
+    rundir::make_directory(&pins.directory, 0o755)?;
+    if observe::is_mount(&pins.directory) {
+        return Ok(());
+    }
+    let fail = |errno| match errno {
+        Errno::ENOSPC => Error::Machine(Limit::Sysctl("fs.mount-max")),
+        errno => system("mount --bind", &pins.directory, errno),
+    };
+    fault::point().map_err(fail)?;
+    // Not a peer of `/run/nslab`, or every pin would be mounted there once more.
+    sys::process::mount_alone(&pins.directory).map_err(fail)
+}
+
+/// Takes back what was done: a new lab goes, a changed one becomes what it was.
+fn undo(prospect: &Prospect, lock: Lock, loan: Option<Loan>, error: Error) -> Error {
+    let _hold = sys::hold_signals();
+    let undone = match &prospect.before {
+        None => down::dismantle(&prospect.wanted.topology.name, Some(&prospect.coming()), lock).map(drop),
+        Some(before) => {
+            let restored = patiently(restore(prospect, before), || restore(prospect, before));
+            restored.and_then(|()| loan.map_or(Ok(()), Loan::undone))
+        }
+    };
+    match undone {
+        Ok(()) => error,
+        Err(Error::Left(left)) => Error::Left(left),
+        Err(second) if prospect.before.is_none() && !matches!(error, Error::Signal(_)) => second,
+        Err(_) => error,
+    }
+}
+
+fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
+    let now = &prospect.wanted;
+    let name = &now.topology.name;
+    dismissed(&now.topology, &before.topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
+    let scope = facts::scope(prospect.all_owned());
+    let mut kernel = Kernel::new(paths::pins(name));
+    let seen = kernel.observe(&scope)?;
+    let wanted = facts::of(&before.topology)?;
+    let alone = match prospect.by {
+        By::File => State::new(),
+        By::Edit => facts::unchanged(&now.state, &seen, &wanted),
+    };
+    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
+    kernel.apply(&diff(&from, &facts::over(&prospect.baseline, &wanted)), &mut |_| {})?;
+    before.write()?;
+    prospect.enter(before)
+}
+
+/// A lab that could not begin leaves no directory behind.
+pub(super) fn give_up(name: &LabName, lock: Option<Lock>) {
+    let _hold = sys::hold_signals();
+    if lock.is_some() {
+        let _ = std::fs::remove_dir(paths::lab(name));
+    }
+    drop(lock);
+    let _ = rundir::tidy();
+}
