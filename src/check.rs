@@ -126,7 +126,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
     }
     let count = |state| checkpoints.iter().flat_map(|checkpoint| &checkpoint.checks).filter(|check| check.state == state).count();
     Ok(Report {
-        lab: order.entry.lab.clone(),
+        lab: order.entry.lab.to_string(),
         against: order.against.map(|topology| topology.name.to_string()),
         roles,
         spares,
@@ -181,7 +181,7 @@ fn scene<'a>(
     for station in &mut stations.all {
         let own = std::mem::take(&mut station.addresses);
         station.addresses = addresses(view, &station.id, against);
-        if order.entry.role.as_deref() == Some(station.id.to_string().as_str()) {
+        if order.entry.role.as_ref().is_some_and(|role| *role == station.id.to_string()) {
             // Of the machine itself only what is the lab's.
             station.addresses.retain(|address| own.contains(address));
         }

@@ -25,7 +25,7 @@ pub mod watchdog;
 
 pub use down::{Down, down};
 pub use index::{Entry, every, names, remains};
-pub use journal::{Journal, Phase, boot_id, enter, load};
+pub use journal::{Journal, Phase, enter, load};
 pub use role::{Casting, Wish};
 pub use status::{Agent, Condition, Reset, Status, reset, status};
 pub use up::{Kept, Private, Up, preview, up, up_on};

@@ -114,6 +114,24 @@ macro_rules! name {
             }
         }
 
+        impl PartialEq<str> for $type {
+            fn eq(&self, text: &str) -> bool {
+                self.0 == text
+            }
+        }
+
+        impl PartialEq<&str> for $type {
+            fn eq(&self, text: &&str) -> bool {
+                self.0 == *text
+            }
+        }
+
+        impl PartialEq<String> for $type {
+            fn eq(&self, text: &String) -> bool {
+                self.0 == *text
+            }
+        }
+
         impl Borrow<str> for $type {
             fn borrow(&self) -> &str {
                 self.as_str()

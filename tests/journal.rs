@@ -135,6 +135,61 @@ fn without_its_journal_a_lab_still_goes_down() {
     });
 }
 
+/// Puts the records of `bridged` that the build at e262aea wrote in the place of those that are there.
+fn as_of_e262aea(which: &str) {
+    for (name, at) in [("lab", JOURNAL), ("index", "/run/nslab/index.json")] {
+        let text = fs::read_to_string(format!("tests/records/e262aea/{which}{name}.json")).unwrap();
+        fs::write(at, text.replace("BOOT", &boot_id())).unwrap();
+    }
+}
+
+#[test]
+fn a_lab_brought_up_by_an_older_build_is_shown_kept_and_taken_down() {
+    in_box(|| {
+        canaries();
+        let machine = Machine::look();
+        ok("up bridged");
+        let lab = Wiring::look("bridged");
+        as_of_e262aea("");
+        let status = ok("status bridged");
+        assert!(status.out.contains("as described") && status.out.contains("2 hosts, 4 containers"), "{status}");
+        let show = ok("show a1");
+        assert!(show.out.contains("eth0") && show.out.contains("10.0.0."), "{show}");
+        ok("ping a1 b1 -c 1");
+        let up = ok("up bridged");
+        assert!(up.out.contains("already"), "{up}");
+        lab.assert_same(&Wiring::look("bridged"), "up over the records of an older build");
+        as_of_e262aea("");
+        ok("down bridged");
+        machine.assert_unchanged("a lab of an older build");
+    });
+}
+
+#[test]
+fn what_was_launched_and_stopped_under_an_older_build_is_known_and_reset() {
+    in_box(|| {
+        canaries();
+        let machine = Machine::look();
+        ok("up bridged");
+        let lab = Wiring::look("bridged");
+        ok("launch host-a/a3");
+        ok("stop a2");
+        as_of_e262aea("edited-");
+        let status = ok("status bridged");
+        for word in ["as described", "5 containers", "1 launched", "1 stopped"] {
+            assert!(status.out.contains(word), "{word}: {status}");
+        }
+        ok("start a2");
+        sh("ip netns list | grep -q bridged.host-a.a2");
+        ok("stop a2");
+        as_of_e262aea("edited-");
+        ok("reset bridged --yes");
+        lab.assert_same(&Wiring::look("bridged"), "reset of the records of an older build");
+        ok("down bridged");
+        machine.assert_unchanged("an edited lab of an older build");
+    });
+}
+
 /// A part of a lab on the machine itself, with a NIC of its or without, and a bridge that no NIC is in.
 fn part(nic: bool) -> &'static str {
     let nics = if nic { "\n    nics: { enp0s8: { network: n } }" } else { "" };

@@ -30,9 +30,7 @@ struct Ears {
 impl Ears {
     /// Listens in namespaces that are new, and no more in those that are gone; whether there was either.
     fn follow(&mut self, entry: &Entry) -> Result<bool> {
-        let lab = resolve::lab_name(&entry.lab)?;
-        let pins: Vec<_> =
-            view::pins(&lab, entry).into_iter().filter(|(_, pin)| crate::kernel::observe::is_namespace(pin)).collect();
+        let pins: Vec<_> = view::pins(entry).into_iter().filter(|(_, pin)| crate::kernel::observe::is_namespace(pin)).collect();
         let before = self.all.len();
         self.all.retain(|(id, path, _)| pins.iter().any(|(other, pin)| other == id && pin == path));
         let mut changed = self.all.len() != before;
@@ -127,5 +125,5 @@ pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) ->
 
 /// The lab as it is now: containers may have come.
 fn there(entry: &Entry) -> Result<Entry> {
-    resolve::find(&entry.lab, &lab::names()).cloned()
+    resolve::find(entry.lab.as_str(), &lab::names()).cloned()
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::lab;
+use crate::name::NodeName;
 use crate::topology::catalog;
 
 /// Words that other tools have for something, and the lines that do it here.
@@ -280,7 +281,7 @@ fn is_lab(word: &str) -> bool {
 /// Whether a node of a lab that is up has the name.
 fn is_node(word: &str) -> bool {
     let short = word.rsplit('/').next().unwrap_or(word);
-    let names: HashSet<String> = lab::names()
+    let names: HashSet<NodeName> = lab::names()
         .into_iter()
         .flat_map(|entry| entry.hosts.into_iter().flat_map(|(host, inside)| std::iter::once(host).chain(inside)))
         .collect();

@@ -136,8 +136,7 @@ impl On {
 /// The host that this machine plays, the only one of the lab, or the only one with an agent that runs.
 fn only(context: &mut Context) -> Result<Site> {
     let entry = target::current(None, context)?;
-    let lab = resolve::lab_name(&entry.lab)?;
-    let hosts: Vec<NodeName> = entry.hosts.iter().filter_map(|(host, _)| host.parse().ok()).collect();
+    let (lab, hosts) = (entry.lab, entry.hosts.into_iter().map(|(host, _)| host).collect::<Vec<NodeName>>());
     let running: Vec<NodeName> = hosts.iter().filter(|host| agents::runs(&lab, host)).cloned().collect();
     match (hosts.as_slice(), running.as_slice()) {
         ([host], _) | (_, [host]) => Ok(Site { host: host.clone(), lab }),
@@ -193,15 +192,15 @@ fn start(site: &Site) -> Result<Report> {
 
 fn status() -> Result<Report> {
     let mut all = Vec::new();
-    for item in target::items() {
-        let lab = resolve::lab_name(&item.lab)?;
-        for host in item.hosts {
-            let Ok(name) = host.host.parse::<NodeName>() else { continue };
-            let site = Site { lab: lab.clone(), host: name };
+    let mut labs = lab::names();
+    labs.sort_by(|a, b| a.lab.cmp(&b.lab));
+    for entry in labs {
+        for (host, _) in entry.hosts {
+            let site = Site { lab: entry.lab.clone(), host };
             let running = agents::runs(&site.lab, &site.host);
             let told = if running { site.addresses().ok() } else { None };
             let (answers, addresses) = (told.is_some(), told.unwrap_or_default());
-            all.push(reports::Agent { lab: item.lab.clone(), host: host.host, running, answers, addresses });
+            all.push(reports::Agent { lab: site.lab.to_string(), host: site.host.to_string(), running, answers, addresses });
         }
     }
     if all.is_empty() { Err(target::none_up()) } else { Ok(Report::Agents(reports::Agents { agents: all })) }

@@ -88,7 +88,7 @@ impl Capture {
         let labs = lab::names();
         let (typed, filter) = self.parts(&labs)?;
         let entry = one_lab(typed, &labs, context)?;
-        let journal = lab::load(&resolve::lab_name(&entry.lab)?)?;
+        let journal = lab::load(&entry.lab)?;
         let wire = |word: &str| journal.topology.networks.iter().any(|network| network.name.as_str() == word);
         if let Some(word) = filter.split(' ').next().filter(|word| self.filter.is_empty() && wire(word)) {
             return Err(Error::Usage(Usage::PointOrFilter(word.to_owned(), format!("{}/{word}", entry.lab))));
@@ -127,7 +127,8 @@ impl Capture {
         // A word that could begin a filter and is a name, too.
         if let Some(word) = filter.first().filter(|_| self.filter.is_empty()) {
             let named = |entry: &&Entry| {
-                entry.switches.contains(word) || resolve::nodes(entry).iter().any(|node| node.name().as_str() == word)
+                entry.switches.iter().any(|name| *name == *word)
+                    || resolve::nodes(entry).iter().any(|node| node.name().as_str() == word)
             };
             if let Some(entry) = labs.iter().find(named) {
                 return Err(Error::Usage(Usage::PointOrFilter(word.clone(), format!("{}/{word}", entry.lab))));
@@ -144,7 +145,7 @@ fn one_lab(typed: &[String], labs: &[Entry], context: &mut Context) -> Result<En
     for word in typed {
         let said = word.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
         match said {
-            Some(entry) => drop(found.insert(entry.lab.clone())),
+            Some(entry) => drop(found.insert(entry.lab.to_string())),
             None => open.push(word),
         }
     }
@@ -173,7 +174,7 @@ fn last(word: &str, labs: &[Entry], context: &mut Context) -> Result<Entry> {
     }
     let entry = resolve::last(labs).ok_or_else(target::none_up)?;
     if labs.len() > 1 {
-        context.front.notice(&Notice::Assumed { lab: entry.lab.clone(), exact: format!("{}/{word}", entry.lab) });
+        context.front.notice(&Notice::Assumed { lab: entry.lab.to_string(), exact: format!("{}/{word}", entry.lab) });
     }
     Ok(entry.clone())
 }

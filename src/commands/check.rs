@@ -50,13 +50,13 @@ impl Check {
         crate::kernel::sys::note_signals();
         let against = self.against.as_deref().map(source::topology).transpose()?;
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
-        let lab = lab::load(&resolve::lab_name(&entry.lab)?)?.laid_out();
+        let lab = lab::load(&entry.lab)?.laid_out();
         if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {
             return Err(Error::Usage(Usage::NoCheckpoints(against.name.to_string())));
         }
         let judge = against.as_ref().unwrap_or(&lab);
         if judge.checkpoints.is_empty() {
-            return Err(Error::Usage(Usage::NothingToCheck(entry.lab.clone())));
+            return Err(Error::Usage(Usage::NothingToCheck(entry.lab.to_string())));
         }
         known(&self.only, judge)?;
         let order = Order { entry: &entry, lab: &lab, against: against.as_ref(), only: &self.only, partial: self.partial };

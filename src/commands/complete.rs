@@ -18,7 +18,7 @@ fn built_ins() -> impl Iterator<Item = String> {
 }
 
 fn lab_names() -> Vec<String> {
-    lab::names().into_iter().map(|entry| entry.lab).collect()
+    lab::names().into_iter().map(|entry| entry.lab.into()).collect()
 }
 
 /// Built-in topologies.

@@ -7,7 +7,7 @@ use super::{Context, rights};
 use crate::error::{Error, Result};
 use crate::kernel::{fallback, feature, userns};
 use crate::lab::interference::Seen;
-use crate::lab::{self, Condition, resolve};
+use crate::lab::{self, Condition};
 use crate::name::LabName;
 use crate::report::Report;
 use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
@@ -68,9 +68,9 @@ fn own_rights() -> Rights {
 /// Labs that are not as they should be.
 fn labs() -> Vec<Leftover> {
     let known = lab::every();
-    let broken = known.iter().filter(|entry| !lab::index::is_in_use(&entry.lab)).filter_map(|entry| {
-        let lab = entry.lab.clone();
-        match lab::status(&resolve::lab_name(&lab).ok()?).map(|status| status.condition) {
+    let broken = known.iter().filter(|entry| !lab::index::is_in_use(entry.lab.as_str())).filter_map(|entry| {
+        let lab = entry.lab.to_string();
+        match lab::status(&entry.lab).map(|status| status.condition) {
             Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
             // Of what one was for, a killed maker tells nobody any more.
             Ok(_) if lab::index::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),

@@ -34,9 +34,9 @@ impl Down {
         let names: Vec<LabName> = match (&self.lab, self.all) {
             // The name need not be in the index: what is pinned under it goes, even with a damaged journal.
             (Some(name), _) => vec![resolve::lab_name(name)?],
-            (None, true) => target::every()?.into_iter().chain(lab::remains()).collect(),
+            (None, true) => lab::names().into_iter().map(|entry| entry.lab).chain(lab::remains()).collect(),
             (None, false) => match target::lab(None)? {
-                Some(entry) => vec![resolve::lab_name(&entry.lab)?],
+                Some(entry) => vec![entry.lab],
                 None => lab::remains(),
             },
         };

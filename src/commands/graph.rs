@@ -13,7 +13,7 @@ use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
-use crate::lab::{self, Entry, resolve};
+use crate::lab::{self, Entry};
 use crate::plan::{NodeId, Ns, RouteTo, Value};
 use crate::probe::view::View;
 use crate::render::{self, Format, Style};
@@ -77,7 +77,9 @@ impl Graph {
         match (entry, &self.topology) {
             (Some(entry), _) if rights::lacking().is_none() => live(&entry, self.layer),
             // Who may not look at the lab still gets the built-in topology of its name.
-            (Some(entry), _) if catalog::find(&entry.lab).is_none() || self.topology.is_none() => Err(rights::refusal(context)),
+            (Some(entry), _) if catalog::find(entry.lab.as_str()).is_none() || self.topology.is_none() => {
+                Err(rights::refusal(context))
+            }
             (_, Some(word)) => Ok(wiring::graph(&self.role.casting()?.apart(&source::topology(word)?)?, None, self.layer)),
             (_, None) => Err(target::none_up()),
         }
@@ -85,7 +87,7 @@ impl Graph {
 }
 
 fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
-    let journal = lab::load(&resolve::lab_name(&entry.lab)?)?;
+    let journal = lab::load(&entry.lab)?;
     let view = View::living(entry)?.0;
     let mut seen = view.state();
     let Some(role) = &journal.topology.role else { return Ok(wiring::graph(&journal.topology, Some(&seen), layer)) };

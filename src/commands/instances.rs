@@ -120,7 +120,7 @@ pub(super) fn site(typed: &str, context: &mut Context) -> Result<Site> {
     let name = name(word)?;
     let entry = target::current(lab, context)?;
     let host = chosen(&entry, host, word)?;
-    Ok(Site { lab: resolve::lab_name(&entry.lab)?, host, name })
+    Ok(Site { lab: entry.lab, host, name })
 }
 
 fn is_lab(word: &str) -> bool {
@@ -128,18 +128,19 @@ fn is_lab(word: &str) -> bool {
 }
 
 fn chosen(entry: &Entry, typed: Option<&str>, word: &str) -> Result<NodeName> {
-    let hosts: Vec<&String> = entry.hosts.iter().map(|(host, _)| host).collect();
-    let found = match (typed, hosts.as_slice()) {
-        (Some(typed), hosts) => hosts.iter().find(|host| host.as_str() == typed).copied().ok_or_else(|| Error::Unknown {
-            what: Thing::Host,
-            word: typed.to_owned(),
-            candidates: resolve::near(typed, hosts.iter().map(ToString::to_string).collect()),
-        })?,
-        (None, [one]) => one,
+    let hosts: Vec<&NodeName> = entry.hosts.iter().map(|(host, _)| host).collect();
+    match (typed, hosts.as_slice()) {
+        (Some(typed), hosts) => {
+            hosts.iter().find(|host| **host == typed).map(|host| NodeName::clone(host)).ok_or_else(|| Error::Unknown {
+                what: Thing::Host,
+                word: typed.to_owned(),
+                candidates: resolve::near(typed, hosts.iter().map(ToString::to_string).collect()),
+            })
+        }
+        (None, [one]) => Ok(NodeName::clone(one)),
         (None, hosts) => {
             let candidates = hosts.iter().map(|host| format!("{host}/{word}")).collect();
-            return Err(Error::Ambiguous { what: Thing::Container, word: word.to_owned(), candidates });
+            Err(Error::Ambiguous { what: Thing::Container, word: word.to_owned(), candidates })
         }
-    };
-    found.parse().map_err(|fault| Error::BadName { what: Thing::Host, word: found.clone(), fault })
+    }
 }

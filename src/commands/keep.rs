@@ -6,7 +6,6 @@ use super::{Context, complete, inside, rights, target};
 use crate::error::Result;
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::loan::keep;
-use crate::lab::resolve;
 use crate::report::{Report, lab as reports};
 
 /// Keep a change of this machine's NICs that would be taken back otherwise
@@ -31,7 +30,7 @@ impl Keep {
             return Ok(done);
         }
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
-        keep(&resolve::lab_name(&entry.lab)?)?;
-        Ok(Report::Keep(reports::Keep { lab: entry.lab }))
+        keep(&entry.lab)?;
+        Ok(Report::Keep(reports::Keep { lab: entry.lab.to_string() }))
     }
 }

@@ -91,7 +91,7 @@ impl Macs {
             return there(entry.clone());
         }
         if !catalog::is_file(word) && catalog::find(word).is_none() {
-            let words = labs.into_iter().map(|entry| entry.lab).chain(catalog::names().map(str::to_owned)).collect();
+            let words = labs.into_iter().map(|entry| entry.lab.into()).chain(catalog::names().map(str::to_owned)).collect();
             return Err(Error::Unknown { what: Thing::Lab, word: word.to_owned(), candidates: resolve::near(word, words) });
         }
         let topology = source::topology(word)?;
@@ -130,12 +130,12 @@ impl Macs {
         let networks = segments.iter().zip(&tallies).map(|(segment, tally)| census::network(segment, tally, &after)).collect();
         let is_container = |station: &&Station| matches!(station.id, NodeId::Container(..));
         let containers = stations.all.iter().filter(is_container).count();
-        Ok(Census { lab: entry.lab.clone(), own: false, containers, pings, networks, names: stations.names })
+        Ok(Census { lab: entry.lab.to_string(), own: false, containers, pings, networks, names: stations.names })
     }
 }
 
 fn there(entry: Entry) -> Result<Subject> {
-    let topology = lab::load(&resolve::lab_name(&entry.lab)?)?.laid_out();
+    let topology = lab::load(&entry.lab)?.laid_out();
     Ok(Subject::There(Box::new(entry), Box::new(topology)))
 }
 

@@ -137,7 +137,7 @@ impl Ping {
         let members: Vec<&Station> = stations.all.iter().filter(is_member).collect();
         let outcome = all::all(&stations, &members, &|_, _| true, &mut |step| context.front.progress(step))?;
         Ok(Report::Matrix(Matrix {
-            lab: entry.lab.clone(),
+            lab: entry.lab.to_string(),
             nodes: outcome.nodes.iter().map(ToString::to_string).collect(),
             pairs: outcome.pairs,
             answered: outcome.pairs - outcome.failed.len(),

@@ -6,7 +6,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::role::Role;
 use super::{Context, complete, rights, source, target};
 use crate::error::{Error, Result, Takes, Usage};
-use crate::lab::{self, resolve};
+use crate::lab;
 use crate::lxd::script;
 use crate::plan::steps::{Naming, by_hand, by_host, filter, host_namespaces};
 use crate::plan::{Op, State, compile, diff};
@@ -64,7 +64,7 @@ impl Plan {
             },
             None => {
                 let entry = target::lab(None)?.ok_or_else(target::none_up)?;
-                source::described(&entry.lab).ok_or_else(|| rights::refusal(context))?
+                source::described(entry.lab.as_str()).ok_or_else(|| rights::refusal(context))?
             }
         };
         let lab = topology.name.to_string();
@@ -89,15 +89,15 @@ impl Plan {
     fn by_hand(&self, context: &Context) -> Result<Report> {
         rights::need(context)?;
         let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
-        let status = lab::status(&resolve::lab_name(&entry.lab)?)?;
+        let status = lab::status(&entry.lab)?;
         let made: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
         let mut steps = Vec::new();
         for (host, name) in status.namespaces {
-            steps.push(host_namespaces(&host, &[name], &entry.lab));
+            steps.push(host_namespaces(&host, &[name], entry.lab.as_str()));
         }
         steps.extend(by_hand(&made, &Naming::of(&status.journal.topology)));
-        steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, &entry.lab)));
-        Ok(Report::Plan(Commands { lab: entry.lab, purpose: Purpose::ByHand, steps, machine: None }))
+        steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, entry.lab.as_str())));
+        Ok(Report::Plan(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None }))
     }
 }
 

@@ -5,7 +5,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, inside, rights, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
-use crate::lab::{self, resolve};
+use crate::lab;
 use crate::report::notice::Question;
 use crate::report::{Report, lab as reports};
 
@@ -32,7 +32,7 @@ impl Reset {
             return Ok(done);
         }
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
-        let name = resolve::lab_name(&entry.lab)?;
+        let name = entry.lab;
         let status = lab::status(&name)?;
         let kept = status.kept;
         let by_hand = status.by_hand.len()

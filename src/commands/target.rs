@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::{Error, InstanceFault, Result, Usage};
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Entry};
-use crate::name::LabName;
+use crate::name::{LabName, NodeName};
 use crate::report::lab::{Host, Item};
 use crate::report::notice::Notice;
 
@@ -47,7 +47,7 @@ pub(super) fn current(typed: Option<&str>, context: &mut Context) -> Result<Entr
         None => resolve::last(&labs).ok_or_else(none_up)?,
     };
     if labs.len() > 1 && typed.is_none() && wish().is_none() {
-        context.front.notice(&Notice::Assumed { lab: found.lab.clone(), exact: found.lab.clone() });
+        context.front.notice(&Notice::Assumed { lab: found.lab.to_string(), exact: found.lab.to_string() });
     }
     Ok(found.clone())
 }
@@ -59,12 +59,7 @@ pub(super) fn labs(typed: Option<&str>) -> Result<Vec<LabName>> {
         Some(name) => vec![resolve::find(&name, &labs)?],
         None => labs.iter().collect(),
     };
-    chosen.iter().map(|entry| resolve::lab_name(&entry.lab)).collect()
-}
-
-/// Every lab that is up.
-pub(super) fn every() -> Result<Vec<LabName>> {
-    lab::names().iter().map(|entry| resolve::lab_name(&entry.lab)).collect()
+    Ok(chosen.into_iter().map(|entry| entry.lab.clone()).collect())
 }
 
 /// That no lab is up.
@@ -80,13 +75,14 @@ pub(super) fn items() -> Vec<Item> {
 }
 
 fn item(entry: Entry) -> Item {
-    let hosts = entry.hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
+    let texts = |names: Vec<NodeName>| names.into_iter().map(String::from).collect();
+    let hosts = entry.hosts.into_iter().map(|(host, inside)| Host { host: host.into(), containers: texts(inside) }).collect();
     Item {
-        lab: entry.lab,
+        lab: entry.lab.into(),
         summary: entry.summary,
         hosts,
-        switches: entry.switches,
-        role: entry.role,
+        switches: texts(entry.switches),
+        role: entry.role.map(String::from),
         exercise: entry.exercise,
         since: entry.since,
     }

@@ -13,9 +13,8 @@ use std::path::{Path, PathBuf};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::journal::boot_id;
 use super::paths::{self, failed};
-use super::record;
+use super::record::{self, Beside, OfBoot};
 use crate::error::{Result, Rollback};
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
@@ -101,8 +100,7 @@ pub fn uses(state: &State) -> Vec<Use> {
 
 /// Whether there is a record of this boot that cannot be read.
 pub(super) fn is_lost(lab: &LabName) -> bool {
-    let Ok(text) = fs::read(path(lab)) else { return false };
-    serde_json::from_slice::<Borrowed>(&text).is_err()
+    matches!(record::beside::<Borrowed>(&path(lab)), Beside::Lost)
 }
 
 /// The seconds that there were to keep a change, where one still waits for that.
@@ -148,12 +146,16 @@ fn path(lab: &LabName) -> PathBuf {
     paths::lab(lab).join("borrowed.json")
 }
 
+impl OfBoot for Borrowed {
+    fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+}
+
 impl Borrowed {
     /// What a lab has borrowed, if anything.
     pub fn read(lab: &LabName) -> Option<Self> {
-        let file = record::open(&path(lab)).ok()?;
-        let read: Option<Self> = serde_json::from_reader(std::io::BufReader::new(file)).ok();
-        read.filter(|borrowed| borrowed.boot_id == boot_id())
+        record::beside(&path(lab)).known()
     }
 
     /// What a lab has borrowed and not given back.

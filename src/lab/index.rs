@@ -1,13 +1,12 @@
 //! The index of labs and nodes, names only, that anybody may read: for `list` and for completion without root.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{paths, record};
 use crate::error::Result;
-use crate::name::LabName;
+use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
 
 const INDEX: &str = "/run/nslab/index.json";
@@ -18,19 +17,19 @@ pub(super) const PRIVATE: &str = "private";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its name.
-    pub lab: String,
+    pub lab: LabName,
     /// One line on what its topology teaches.
     pub summary: Option<String>,
     /// Its hosts and their containers.
-    pub hosts: Vec<(String, Vec<String>)>,
+    pub hosts: Vec<(NodeName, Vec<NodeName>)>,
     /// Its networks that are switches.
-    pub switches: Vec<String>,
+    pub switches: Vec<NodeName>,
     /// The host that this machine plays; none where the whole lab is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
+    pub role: Option<NodeName>,
     /// Hosts on other machines, each with its containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub far: Vec<(String, Vec<String>)>,
+    pub far: Vec<(NodeName, Vec<NodeName>)>,
     /// Its containers that are stopped, as `HOST.CONTAINER`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<String>,
@@ -45,16 +44,16 @@ pub struct Entry {
 
 impl Entry {
     fn of(topology: &Topology, whole: Option<&Topology>, since: u64, serial: u64) -> Self {
-        let names = |host: &crate::topology::Host| host.containers.iter().map(|c| c.name.to_string()).collect();
+        let names = |host: &crate::topology::Host| host.containers.iter().map(|c| c.name.clone()).collect();
         let here = |host: &&crate::topology::Host| topology.host(host.name.as_str()).is_some();
         let far = whole.iter().flat_map(|whole| &whole.hosts).filter(|host| !here(host));
         Self {
-            lab: topology.name.to_string(),
+            lab: topology.name.clone(),
             summary: topology.summary.clone(),
-            hosts: topology.hosts.iter().map(|host| (host.name.to_string(), names(host))).collect(),
-            role: topology.role.as_ref().map(|role| role.host.to_string()),
-            far: far.map(|host| (host.name.to_string(), names(host))).collect(),
-            switches: topology.switches().map(|network| network.name.to_string()).collect(),
+            hosts: topology.hosts.iter().map(|host| (host.name.clone(), names(host))).collect(),
+            role: topology.role.as_ref().map(|role| role.host.clone()),
+            far: far.map(|host| (host.name.clone(), names(host))).collect(),
+            switches: topology.switches().map(|network| network.name.clone()).collect(),
             stopped: topology
                 .instances()
                 .filter(|(_, container)| !container.runs())
@@ -69,7 +68,7 @@ impl Entry {
 
 /// Every lab that is there, for anybody; not those that another nslab has made for itself and is about to take away.
 pub fn names() -> Vec<Entry> {
-    every().into_iter().filter(|entry| !is_in_use(&entry.lab)).collect()
+    every().into_iter().filter(|entry| !is_in_use(entry.lab.as_str())).collect()
 }
 
 /// Every lab that is there.
@@ -80,7 +79,7 @@ pub fn every() -> Vec<Entry> {
 /// Labs that an `up` was killed in before it entered them among the others, and those that one is about to enter.
 pub fn remains() -> Vec<LabName> {
     let listed = every();
-    let unlisted = |name: &LabName| !is_in_use(name.as_str()) && listed.iter().all(|entry| entry.lab != name.as_str());
+    let unlisted = |name: &LabName| !is_in_use(name.as_str()) && listed.iter().all(|entry| entry.lab != *name);
     paths::labs().into_iter().filter(unlisted).collect()
 }
 
@@ -89,15 +88,18 @@ fn read() -> Vec<Entry> {
     if !paths::is_credible() {
         return Vec::new();
     }
-    let entries: Vec<Entry> = fs::read(INDEX).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    entries.into_iter().filter(|entry| Path::new(paths::RUN).join(&entry.lab).exists()).collect()
+    // Of an index that is damaged or somebody else's nothing is shown, and of one that is not understood in part, the rest.
+    let text = record::read(Path::new(INDEX)).ok().flatten().unwrap_or_default();
+    let entries: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
+    let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
+    entries.filter(|entry| paths::lab(&entry.lab).exists()).collect()
 }
 
 /// Enters a lab; the lock on what labs share is held.
 pub fn enter(topology: &Topology, whole: Option<&Topology>, since: u64) -> Result<()> {
     let mut entries = read();
     let serial = entries.iter().map(|entry| entry.serial).max().unwrap_or(0) + 1;
-    entries.retain(|entry| entry.lab != topology.name.as_str());
+    entries.retain(|entry| entry.lab != topology.name);
     entries.push(Entry::of(topology, whole, since, serial));
     write(&entries)
 }
@@ -106,7 +108,7 @@ pub fn enter(topology: &Topology, whole: Option<&Topology>, since: u64) -> Resul
 /// is held.
 pub fn renew(topology: &Topology, whole: Option<&Topology>) -> Result<()> {
     let mut entries = read();
-    let Some(entry) = entries.iter_mut().find(|entry| entry.lab == topology.name.as_str()) else { return Ok(()) };
+    let Some(entry) = entries.iter_mut().find(|entry| entry.lab == topology.name) else { return Ok(()) };
     let new = Entry::of(topology, whole, entry.since, entry.serial);
     if *entry == new {
         return Ok(());
@@ -119,7 +121,7 @@ pub fn renew(topology: &Topology, whole: Option<&Topology>) -> Result<()> {
 pub fn leave(name: &LabName) -> Result<()> {
     let mut entries = read();
     let before = entries.len();
-    entries.retain(|entry| entry.lab != name.as_str());
+    entries.retain(|entry| entry.lab != *name);
     if entries.len() == before { Ok(()) } else { write(&entries) }
 }
 

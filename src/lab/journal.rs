@@ -1,8 +1,6 @@
 //! The journal of a lab: written before the first operation, deleted after the last, so that a kill anywhere is healed.
 
-use std::fs::{self, File};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::index::names;
 use super::lock::{self, Lock};
 use super::paths::{self, system};
-use super::record;
+use super::record::{self, boot_id};
 use crate::error::{Error, JournalFault, Result, Thing, Usage};
 use crate::kernel::fault;
 use crate::kernel::sys::process::errno;
@@ -79,11 +77,6 @@ pub(super) mod pairs {
     }
 }
 
-/// This boot of the machine.
-pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
 fn path(name: &LabName) -> PathBuf {
     paths::lab(name).join("lab.json")
 }
@@ -93,7 +86,7 @@ impl Journal {
     pub fn new(topology: Topology) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let (boot_id, phase) = (boot_id(), Phase::Coming);
+        let (boot_id, phase) = (boot_id().to_owned(), Phase::Coming);
         let (previous, whole, origin, baseline) = (None, None, None, State::new());
         Self { format: FORMAT, version, boot_id, phase, since, topology, previous, whole, origin, baseline }
     }
@@ -130,28 +123,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Tampered`] if it is no file, [`Error::Foreign`] if it is somebody else's, [`Error::Journal`] if it cannot be understood.
     pub fn read(name: &LabName) -> Result<Option<Self>> {
-        let path = path(name);
-        if !paths::is_reachable(&path) {
-            return Ok(None);
-        }
-        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-        let mut file = match File::options().read(true).custom_flags(flags).open(&path) {
-            Ok(file) => file,
-            Err(error) => {
-                return match error.raw_os_error() {
-                    Some(libc::ENOENT | libc::ENOTDIR) => Ok(None),
-                    Some(libc::ELOOP | libc::EACCES) => Err(paths::not_ours(&path)),
-                    _ => Err(system("open", &path, errno(&error))),
-                };
-            }
-        };
-        let meta = file.metadata().map_err(|error| system("stat", &path, errno(&error)))?;
-        if !meta.is_file() || meta.uid() != nix::unistd::geteuid().as_raw() {
-            return Err(paths::not_ours(&path));
-        }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|error| system("read", &path, errno(&error)))?;
-        Self::parse(name, &text).map(Some)
+        record::read(&path(name))?.map(|text| Self::parse(name, &text)).transpose()
     }
 
     fn parse(name: &LabName, text: &[u8]) -> Result<Self> {
@@ -183,7 +155,7 @@ pub fn load(name: &LabName) -> Result<Journal> {
     Journal::read(name)?.ok_or_else(|| Error::Unknown {
         what: Thing::Lab,
         word: name.to_string(),
-        candidates: names().into_iter().map(|entry| entry.lab).filter(|lab| lab != name.as_str()).collect(),
+        candidates: names().into_iter().map(|entry| entry.lab.to_string()).filter(|lab| lab != name.as_str()).collect(),
     })
 }
 

@@ -3,15 +3,15 @@
 //! What is made there is recorded a second time, beside the journal and before the first operation: a damaged journal does not
 //! lose it.
 
-use std::io::BufReader;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{self, Journal, boot_id};
-use super::{facts, paths, record};
+use super::journal::{self, Journal};
+use super::record::{self, Beside, OfBoot, boot_id};
+use super::{facts, paths};
 use crate::error::{Error, Result};
 use crate::kernel::nic::{self, Kind};
 use crate::kernel::socket::Netlink;
@@ -24,13 +24,19 @@ use crate::topology::mac;
 const TRIES: usize = 20;
 
 /// What a lab makes on the machine itself.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Made {
     /// The machine's boot that it belongs to.
     boot_id: String,
     /// The facts, and the namespaces that the other ends of cables are in.
     #[serde(with = "journal::pairs")]
     facts: State,
+}
+
+impl OfBoot for Made {
+    fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
 }
 
 fn path(name: &LabName) -> PathBuf {
@@ -48,14 +54,12 @@ pub(super) fn note(name: &LabName, owned: &State, baseline: &State) -> Result<()
     if !facts.keys().any(|key| *key.ns() == Ns::Root) {
         return Ok(());
     }
-    record::write(&path(name), &Made { boot_id: boot_id(), facts }, 0o600)
+    record::write(&path(name), &Made { boot_id: boot_id().to_owned(), facts }, 0o600)
 }
 
-/// What was recorded in this boot; none where there is nothing, or it cannot be read.
-fn noted(name: &LabName) -> Option<State> {
-    let file = record::open(&path(name)).ok()?;
-    let made: Made = serde_json::from_reader(BufReader::new(file)).ok()?;
-    (made.boot_id == boot_id()).then_some(made.facts)
+/// What was recorded in this boot.
+fn noted(name: &LabName) -> Beside<Made> {
+    record::beside(&path(name))
 }
 
 /// A fact that is on the machine itself and was not there before.
@@ -74,7 +78,7 @@ pub(super) fn clear(name: &LabName, journal: Option<&Journal>) -> Result<()> {
     }
     // A lab of an older nslab has no record of its own for that.
     let owned = || journal.filter(|journal| journal.has_role()).map(Journal::owned).unwrap_or_default();
-    let owned = noted(name).unwrap_or_else(owned);
+    let owned = noted(name).known().map_or_else(owned, |made| made.facts);
     if !owned.keys().any(|key| *key.ns() == Ns::Root) {
         return Ok(());
     }
@@ -95,7 +99,7 @@ pub(super) fn clear(name: &LabName, journal: Option<&Journal>) -> Result<()> {
 
 /// Whether a lab without a journal has a role, and its record of what it has made on the machine is lost, too.
 pub(super) fn is_lost(name: &LabName) -> bool {
-    paths::pins(name).has_role() && noted(name).is_none()
+    paths::pins(name).has_role() && noted(name).known().is_none()
 }
 
 /// Interfaces of the machine that bear MAC addresses as nslab gives them; that does not prove that they are a lab's.

@@ -20,17 +20,15 @@ pub struct Target {
 }
 
 /// Every node of a lab: its switches, its hosts, each with its containers.
-///
-/// The index holds names that were valid when it was written; a name that is not is passed over.
 pub fn nodes(entry: &Entry) -> Vec<NodeId> {
-    let mut nodes: Vec<NodeId> = entry.switches.iter().filter_map(|name| Some(NodeId::Switch(parsed(name)?))).collect();
+    let mut nodes: Vec<NodeId> = entry.switches.iter().cloned().map(NodeId::Switch).collect();
     nodes.extend(inside(&entry.hosts));
     nodes
 }
 
 /// Every node of a lab that is on another machine.
 pub fn far(entry: &Entry) -> Vec<NodeId> {
-    inside(&entry.far)
+    inside(&entry.far).collect()
 }
 
 /// Every node of a lab, on whatever machine.
@@ -40,26 +38,17 @@ pub fn everywhere(entry: &Entry) -> Vec<NodeId> {
     all
 }
 
-fn inside(hosts: &[(String, Vec<String>)]) -> Vec<NodeId> {
-    let mut nodes = Vec::new();
-    for (host, containers) in hosts {
-        let Some(host) = parsed(host) else { continue };
-        let inside = containers.iter().filter_map(|name| Some(NodeId::Container(host.clone(), parsed(name)?)));
-        let inside: Vec<NodeId> = inside.collect();
-        nodes.push(NodeId::Host(host));
-        nodes.extend(inside);
-    }
-    nodes
+fn inside(hosts: &[(NodeName, Vec<NodeName>)]) -> impl Iterator<Item = NodeId> {
+    hosts.iter().flat_map(|(host, containers)| {
+        let inside = containers.iter().map(|name| NodeId::Container(host.clone(), name.clone()));
+        std::iter::once(NodeId::Host(host.clone())).chain(inside)
+    })
 }
 
 /// Those nodes of a lab that have a namespace: all but the stopped containers.
 pub fn living(entry: &Entry) -> Vec<NodeId> {
     let lives = |node: &NodeId| entry.stopped.is_empty() || !entry.stopped.contains(&node.to_string());
     nodes(entry).into_iter().filter(lives).collect()
-}
-
-fn parsed(name: &str) -> Option<NodeName> {
-    name.parse().ok()
 }
 
 /// The node as it is typed: `host-a`, `host-a/a1`.
@@ -138,7 +127,7 @@ fn among(typed: &str, labs: &[Entry], wish: Option<&str>, of: fn(&Entry) -> Vec<
         [(entry, node)] => {
             let exact = format!("{}/{}", entry.lab, short(node, entry));
             let assumed = (several && wish.is_none()).then_some(exact);
-            Ok(Target { lab: lab_name(&entry.lab)?, node: node.clone(), assumed })
+            Ok(Target { lab: entry.lab.clone(), node: node.clone(), assumed })
         }
         many => Err(Error::Ambiguous {
             what: Thing::Node,
@@ -151,7 +140,7 @@ fn among(typed: &str, labs: &[Entry], wish: Option<&str>, of: fn(&Entry) -> Vec<
 /// Whether the words name the node, with or without its lab and host.
 fn names(typed: &str, entry: &Entry, node: &NodeId) -> bool {
     let local = |words: &str| words == node.name().as_str() || words == word(node);
-    local(typed) || typed.split_once('/').is_some_and(|(lab, rest)| lab == entry.lab && local(rest))
+    local(typed) || typed.split_once('/').is_some_and(|(lab, rest)| entry.lab == lab && local(rest))
 }
 
 /// The lab that a bare name means: that of `NSLAB_LAB`, else the last one brought up.
@@ -195,7 +184,7 @@ fn unknown(typed: &str, labs: &[Entry], preferred: Option<&Entry>) -> Error {
 /// # Errors
 /// `Unknown` with the labs that are up.
 pub fn find<'a>(name: &str, labs: &'a [Entry]) -> Result<&'a Entry> {
-    let all = || labs.iter().map(|entry| entry.lab.clone()).collect();
+    let all = || labs.iter().map(|entry| entry.lab.to_string()).collect();
     labs.iter().find(|entry| entry.lab == name).ok_or_else(|| Error::Unknown {
         what: Thing::Lab,
         word: name.to_owned(),
@@ -213,7 +202,7 @@ pub fn only<'a>(labs: &'a [Entry], wish: Option<&str>) -> Result<Option<&'a Entr
         ([], None) => Ok(None),
         ([one], None) => Ok(Some(one)),
         (many, None) => {
-            let candidates = many.iter().map(|entry| entry.lab.clone()).collect();
+            let candidates = many.iter().map(|entry| entry.lab.to_string()).collect();
             Err(Error::Ambiguous { what: Thing::Lab, word: String::new(), candidates })
         }
     }
@@ -238,12 +227,10 @@ mod tests {
     use super::*;
 
     fn entry(lab: &str, serial: u64, hosts: &[(&str, &[&str])]) -> Entry {
-        let hosts = hosts.iter().map(|(host, inside)| {
-            let inside = inside.iter().map(|&name| name.to_owned()).collect();
-            ((*host).to_owned(), inside)
-        });
+        let hosts =
+            hosts.iter().map(|(host, inside)| (host.parse().unwrap(), inside.iter().map(|name| name.parse().unwrap()).collect()));
         Entry {
-            lab: lab.into(),
+            lab: lab.parse().unwrap(),
             summary: None,
             hosts: hosts.collect(),
             switches: vec![],

@@ -198,7 +198,7 @@ impl Private {
     /// # Errors
     /// `Internal` where somebody has taken it down.
     pub fn entry(&self) -> Result<Entry> {
-        let found = every().into_iter().find(|entry| entry.lab == self.name.as_str());
+        let found = every().into_iter().find(|entry| entry.lab == self.name);
         found.ok_or_else(|| Error::Internal(format!("{} has gone", self.name)))
     }
 

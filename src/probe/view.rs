@@ -73,9 +73,7 @@ impl View {
     /// # Errors
     /// When a namespace of it is gone or cannot be entered.
     pub fn look(entry: &Entry) -> Result<Self> {
-        let lab = resolve::lab_name(&entry.lab)?;
-        let pins = pins(&lab, entry);
-        Self::of(lab, pins)
+        Self::of(entry.lab.clone(), pins(entry))
     }
 
     /// Looks at those nodes of a lab whose namespaces are there; the others are named beside.
@@ -83,9 +81,8 @@ impl View {
     /// # Errors
     /// When a namespace cannot be entered.
     pub fn living(entry: &Entry) -> Result<(Self, Vec<NodeId>)> {
-        let lab = resolve::lab_name(&entry.lab)?;
-        let (here, gone): (Vec<_>, Vec<_>) = pins(&lab, entry).into_iter().partition(|(_, pin)| observe::is_namespace(pin));
-        Ok((Self::of(lab, here)?, gone.into_iter().map(|(id, _)| id).collect()))
+        let (here, gone): (Vec<_>, Vec<_>) = pins(entry).into_iter().partition(|(_, pin)| observe::is_namespace(pin));
+        Ok((Self::of(entry.lab.clone(), here)?, gone.into_iter().map(|(id, _)| id).collect()))
     }
 
     fn of(lab: LabName, pins: Vec<(NodeId, PathBuf)>) -> Result<Self> {
@@ -201,7 +198,8 @@ fn kind(id: &NodeId) -> Kind {
 }
 
 /// Every namespace of the lab, with those that somebody made inside its hosts.
-pub fn pins(lab: &LabName, entry: &Entry) -> Vec<(NodeId, PathBuf)> {
+pub fn pins(entry: &Entry) -> Vec<(NodeId, PathBuf)> {
+    let lab = &entry.lab;
     let mut pins = Vec::new();
     for id in resolve::living(entry) {
         pins.push((id.clone(), paths::netns_path(lab, &id)));

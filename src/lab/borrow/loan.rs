@@ -26,9 +26,9 @@ use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
 use crate::kernel::sys::process;
 use crate::kernel::{fault, interrupted};
-use crate::lab::journal::boot_id;
 use crate::lab::lock;
 use crate::lab::paths::{self, failed};
+use crate::lab::record::boot_id;
 use crate::name::{IfName, LabName};
 use crate::plan::{Key, Ns, Plan, State, Value};
 use crate::report::lab::Trust;
@@ -134,7 +134,7 @@ pub fn look(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Borrowed> {
     let neighbours = answering(&mut socket, &now.nics).map_err(|errno| failed("ip neigh", errno))?;
     let fresh = Borrowed {
         lab: lab.clone(),
-        boot_id: boot_id(),
+        boot_id: boot_id().to_owned(),
         uses,
         at: uptime(),
         before: now,

@@ -70,8 +70,7 @@ impl Stations {
         if entry.role.is_some() {
             return Ok(Self::of(&View::look(entry)?, entry));
         }
-        let lab = resolve::lab_name(&entry.lab)?;
-        let pins = view::pins(&lab, entry);
+        let pins = view::pins(entry);
         let found = addresses::all(&pins)?;
         let station = |((id, pin), (interfaces, addresses))| Station { id, pin, far: false, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();
@@ -81,7 +80,7 @@ impl Stations {
     /// From what is known of a lab already.
     pub fn of(view: &View, entry: &Entry) -> Self {
         let all = view.places.iter().map(|place| {
-            let own = entry.role.as_ref().filter(|role| place.id.to_string() == **role).map(|_| view.cabled(place));
+            let own = entry.role.as_ref().filter(|role| **role == place.id.to_string()).map(|_| view.cabled(place));
             let counts = |link: &&Link| link.kind != "loopback" && own.as_ref().is_none_or(|own| own.contains(&link.index));
             let links = || place.node.links.iter().filter(counts);
             let addresses = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
