@@ -34,7 +34,7 @@ use scene::{Scene, addresses, containers};
 use verdict::Verdict;
 
 use crate::error::Result;
-use crate::lab::Entry;
+use crate::lab::Subject;
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::probe::ping::stations::Stations;
@@ -49,7 +49,7 @@ use crate::topology::checks::{Check, Kind};
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
     /// The lab that is up.
-    pub entry: &'a Entry,
+    pub subject: &'a Subject,
     /// As it was described.
     pub lab: &'a Topology,
     /// Another topology whose checkpoints are to hold.
@@ -80,7 +80,7 @@ struct Task<'a> {
 /// When the lab cannot be looked at, or a signal arrives.
 pub fn check(order: Order<'_>) -> Result<Report> {
     let began = Instant::now();
-    let (mut view, gone) = View::living(order.entry)?;
+    let (mut view, gone) = View::living(order.subject)?;
     let judge = order.against.unwrap_or(order.lab);
     let casting = order.against.map(|topology| Casting::new(topology, order.lab, &view));
     let tasks: Vec<Vec<Task<'_>>> = judge
@@ -110,7 +110,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
     let verdicts = judged(&scene, &tasks)?;
     // What the lab's own file says mends nothing where another one judges.
     let other = order.against.filter(|topology| (&topology.hosts, &topology.networks) != (&order.lab.hosts, &order.lab.networks));
-    let mut hints = hints::Hints::new(order.entry, words.clone(), other.is_some());
+    let mut hints = hints::Hints::new(order.subject, words.clone(), other.is_some());
     hints.forget(&mut view);
     let mut checkpoints = Vec::new();
     for ((checkpoint, tasks), verdicts) in judge.checkpoints.iter().zip(&tasks).zip(verdicts) {
@@ -126,7 +126,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
     }
     let count = |state| checkpoints.iter().flat_map(|checkpoint| &checkpoint.checks).filter(|check| check.state == state).count();
     Ok(Report {
-        lab: order.entry.lab.to_string(),
+        lab: order.subject.entry.lab.to_string(),
         against: order.against.map(|topology| topology.name.to_string()),
         roles,
         spares,
@@ -175,13 +175,13 @@ fn scene<'a>(
     named: Vec<NodeId>,
 ) -> Scene<'a> {
     let against = order.against.is_some();
-    let mut stations = Stations::of(view, order.entry);
+    let mut stations = Stations::of(view, &order.subject.entry);
     let lab = order.lab;
     let mut all: Vec<Vec<(String, IpNet)>> = Vec::new();
     for station in &mut stations.all {
         let own = std::mem::take(&mut station.addresses);
         station.addresses = addresses(view, &station.id, against);
-        if order.entry.role.as_ref().is_some_and(|role| *role == station.id.to_string()) {
+        if order.subject.entry.role.as_ref().is_some_and(|role| *role == station.id.to_string()) {
             // Of the machine itself only what is the lab's.
             station.addresses.retain(|address| own.contains(address));
         }

@@ -20,6 +20,7 @@ mod role;
 pub mod rundir;
 pub mod sandbox;
 mod status;
+pub mod subject;
 mod up;
 pub mod watchdog;
 
@@ -28,4 +29,5 @@ pub use index::{Entry, every, names, remains};
 pub use journal::{Journal, Phase, enter, load};
 pub use role::{Casting, Wish};
 pub use status::{Agent, Condition, Reset, Status, reset, status};
+pub use subject::Subject;
 pub use up::{Kept, Private, Up, preview, up, up_on};

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use nslab::lab::Subject;
 use nslab::probe::predict::{Prediction, Probe, predict};
 use nslab::probe::view::View;
 use nslab::report::node::Kind;
@@ -25,7 +26,7 @@ const LABS: u64 = 30;
 fn look(lab: &str) -> View {
     let labs = nslab::lab::names();
     let entry = labs.iter().find(|entry| entry.lab == lab).unwrap();
-    let mut view = View::look(entry).unwrap();
+    let mut view = View::look(&Subject::ours(entry.clone())).unwrap();
     let all: Vec<String> = view.places.iter().map(|place| place.node.node.clone()).collect();
     view.read_settings(&all).unwrap();
     view

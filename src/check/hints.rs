@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::scene::is_managed;
 use crate::error::{Error, Result};
-use crate::lab::{self, Entry};
+use crate::lab::Subject;
 use crate::plan::line::quoted;
 use crate::plan::{Key, NodeId};
 use crate::probe::cure::cure;
@@ -26,7 +26,7 @@ type Death = Option<(Cause, bool, Vec<String>)>;
 
 /// Hints, each packet traced once.
 pub(super) struct Hints<'a> {
-    entry: &'a Entry,
+    subject: &'a Subject,
     names: Names,
     /// Another topology judges: how the lab itself is described is no cure.
     other: bool,
@@ -34,8 +34,8 @@ pub(super) struct Hints<'a> {
 }
 
 impl<'a> Hints<'a> {
-    pub(super) fn new(entry: &'a Entry, names: Names, other: bool) -> Self {
-        Self { entry, names, other, traced: HashMap::new() }
+    pub(super) fn new(subject: &'a Subject, names: Names, other: bool) -> Self {
+        Self { subject, names, other, traced: HashMap::new() }
     }
 
     /// Takes the lab's own description out of a view where it leads elsewhere than the one that judges: its addresses, routes and
@@ -78,8 +78,8 @@ impl<'a> Hints<'a> {
     /// How a bridge is made, where there is none of the student's own, and how a port comes into it.
     fn bridge(&self, view: &View, evidence: &Evidence) -> Vec<String> {
         if let Evidence::OtherBridge { interface, wanted, .. } = evidence {
-            let (node, port) = (self.typed(&interface.node), quoted(&interface.interface));
-            return vec![format!("sudo nslab exec {node} ip link set {port} master {}", quoted(wanted))];
+            let (node, port) = (self.names.node(&interface.node), quoted(&interface.interface));
+            return vec![self.subject.prompt.within(&node, &format!("ip link set {port} master {}", quoted(wanted)))];
         }
         let (host, name, ports) = match evidence {
             Evidence::NoBridge { host, name, ports } => (host, name.as_deref(), ports),
@@ -90,18 +90,17 @@ impl<'a> Hints<'a> {
         let taken = |name: &str| place.is_some_and(|place| place.node.links.iter().any(|link| link.name == name));
         let free = (0..100).map(|number| format!("br{number}")).find(|name| !taken(name)).unwrap_or_default();
         let name = name.unwrap_or(&free);
-        let node = self.typed(host);
+        let node = self.names.node(host);
         let mut lines = vec![format!("ip link add {name} type bridge"), format!("ip link set {name} up")];
         for port in ports {
             lines.push(format!("ip link set {} master {name} up", quoted(port)));
         }
-        lines.into_iter().map(|line| typed::here(&format!("sudo nslab exec {node} {line}"))).collect()
+        lines.into_iter().map(|line| typed::here(&self.subject.prompt.within(&node, &line))).collect()
     }
 
     /// A node as it is typed.
     fn typed(&self, node: &str) -> String {
-        let word = self.names.node(node);
-        if lab::names().len() > 1 { format!("{}/{word}", self.entry.lab) } else { word }
+        self.subject.prompt.node(&self.names.node(node))
     }
 
     /// What lets a host command another one's containers.
@@ -145,7 +144,7 @@ impl<'a> Hints<'a> {
         }
         let order = Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
         // The pings have left their marks in the tables since.
-        let traced = View::living(self.entry).and_then(|(mut view, _)| {
+        let traced = View::living(self.subject).and_then(|(mut view, _)| {
             self.forget(&mut view);
             trace(&mut view, order, self.names.clone())
         });

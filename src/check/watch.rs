@@ -8,10 +8,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{Order, check};
 use crate::error::{Error, Result};
 use crate::kernel::news::{Heard, News};
+use crate::kernel::observe::is_namespace;
 use crate::kernel::sys;
-use crate::lab::{self, Entry, resolve};
+use crate::lab::Subject;
 use crate::plan::NodeId;
-use crate::probe::view;
 use crate::report::check::Report;
 
 /// How often the lab is looked at for new namespaces.
@@ -29,8 +29,9 @@ struct Ears {
 
 impl Ears {
     /// Listens in namespaces that are new, and no more in those that are gone; whether there was either.
-    fn follow(&mut self, entry: &Entry) -> Result<bool> {
-        let pins: Vec<_> = view::pins(entry).into_iter().filter(|(_, pin)| crate::kernel::observe::is_namespace(pin)).collect();
+    fn follow(&mut self, subject: &Subject) -> Result<bool> {
+        let pins: Vec<_> =
+            subject.nodes().into_iter().filter(|one| is_namespace(&one.pin)).map(|one| (one.node, one.pin)).collect();
         let before = self.all.len();
         self.all.retain(|(id, path, _)| pins.iter().any(|(other, pin)| other == id && pin == path));
         let mut changed = self.all.len() != before;
@@ -57,12 +58,12 @@ impl Ears {
     }
 
     /// Waits until something changes and nothing more does; false when a signal came.
-    fn until_changed(&mut self, entry: &Entry) -> Result<bool> {
+    fn until_changed(&mut self, subject: &Subject) -> Result<bool> {
         loop {
             if sys::signal().is_some() {
                 return Ok(false);
             }
-            if self.follow(entry)? || self.hear().any() {
+            if self.follow(subject)? || self.hear().any() {
                 self.settle();
                 return Ok(sys::signal().is_none());
             }
@@ -87,8 +88,8 @@ impl Ears {
 /// As [`check`]; when the lab is gone.
 pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) -> Result<bool>) -> Result<Report> {
     let mut ears = Ears::default();
-    ears.follow(order.entry)?;
-    let mut entry = order.entry.clone();
+    ears.follow(order.subject)?;
+    let mut subject = order.subject.clone();
     let mut last = check(order)?;
     if !tell(&last, None)? {
         return Ok(last);
@@ -96,17 +97,16 @@ pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) ->
     // What the check itself did to the packet filter, to trace a packet, is no news; what others did meanwhile is.
     let mut again = ears.hear().network;
     while last.exit_code() != 0 {
-        if !std::mem::take(&mut again) && !ears.until_changed(&entry)? {
+        if !std::mem::take(&mut again) && !ears.until_changed(&subject)? {
             break;
         }
-        entry = there(&entry)?;
-        let next = match check(Order { entry: &entry, ..order }) {
+        subject = subject.again()?;
+        let next = match check(Order { subject: &subject, ..order }) {
             Ok(next) => next,
             Err(Error::Signal(_)) => break,
             Err(error) => {
                 // A namespace may go while it is looked at.
-                there(&entry)?;
-                if ears.follow(&entry)? {
+                if ears.follow(&subject.again()?)? {
                     again = true;
                     continue;
                 }
@@ -121,9 +121,4 @@ pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) ->
         }
     }
     Ok(last)
-}
-
-/// The lab as it is now: containers may have come.
-fn there(entry: &Entry) -> Result<Entry> {
-    resolve::find(entry.lab.as_str(), &lab::names()).cloned()
 }

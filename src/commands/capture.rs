@@ -13,7 +13,7 @@ use outlets::{Teller, Writer};
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::sys;
-use crate::lab::{self, Entry, resolve};
+use crate::lab::{self, Entry, Subject, resolve};
 use crate::probe::capture::line::Owners;
 use crate::probe::capture::points::{ALL, Lab, Point};
 use crate::probe::capture::sink::Sink;
@@ -88,12 +88,13 @@ impl Capture {
         let labs = lab::names();
         let (typed, filter) = self.parts(&labs)?;
         let entry = one_lab(typed, &labs, context)?;
-        let journal = lab::load(&entry.lab)?;
+        let subject = Subject::ours(entry.clone());
+        let journal = subject.journal()?;
         let wire = |word: &str| journal.topology.networks.iter().any(|network| network.name.as_str() == word);
         if let Some(word) = filter.split(' ').next().filter(|word| self.filter.is_empty() && wire(word)) {
             return Err(Error::Usage(Usage::PointOrFilter(word.to_owned(), format!("{}/{word}", entry.lab))));
         }
-        let view = View::look(&entry)?;
+        let view = View::look(&subject)?;
         let names = Names::new(resolve::shortest(&entry).into_iter().map(|(node, word)| (node.to_string(), word)));
         let lab = Lab { entry: &entry, view: &view, topology: &journal.topology, names: &names };
         let points = lab.points(typed)?;

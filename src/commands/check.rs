@@ -6,7 +6,7 @@ use super::{Context, complete, inside, rights, source, target};
 use crate::check::{self, Order};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
-use crate::lab::{self, resolve};
+use crate::lab::{Subject, resolve};
 use crate::report::check::Report as Found;
 use crate::report::{Piece, Report};
 use crate::topology::Topology;
@@ -49,17 +49,17 @@ impl Check {
         }
         crate::kernel::sys::note_signals();
         let against = self.against.as_deref().map(source::topology).transpose()?;
-        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
-        let lab = lab::load(&entry.lab)?.laid_out();
+        let subject = Subject::ours(target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?);
+        let lab = subject.journal()?.laid_out();
         if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {
             return Err(Error::Usage(Usage::NoCheckpoints(against.name.to_string())));
         }
         let judge = against.as_ref().unwrap_or(&lab);
         if judge.checkpoints.is_empty() {
-            return Err(Error::Usage(Usage::NothingToCheck(entry.lab.to_string())));
+            return Err(Error::Usage(Usage::NothingToCheck(subject.entry.lab.to_string())));
         }
         known(&self.only, judge)?;
-        let order = Order { entry: &entry, lab: &lab, against: against.as_ref(), only: &self.only, partial: self.partial };
+        let order = Order { subject: &subject, lab: &lab, against: against.as_ref(), only: &self.only, partial: self.partial };
         if self.watch {
             return watch(order, context).map(|report| Report::Check(Box::new(report)));
         }

@@ -13,7 +13,7 @@ use super::{Context, complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
-use crate::lab::{self, Entry};
+use crate::lab::{self, Entry, Subject};
 use crate::plan::{NodeId, Ns, RouteTo, Value};
 use crate::probe::view::View;
 use crate::render::{self, Format, Style};
@@ -75,7 +75,7 @@ impl Graph {
             None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
         };
         match (entry, &self.topology) {
-            (Some(entry), _) if rights::lacking().is_none() => live(&entry, self.layer),
+            (Some(entry), _) if rights::lacking().is_none() => live(entry, self.layer),
             // Who may not look at the lab still gets the built-in topology of its name.
             (Some(entry), _) if catalog::find(entry.lab.as_str()).is_none() || self.topology.is_none() => {
                 Err(rights::refusal(context))
@@ -86,9 +86,10 @@ impl Graph {
     }
 }
 
-fn live(entry: &Entry, layer: Layer) -> Result<Drawing> {
-    let journal = lab::load(&entry.lab)?;
-    let view = View::living(entry)?.0;
+fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
+    let subject = Subject::ours(entry);
+    let journal = subject.journal()?;
+    let view = View::living(&subject)?.0;
     let mut seen = view.state();
     let Some(role) = &journal.topology.role else { return Ok(wiring::graph(&journal.topology, Some(&seen), layer)) };
     let machine = NodeId::Host(role.host.clone());

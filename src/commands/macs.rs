@@ -9,7 +9,7 @@ use super::{Context, complete, inside, rights, source, target};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::kernel::{interrupted, sys};
-use crate::lab::{self, Entry, Private, resolve};
+use crate::lab::{self, Entry, Private, Subject, resolve};
 use crate::plan::NodeId;
 use crate::probe::macs::{self, census, segments};
 use crate::probe::ping::all;
@@ -47,9 +47,9 @@ pub struct Macs {
 }
 
 /// What is measured.
-enum Subject {
+enum Wanted {
     /// A lab that is up, from this topology.
-    There(Box<Entry>, Box<Topology>),
+    There(Box<Subject>, Box<Topology>),
     /// A topology that is brought up for it.
     New(Box<Topology>),
 }
@@ -62,30 +62,30 @@ impl Macs {
     pub fn run(self, context: &mut Context) -> Result<Report> {
         rights::need(context)?;
         sys::note_signals();
-        let subjects = self.subjects(context)?;
-        for subject in &subjects {
-            let (Subject::There(_, topology) | Subject::New(topology)) = subject;
+        let wanted = self.wanted(context)?;
+        for one in &wanted {
+            let (Wanted::There(_, topology) | Wanted::New(topology)) = one;
             segments::known(topology, self.network.as_deref())?;
         }
-        if subjects.iter().any(|subject| matches!(subject, Subject::New(_))) {
+        if wanted.iter().any(|one| matches!(one, Wanted::New(_))) {
             // A lab of its own is made outside.
             if let Some(done) = inside::sent(Manner::Follows)? {
                 return Ok(done);
             }
         }
-        let labs = subjects.into_iter().map(|subject| self.measure(subject, context)).collect::<Result<_>>()?;
+        let labs = wanted.into_iter().map(|one| self.measure(one, context)).collect::<Result<_>>()?;
         Ok(Report::Macs(Found { labs }))
     }
 
-    fn subjects(&self, context: &mut Context) -> Result<Vec<Subject>> {
+    fn wanted(&self, context: &mut Context) -> Result<Vec<Wanted>> {
         if self.labs.is_empty() {
             let entry = target::current(None, context)?;
             return Ok(vec![there(entry)?]);
         }
-        self.labs.iter().map(|word| self.subject(word)).collect()
+        self.labs.iter().map(|word| self.one(word)).collect()
     }
 
-    fn subject(&self, word: &str) -> Result<Subject> {
+    fn one(&self, word: &str) -> Result<Wanted> {
         let labs = lab::names();
         if let Some(entry) = labs.iter().find(|entry| entry.lab == word) {
             return there(entry.clone());
@@ -98,25 +98,25 @@ impl Macs {
         if self.passive {
             return Err(Error::Usage(Usage::NotUp(topology.name.to_string())));
         }
-        Ok(Subject::New(Box::new(topology)))
+        Ok(Wanted::New(Box::new(topology)))
     }
 
-    fn measure(&self, subject: Subject, context: &mut Context) -> Result<Census> {
-        match subject {
-            Subject::There(entry, topology) => self.census(&entry, &topology, context),
-            Subject::New(topology) => {
+    fn measure(&self, wanted: Wanted, context: &mut Context) -> Result<Census> {
+        match wanted {
+            Wanted::There(subject, topology) => self.census(&subject, &topology, context),
+            Wanted::New(topology) => {
                 let name = topology.name.to_string();
                 let private = Private::bring_up((*topology).clone(), &mut |step| context.front.progress(step))?;
-                let found = private.entry().and_then(|entry| self.census(&entry, &topology, context));
+                let found = private.entry().and_then(|entry| self.census(&Subject::ours(entry), &topology, context));
                 private.end()?;
                 Ok(Census { lab: name, own: true, ..found? })
             }
         }
     }
 
-    fn census(&self, entry: &Entry, topology: &Topology, context: &mut Context) -> Result<Census> {
-        let segments = segments::segments(topology, &View::look(entry)?, self.network.as_deref());
-        let stations = Stations::look(entry)?;
+    fn census(&self, subject: &Subject, topology: &Topology, context: &mut Context) -> Result<Census> {
+        let segments = segments::segments(topology, &View::look(subject)?, self.network.as_deref());
+        let stations = Stations::look(subject)?;
         let (pings, tallies) = macs::listen(&segments, || {
             let begin = Instant::now();
             let pings = if self.passive { None } else { Some(traffic(&stations, context)?) };
@@ -126,17 +126,18 @@ impl Macs {
             }
             if self.passive { Ok(pings) } else { interrupted().map(|()| pings) }
         })?;
-        let after = View::look(entry)?;
+        let after = View::look(subject)?;
         let networks = segments.iter().zip(&tallies).map(|(segment, tally)| census::network(segment, tally, &after)).collect();
         let is_container = |station: &&Station| matches!(station.id, NodeId::Container(..));
         let containers = stations.all.iter().filter(is_container).count();
-        Ok(Census { lab: entry.lab.to_string(), own: false, containers, pings, networks, names: stations.names })
+        Ok(Census { lab: subject.entry.lab.to_string(), own: false, containers, pings, networks, names: stations.names })
     }
 }
 
-fn there(entry: Entry) -> Result<Subject> {
-    let topology = lab::load(&entry.lab)?.laid_out();
-    Ok(Subject::There(Box::new(entry), Box::new(topology)))
+fn there(entry: Entry) -> Result<Wanted> {
+    let subject = Subject::ours(entry);
+    let topology = subject.journal()?.laid_out();
+    Ok(Wanted::There(Box::new(subject), Box::new(topology)))
 }
 
 /// One ping between every two containers of different hosts; between the hosts where there are no such containers.

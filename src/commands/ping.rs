@@ -9,7 +9,7 @@ use super::duration::duration;
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
-use crate::lab::{self, resolve};
+use crate::lab::{self, Subject, resolve};
 use crate::plan::NodeId;
 use crate::probe::ping::one::{self, Came, Order};
 use crate::probe::ping::packet::Slots;
@@ -84,7 +84,7 @@ impl Ping {
         let target = target::node(self.from.as_deref().unwrap_or_default(), context)?;
         let labs = lab::names();
         let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let stations = Stations::look(entry)?;
+        let stations = Stations::look(&Subject::ours(entry.clone()))?;
         let from = stations.get(&target.node)?;
         let goal = goal::goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {
@@ -126,7 +126,7 @@ impl Ping {
     fn every(&self, context: &mut Context) -> Result<Report> {
         let begin = Instant::now();
         let entry = target::current(self.from.as_deref(), context)?;
-        let stations = Stations::look(&entry)?;
+        let stations = Stations::look(&Subject::ours(entry.clone()))?;
         let is_member = |station: &&Station| match station.id {
             NodeId::Container(..) => true,
             NodeId::Host(_) => {

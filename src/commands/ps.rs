@@ -5,7 +5,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, far, inside, rights, target};
 use crate::error::Result;
 use crate::kernel::sandbox::{self, Manner};
-use crate::lab::{self, resolve};
+use crate::lab::{self, Subject, resolve};
 use crate::name::LabName;
 use crate::plan::NodeId;
 use crate::report::Report;
@@ -60,7 +60,11 @@ impl Ps {
             }
             word => target::labs(word)?
                 .into_iter()
-                .map(|lab| Ok((lab.clone(), resolve::living(resolve::find(lab.as_str(), &labs)?))))
+                .map(|lab| {
+                    let subject = Subject::ours(resolve::find(lab.as_str(), &labs)?.clone());
+                    let nodes = subject.nodes().into_iter().filter(|one| !one.by_hand).map(|one| one.node);
+                    Ok((lab, nodes.collect()))
+                })
                 .collect(),
         }
     }

@@ -5,9 +5,8 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
+use crate::lab::subject::{Netns, Subject};
 use crate::lab::{self, resolve};
-use crate::name::LabName;
-use crate::plan::NodeId;
 use crate::report::Report;
 use crate::report::node::{Kind, Node};
 
@@ -30,11 +29,15 @@ impl Show {
         let target = target::node(word, context)?;
         let labs = lab::names();
         let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let pins: Vec<Pin> = resolve::living(entry).iter().map(|node| pin(&target.lab, node)).collect();
-        let mut node = inspect(&pin(&target.lab, &target.node), &pins)?;
+        let nodes = Subject::ours(entry.clone()).nodes();
+        let pin = |one: &Netns| Pin { node: one.node.to_string(), path: one.pin.clone() };
+        let pins: Vec<Pin> = nodes.iter().filter(|one| !one.by_hand).map(pin).collect();
+        let named = |pin: &&Pin| pin.node == target.node.to_string();
+        let own = pins.iter().find(named).ok_or_else(|| Error::Internal(format!("{} has no namespace", target.node)))?;
+        let mut node = inspect(own, &pins)?;
         node.lab = target.lab.to_string();
         node.node = target.node.to_string();
-        node.kind = kind(&target.node);
+        node.kind = Kind::of(&target.node);
         match interface {
             None => Ok(Report::Node(node)),
             Some(interface) => {
@@ -60,16 +63,4 @@ fn only(interface: &str, mut node: Node) -> Result<Node> {
     node.fdb.retain(|entry| entry.port == interface || entry.bridge == interface);
     node.neighbours.retain(|neighbour| neighbour.dev == interface);
     Ok(node)
-}
-
-fn pin(lab: &LabName, node: &NodeId) -> Pin {
-    Pin { node: node.to_string(), path: lab::paths::netns_path(lab, node) }
-}
-
-fn kind(node: &NodeId) -> Kind {
-    match node {
-        NodeId::Switch(_) => Kind::Switch,
-        NodeId::Host(_) => Kind::Host,
-        NodeId::Container(..) => Kind::Container,
-    }
 }

@@ -6,7 +6,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Usage};
-use crate::lab::{self, resolve};
+use crate::lab::{self, Subject, resolve};
 use crate::probe::ping::goal::goal;
 use crate::probe::ping::stations::Stations;
 use crate::probe::trace::{Order, trace};
@@ -53,7 +53,7 @@ impl Trace {
         let target = target::node(&self.from, context)?;
         let labs = lab::names();
         let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let mut view = View::look(entry)?;
+        let mut view = View::look(&Subject::ours(entry.clone()))?;
         let stations = Stations::of(&view, entry);
         let goal = goal(&self.to, self.families(), stations.get(&target.node)?, &stations, entry)?;
         check(goal.address, &view)?;

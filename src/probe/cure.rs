@@ -74,21 +74,20 @@ impl Cures<'_> {
         let here = &self.view.places[place];
         let line = match &here.id {
             NodeId::Container(host, name) if here.by_hand => {
-                let host = self.short(&NodeId::Host(host.clone()));
-                format!("sudo nslab exec {host} ip netns exec {} {command}", quoted(name.as_str()))
+                let inside = format!("ip netns exec {} {command}", quoted(name.as_str()));
+                self.view.prompt.within(&self.short(&NodeId::Host(host.clone())), &inside)
             }
-            id => format!("sudo nslab exec {} {command}", self.short(id)),
+            id => self.view.prompt.within(&self.short(id), command),
         };
         if !self.lines.contains(&line) {
             self.lines.push(line);
         }
     }
 
-    /// The shortest words for a node.
+    /// The shortest words for a node within its lab.
     fn short(&self, id: &NodeId) -> String {
         let alone = self.view.places.iter().filter(|place| !place.by_hand && place.id.name() == id.name()).count() < 2;
-        let word = if alone { id.name().to_string() } else { word(id) };
-        if self.view.several { format!("{}/{word}", self.view.lab) } else { word }
+        if alone { id.name().to_string() } else { word(id) }
     }
 
     fn place(&self, node: &str) -> Option<usize> {

@@ -205,7 +205,7 @@ fn report(
         outcome,
         notes,
         legacy,
-        several: view.several,
+        several: view.prompt.lab.is_some(),
         names,
     }
 }

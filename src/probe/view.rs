@@ -6,7 +6,7 @@ mod state;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
 use crate::kernel::tables::{self, Tables};
-use crate::lab::{self, Entry, paths, resolve};
+use crate::lab::subject::{Netns, Prompt, Subject};
 use crate::name::{IfName, LabName, Mac};
 use crate::plan::{Key, NodeId, Ns, Port, State};
 use crate::report::node::{Kind, Link, Node};
@@ -63,45 +63,42 @@ pub struct View {
     pub places: Vec<Place>,
     /// What its topology says of it; nothing where its journal could not be read.
     pub described: State,
-    /// It is not the only lab that is up: a node is to be named with its lab.
-    pub several: bool,
+    /// How commands are typed for its nodes.
+    pub prompt: Prompt,
 }
 
 impl View {
-    /// Looks at every node of a lab that is up.
+    /// Looks at every node.
     ///
     /// # Errors
-    /// When a namespace of it is gone or cannot be entered.
-    pub fn look(entry: &Entry) -> Result<Self> {
-        Self::of(entry.lab.clone(), pins(entry))
+    /// When a namespace is gone or cannot be entered.
+    pub fn look(subject: &Subject) -> Result<Self> {
+        Self::of(subject, subject.nodes())
     }
 
-    /// Looks at those nodes of a lab whose namespaces are there; the others are named beside.
+    /// Looks at those nodes whose namespaces are there; the others are named beside.
     ///
     /// # Errors
     /// When a namespace cannot be entered.
-    pub fn living(entry: &Entry) -> Result<(Self, Vec<NodeId>)> {
-        let (here, gone): (Vec<_>, Vec<_>) = pins(entry).into_iter().partition(|(_, pin)| observe::is_namespace(pin));
-        Ok((Self::of(entry.lab.clone(), here)?, gone.into_iter().map(|(id, _)| id).collect()))
+    pub fn living(subject: &Subject) -> Result<(Self, Vec<NodeId>)> {
+        let (here, gone): (Vec<_>, Vec<_>) = subject.nodes().into_iter().partition(|one| observe::is_namespace(&one.pin));
+        Ok((Self::of(subject, here)?, gone.into_iter().map(|one| one.node).collect()))
     }
 
-    fn of(lab: LabName, pins: Vec<(NodeId, PathBuf)>) -> Result<Self> {
-        let others: Vec<Pin> = pins.iter().map(|(id, path)| Pin { node: id.to_string(), path: path.clone() }).collect();
-        let mut places = Vec::with_capacity(pins.len());
-        for ((id, pin), tables) in pins.into_iter().zip(inspect::look(&others)?) {
+    fn of(subject: &Subject, nodes: Vec<Netns>) -> Result<Self> {
+        let lab = subject.entry.lab.clone();
+        let pins: Vec<Pin> = nodes.iter().map(|one| Pin { node: one.node.to_string(), path: one.pin.clone() }).collect();
+        let mut places = Vec::with_capacity(nodes.len());
+        for (Netns { node: id, pin, by_hand }, tables) in nodes.into_iter().zip(inspect::look(&pins)?) {
             let mut node = inspect::report(&tables);
             node.lab = lab.to_string();
             node.node = id.to_string();
-            node.kind = kind(&id);
-            let by_hand = pin != paths::netns_path(&lab, &id);
+            node.kind = Kind::of(&id);
             places.push(Place { id, pin, by_hand, far: false, node, tables });
         }
-        let described = match lab::load(&lab) {
-            Ok(journal) => far::join(&journal, &mut places),
-            Err(_) => State::new(),
-        };
-        let several = lab::names().len() > 1;
-        Ok(Self { lab, places, described, several })
+        // Where the journal is damaged what is there can be looked at all the same.
+        let described = subject.journal().map_or_else(|_| State::new(), |journal| far::join(journal, &mut places));
+        Ok(Self { lab, places, described, prompt: subject.prompt.clone() })
     }
 
     /// Reads what costs more than the tables, of those nodes of which it is not known yet: `/proc/sys`, packet filters.
@@ -187,38 +184,4 @@ impl View {
         };
         self.places.iter().flat_map(of).collect()
     }
-}
-
-fn kind(id: &NodeId) -> Kind {
-    match id {
-        NodeId::Switch(_) => Kind::Switch,
-        NodeId::Host(_) => Kind::Host,
-        NodeId::Container(..) => Kind::Container,
-    }
-}
-
-/// Every namespace of the lab, with those that somebody made inside its hosts.
-pub fn pins(entry: &Entry) -> Vec<(NodeId, PathBuf)> {
-    let lab = &entry.lab;
-    let mut pins = Vec::new();
-    for id in resolve::living(entry) {
-        pins.push((id.clone(), paths::netns_path(lab, &id)));
-        if let NodeId::Host(host) = &id {
-            let by_hand = made_inside(&paths::lab(lab).join("run").join(host.as_str()).join("netns"));
-            pins.extend(by_hand.into_iter().filter_map(|path| {
-                let name = path.file_name()?.to_str()?.parse().ok()?;
-                Some((NodeId::Container(host.clone(), name), path))
-            }));
-        }
-    }
-    pins
-}
-
-/// Namespaces under a host's own `/run/netns`; nslab's entries there are links.
-fn made_inside(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-    let mut found: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| observe::is_namespace(path)).collect();
-    found.sort();
-    found
 }

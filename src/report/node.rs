@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use crate::plan::NodeId;
+
 /// `show NODE`
 #[derive(Debug, Default, Serialize)]
 pub struct Node {
@@ -35,6 +37,17 @@ pub enum Kind {
     Host,
     Container,
     Switch,
+}
+
+impl Kind {
+    /// What the node is.
+    pub fn of(node: &NodeId) -> Self {
+        match node {
+            NodeId::Switch(_) => Self::Switch,
+            NodeId::Host(_) => Self::Host,
+            NodeId::Container(..) => Self::Container,
+        }
+    }
 }
 
 /// Whether packets are forwarded, by family; none where it could not be read.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use nslab::lab::Subject;
 use nslab::probe::predict::{Prediction, Probe, predict};
 use nslab::probe::view::View;
 use nslab::report::trace::Leg;
@@ -39,7 +40,7 @@ pub const BRIDGED: Case<'_> = Case { topology: "bridged", to: "10.0.0.21", ..CAS
 
 pub fn look(lab: &str) -> View {
     let labs = nslab::lab::names();
-    let mut view = View::look(labs.iter().find(|entry| entry.lab == lab).unwrap()).unwrap();
+    let mut view = View::look(&Subject::ours(labs.iter().find(|entry| entry.lab == lab).unwrap().clone())).unwrap();
     let all: Vec<String> = view.places.iter().map(|place| place.node.node.clone()).collect();
     view.read_settings(&all).unwrap();
     view

@@ -7,9 +7,9 @@ use ipnet::IpNet;
 
 use crate::error::{Error, Result};
 use crate::kernel::{addresses, echo};
-use crate::lab::{Entry, resolve};
+use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
-use crate::probe::view::{self, View};
+use crate::probe::view::View;
 use crate::report::node::Link;
 use crate::report::ping::{Family, Party};
 use crate::report::wire::{Interface, Names};
@@ -66,11 +66,12 @@ impl Stations {
     ///
     /// # Errors
     /// When a namespace of it is gone or cannot be entered.
-    pub fn look(entry: &Entry) -> Result<Self> {
+    pub fn look(subject: &Subject) -> Result<Self> {
+        let entry = &subject.entry;
         if entry.role.is_some() {
-            return Ok(Self::of(&View::look(entry)?, entry));
+            return Ok(Self::of(&View::look(subject)?, entry));
         }
-        let pins = view::pins(entry);
+        let pins: Vec<(NodeId, PathBuf)> = subject.nodes().into_iter().map(|one| (one.node, one.pin)).collect();
         let found = addresses::all(&pins)?;
         let station = |((id, pin), (interfaces, addresses))| Station { id, pin, far: false, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();

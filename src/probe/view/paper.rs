@@ -11,6 +11,7 @@ use crate::kernel::inspect::report;
 use crate::kernel::tables::{Address, All, BridgePort, Far, Fdb, LOCAL_TABLE, Link, NextHop, Route, Settings, Tables};
 use crate::name::IfName;
 use crate::plan::{self, Key, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
+use crate::report::node::Kind;
 
 /// Every node of a state, as it would look.
 pub(in crate::probe) fn places(state: &State) -> Vec<Place> {
@@ -20,7 +21,7 @@ pub(in crate::probe) fn places(state: &State) -> Vec<Place> {
     for place in &mut places {
         place.node = report(&place.tables);
         place.node.node = place.id.to_string();
-        place.node.kind = super::kind(&place.id);
+        place.node.kind = Kind::of(&place.id);
     }
     places
 }

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
 
 use crate::kernel::tables::{Link, Neighbour, Tables};
+use crate::lab::subject::Prompt;
 use crate::name::{IfName, Mac};
 use crate::plan::{self, Key, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value, compile};
 use crate::probe::view::{View, paper};
@@ -62,7 +63,7 @@ impl Bench {
     /// The tables that the kernel would have.
     pub(super) fn view(self) -> View {
         let places = paper::places(&self.state);
-        View { lab: self.name.parse().unwrap(), places, described: self.described, several: false }
+        View { lab: self.name.parse().unwrap(), places, described: self.described, prompt: Prompt::ours(None) }
     }
 }
 

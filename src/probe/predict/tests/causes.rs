@@ -5,6 +5,7 @@ use netlink_packet_route::neighbour::NeighbourState;
 use super::bench::{Bench, node, via};
 use super::rules::SIX;
 use super::{PROBE, ask, death};
+use crate::lab::subject::Prompt;
 use crate::plan::{RouteTo, Sysctl};
 use crate::probe::predict::{Prediction, Probe, predict};
 use crate::report::trace::Leg;
@@ -223,6 +224,6 @@ fn a_cure_names_the_node_by_its_shortest_words_or_with_its_lab() {
     let mut view = Bench::new("routed").without("-n host-a.a1 route add default").view();
     let cure = |view: &crate::probe::view::View| ask(view, "host-a.a1", "10.2.0.2").death.unwrap().cure;
     assert_eq!(cure(&view), ["sudo nslab exec a1 ip route add default via 10.1.0.1 dev eth0"]);
-    view.several = true;
+    view.prompt = Prompt::ours(Some(view.lab.clone()));
     assert_eq!(cure(&view), ["sudo nslab exec routed/a1 ip route add default via 10.1.0.1 dev eth0"]);
 }
