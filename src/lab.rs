@@ -6,7 +6,6 @@ mod converge;
 mod down;
 pub mod facts;
 pub mod halves;
-mod hosts;
 pub mod index;
 pub mod instances;
 pub mod interference;
