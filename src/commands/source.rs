@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Context, rights};
 use crate::error::{Error, Result, Thing};
-use crate::lab::{self, resolve};
+use crate::lab::{self, Journal, resolve};
 use crate::report::notice::Notice;
 use crate::topology::catalog::is_file;
 use crate::topology::{self, Topology, catalog};
@@ -14,21 +14,24 @@ pub(super) fn topology(word: &str) -> Result<Topology> {
     if is_file(word) { topology::read(Path::new(word)) } else { built_in(word) }
 }
 
-/// The topology of a lab that is up, as its journal has it; none when no such lab is, or the caller may not read that.
-pub(super) fn described(word: &str) -> Option<Topology> {
-    let up = lab::names().iter().any(|entry| entry.lab == word);
-    if !up || rights::lacking().is_some() {
+/// The journal of a lab that is up; none when no such lab is, or the caller may not read that.
+fn journal(word: &str) -> Option<Journal> {
+    let entry = lab::names().into_iter().find(|entry| entry.lab == word)?;
+    if rights::lacking().is_some() {
         return None;
     }
-    // With a damaged journal `up` and `down` go on without it.
-    lab::load(&word.parse().ok()?).ok().map(|journal| journal.whole.unwrap_or(journal.topology))
+    // With a damaged journal `up` and `down` go on without it, and say what is wrong with it.
+    lab::load(&entry.lab).ok()
+}
+
+/// The topology of a lab that is up, as its journal has it; none when no such lab is, or the caller may not read that.
+pub(super) fn described(word: &str) -> Option<Topology> {
+    journal(word).map(|journal| journal.whole.unwrap_or(journal.topology))
 }
 
 /// As [`described`], without what was launched, stopped or configured since.
 fn of_file(word: &str) -> Option<Topology> {
-    let edited = described(word)?;
-    let origin = lab::load(&word.parse().ok()?).ok().and_then(|journal| journal.origin);
-    Some(origin.unwrap_or(edited))
+    journal(word).map(|journal| journal.origin.or(journal.whole).unwrap_or(journal.topology))
 }
 
 /// The topology that `up` is to make: a lab that is up stays what it is, even where a built-in one has its name.
