@@ -116,19 +116,19 @@ macro_rules! name {
 
         impl PartialEq<str> for $type {
             fn eq(&self, text: &str) -> bool {
-                self.0 == text
+                self.as_str() == text
             }
         }
 
         impl PartialEq<&str> for $type {
             fn eq(&self, text: &&str) -> bool {
-                self.0 == *text
+                self.as_str() == *text
             }
         }
 
         impl PartialEq<String> for $type {
             fn eq(&self, text: &String) -> bool {
-                self.0 == *text
+                self.as_str() == *text
             }
         }
 
