@@ -3,12 +3,12 @@
 mod dot;
 mod host;
 mod l3;
-pub(super) mod layers;
 mod mermaid;
-pub(super) mod parts;
+mod parts;
 mod physical;
 mod scene;
 mod svg;
+pub(super) mod text;
 mod tree;
 
 use super::sentences::graph::Words;

@@ -4,7 +4,6 @@ mod agent;
 mod capture;
 mod check;
 mod doctor;
-mod graph;
 mod labs;
 mod macs;
 mod node;
@@ -41,7 +40,7 @@ pub fn report(report: &Report, style: Style) -> String {
         Report::Check(report) => check::check(report, style),
         Report::Trace(trace) => trace::trace(trace, style),
         Report::Doctor(doctor) => doctor::doctor(doctor, style),
-        Report::Graph(graph) => graph::graph(graph, style),
+        Report::Graph(graph) => super::graph::text::drawing(graph, style),
         Report::Agent(outcome) => lines(&[sentences::agent::outcome(style.lang, outcome)]),
         Report::Token(token) => lines(std::slice::from_ref(&token.token)),
         Report::Agents(all) => agent::agents(all, style),

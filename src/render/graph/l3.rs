@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::host::interface_card;
-use super::layers::{Joined, Spot};
-use super::parts::{Class, Stroke, member_words, path};
+use super::parts::{Class, Joined, Spot, Stroke, member_words, path};
 use super::scene::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
 use crate::graph::{Interface, L3, Member, Node, State, Subnet};
 use crate::plan::NodeId;

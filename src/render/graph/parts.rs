@@ -1,6 +1,7 @@
-//! What drawings of every format share: the kinds of their boxes and lines, which cable is in which interface, and who is in a subnet.
+//! What drawings of every format share: the kinds of their boxes and lines, which cable is in which interface, who is in a subnet,
+//! and in which layers subnets and routers stand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::graph::{Cable, End, Mark, Member, Physical};
 use crate::name::{IfName, NodeName};
@@ -107,5 +108,98 @@ pub fn path(node: &NodeId) -> String {
     match node {
         NodeId::Switch(name) | NodeId::Host(name) => name.to_string(),
         NodeId::Container(host, name) => format!("{host}/{name}"),
+    }
+}
+
+/// A sentence in lines that fit; a word that fits in no line has lines of its own, broken.
+pub fn wrapped(text: &str, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(last) = lines.last_mut() else { continue };
+        let longer = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
+        if fits(&longer) {
+            *last = longer;
+            continue;
+        }
+        let mut line = String::new();
+        for c in word.chars() {
+            if !fits(&format!("{line}{c}")) {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+        lines.push(line);
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+/// A subnet or router by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Spot {
+    Subnet(usize),
+    Router(usize),
+}
+
+/// Who is joined with whom: subnets first, then routers, by number.
+#[derive(Debug)]
+pub struct Joined {
+    subnets: usize,
+    near: Vec<Vec<usize>>,
+}
+
+impl Joined {
+    /// `links` are pairs of a subnet and a router.
+    pub fn new(subnets: usize, routers: usize, links: impl Iterator<Item = (usize, usize)>) -> Self {
+        let mut near = vec![Vec::new(); subnets + routers];
+        for (subnet, router) in links {
+            near[subnet].push(subnets + router);
+            near[subnets + router].push(subnet);
+        }
+        Self { subnets, near }
+    }
+
+    /// The parts that nothing joins, each in layers: subnets and routers take turns, and a line leads to the next layer only.
+    pub fn parts(&self) -> Vec<Vec<Vec<Spot>>> {
+        let mut parts = Vec::new();
+        let mut done = vec![false; self.near.len()];
+        for start in 0..self.near.len() {
+            if done[start] {
+                continue;
+            }
+            // From one end of the longest way to the other.
+            let far = Self::farthest(&self.layers(start));
+            let layers = self.layers(Self::farthest(&self.layers(far)));
+            layers.iter().flatten().for_each(|at| done[*at] = true);
+            parts.push(layers.into_iter().map(|layer| layer.into_iter().map(|at| self.spot(at)).collect()).collect());
+        }
+        parts
+    }
+
+    fn spot(&self, at: usize) -> Spot {
+        if at < self.subnets { Spot::Subnet(at) } else { Spot::Router(at - self.subnets) }
+    }
+
+    fn layers(&self, start: usize) -> Vec<Vec<usize>> {
+        let mut depth = vec![None; self.near.len()];
+        depth[start] = Some(0);
+        let (mut queue, mut layers) = (VecDeque::from([(start, 0)]), Vec::<Vec<usize>>::new());
+        while let Some((at, deep)) = queue.pop_front() {
+            if layers.len() == deep {
+                layers.push(Vec::new());
+            }
+            layers[deep].push(at);
+            for next in &self.near[at] {
+                if depth[*next].is_none() {
+                    depth[*next] = Some(deep + 1);
+                    queue.push_back((*next, deep + 1));
+                }
+            }
+        }
+        layers
+    }
+
+    fn farthest(layers: &[Vec<usize>]) -> usize {
+        layers.last().and_then(|layer| layer.iter().min()).copied().unwrap_or(0)
     }
 }

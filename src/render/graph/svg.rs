@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::parts::{Class, Stroke};
+use super::parts::{Class, Stroke, wrapped};
 use super::scene::{Font, GAP, Look, PAD, Rect, Scene, Text};
 use crate::graph::Mark;
 
@@ -80,7 +80,12 @@ pub(super) fn svg(scene: Scene, title: &str, summary: Option<&str>) -> String {
 fn framed(scene: Scene, title: &str, summary: Option<&str>) -> Scene {
     let width = scene.width.max(Font::Title.width(title)).max(300);
     let mut lines = vec![(Font::Title, title.to_owned())];
-    lines.extend(summary.into_iter().flat_map(|summary| wrapped(summary, width)).map(|line| (Font::Note, line)));
+    lines.extend(
+        summary
+            .into_iter()
+            .flat_map(|summary| wrapped(summary, |line| Font::Note.width(line) <= width))
+            .map(|line| (Font::Note, line)),
+    );
     let mut framed = Scene::default();
     let top = framed.lines_at(PAD, PAD / 2, &lines) + GAP;
     framed.width = width + 2 * PAD;
@@ -88,30 +93,6 @@ fn framed(scene: Scene, title: &str, summary: Option<&str>) -> Scene {
     let left = PAD + (width - scene.width) / 2;
     framed.include(scene, (left, top));
     framed
-}
-
-/// A sentence in lines that are no wider; a longer word has a line of its own, broken.
-fn wrapped(text: &str, width: i32) -> Vec<String> {
-    let mut lines: Vec<String> = vec![String::new()];
-    let fits = |line: &str| Font::Note.width(line) <= width;
-    for word in text.split_whitespace() {
-        let Some(last) = lines.last_mut() else { continue };
-        let longer = if last.is_empty() { word.to_owned() } else { format!("{last} {word}") };
-        if fits(&longer) {
-            *last = longer;
-            continue;
-        }
-        let mut line = String::new();
-        for c in word.chars() {
-            if !fits(&format!("{line}{c}")) {
-                lines.push(std::mem::take(&mut line));
-            }
-            line.push(c);
-        }
-        lines.push(line);
-    }
-    lines.retain(|line| !line.is_empty());
-    lines
 }
 
 /// The classes that show how a thing is.

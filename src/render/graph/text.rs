@@ -1,0 +1,309 @@
+//! A drawing as text: a frame for each host, or subnets and routers as a tree.
+
+use std::collections::HashSet;
+
+use super::parts::{Joined, Spot, Wiring, end_word, member_words, path, wrapped};
+use crate::graph::{Drawing, Graph, Host, Interface, L3, Network, Node, Physical, State};
+use crate::plan::NodeId;
+use crate::render::Style;
+use crate::render::escape::escape;
+use crate::render::sentences::graph::Words;
+
+/// The columns of a terminal that nobody made wider.
+const WIDTH: usize = 80;
+
+/// The whole drawing, each line ended.
+pub fn drawing(graph: &Graph, style: Style) -> String {
+    let words = Words(style.lang);
+    let mut told = vec![style.bold(&words.title(graph))];
+    told.extend(words.summary(graph).into_iter().flat_map(|summary| wrapped(&summary, |line| line.chars().count() <= WIDTH)));
+    told.push(String::new());
+    let drawn = match &graph.drawing {
+        Drawing::Physical(drawn) => physical(drawn, words),
+        Drawing::L3(drawn) => l3(drawn, words),
+    };
+    told.extend(drawn.into_iter().map(|line| if style.unicode { line } else { plain(&line) }));
+    told.into_iter().map(|line| line + "\n").collect()
+}
+
+/// The line with characters that every terminal has.
+fn plain(line: &str) -> String {
+    let ascii = |c: char| match c {
+        '─' => '-',
+        '│' => '|',
+        '├' | '└' | '┌' => '+',
+        c => c,
+    };
+    line.chars().map(ascii).collect()
+}
+
+/// The wiring: each host's interfaces, and behind them what they are plugged into.
+fn physical(drawn: &Physical, words: Words) -> Vec<String> {
+    let page = Page { drawn, words, wiring: Wiring::of(drawn) };
+    let mut told: Vec<String> = drawn.hosts.iter().flat_map(|host| page.host(host)).collect();
+    told.extend(drawn.networks.iter().flat_map(|network| page.network(network)));
+    told
+}
+
+struct Page<'a> {
+    drawn: &'a Physical,
+    words: Words,
+    wiring: Wiring<'a>,
+}
+
+/// An interface of a host, and what is at the other end of its cable.
+#[derive(Default)]
+struct Row {
+    branch: &'static str,
+    name: String,
+    near: String,
+    far: String,
+}
+
+impl Page<'_> {
+    fn host(&self, host: &Host) -> Vec<String> {
+        let all = &host.node.interfaces;
+        let (bridges, others): (Vec<&Interface>, Vec<&Interface>) = all.iter().partition(|interface| interface.is_bridge());
+        let is_port = |port: &Interface| bridges.iter().any(|bridge| port.bridge.as_ref() == Some(&bridge.name));
+        let loose = others.into_iter().filter(|port| !is_port(port));
+        let mut rows: Vec<Row> = loose.map(|port| self.port(host, port, "")).collect();
+        for bridge in &bridges {
+            rows.push(Row { near: self.interface(bridge), ..Row::default() });
+            let ports: Vec<&Interface> = all.iter().filter(|port| port.bridge.as_ref() == Some(&bridge.name)).collect();
+            rows.extend(ports.iter().enumerate().map(|(at, port)| self.port(host, port, branch(at + 1 == ports.len()))));
+        }
+        rows.extend(host.containers.iter().flat_map(|container| self.unplugged(container)));
+        let mut head = vec![host.node.node.name().to_string()];
+        head.extend(self.words.of_node(&host.node));
+        framed(&head.join(", "), &table(&rows))
+    }
+
+    fn details(&self, interface: &Interface) -> Vec<String> {
+        let mut parts: Vec<String> = interface.mac.iter().map(ToString::to_string).collect();
+        parts.extend(interface.addresses.iter().map(|address| self.words.address(address)));
+        let notes = self.words.of_interface(interface);
+        parts.extend((!notes.is_empty()).then(|| format!("({})", notes.join(", "))));
+        parts
+    }
+
+    fn interface(&self, interface: &Interface) -> String {
+        let mut parts = vec![self.words.interface(interface)];
+        parts.extend(self.details(interface));
+        parts.join(" ")
+    }
+
+    fn row(&self, interface: &Interface, branch: &'static str, far: Option<String>) -> Row {
+        let name = escape(interface.name.as_str()).into_owned();
+        Row { branch, name, near: self.details(interface).join(" "), far: far.unwrap_or_default() }
+    }
+
+    fn port(&self, host: &Host, port: &Interface, branch: &'static str) -> Row {
+        let far = self.wiring.far(&host.node.node, &port.name).map(|(cable, end)| {
+            let inside = host.containers.iter().find(|container| container.node == end.node);
+            let nic = inside.and_then(|container| Some((container, container.interface(&end.interface)?)));
+            let network = self.drawn.networks.iter().find(|each| Some(&each.network) == cable.network.as_ref());
+            match (nic, network) {
+                (Some((container, nic)), _) => format!("{} {}", self.container(container), self.interface(nic)),
+                (None, Some(network)) => self.words.of_network(network).into_iter().next().unwrap_or_default(),
+                (None, None) => end_word(end, host.node.node.host()),
+            }
+        });
+        self.row(port, branch, far)
+    }
+
+    /// A container's name, with what is wrong with the container itself.
+    fn container(&self, container: &Node) -> String {
+        let mut notes = self.words.condition(container.mark, State::Up);
+        notes.extend(container.forwarding.then(|| "router".to_owned()));
+        let name = container.node.name();
+        if notes.is_empty() { name.to_string() } else { format!("{name} ({})", notes.join(", ")) }
+    }
+
+    /// Of a container what is behind none of its host's interfaces.
+    fn unplugged(&self, container: &Node) -> Vec<Row> {
+        let name = self.container(container);
+        if container.interfaces.is_empty() {
+            return vec![Row { near: format!("{name} ({})", self.words.no_interface()), ..Row::default() }];
+        }
+        let others = container.interfaces.iter().filter(|nic| self.wiring.host_end(&container.node, &nic.name).is_none());
+        others
+            .map(|nic| {
+                let port = nic.bridge.as_ref().map(|bridge| format!(" ({})", self.words.port_of(bridge)));
+                let near = format!("{name} {}{}", self.interface(nic), port.unwrap_or_default());
+                let far = self.wiring.far(&container.node, &nic.name).map(|(_, far)| end_word(far, container.node.host()));
+                Row { near, far: far.unwrap_or_default(), ..Row::default() }
+            })
+            .collect()
+    }
+
+    fn network(&self, network: &Network) -> Vec<String> {
+        let mut head = self.words.of_network(network).join(", ");
+        if network.interfaces.is_empty() {
+            let wire = self.drawn.cables.iter().find(|cable| cable.network.as_ref() == Some(&network.network));
+            let ends = wire.map(|cable| cable.ends.each_ref().map(|end| end_word(end, None)).join(" ─── "));
+            return vec![format!("{head}: {}", ends.unwrap_or_default())];
+        }
+        let (bridges, ports): (Vec<&Interface>, Vec<&Interface>) =
+            network.interfaces.iter().partition(|interface| interface.is_bridge());
+        for bridge in bridges {
+            head = format!("{head} {}", self.details(bridge).join(" "));
+        }
+        let switch = NodeId::Switch(network.network.clone());
+        let rows = ports.iter().enumerate().map(|(at, port)| {
+            let far = self.wiring.far(&switch, &port.name).map(|(_, far)| end_word(far, None));
+            self.row(port, branch(at + 1 == ports.len()), far)
+        });
+        std::iter::once(head).chain(table(&rows.collect::<Vec<_>>())).collect()
+    }
+}
+
+/// The rows with names below names and cables below cables, those of bridges and those of no bridge each for themselves.
+fn table(rows: &[Row]) -> Vec<String> {
+    let widest = |bridged: bool, what: fn(&Row) -> &str| {
+        let alike = rows.iter().filter(|row| row.branch.is_empty() != bridged && !row.name.is_empty());
+        alike.map(|row| what(row).chars().count()).max().unwrap_or(0)
+    };
+    let widths = [false, true].map(|bridged| (widest(bridged, |row| &row.name), widest(bridged, |row| &row.near)));
+    let line = |row: &Row| {
+        let (name, near) = widths[usize::from(!row.branch.is_empty())];
+        let name = if row.name.is_empty() { String::new() } else { format!("{:name$} ", row.name) };
+        row.lines(&name, near)
+    };
+    rows.iter().flat_map(line).collect()
+}
+
+impl Row {
+    /// One line, or two where one would be too long.
+    fn lines(&self, name: &str, near: usize) -> Vec<String> {
+        let Self { branch, near: this, far, .. } = self;
+        let alone = format!("{branch}{name}{this}").trim_end().to_owned();
+        if far.is_empty() {
+            return vec![alone];
+        }
+        let both = [format!("{branch}{name}{this:near$} ── {far}"), format!("{alone} ── {far}")];
+        if let Some(one) = both.into_iter().find(|line| line.chars().count() + 2 <= WIDTH) {
+            return vec![one];
+        }
+        let below = if *branch == "├─ " { "│  " } else { "   " };
+        vec![alone, format!("{below}   └─ {far}")]
+    }
+}
+
+/// Lines with a frame at their left and a title over them.
+fn framed(title: &str, lines: &[String]) -> Vec<String> {
+    let rule = |used: usize| "─".repeat(WIDTH.saturating_sub(used));
+    let mut told = vec![format!("┌─ {title} {}", rule(title.chars().count() + 4))];
+    told.extend(lines.iter().map(|line| format!("│ {line}")));
+    told.push(format!("└{}", rule(1)));
+    told
+}
+
+/// More members of a subnet are counted.
+const SHOWN: usize = 12;
+
+/// Below a subnet its routers, below a router its other subnets.
+fn l3(drawn: &L3, words: Words) -> Vec<String> {
+    if drawn.subnets.is_empty() {
+        return vec![words.no_subnets()];
+    }
+    let number = |name: &NodeId| drawn.routers.iter().position(|router| router.node == *name);
+    let links: Vec<(usize, usize)> = drawn
+        .subnets
+        .iter()
+        .enumerate()
+        .flat_map(|(at, subnet)| subnet.routers.iter().filter_map(move |end| Some((at, number(&end.node)?))))
+        .collect();
+    let joined = Joined::new(drawn.subnets.len(), drawn.routers.len(), links.iter().copied());
+    let mut tree = Tree { drawn, words, links, told: Vec::new(), seen: HashSet::new() };
+    for part in joined.parts() {
+        if let Some(first) = part.first().and_then(|layer| layer.first()) {
+            tree.told.push(tree.name(*first));
+            tree.below(*first, "");
+        }
+    }
+    tree.told
+}
+
+struct Tree<'a> {
+    drawn: &'a L3,
+    words: Words,
+    /// Subnets and the routers in them, by number.
+    links: Vec<(usize, usize)>,
+    told: Vec<String>,
+    seen: HashSet<Spot>,
+}
+
+impl Tree<'_> {
+    fn name(&self, spot: Spot) -> String {
+        let words: Vec<String> = match spot {
+            Spot::Subnet(at) => self.drawn.subnets[at].prefixes.iter().map(ToString::to_string).collect(),
+            Spot::Router(at) => {
+                let router = &self.drawn.routers[at];
+                std::iter::once(path(&router.node)).chain(self.words.of_router(router)).collect()
+            }
+        };
+        words.join(", ")
+    }
+
+    /// What is below a subnet or router whose name stands already.
+    fn below(&mut self, spot: Spot, indent: &str) {
+        self.seen.insert(spot);
+        let mut near: Vec<(Spot, (usize, usize))> = match spot {
+            Spot::Subnet(at) => {
+                let own =
+                    self.links.iter().filter(|(subnet, router)| *subnet == at && !self.seen.contains(&Spot::Router(*router)));
+                own.map(|link| (Spot::Router(link.1), *link)).collect()
+            }
+            Spot::Router(at) => {
+                let own = self.links.iter().filter(|(_, router)| *router == at).map(|link| (Spot::Subnet(link.0), *link));
+                let own: Vec<_> = own.collect();
+                // The one above it stands there already; a way round is told once more.
+                let above = own.iter().map(|(subnet, _)| *subnet).find(|subnet| self.seen.contains(subnet));
+                own.into_iter().filter(|(subnet, _)| Some(*subnet) != above).collect()
+            }
+        };
+        near.dedup();
+        if let Spot::Subnet(at) = spot {
+            self.members(at, &format!("{indent}{}", if near.is_empty() { "   " } else { "│  " }));
+        }
+        for (number, (other, link)) in near.iter().enumerate() {
+            let last = number + 1 == near.len();
+            let line = format!("{indent}{}{} ── {}", branch(last), self.slots(*link), self.name(*other));
+            self.told.push(line);
+            if !self.seen.contains(other) {
+                self.below(*other, &format!("{indent}{}", if last { "  " } else { "│ " }));
+            }
+        }
+    }
+
+    fn members(&mut self, subnet: usize, indent: &str) {
+        let members = &self.drawn.subnets[subnet].members;
+        let shown = if members.len() > SHOWN + 1 { SHOWN } else { members.len() };
+        for member in &members[..shown] {
+            let mut line = vec![member_words(member, self.words)];
+            line.extend(member.gateways.iter().map(|gateway| self.words.default(*gateway)));
+            self.told.push(format!("{indent}{}", line.join(", ")));
+        }
+        if members.len() > shown {
+            self.told.push(format!("{indent}{}", self.words.more(members.len() - shown)));
+        }
+    }
+
+    /// A router's interfaces in a subnet with their addresses there.
+    fn slots(&self, (subnet, router): (usize, usize)) -> String {
+        let (subnet, router) = (&self.drawn.subnets[subnet], &self.drawn.routers[router]);
+        let mut slots = Vec::new();
+        for end in subnet.routers.iter().filter(|end| end.node == router.node) {
+            let Some(interface) = router.interface(&end.interface) else { continue };
+            let mut words = vec![escape(interface.name.as_str()).into_owned()];
+            words.extend(subnet.inside(interface).map(|each| self.words.marked(each.address.addr(), each.mark)));
+            words.extend(self.words.condition(interface.mark, interface.state));
+            slots.push(words.join(" "));
+        }
+        slots.join(", ")
+    }
+}
+
+fn branch(last: bool) -> &'static str {
+    if last { "└─ " } else { "├─ " }
+}
