@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::{Context, rights};
 use crate::error::{Error, Result};
 use crate::kernel::{fallback, feature, userns};
+use crate::lab;
 use crate::lab::interference::Seen;
-use crate::lab::{self, Condition};
 use crate::name::LabName;
 use crate::report::Report;
 use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
+use crate::report::lab::Condition;
 
 /// Look at what this machine can do, what may get in the way, and what was left over
 ///

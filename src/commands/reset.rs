@@ -34,11 +34,10 @@ impl Reset {
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         let name = entry.lab;
         let status = lab::status(&name)?;
-        let kept = status.kept;
         let by_hand = status.by_hand.len()
             + status.namespaces.len()
             + status.tables.len()
-            + (kept.launched + kept.stopped + kept.configured);
+            + status.kept.map_or(0, |kept| kept.launched + kept.stopped + kept.configured);
         let mut report = reports::Reset { lab: name.to_string(), confirmed: true, operations: 0, namespaces: 0, tables: 0 };
         if by_hand > 0 && !self.yes {
             let answer = context.front.ask(&Question::Reset { lab: report.lab.clone(), by_hand });

@@ -10,7 +10,7 @@ use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
 use crate::plan::{Op, steps};
 use crate::report::Report;
-use crate::report::lab::{Condition, Namespace, Played, Serving, Status as Lab, Statuses, Table};
+use crate::report::lab::{Namespace, Played, Status as Lab, Statuses, Table};
 
 /// How long the machine of another half may take to answer.
 const PATIENCE: Duration = Duration::from_millis(450);
@@ -51,7 +51,7 @@ fn status(name: &LabName) -> Result<Lab> {
     let by_hand: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
     Ok(Lab {
         lab: name.to_string(),
-        condition: condition(status.condition),
+        condition: status.condition,
         summary: topology.summary.clone(),
         hosts: topology.hosts.len(),
         containers: topology.containers(),
@@ -61,15 +61,11 @@ fn status(name: &LabName) -> Result<Lab> {
         tables: tables.collect(),
         processes: status.processes,
         half,
-        instances: super::up::kept(status.kept),
-        agents: status.agents.iter().map(serving).collect(),
+        instances: status.kept,
+        agents: status.agents,
         version: status.journal.version,
         nics: borrow::told(name),
     })
-}
-
-fn serving(agent: &lab::Agent) -> Serving {
-    Serving { host: agent.host.to_string(), described: agent.described, running: agent.running }
 }
 
 fn half(journal: &Journal) -> Result<Option<Played>> {
@@ -83,14 +79,4 @@ fn half(journal: &Journal) -> Result<Option<Played>> {
         elsewhere: others.map(|host| host.name.to_string()).collect(),
         others: said,
     }))
-}
-
-fn condition(condition: lab::Condition) -> Condition {
-    match condition {
-        lab::Condition::Up => Condition::Up,
-        lab::Condition::Unfinished => Condition::Unfinished,
-        lab::Condition::Drifted => Condition::Drifted,
-        lab::Condition::Stale => Condition::Stale,
-        lab::Condition::RolledBack => Condition::RolledBack,
-    }
 }

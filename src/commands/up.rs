@@ -9,7 +9,7 @@ use super::{Context, complete, duration, inside, rights, source};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::check::{self, Terms};
-use crate::lab::{self, Casting, Kept, halves, resolve};
+use crate::lab::{self, Casting, halves, resolve};
 use crate::name::NodeName;
 use crate::plan::{compile, steps};
 use crate::report::lab::{Exercise, Hint, Ping};
@@ -112,7 +112,7 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
         operations: up.operations,
         milliseconds,
         hint: hint(topology, role.map(|role| &role.host)),
-        kept: kept(Kept::of(journal)),
+        kept: journal.kept(),
         confirm_within: up.confirm_within,
         others,
     }))
@@ -127,12 +127,6 @@ fn explain(error: &Error, topology: &Topology, casting: &Casting, context: &mut 
     for found in lab::interference::refused(&played) {
         context.front.notice(&Notice::Interference(found));
     }
-}
-
-/// What was done to the lab's containers before, if anything was.
-pub(super) fn kept(kept: Kept) -> Option<reports::Kept> {
-    let Kept { launched, stopped, configured } = kept;
-    kept.any().then_some(reports::Kept { launched, stopped, configured })
 }
 
 /// What to try first: the ping that goes farthest, or what begins the work where the lab is to be made by hand.

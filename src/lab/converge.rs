@@ -13,7 +13,7 @@ use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::paths::{self, system};
 use super::role::{Casting, cast};
-use super::{agents, down, index, machine, rundir};
+use super::{agents, down, index, root_netns, rundir};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::{LabName, NodeName};
@@ -247,7 +247,7 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     let pins = paths::pins(name);
     let mut journal = prospect.coming();
     journal.write()?;
-    machine::note(name, &prospect.all_owned(), &journal.baseline)?;
+    root_netns::note(name, &prospect.all_owned(), &journal.baseline)?;
     prospect.enter(&journal)?;
     if loan.is_none() {
         *loan = Loan::begin(name, state, &prospect.plan, terms)?;

@@ -12,7 +12,7 @@ use super::borrow::{self, loan};
 use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
 use super::paths::{self, system};
-use super::{index, machine, rundir};
+use super::{index, root_netns, rundir};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sandbox::{self, Process};
@@ -84,7 +84,7 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -
     let facts = on_machine(journal);
     let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));
     // Before what leads to them goes.
-    let unknown = journal.is_none() && machine::is_lost(name);
+    let unknown = journal.is_none() && root_netns::is_lost(name);
     let restored = give_back(name, &facts)?;
     let ended = strip(name, journal)?;
     // It has watched until here: a kill on the way down is no reason to stay cut off.
@@ -94,7 +94,7 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -
     }
     journal::delete(name)?;
     leave(name, lock)?;
-    let suspects = if unknown { machine::suspects() } else { Vec::new() };
+    let suspects = if unknown { root_netns::suspects() } else { Vec::new() };
     let left: Vec<Left> = lost.into_iter().chain(suspects.into_iter().map(Left::Suspect)).collect();
     if left.is_empty() { Ok(Down { was_up: true, ended, alone: restored.alone }) } else { Err(Error::Left(left)) }
 }
@@ -122,7 +122,7 @@ fn strip(name: &LabName, journal: Option<&Journal>) -> Result<Vec<Process>> {
         drop_tree(&directory.join(mount))?;
     }
     // Before the namespaces that the other ends of the machine's cables are in.
-    machine::clear(name, journal)?;
+    root_netns::clear(name, journal)?;
     teardown::unplug(&paths::pins(name));
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&paths::pins(name), &mut |_| {}).map_err(pinned)?;

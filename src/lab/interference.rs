@@ -1,7 +1,7 @@
 //! What gets in the way of labs that have a role on this machine.
 
-use super::journal::Journal;
-use super::{Phase, paths, role};
+use super::journal::{Journal, Phase};
+use super::{paths, role};
 use crate::kernel::interference::{Facts, Need, judge, look};
 use crate::report::interference::{Interference, Obstacle};
 use crate::topology::{Attach, Host, Topology};
@@ -33,6 +33,7 @@ pub fn all() -> Seen {
     let mut seen = Seen::default();
     let mut roles = 0;
     for lab in paths::labs() {
+        // What is wrong with one that cannot be read is told of its status.
         let Ok(Some(journal)) = Journal::read(&lab) else { continue };
         let up = journal.phase == Phase::Up && !journal.is_stale();
         let Some(need) = need(&journal.topology, journal.whole.as_ref()).filter(|_| up) else { continue };

@@ -15,7 +15,8 @@ use crate::kernel::fault;
 use crate::kernel::sys::process::errno;
 use crate::name::LabName;
 use crate::plan::{State, compile};
-use crate::topology::Topology;
+use crate::report::lab::Kept;
+use crate::topology::{Instance, Run, Topology};
 
 /// The format that this nslab writes.
 pub const FORMAT: u32 = 1;
@@ -99,6 +100,18 @@ impl Journal {
     /// The whole lab, its host on this machine under the names that NICs have here.
     pub fn laid_out(&self) -> Topology {
         self.whole.as_ref().map_or_else(|| self.topology.clone(), |whole| whole.with(&self.topology))
+    }
+
+    /// What was done to its containers since its file was brought up, if anything was.
+    pub fn kept(&self) -> Option<Kept> {
+        self.origin.as_ref()?;
+        let of = |is: &dyn Fn(&Instance) -> bool| self.topology.instances().filter(|(_, each)| is(&each.instance)).count();
+        let kept = Kept {
+            launched: of(&|instance| instance.launched),
+            stopped: of(&|instance| instance.run == Run::Stopped),
+            configured: of(&|instance| !(instance.launched || instance.config.is_empty() && instance.devices.is_empty())),
+        };
+        (kept.launched + kept.stopped + kept.configured > 0).then_some(kept)
     }
 
     /// Every fact that nslab has made or was about to make.

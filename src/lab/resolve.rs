@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Entry;
+use super::index::Entry;
 use crate::error::{Error, Result, RoleFault, Thing};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::journal::{Journal, Phase, load};
-use super::up::Kept;
 use super::{agents, facts, lock, paths};
 use crate::error::Result;
 use crate::kernel::{Backend, Kernel, observe, sandbox};
-use crate::name::{LabName, NodeName};
+use crate::name::LabName;
 use crate::plan::{NodeId, Plan, State, compile, diff};
+use crate::report::lab::{Condition, Kept, Serving};
 use crate::topology::{Host, Topology};
 
 /// The state of a lab.
@@ -27,37 +27,11 @@ pub struct Status {
     /// Packet filter tables that somebody made: the node, the family, the table.
     pub tables: Vec<(NodeId, String, String)>,
     /// What was launched, stopped or configured in it.
-    pub kept: Kept,
+    pub kept: Option<Kept>,
     /// Processes that run in its nodes.
     pub processes: usize,
     /// Its agents: those that run, and those that are described.
-    pub agents: Vec<Agent>,
-}
-
-/// The agent of a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Agent {
-    /// The host.
-    pub host: NodeName,
-    /// The topology says that it runs.
-    pub described: bool,
-    /// It runs.
-    pub running: bool,
-}
-
-/// The state of a lab in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// As described.
-    Up,
-    /// An `up` or a `down` has not ended.
-    Unfinished,
-    /// A described fact is gone or changed.
-    Drifted,
-    /// From before the machine's last restart.
-    Stale,
-    /// A change of the machine's NICs was taken back, and the lab with it.
-    RolledBack,
+    pub agents: Vec<Serving>,
 }
 
 /// Compares a lab with its description.
@@ -88,16 +62,17 @@ pub fn status(name: &LabName) -> Result<Status> {
         by_hand: facts::by_hand(rest),
         namespaces: namespaces(name, &journal.topology),
         tables: crate::kernel::filter::tables(&paths::pins(name), &nodes),
-        kept: Kept::of(&journal),
+        kept: journal.kept(),
         processes: sandbox::processes(&paths::sandboxes(name), &names)?.len(),
         agents,
         journal,
     })
 }
 
-fn agents(journal: &Journal) -> Vec<Agent> {
+fn agents(journal: &Journal) -> Vec<Serving> {
     let name = &journal.topology.name;
-    let agent = |host: &Host| Agent { host: host.name.clone(), described: host.agent, running: agents::runs(name, &host.name) };
+    let agent =
+        |host: &Host| Serving { host: host.name.to_string(), described: host.agent, running: agents::runs(name, &host.name) };
     let all = journal.topology.hosts.iter().map(agent);
     all.filter(|agent| agent.described || agent.running).collect()
 }

@@ -3,19 +3,18 @@
 use super::borrow::check::{Terms, check};
 use super::borrow::waits;
 use super::converge::{By, Done, Prospect, Wanted, converge, give_up, guarded};
-use super::index::{PRIVATE, every};
+use super::index::{Entry, PRIVATE, every};
 use super::journal::{Journal, Phase, load};
 use super::lock::{self, Lock};
 use super::role::Casting;
 use super::{down, paths, rundir};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, sys};
-use crate::lab::Entry;
 use crate::name::LabName;
 use crate::plan::Plan;
 use crate::report::lab::Outcome;
 use crate::report::notice::Progress;
-use crate::topology::{Instance, Run, Topology};
+use crate::topology::Topology;
 
 /// What `up` found and did.
 #[derive(Debug)]
@@ -28,37 +27,6 @@ pub struct Up {
     pub journal: Journal,
     /// Seconds within which somebody must confirm a change of the machine's NICs.
     pub confirm_within: Option<u64>,
-}
-
-/// What was done to a lab's instances since its file was brought up, in numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Kept {
-    /// Containers that were launched.
-    pub launched: usize,
-    /// Containers that are stopped.
-    pub stopped: usize,
-    /// Containers of the file with a configuration or devices of their own.
-    pub configured: usize,
-}
-
-impl Kept {
-    /// What a lab has beyond its file.
-    pub fn of(journal: &Journal) -> Self {
-        if journal.origin.is_none() {
-            return Self::default();
-        }
-        let of = |is: &dyn Fn(&Instance) -> bool| journal.topology.instances().filter(|(_, each)| is(&each.instance)).count();
-        Self {
-            launched: of(&|instance| instance.launched),
-            stopped: of(&|instance| instance.run == Run::Stopped),
-            configured: of(&|instance| !(instance.launched || instance.config.is_empty() && instance.devices.is_empty())),
-        }
-    }
-
-    /// There is something to tell.
-    pub fn any(self) -> bool {
-        self != Self::default()
-    }
 }
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.

@@ -217,6 +217,7 @@ impl Answerer {
     }
 
     fn answer(&self, nonce: u64, from: &Half, netlink: &mut Netlink) {
+        // A half that does not know itself is silent.
         let Ok(Some(journal)) = Journal::read(&self.lab) else { return };
         let Ok(Some(nic)) = look(netlink, &self.nic) else { return };
         let Some(half) = Half::here(&journal, &nic) else { return };

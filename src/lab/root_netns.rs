@@ -1,4 +1,5 @@
-//! What a lab with a role has made on the machine itself, taken away; what it has borrowed is given back by `borrow`.
+//! What a lab with a role has made in the machine's own network namespace: recorded, and taken away; what it has borrowed is given
+//! back by `borrow`.
 //!
 //! What is made there is recorded a second time, beside the journal and before the first operation: a damaged journal does not
 //! lose it.
