@@ -1,5 +1,6 @@
 //! From what there is of a lab to what it is to be: looked at, planned, carried out, and undone if that fails.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
@@ -113,15 +114,15 @@ impl Prospect {
         if !same {
             baseline.extend(facts::found(&from, &owned));
         }
-        let target = facts::over(&baseline, &wanted.state);
-        let plan = diff(&from, &target);
-        let unlisted = facts::unlisted(&pins, &from, &target);
+        let (plan, unlisted) = {
+            let target = facts::over(&baseline, &wanted.state);
+            (diff(&from, &target), facts::unlisted(&pins, &from, &target))
+        };
         let asleep = match by {
             By::File => agents::asleep(&wanted.topology),
             By::Edit => Vec::new(),
         };
-        let prospect = Self { by, before, wanted, owned, baseline, plan, unlisted, asleep };
-        Ok(prospect)
+        Ok(Self { by, before, wanted, owned, baseline, plan, unlisted, asleep })
     }
 
     /// Every name that the plan needs outside the lab must be free, or nslab's own.
@@ -167,7 +168,7 @@ impl Prospect {
     }
 
     /// Every fact of the lab so far and from now on.
-    fn all_owned(&self) -> State {
+    fn all_owned(&self) -> Cow<'_, State> {
         facts::over(&self.owned, &self.wanted.state)
     }
 
@@ -247,7 +248,9 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     let pins = paths::pins(name);
     let mut journal = prospect.coming();
     journal.write()?;
-    root_netns::note(name, &prospect.all_owned(), &journal.baseline)?;
+    if journal.has_role() {
+        root_netns::note(name, &prospect.all_owned(), &journal.baseline)?;
+    }
     prospect.enter(&journal)?;
     if loan.is_none() {
         *loan = Loan::begin(name, state, &prospect.plan, terms)?;
@@ -339,10 +342,9 @@ fn undo(prospect: &Prospect, lock: Lock, loan: Option<Loan>, error: Error) -> Er
         }
     };
     match undone {
-        Ok(()) => error,
         Err(Error::Left(left)) => Error::Left(left),
         Err(second) if prospect.before.is_none() && !matches!(error, Error::Signal(_)) => second,
-        Err(_) => error,
+        Ok(()) | Err(_) => error,
     }
 }
 
@@ -350,7 +352,7 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
     let now = &prospect.wanted;
     let name = &now.topology.name;
     dismissed(&now.topology, &before.topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
-    let scope = facts::scope(prospect.all_owned());
+    let scope = facts::scope(prospect.all_owned().into_owned());
     let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(&scope)?;
     let wanted = facts::of(&before.topology)?;

@@ -41,10 +41,13 @@ pub(super) fn found(seen: &State, owned: &State) -> State {
 }
 
 /// What is described, and for the rest what was before.
-pub(super) fn over(baseline: &State, described: &State) -> State {
+pub(super) fn over<'a>(baseline: &State, described: &'a State) -> Cow<'a, State> {
+    if baseline.is_empty() {
+        return Cow::Borrowed(described);
+    }
     let mut all = baseline.clone();
     all.extend(described.clone());
-    all
+    Cow::Owned(all)
 }
 
 /// Nodes that are there and stay, but without their entry in `/run/netns`: a kill may fall between the two.

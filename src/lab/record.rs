@@ -104,9 +104,8 @@ impl<T> Beside<T> {
 /// Reads a record beside the journal.
 pub(super) fn beside<T: OfBoot>(path: &Path) -> Beside<T> {
     match read(path).map(|text| text.map(|text| serde_json::from_slice::<T>(&text))) {
-        Ok(None) => Beside::None,
         Ok(Some(Ok(record))) if record.boot_id() == boot_id() => Beside::Known(record),
-        Ok(Some(Ok(_))) => Beside::None,
+        Ok(None | Some(Ok(_))) => Beside::None,
         Ok(Some(Err(_))) | Err(_) => Beside::Lost,
     }
 }
