@@ -178,6 +178,13 @@ impl TryFrom<String> for IfName {
     }
 }
 
+impl LabName {
+    /// The name of a lab whose own is not known.
+    pub(crate) fn unnamed() -> Self {
+        Self(Text::new("unnamed"))
+    }
+}
+
 impl IfName {
     /// The loopback interface, which every namespace is born with.
     pub fn loopback() -> Self {

@@ -12,10 +12,13 @@ pub mod mac;
 mod near;
 mod parse;
 mod place;
+pub mod reader;
 mod role;
 mod schema;
+mod tree;
 mod types;
 mod validate;
+pub mod values;
 
 pub use apart::Inside;
 pub use instance::{Instance, Keys, Run};

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nslab::check::KINDS;
 use nslab::error::{Error, FileFault};
 use nslab::problem::Problem;
 use nslab::render::lang::Lang;
@@ -33,7 +34,7 @@ fn every_bad_file_is_refused_with_the_words_beside_it() {
     for file in cases() {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         let text = fs::read_to_string(&file).unwrap();
-        let error = topology::parse(&name, &text).expect_err(&name);
+        let error = topology::parse(&name, &text, KINDS).expect_err(&name);
         assert_eq!(error.exit_code(), 2, "{name}");
         let golden = file.with_extension("txt");
         let said = said(&error);
@@ -51,7 +52,7 @@ fn every_bad_file_is_judged_at_once_and_nothing_unprintable_is_said() {
     for file in cases() {
         let text = fs::read_to_string(&file).unwrap();
         let start = Instant::now();
-        let error = topology::parse("lab.yaml", &text).expect_err("a bad file");
+        let error = topology::parse("lab.yaml", &text, KINDS).expect_err("a bad file");
         let said = said(&error);
         let took = start.elapsed();
         assert!(took < PATIENCE, "{}: {took:?}", file.display());
@@ -66,7 +67,9 @@ fn every_bad_file_is_judged_at_once_and_nothing_unprintable_is_said() {
 fn findings_stand_in_the_order_of_the_file_and_point_into_it() {
     for file in cases() {
         let text = fs::read_to_string(&file).unwrap();
-        let Err(Error::Topology { findings, .. }) = topology::parse("lab.yaml", &text) else { panic!("{}", file.display()) };
+        let Err(Error::Topology { findings, .. }) = topology::parse("lab.yaml", &text, KINDS) else {
+            panic!("{}", file.display())
+        };
         assert!(findings.is_sorted_by_key(|finding| finding.at.start), "{}", file.display());
         for finding in findings {
             for at in [Some(finding.at.clone()), finding.other.clone()].into_iter().flatten() {
@@ -77,7 +80,7 @@ fn findings_stand_in_the_order_of_the_file_and_point_into_it() {
 }
 
 fn fault(path: &Path) -> FileFault {
-    match topology::read(path) {
+    match topology::read(path, KINDS) {
         Err(Error::File { why, .. }) => why,
         other => panic!("{}: {other:?}", path.display()),
     }
@@ -131,7 +134,7 @@ fn a_file_of_the_longest_size_is_judged_in_time() {
     ];
     for (name, text) in files {
         let start = Instant::now();
-        let error = topology::parse("lab.yaml", &text).expect_err(name);
+        let error = topology::parse("lab.yaml", &text, KINDS).expect_err(name);
         let said = said(&error);
         assert!(said.len() < 20_000, "{name}");
         let took = start.elapsed();
@@ -180,7 +183,7 @@ fn legal_corner_cases_are_accepted() {
     ];
     for (what, body) in cases {
         let text = lab(&body);
-        if let Err(error) = topology::parse("lab.yaml", &text) {
+        if let Err(error) = topology::parse("lab.yaml", &text, KINDS) {
             panic!("{what}:\n{}", said(&error));
         }
     }
@@ -190,7 +193,7 @@ fn legal_corner_cases_are_accepted() {
 fn nothing_follows_from_a_mistake_but_the_mistake() {
     let text = "name: lab\nnetworks: { net-1: {} }\nhosts:\n  host-a:\n    nics: { eth0: { network: net-1, address: 10.0.0.1/33 } }\n    \
                 gateway: 10.0.0.2\n    bridges: { br0: { ports: [eth0] } }\n";
-    let Err(Error::Topology { findings, .. }) = topology::parse("lab.yaml", text) else { panic!() };
+    let Err(Error::Topology { findings, .. }) = topology::parse("lab.yaml", text, KINDS) else { panic!() };
     assert!(matches!(&findings.as_slice(), [one] if matches!(one.problem, Problem::NotAPrefix { .. })), "{findings:?}");
 }
 

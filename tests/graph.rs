@@ -13,6 +13,7 @@ use std::fmt::Write;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use nslab::check::KINDS;
 use nslab::graph::{Layer, wiring};
 use nslab::plan::{Key, Value, compile};
 use nslab::render::{self, Format, Style, lang::Lang};
@@ -27,12 +28,12 @@ fn drawn(topology: &Topology, layer: Layer, format: Format) -> String {
 }
 
 fn shipped() -> Vec<Topology> {
-    catalog::names().map(|name| topology::parse(name, catalog::find(name).unwrap()).unwrap()).collect()
+    catalog::names().map(|name| topology::parse(name, catalog::find(name).unwrap(), KINDS).unwrap()).collect()
 }
 
 fn good() -> Vec<Topology> {
     let files = std::fs::read_dir("tests/good").unwrap().map(|entry| entry.unwrap().path());
-    let found: Vec<Topology> = files.map(|path| topology::read(&path).unwrap()).collect();
+    let found: Vec<Topology> = files.map(|path| topology::read(&path, KINDS).unwrap()).collect();
     assert!(found.len() >= 4);
     found
 }
@@ -49,7 +50,7 @@ fn large(hosts: usize, containers: usize) -> Topology {
         )
         .unwrap();
     }
-    topology::parse("large", &text).unwrap()
+    topology::parse("large", &text, KINDS).unwrap()
 }
 
 /// Every lab that the pictures are tried with.
@@ -59,7 +60,7 @@ fn all() -> Vec<(String, Topology)> {
     all.push(("3 hosts with 30 containers".to_owned(), large(3, 10)));
     for seed in 0..50 {
         let lab = random::lab(seed);
-        all.push((format!("random lab {seed}"), topology::parse("random", &lab.yaml).unwrap()));
+        all.push((format!("random lab {seed}"), topology::parse("random", &lab.yaml, KINDS).unwrap()));
     }
     all
 }
@@ -215,7 +216,7 @@ fn the_kept_drawings_are_what_nslab_draws() {
         kept.push((format!("tests/graphs/{name}-l3.mmd"), name, Layer::L3, Format::Mermaid));
     }
     for (file, name, layer, format) in kept {
-        let drawing = drawn(&topology::parse(name, catalog::find(name).unwrap()).unwrap(), layer, format);
+        let drawing = drawn(&topology::parse(name, catalog::find(name).unwrap(), KINDS).unwrap(), layer, format);
         if std::env::var_os("NSLAB_BLESS").is_some() {
             std::fs::write(&file, &drawing).unwrap();
         }

@@ -8,6 +8,7 @@ mod samples;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nslab::check::KINDS;
 use nslab::error::Error;
 use nslab::problem::Finding;
 use nslab::render::lang::{Lang, Message};
@@ -254,7 +255,7 @@ fn every_bad_file_is_refused_in_spanish() {
     let yaml = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "yaml");
     for file in files.iter().filter(yaml) {
         let text = fs::read_to_string(file).unwrap();
-        let error = topology::parse("lab.yaml", &text).expect_err("a bad file");
+        let error = topology::parse("lab.yaml", &text, KINDS).expect_err("a bad file");
         let said = said(&error, Lang::Es);
         // The lines of the file and the YAML parser's own words stay what they are.
         let ours = said.lines().filter(|line| (line.starts_with("lab.yaml") || line.contains(" = ")) && !line.contains("YAML:"));

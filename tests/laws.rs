@@ -21,7 +21,7 @@ fn topology(seed: u64) -> Topology {
     static LABS_READ: OnceLock<Vec<Topology>> = OnceLock::new();
     let read = |seed| {
         let yaml = random::lab(seed).yaml;
-        parse("random.yaml", &yaml).unwrap_or_else(|error| panic!("seed {seed}: {error:?}\n{yaml}"))
+        parse("random.yaml", &yaml, &[]).unwrap_or_else(|error| panic!("seed {seed}: {error:?}\n{yaml}"))
     };
     LABS_READ.get_or_init(|| (0..=LABS).map(read).collect())[usize::try_from(seed).unwrap()].clone()
 }

@@ -19,7 +19,7 @@ const LABS: u64 = 600;
 
 fn topology(seed: u64) -> Topology {
     let yaml = random::lab(seed).yaml;
-    parse("random.yaml", &yaml).unwrap_or_else(|error| panic!("seed {seed}: {error:?}\n{yaml}"))
+    parse("random.yaml", &yaml, &[]).unwrap_or_else(|error| panic!("seed {seed}: {error:?}\n{yaml}"))
 }
 
 fn root(dev: &str) -> Port {

@@ -5,6 +5,7 @@
 mod mutant;
 mod support;
 
+use nslab::check::KINDS;
 use nslab::topology;
 
 use support::{Machine, in_box, nslab, ok, pings};
@@ -54,7 +55,7 @@ fn damaged_files_that_are_accepted_come_up_as_they_describe() {
         let before = Machine::look();
         let sources = mutant::sources();
         let accepted = (0..).map(|seed| (seed, mutant::mutant(&sources, seed)));
-        let accepted = accepted.filter(|(_, text)| topology::parse("mutant.yaml", text).is_ok()).take(ACCEPTED);
+        let accepted = accepted.filter(|(_, text)| topology::parse("mutant.yaml", text, KINDS).is_ok()).take(ACCEPTED);
         for (seed, text) in accepted {
             std::fs::write("/run/mutant.yaml", &text).unwrap();
             assert_eq!(nslab("up /run/mutant.yaml --name mutant").code, 0, "seed {seed}:\n{text}");

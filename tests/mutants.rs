@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use nslab::check::KINDS;
 use nslab::error::Error;
 use nslab::plan;
 use nslab::render::lang::Lang;
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 100
 
 /// Whether it was accepted.
 fn judge(text: &str) -> bool {
-    match topology::parse("mutant.yaml", text) {
+    match topology::parse("mutant.yaml", text, KINDS) {
         Ok(lab) => {
             assert_eq!(topology::problems(&lab), [], "accepted, then refused");
             let state = plan::compile(&lab);

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use nslab::check::KINDS;
 use nslab::topology::{self, catalog};
 use serde_json::Value;
 
@@ -58,7 +59,7 @@ fn has_the_keys(root: &Value, schema: &Value, value: &Value) -> bool {
 }
 
 fn is_allowed(text: &str) -> bool {
-    let schema = topology::schema();
+    let schema = topology::schema(KINDS);
     allows(&schema, &schema, &serde_saphyr::from_str(text).unwrap())
 }
 
@@ -85,7 +86,7 @@ fn the_schema_refuses_wrong_keys_and_shapes() {
     ];
     for text in bad {
         assert!(!is_allowed(text), "{text}");
-        assert!(topology::parse("lab.yaml", text).is_err(), "{text}");
+        assert!(topology::parse("lab.yaml", text, KINDS).is_err(), "{text}");
     }
     for file in ["a4-unknown-keys", "a4-wrong-shapes", "a1-no-name"] {
         let text = std::fs::read_to_string(Path::new("tests/bad").join(file).with_extension("yaml")).unwrap();
@@ -97,7 +98,7 @@ fn the_schema_refuses_wrong_keys_and_shapes() {
 fn a_key_with_nothing_after_it_says_nothing() {
     let text = "name: lab\nsummary:\nnetworks:\nhosts:\n  host-a:\n    forwarding:\n    nics:\n    gateway:\n    bridges:\n    \
                 routes:\n    containers:\n      a1:\n        count:\n        nics: { eth0: { address:, mac:, host: } }\n";
-    let lab = topology::parse("lab.yaml", text).unwrap();
+    let lab = topology::parse("lab.yaml", text, KINDS).unwrap();
     assert_eq!(lab.hosts[0].containers[0].name.as_str(), "a1");
     assert!(is_allowed(text));
 }
@@ -115,6 +116,6 @@ fn every_key_is_described() {
         }
     }
     let mut found = Vec::new();
-    undescribed("", &topology::schema(), &mut found);
+    undescribed("", &topology::schema(KINDS), &mut found);
     assert!(found.is_empty(), "{found:?}");
 }

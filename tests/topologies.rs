@@ -1,13 +1,14 @@
 //! Every shipped topology describes a lab and says what it teaches.
 #![allow(clippy::unwrap_used)]
 
+use nslab::check::KINDS;
 use nslab::topology::{self, catalog};
 
 #[test]
 fn every_shipped_topology_is_read_without_a_finding() {
     assert!(catalog::names().count() > 0);
     for name in catalog::names() {
-        let lab = topology::parse(name, catalog::find(name).unwrap());
+        let lab = topology::parse(name, catalog::find(name).unwrap(), KINDS);
         assert_eq!(lab.as_ref().map(|lab| lab.name.as_str()), Ok(name), "{lab:#?}");
     }
 }
@@ -19,7 +20,7 @@ fn every_file_of_the_folder_is_embedded_as_it_is() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         assert_eq!(catalog::find(&name), Some(std::fs::read_to_string(&path).unwrap().as_str()), "{name}");
-        assert!(topology::read(&path).is_ok(), "{name}");
+        assert!(topology::read(&path, KINDS).is_ok(), "{name}");
         files.push(name);
     }
     files.sort();
@@ -32,7 +33,7 @@ fn every_shipped_topology_opens_with_its_lesson_and_has_a_summary() {
         let text = catalog::find(name).unwrap();
         let lesson = catalog::lesson(text);
         assert!(lesson.lines().count() >= 3 && lesson.len() > 200, "{name} explains too little:\n{lesson}");
-        let lab = topology::parse(name, text).unwrap();
+        let lab = topology::parse(name, text, KINDS).unwrap();
         let summary = lab.summary.unwrap();
         assert!((20..=100).contains(&summary.len()), "{name}: {summary}");
     }
@@ -40,7 +41,7 @@ fn every_shipped_topology_opens_with_its_lesson_and_has_a_summary() {
 
 #[test]
 fn a_lab_cannot_be_called_like_one_of_its_hosts() {
-    let mut lab = topology::parse("routed", catalog::find("routed").unwrap()).unwrap();
+    let mut lab = topology::parse("routed", catalog::find("routed").unwrap(), KINDS).unwrap();
     assert!(lab.rename("host-a".parse().unwrap()).is_err());
     assert_eq!(lab.name.as_str(), "routed");
     lab.rename("monday".parse().unwrap()).unwrap();
@@ -59,5 +60,5 @@ fn the_largest_lab_may_be_written_out_container_by_container() {
                 .unwrap();
         }
     }
-    assert_eq!(topology::parse("lab.yaml", &text).map(|lab| lab.containers()), Ok(4080));
+    assert_eq!(topology::parse("lab.yaml", &text, KINDS).map(|lab| lab.containers()), Ok(4080));
 }

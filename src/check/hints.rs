@@ -5,18 +5,16 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::evidence::{Bench, Common, Evidence};
 use super::scene::is_managed;
 use crate::error::{Error, Result};
 use crate::lab::Subject;
-use crate::plan::line::quoted;
 use crate::plan::{Key, NodeId};
 use crate::probe::cure::cure;
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
-use crate::report::check::Evidence;
 use crate::report::trace::Cause;
 use crate::report::wire::Names;
-use crate::typed;
 
 /// Packets that are traced in one run: each takes a tenth of a second and more.
 const TRACES: usize = 2;
@@ -56,14 +54,13 @@ impl<'a> Hints<'a> {
         mut evidence: Vec<Evidence>,
         suspect: Option<(NodeId, IpAddr)>,
     ) -> Result<(Vec<Evidence>, Vec<String>)> {
-        let mut hints: Vec<String> = evidence.iter().flat_map(|evidence| self.bridge(view, evidence)).collect();
-        hints.extend(evidence.iter().flat_map(|evidence| self.control(evidence)));
-        hints.extend(evidence.iter().filter_map(cause).flat_map(|cause| cure(view, &cause)));
+        let bench = Bench { prompt: &self.subject.prompt, names: &self.names, view };
+        let mut hints: Vec<String> = evidence.iter().flat_map(|evidence| evidence.0.cures(&bench)).collect();
         if let Some((from, to)) = suspect
             && let Some((cause, certain, cures)) = self.death(from, to)?.and_then(|death| self.elsewhere(view, death))
         {
             hints.extend(cures);
-            evidence.push(Evidence::Because { cause, certain });
+            evidence.push(Common::Because { cause, certain }.into());
         }
         let mut kept: Vec<String> = Vec::new();
         for hint in hints {
@@ -73,49 +70,6 @@ impl<'a> Hints<'a> {
             kept.push(hint);
         }
         Ok((evidence, kept))
-    }
-
-    /// How a bridge is made, where there is none of the student's own, and how a port comes into it.
-    fn bridge(&self, view: &View, evidence: &Evidence) -> Vec<String> {
-        if let Evidence::OtherBridge { interface, wanted, .. } = evidence {
-            let (node, port) = (self.names.node(&interface.node), quoted(&interface.interface));
-            return vec![self.subject.prompt.within(&node, &format!("ip link set {port} master {}", quoted(wanted)))];
-        }
-        let (host, name, ports) = match evidence {
-            Evidence::NoBridge { host, name, ports } => (host, name.as_deref(), ports),
-            Evidence::ManagedBridge { host, ports, .. } => (host, None, ports),
-            _ => return Vec::new(),
-        };
-        let place = view.places.iter().find(|place| place.node.node == *host);
-        let taken = |name: &str| place.is_some_and(|place| place.node.links.iter().any(|link| link.name == name));
-        let free = (0..100).map(|number| format!("br{number}")).find(|name| !taken(name)).unwrap_or_default();
-        let name = name.unwrap_or(&free);
-        let node = self.names.node(host);
-        let mut lines = vec![format!("ip link add {name} type bridge"), format!("ip link set {name} up")];
-        for port in ports {
-            lines.push(format!("ip link set {} master {name} up", quoted(port)));
-        }
-        lines.into_iter().map(|line| typed::here(&self.subject.prompt.within(&node, &line))).collect()
-    }
-
-    /// A node as it is typed.
-    fn typed(&self, node: &str) -> String {
-        self.subject.prompt.node(&self.names.node(node))
-    }
-
-    /// What lets a host command another one's containers.
-    fn control(&self, evidence: &Evidence) -> Vec<String> {
-        let (from, of, known) = match evidence {
-            Evidence::NoAgent { host } => return vec![typed::here(&format!("sudo nslab agent start {}", self.typed(host)))],
-            Evidence::NoRemote { from, of } => (from, of, None),
-            Evidence::Distrusted { from, of, remote } | Evidence::OtherServer { from, of, remote } => (from, of, Some(remote)),
-            _ => return Vec::new(),
-        };
-        let (here, there) = (self.typed(from), self.typed(of));
-        let forget = known.map(|remote| format!("sudo nslab exec {here} lxc remote remove {}", quoted(remote)));
-        let token = format!("sudo nslab agent token {there} --name {from}");
-        let add = format!("sudo nslab exec {here} lxc remote add {of} TOKEN");
-        forget.into_iter().chain([token, add]).map(|line| typed::here(&line)).collect()
     }
 
     /// The same without the managed bridges that an interface is in none of: nothing where they are all there is.
@@ -167,16 +121,4 @@ fn leads_back(view: &View, command: &str) -> bool {
         address.is_ok_and(|address| links().any(|link| link.addresses.iter().any(|net| net.contains(&address))))
     };
     command.split_whitespace().any(|word| is_managed(word) && links().any(|link| link.name == word) || inside(word))
-}
-
-/// The cause that says how evidence is mended.
-fn cause(evidence: &Evidence) -> Option<Cause> {
-    match evidence {
-        Evidence::Because { cause, .. } => Some(cause.clone()),
-        Evidence::NotInBridge { interface, bridge: Some(bridge) } => {
-            Some(Cause::NotInBridge { interface: interface.clone(), bridges: vec![bridge.clone()] })
-        }
-        Evidence::Forwards { node, ipv6, on: Some(false) } => Some(Cause::ForwardingOff { node: node.clone(), ipv6: *ipv6 }),
-        _ => None,
-    }
 }

@@ -1,19 +1,20 @@
 //! The live lab as the checks see it: who is plugged into what, and which addresses count.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::evidence::{Besides, Common};
+use super::nodes::{Machine, Members};
 use crate::name::{IfName, NodeName};
 use crate::plan::NodeId;
 use crate::probe::ping::stations::{Station, Stations, is_link_local};
 use crate::probe::view::{Place, View};
-use crate::report::check::{Besides, Evidence, Wiring};
+use crate::report::check::Wiring;
 use crate::report::node::{Link, Route};
 use crate::report::ping::Family;
 use crate::report::wire::Interface;
-use crate::topology::checks::{Machine, Members};
 use crate::topology::{Attach, Topology};
 
 /// Bridges that LXD, Incus, Docker and libvirt make, with NAT and DHCP of their own.
@@ -53,11 +54,11 @@ pub(super) struct Scene<'a> {
     pub named: Vec<NodeId>,
 }
 
-/// The node of a machine.
-pub(super) fn id(machine: &Machine) -> NodeId {
-    match &machine.container {
-        None => NodeId::Host(machine.host.clone()),
-        Some(container) => NodeId::Container(machine.host.clone(), container.clone()),
+/// The host of a container.
+pub(super) fn host(id: &NodeId) -> Option<&str> {
+    match id {
+        NodeId::Container(host, _) => Some(host.as_str()),
+        NodeId::Host(_) | NodeId::Switch(_) => None,
     }
 }
 
@@ -179,18 +180,13 @@ fn has_nic(view: &View, lab: &Topology, host: &NodeName, bridge: &str) -> bool {
 
 impl Scene<'_> {
     /// The node, or why nothing can be said about it.
-    pub(super) fn place(&self, id: &NodeId) -> Result<&Place, Evidence> {
-        self.view.place(id).ok_or_else(|| Evidence::NodeGone { node: id.to_string() })
+    pub(super) fn place(&self, id: &NodeId) -> Result<&Place, Common> {
+        self.view.place(id).ok_or_else(|| Common::NodeGone { node: id.to_string() })
     }
 
     /// Whether the node is on another machine.
     pub(super) fn is_far(&self, id: &NodeId) -> bool {
         self.view.is_far(id)
-    }
-
-    /// The node of a machine, or why nothing can be said about it.
-    pub(super) fn machine(&self, machine: &Machine) -> Result<&Place, Evidence> {
-        self.place(&id(machine))
     }
 
     /// The cables of a container.
@@ -209,11 +205,11 @@ impl Scene<'_> {
     }
 
     /// That a node has no address that counts, and those that it has.
-    pub(super) fn no_address(&self, id: &NodeId) -> Evidence {
+    pub(super) fn no_address(&self, id: &NodeId) -> Common {
         let besides: Vec<Besides> =
             self.besides.iter().filter(|(other, _)| other == id).map(|(_, besides)| besides.clone()).collect();
         let family = self.only_family(besides.iter().map(|besides| besides.address));
-        Evidence::NoAddress { node: id.to_string(), family, besides }
+        Common::NoAddress { node: id.to_string(), family, besides }
     }
 
     /// The one family that counts, where some of the addresses are of the other.
@@ -223,13 +219,64 @@ impl Scene<'_> {
     }
 
     /// Why no ping can go from one node to another that is there.
-    pub(super) fn unmet(&self, from: &NodeId, to: &NodeId) -> Evidence {
+    pub(super) fn unmet(&self, from: &NodeId, to: &NodeId) -> Common {
         if let Some(bare) = [from, to].into_iter().find(|id| self.addresses(id).is_empty()) {
             return self.no_address(bare);
         }
         let both = [from.clone(), to.clone()];
-        let same = super::addresses::duplicates(&both, self).into_iter().next();
-        same.unwrap_or_else(|| Evidence::NoFamily { from: from.to_string(), to: to.to_string() })
+        let same = self.duplicates(&both).into_iter().next();
+        same.unwrap_or_else(|| Common::NoFamily { from: from.to_string(), to: to.to_string() })
+    }
+
+    /// Addresses that several of the nodes have.
+    pub(super) fn duplicates(&self, nodes: &[NodeId]) -> Vec<Common> {
+        let mut found = Vec::new();
+        let names: BTreeSet<String> = nodes.iter().map(ToString::to_string).collect();
+        let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
+        for (_, net) in nodes.iter().flat_map(|node| self.addresses(node)) {
+            if seen.insert(net.addr()) {
+                continue;
+            }
+            let owners: Vec<_> = self.owners(net.addr()).into_iter().filter(|owner| names.contains(&owner.node)).collect();
+            let evidence = Common::Duplicate { address: net.addr(), owners };
+            if !found.contains(&evidence) {
+                found.push(evidence);
+            }
+        }
+        found
+    }
+
+    /// Against another topology, that there is nobody on one side.
+    pub(super) fn too_few(&self) -> Option<Common> {
+        let configured: Vec<NodeId> = self.containers().into_iter().filter(|id| self.is_configured(id)).collect();
+        if self.containers().len() < 2 || (self.against && configured.len() < 2) {
+            return Some(self.few(&configured));
+        }
+        let hosts: BTreeSet<&str> = configured.iter().filter_map(host).collect();
+        match hosts.first() {
+            Some(here) if self.against && hosts.len() == 1 => {
+                let all: BTreeSet<&str> = containers(self.view).filter_map(host).collect();
+                Some(Common::OneHost { host: (*here).to_owned(), others: all.len() - 1 })
+            }
+            _ => None,
+        }
+    }
+
+    /// That so few containers have an address that counts.
+    pub(super) fn few(&self, configured: &[NodeId]) -> Common {
+        let besides = self.besides.iter().any(|(id, _)| matches!(id, NodeId::Container(..)) && !configured.contains(id));
+        Common::TooFew { configured: configured.iter().map(ToString::to_string).collect(), besides }
+    }
+
+    /// The address by which one node pings another, as `ping --all` chooses it: on a segment of its own before one behind a router.
+    pub(super) fn address(&self, from: &NodeId, to: &NodeId) -> Option<IpAddr> {
+        let (sender, receiver) = (self.station(from)?, self.station(to)?);
+        let own = |address: &IpAddr| sender.addresses.iter().any(|(_, net)| net.addr() == *address);
+        let family = |address: &IpAddr| sender.addresses.iter().any(|(_, net)| net.addr().is_ipv4() == address.is_ipv4());
+        let mut all: Vec<IpAddr> = receiver.addresses.iter().map(|(_, net)| net.addr()).collect();
+        all.retain(|address| !own(address) && family(address));
+        all.sort_by_key(|address| (address.is_ipv6(), !sender.is_near(*address)));
+        all.first().copied()
     }
 
     /// Whether a container has an address that counts.
@@ -259,7 +306,7 @@ impl Scene<'_> {
         match members {
             Members::Containers => self.containers(),
             Members::Hosts => self.lab.hosts.iter().map(|host| NodeId::Host(host.name.clone())).collect(),
-            Members::These(machines) => machines.iter().map(id).collect(),
+            Members::These(machines) => machines.iter().map(Machine::id).collect(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Order, check};
+use super::run::{Order, check};
 use crate::error::{Error, Result};
 use crate::kernel::news::{Heard, News};
 use crate::kernel::observe::is_namespace;

@@ -69,7 +69,7 @@ impl Check {
 
 /// Tells every change as it comes; the last state is the result.
 fn watch(order: Order<'_>, context: &mut Context) -> Result<Found> {
-    let mut report = check::watch::watch(order, &mut |now, before| context.front.emit(Piece::Check(now, before)))?;
+    let mut report = check::watch(order, &mut |now, before| context.front.emit(Piece::Check(now, before)))?;
     report.told = true;
     Ok(report)
 }

@@ -1,6 +1,7 @@
 //! `nslab schema`
 
 use super::Context;
+use crate::check::KINDS;
 use crate::error::Result;
 use crate::report::Report;
 
@@ -17,6 +18,6 @@ impl Schema {
     /// # Errors
     /// None.
     pub fn run(self, _context: &mut Context) -> Result<Report> {
-        Ok(Report::Text(format!("{:#}\n", crate::topology::schema())))
+        Ok(Report::Text(format!("{:#}\n", crate::topology::schema(KINDS))))
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Context, rights};
+use crate::check::KINDS;
 use crate::error::{Error, Result, Thing};
 use crate::lab::{self, Journal, resolve};
 use crate::report::notice::Notice;
@@ -11,7 +12,7 @@ use crate::topology::{self, Topology, catalog};
 
 /// The topology of a file or of the catalogue.
 pub(super) fn topology(word: &str) -> Result<Topology> {
-    if is_file(word) { topology::read(Path::new(word)) } else { built_in(word) }
+    if is_file(word) { topology::read(Path::new(word), KINDS) } else { built_in(word) }
 }
 
 /// The journal of a lab that is up; none when no such lab is, or the caller may not read that.
@@ -61,7 +62,7 @@ fn without_checks(mut topology: Topology) -> Topology {
 /// The topology of the catalogue.
 pub(super) fn built_in(word: &str) -> Result<Topology> {
     match catalog::find(word) {
-        Some(text) => topology::parse(word, text),
+        Some(text) => topology::parse(word, text, KINDS),
         None if Path::new(word).is_file() => {
             Err(Error::Unknown { what: Thing::Topology, word: word.to_owned(), candidates: vec![format!("./{word}")] })
         }

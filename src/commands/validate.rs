@@ -6,6 +6,7 @@ use clap::ValueHint;
 
 use super::Context;
 use super::role::Role;
+use crate::check::KINDS;
 use crate::error::{Error, Result};
 use crate::lab::Casting;
 use crate::render::lang::Lang;
@@ -40,7 +41,7 @@ impl Validate {
 
 fn check(path: &Path, casting: &Casting) -> File {
     let file = path.display().to_string();
-    match read(path).and_then(|topology| casting.apart(&topology)) {
+    match read(path, KINDS).and_then(|topology| casting.apart(&topology)) {
         Ok(topology) => File {
             file,
             valid: true,

@@ -198,10 +198,14 @@ pub fn delete(name: &LabName) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::topology::checks::Checkpoint;
     use crate::topology::{self, catalog};
 
     fn written(name: &LabName) -> Vec<u8> {
-        let topology = topology::parse("bridged", catalog::find(name.as_str()).unwrap()).unwrap();
+        let text = catalog::find(name.as_str()).unwrap().split("checkpoints:").next().unwrap();
+        let mut topology = topology::parse("bridged", text, &[]).unwrap();
+        let checks = vec![serde_json::json!({ "reach": "all" })];
+        topology.checkpoints.push(Checkpoint { name: "all".to_owned(), points: 1, checks });
         serde_json::to_vec(&Journal::new(topology)).unwrap()
     }
 

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 
 use super::Style;
 use super::escape::escape;
-use super::sentences::asked::asked;
-use super::sentences::check as say;
 use super::sentences::trace::cure;
 use crate::report::check::{Checkpoint, Outcome, Report, State};
 
@@ -59,14 +57,15 @@ fn suite(report: &Report, checkpoint: &Checkpoint, style: Style) -> String {
 }
 
 fn case(report: &Report, checkpoint: &Checkpoint, outcome: &Outcome, style: Style) -> String {
-    let (class, asked) = (format!("{}.{}", report.lab, checkpoint.name), asked(style.lang, report, &outcome.check));
+    let words = report.words(style.lang);
+    let (class, asked) = (format!("{}.{}", report.lab, checkpoint.name), outcome.check.0.sentence(&words));
     let attributes = [("classname", class.as_str()), ("name", asked.as_str()), ("time", "0.000")];
-    let said: Vec<String> = outcome.evidence.iter().map(|evidence| say::evidence(style.lang, report, evidence)).collect();
+    let said: Vec<String> = outcome.evidence.iter().map(|evidence| evidence.0.sentence(&words)).collect();
     let message = said.first().cloned().unwrap_or_default();
     let cure = cure(style.lang);
     let hints = outcome.hints.iter().map(|hint| format!("{cure} {hint}"));
     let whole = said.iter().cloned().chain(hints).collect::<Vec<_>>().join("\n");
-    let about = [("message", message.as_str()), ("type", outcome.kind.word())];
+    let about = [("message", message.as_str()), ("type", outcome.kind)];
     let inner = match outcome.state {
         State::Pass => return element(2, "testcase", &attributes, ""),
         State::Fail => element(3, "failure", &about, &whole),

@@ -1,7 +1,6 @@
 //! What reports, errors and notices say, a file for each kind of them; catalogues have it in other languages.
 
 pub mod agent;
-pub mod asked;
 pub mod capture;
 pub mod causes;
 pub mod check;
@@ -21,5 +20,6 @@ pub mod ping;
 pub mod plans;
 pub mod remote;
 pub mod role;
+pub mod statement;
 pub mod trace;
 pub mod usage;

@@ -67,7 +67,7 @@ mod tests {
     use crate::topology::{catalog, parse};
 
     fn pair(text: &str, here: Option<&str>) -> Option<String> {
-        let topology = parse("lab", text).unwrap();
+        let topology = parse("lab", text.split("checkpoints:").next().unwrap(), &[]).unwrap();
         let here = here.map(|here| here.parse().unwrap());
         topology.farthest(here.as_ref()).map(|((_, from), (_, to))| format!("{} {}", from.name, to.name))
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::problem::{Finding, Problem};
 
 /// Bytes of the file's text.
-pub(super) type Span = Range<usize>;
+pub type Span = Range<usize>;
 
 /// Most findings that are kept: a file that is wrong all over is not helped by more.
 const KEPT: usize = 100;

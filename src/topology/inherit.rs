@@ -103,7 +103,7 @@ mod tests {
     use crate::topology::parse;
 
     fn lab(hosts: &str) -> Topology {
-        parse("lab.yaml", &format!("name: lab\nnetworks: {{ n: }}\nhosts:\n{hosts}")).unwrap()
+        parse("lab.yaml", &format!("name: lab\nnetworks: {{ n: }}\nhosts:\n{hosts}"), &[]).unwrap()
     }
 
     fn numbers(lab: &Topology) -> Vec<(String, u16)> {

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
-/// The schema, in JSON Schema draft 2020-12.
-pub fn schema() -> Value {
-    let mut schema = super::parse::schema();
+use super::reader::Choice;
+
+/// The schema with these kinds of checks, in JSON Schema draft 2020-12.
+pub fn schema(kinds: &'static [Choice]) -> Value {
+    let mut schema = super::parse::schema(kinds);
     schema.insert("title".to_owned(), "nslab topology".into());
     schema.into()
 }

@@ -3,7 +3,6 @@
 use super::trace::broken;
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::sentences::asked::asked;
 use crate::render::sentences::check as say;
 use crate::render::sentences::trace::cure;
 use crate::report::check::{Checkpoint, Outcome, Report, State};
@@ -70,15 +69,13 @@ fn checkpoint(report: &Report, checkpoint: &Checkpoint, style: Style) -> String 
 
 /// One check, and what is to be said about it.
 pub(super) fn outcome(report: &Report, outcome: &Outcome, style: Style) -> String {
+    let words = report.words(style.lang);
     let word = say::state(style.lang, outcome.state);
     let first = format!("  {word:<4}  ");
-    let whole = wrapped(&first, INDENT, &asked(style.lang, report, &outcome.check));
+    let whole = wrapped(&first, INDENT, &outcome.check.0.sentence(&words));
     let mut text = whole.replacen(word, &mark(word, outcome.state, style), 1);
-    for evidence in &outcome.evidence {
-        text += &wrapped(INDENT, &format!("{INDENT}  "), &say::evidence(style.lang, report, evidence));
-    }
-    for note in &outcome.notes {
-        text += &wrapped(INDENT, &format!("{INDENT}  "), &say::note(style.lang, report, note));
+    for seen in outcome.evidence.iter().chain(&outcome.notes) {
+        text += &wrapped(INDENT, &format!("{INDENT}  "), &seen.0.sentence(&words));
     }
     let cure = cure(style.lang);
     for (at, hint) in outcome.hints.iter().enumerate() {

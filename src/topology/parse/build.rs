@@ -1,8 +1,9 @@
 //! From raw values to a topology: names, addresses and references are checked one by one, places noted for what follows.
 
-mod checks;
 mod container;
 mod host;
+
+use std::cell::RefCell;
 
 use super::decode::{At, Named};
 use super::raw::{RawFile, RawHost, RawNetwork};
@@ -10,8 +11,10 @@ use super::values::{mtu, name, unknown};
 use crate::name::{LabName, NodeName};
 use crate::problem::{Problem, Reference};
 use crate::topology::catalog;
+use crate::topology::checks::checkpoints;
 use crate::topology::findings::{Findings, Span};
 use crate::topology::place::{Item, Place, Places};
+use crate::topology::reader::{self, Choice, Scope};
 use crate::topology::validate::MAX_NODES;
 use crate::topology::{Network, Topology};
 
@@ -24,7 +27,7 @@ pub(super) struct Built {
 }
 
 /// Builds what can be built, and notes what cannot.
-pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
+pub(super) fn build(file: &RawFile, kinds: &'static [Choice], findings: &mut Findings) -> Option<Built> {
     let hosts = file.hosts.as_ref().map_or(&[][..], |hosts| &hosts.0);
     if hosts.is_empty() {
         findings.add(&(0..0), Problem::NoHosts);
@@ -36,7 +39,7 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
     let known: Vec<&str> = file.networks.iter().flat_map(Named::names).collect();
     let expand = nodes_fit(file, findings);
     let mut topology = Topology {
-        name: lab?,
+        name: lab,
         summary: file.summary.as_ref().map(summary),
         networks,
         hosts: Vec::new(),
@@ -61,9 +64,28 @@ pub(super) fn build(file: &RawFile, findings: &mut Findings) -> Option<Built> {
     }
     // Names of checks cannot be judged where not every node is there.
     if expand && topology.hosts.len() == hosts.len() {
-        topology.checkpoints = checks::build(file.checkpoints.as_ref(), &topology, findings);
+        if let Some(tree) = &file.checkpoints {
+            let cell = RefCell::new(std::mem::take(findings));
+            let found = checkpoints(&mut reader::Item::new(Scope::new(&topology, &cell), &tree.at, tree), kinds);
+            topology.checkpoints = found.unwrap_or_default();
+            *findings = cell.into_inner();
+        }
     }
     Some(Built { topology, places })
+}
+
+/// A topology without anything in it.
+pub(super) fn nothing() -> Topology {
+    Topology {
+        name: LabName::unnamed(),
+        summary: None,
+        networks: Vec::new(),
+        hosts: Vec::new(),
+        next_host: 1,
+        role: None,
+        checkpoints: Vec::new(),
+        exercise: Vec::new(),
+    }
 }
 
 /// Built-in topologies, and files, which are read when they judge.
@@ -85,14 +107,14 @@ fn summary(text: &At<String>) -> String {
     text.value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn lab_name(file: &RawFile, places: &mut Places, findings: &mut Findings) -> Option<LabName> {
+fn lab_name(file: &RawFile, places: &mut Places, findings: &mut Findings) -> LabName {
     let Some(word) = &file.name else {
         file.missing("name", &(0..0), findings);
         // What else is wrong is found under any name.
-        return "unnamed".parse().ok();
+        return LabName::unnamed();
     };
     places.put(Place::Lab, &word.at);
-    name(word, findings).or_else(|| "unnamed".parse().ok())
+    name(word, findings).unwrap_or_else(LabName::unnamed)
 }
 
 fn networks(file: &RawFile, places: &mut Places, findings: &mut Findings) -> Vec<Network> {

@@ -1,24 +1,15 @@
 //! From the tree to typed values that know their places; every mistake is noted and the rest read on.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::tree::{Kind, Tree};
 use crate::problem::{Problem, Shape};
 use crate::topology::Promiscuous;
-use crate::topology::findings::{Findings, Span};
-use crate::topology::near::nearest;
-
-/// A value and its place in the file.
-#[derive(Debug, Clone)]
-pub(super) struct At<T> {
-    /// The value.
-    pub(super) value: T,
-    /// Where it is written.
-    pub(super) at: Span,
-}
+use crate::topology::findings::Findings;
+use crate::topology::reader;
+pub(super) use crate::topology::reader::At;
+use crate::topology::tree::{Kind, Tree};
 
 /// One value or a list of values.
 #[derive(Debug)]
@@ -90,6 +81,12 @@ impl Decode for Promiscuous {
     }
 }
 
+impl Decode for Tree {
+    fn decode(tree: &Tree, _: &mut Findings) -> Option<Self> {
+        Some(tree.clone())
+    }
+}
+
 impl<T: Decode> Decode for At<T> {
     fn decode(tree: &Tree, findings: &mut Findings) -> Option<Self> {
         T::decode(tree, findings).map(|value| Self { value, at: tree.at.clone() })
@@ -128,38 +125,9 @@ impl<T: Decode> Decode for Named<T> {
     }
 }
 
-/// The entries of a mapping, each key once; nothing written is an empty mapping.
+/// The entries of a mapping, or a finding and none.
 pub(super) fn entries<'a>(tree: &'a Tree, findings: &mut Findings) -> Option<Vec<(At<String>, &'a Tree)>> {
-    let entries = match &tree.kind {
-        Kind::Null => return Some(Vec::new()),
-        Kind::Map(entries) => entries,
-        _ => return expected(Shape::Keys, tree, findings),
-    };
-    let mut seen: HashMap<&str, &Span> = HashMap::new();
-    let mut unique = Vec::with_capacity(entries.len());
-    for (key, value) in entries {
-        let Some(text) = key.text() else {
-            findings.add(&key.at, Problem::Expected(Shape::Text));
-            continue;
-        };
-        if let Some(first) = seen.insert(text, &key.at) {
-            findings.clash(&key.at, first, Problem::DuplicateKey(text.to_owned()));
-            seen.insert(text, first);
-            continue;
-        }
-        unique.push((At { value: text.to_owned(), at: key.at.clone() }, value));
-    }
-    Some(unique)
-}
-
-/// Notes a key that is not among the known ones.
-pub(super) fn unknown_key(key: &At<String>, known: &[&str], findings: &mut Findings) {
-    let problem = Problem::UnknownKey {
-        key: key.value.clone(),
-        known: known.iter().map(|&key| key.to_owned()).collect(),
-        meant: nearest(&key.value, known.iter().copied()),
-    };
-    findings.add(&key.at, problem);
+    reader::entries(tree, findings).or_else(|| expected(Shape::Keys, tree, findings))
 }
 
 /// A mapping with fixed keys: the struct, its schema and its reader from one list of fields.
@@ -194,12 +162,12 @@ macro_rules! record {
 
         impl $crate::topology::parse::decode::Decode for $name {
             fn decode(
-                tree: &$crate::topology::parse::tree::Tree,
+                tree: &$crate::topology::tree::Tree,
                 findings: &mut $crate::topology::findings::Findings,
             ) -> Option<Self> {
                 let mut record = Self::default();
                 for (key, value) in $crate::topology::parse::decode::entries(tree, findings)? {
-                    let empty = matches!(value.kind, $crate::topology::parse::tree::Kind::Null);
+                    let empty = matches!(value.kind, $crate::topology::tree::Kind::Null);
                     match key.value.as_str() {
                         // A key with nothing after it says nothing.
                         key if empty && Self::KEYS.contains(&key) => {}
@@ -207,7 +175,7 @@ macro_rules! record {
                             record.$field = $crate::topology::parse::decode::Decode::decode(value, findings);
                             record.spoiled |= record.$field.is_none();
                         })*
-                        _ => $crate::topology::parse::decode::unknown_key(&key, Self::KEYS, findings),
+                        _ => $crate::topology::reader::unknown_key(&key, Self::KEYS, findings),
                     }
                 }
                 Some(record)
@@ -216,6 +184,16 @@ macro_rules! record {
     };
 }
 pub(super) use record;
+
+impl JsonSchema for Tree {
+    fn schema_name() -> Cow<'static, str> {
+        "Any".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({})
+    }
+}
 
 impl<T: JsonSchema> JsonSchema for At<T> {
     fn inline_schema() -> bool {

@@ -1,8 +1,8 @@
 //! The keys of a topology file: what may be written, before it is known to make sense.
 
-use super::checks::RawCheckpoint;
 use super::decode::{At, List, Named, OneOrMany, record};
 use crate::topology::Promiscuous;
+use crate::topology::tree::Tree;
 
 record! {
     /// A lab: hosts with containers, and the networks between the hosts.
@@ -18,7 +18,7 @@ record! {
         #[schemars(required)]
         hosts: Named<RawHost>,
         /// What must hold, and the points that it gives: `nslab check`.
-        checkpoints: List<RawCheckpoint>,
+        checkpoints: Tree,
         /// The topology that it is to become by hand, or a list: their checkpoints judge it.
         exercise: OneOrMany,
     }

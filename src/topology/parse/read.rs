@@ -11,20 +11,21 @@ use super::parse;
 use crate::error::{Error, FileFault, Result};
 use crate::topology::Topology;
 use crate::topology::caller::Caller;
+use crate::topology::reader::Choice;
 
 /// Longest file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// The topology that a file describes.
+/// The topology that a file describes, its checks of these kinds.
 ///
 /// Under `sudo` the file is opened with the rights of the user who typed the command, so that nslab shows nobody a file that
 /// they may not read. Of that user's groups only the first counts: the others cannot be had without a look-up.
 ///
 /// # Errors
 /// [`Error::File`] where there is no text to read, [`Error::Topology`] where the text describes no lab.
-pub fn read(path: &Path) -> Result<Topology> {
+pub fn read(path: &Path, kinds: &'static [Choice]) -> Result<Topology> {
     let text = text_of(path).map_err(|why| Error::File { file: path.to_owned(), why })?;
-    parse(&path.to_string_lossy(), &text)
+    parse(&path.to_string_lossy(), &text, kinds)
 }
 
 fn text_of(path: &Path) -> std::result::Result<String, FileFault> {

@@ -1,4 +1,4 @@
-//! Single values of a file: names, addresses, numbers.
+//! Single values of hosts and containers.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -7,21 +7,21 @@ use ipnet::IpNet;
 
 use super::decode::{At, OneOrMany};
 use crate::name::{IfName, Mac, NameFault};
-use crate::problem::{AddressFault, Problem, Reference};
+use crate::problem::{Problem, Reference};
 use crate::topology::findings::{Findings, Span};
 use crate::topology::near::nearest;
+use crate::topology::values;
 
 /// Smallest and largest MTU that the kernel gives a veth (`ETH_MIN_MTU`, `ETH_MAX_MTU`, `linux/if_ether.h`).
 const MTU: (i64, i64) = (68, 65535);
 
 /// A name of its kind.
 pub(super) fn name<T: FromStr<Err = NameFault>>(word: &At<String>, findings: &mut Findings) -> Option<T> {
-    let fault = match word.value.parse() {
-        Ok(name) => return Some(name),
-        Err(fault) => fault,
-    };
-    findings.add(&word.at, Problem::BadName { word: word.value.clone(), fault });
-    None
+    one(word, values::name, findings)
+}
+
+fn one<T>(word: &At<String>, read: impl Fn(&str) -> Result<T, Problem>, findings: &mut Findings) -> Option<T> {
+    read(&word.value).map_err(|problem| findings.add(&word.at, problem)).ok()
 }
 
 /// An interface name, given or made of a container's name.
@@ -35,99 +35,33 @@ pub(super) fn made_interface(made: &str, at: &Span, findings: &mut Findings) -> 
 
 /// Addresses with their prefixes.
 pub(super) fn prefixes(words: Option<&OneOrMany>, findings: &mut Findings) -> Vec<At<IpNet>> {
-    all(words, prefix, |word, fault| Problem::NotAPrefix { word, fault }, findings)
+    all(words, values::prefix, findings)
 }
 
 /// Addresses without prefixes.
 pub(super) fn addresses(words: Option<&OneOrMany>, findings: &mut Findings) -> Vec<At<IpAddr>> {
-    all(words, address, |word, fault| Problem::NotAnAddress { word, fault }, findings)
+    all(words, values::address, findings)
 }
 
-fn all<T>(
-    words: Option<&OneOrMany>,
-    read: fn(&str) -> Result<T, AddressFault>,
-    problem: fn(String, AddressFault) -> Problem,
-    findings: &mut Findings,
-) -> Vec<At<T>> {
-    let mut values = Vec::new();
-    for word in words.map_or(&[][..], |words| &words.0) {
-        match read(&word.value) {
-            Ok(value) => values.push(At { value, at: word.at.clone() }),
-            Err(fault) => findings.add(&word.at, problem(word.value.clone(), fault)),
-        }
-    }
-    values
+fn all<T>(words: Option<&OneOrMany>, read: fn(&str) -> Result<T, Problem>, findings: &mut Findings) -> Vec<At<T>> {
+    let words = words.map_or(&[][..], |words| &words.0);
+    words.iter().filter_map(|word| Some(At { value: one(word, read, findings)?, at: word.at.clone() })).collect()
 }
 
 /// One destination of a route.
 pub(super) fn destination(word: &At<String>, findings: &mut Findings) -> Option<IpNet> {
-    let given = match prefix(&word.value) {
-        Ok(given) => given,
-        Err(fault) => {
-            findings.add(&word.at, Problem::NotAPrefix { word: word.value.clone(), fault });
-            return None;
-        }
-    };
-    if is_mapped(given.addr()) {
-        findings.add(&word.at, Problem::NotAHostAddress(given.addr()));
-        return None;
-    }
-    if given.trunc() != given {
-        findings.add(&word.at, Problem::HostBits { given, meant: given.trunc() });
-        return None;
-    }
-    Some(given)
+    one(word, values::destination, findings)
 }
 
 /// One address without a prefix.
 pub(super) fn router(word: &At<String>, findings: &mut Findings) -> Option<IpAddr> {
-    let fault = match address(&word.value) {
-        Ok(router) => return Some(router),
-        Err(fault) => fault,
-    };
-    findings.add(&word.at, Problem::NotAnAddress { word: word.value.clone(), fault });
-    None
-}
-
-fn is_mapped(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
-}
-
-fn prefix(word: &str) -> Result<IpNet, AddressFault> {
-    let Some((address, len)) = word.split_once('/') else {
-        return Err(bare(word).err().unwrap_or(AddressFault::NoPrefix));
-    };
-    let address = bare(address)?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let plain = !len.is_empty() && len.bytes().all(|byte| byte.is_ascii_digit()) && (len.len() == 1 || !len.starts_with('0'));
-    let len = if plain { len.parse().ok() } else { None };
-    len.and_then(|len| IpNet::new(address, len).ok()).ok_or(AddressFault::PrefixRange(longest))
-}
-
-fn address(word: &str) -> Result<IpAddr, AddressFault> {
-    match word.split_once('/') {
-        Some((address, _)) if bare(address).is_ok() => Err(AddressFault::Prefix),
-        _ => bare(word),
-    }
-}
-
-fn bare(word: &str) -> Result<IpAddr, AddressFault> {
-    let fault = || {
-        let zero = |part: &str| part.len() > 1 && part.starts_with('0') && part.bytes().all(|byte| byte.is_ascii_digit());
-        let four = word.split('.').count() == 4;
-        if four && word.split('.').any(zero) { AddressFault::LeadingZero } else { AddressFault::Malformed }
-    };
-    word.parse().map_err(|_| fault())
+    one(word, values::address, findings)
 }
 
 /// A MAC address.
 pub(super) fn mac(word: Option<&At<String>>, findings: &mut Findings) -> Option<At<Mac>> {
     let word = word?;
-    if let Ok(value) = word.value.parse() {
-        return Some(At { value, at: word.at.clone() });
-    }
-    findings.add(&word.at, Problem::NotAMac(word.value.clone()));
-    None
+    Some(At { value: one(word, values::mac, findings)?, at: word.at.clone() })
 }
 
 /// Bytes of payload per frame.

@@ -86,14 +86,3 @@ fn may_live(scene: &Scene<'_>, pair: &Pair, number: usize) -> bool {
 fn named<'a>(stations: &'a Stations, node: &str) -> Option<&'a Station> {
     stations.all.iter().find(|station| station.id.to_string() == node)
 }
-
-/// The address by which one node pings another, as [`all`] chooses it: on a segment of its own before one behind a router.
-pub(super) fn address(scene: &Scene<'_>, from: &NodeId, to: &NodeId) -> Option<IpAddr> {
-    let (sender, receiver) = (scene.station(from)?, scene.station(to)?);
-    let own = |address: &IpAddr| sender.addresses.iter().any(|(_, net)| net.addr() == *address);
-    let family = |address: &IpAddr| sender.addresses.iter().any(|(_, net)| net.addr().is_ipv4() == address.is_ipv4());
-    let mut all: Vec<IpAddr> = receiver.addresses.iter().map(|(_, net)| net.addr()).collect();
-    all.retain(|address| !own(address) && family(address));
-    all.sort_by_key(|address| (address.is_ipv6(), !sender.is_near(*address)));
-    all.first().copied()
-}

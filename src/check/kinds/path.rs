@@ -1,0 +1,176 @@
+//! `path`: the nodes that route a packet on its way, and the last one.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::evidence::{Common, Seen};
+use crate::check::kind::{Kind, Stage, Verdict};
+use crate::check::nodes::{Machine, node, nodes};
+use crate::check::players::Players;
+use crate::check::scene::Scene;
+use crate::plan::NodeId;
+use crate::probe::predict::{Probe, predict};
+use crate::probe::witness::Errand;
+use crate::problem::Problem;
+use crate::render::lang::{t, w};
+use crate::render::sentences::statement::{Say, Words};
+use crate::report::trace::Deed;
+use crate::topology::reader::{Item, last};
+
+/// The way of a packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path {
+    /// Who sends it.
+    pub from: Machine,
+    /// Whom it is for.
+    pub to: Machine,
+    /// Every node that routes it, in order, and the receiver last.
+    pub hops: Vec<Machine>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Found {
+    /// The nodes that a packet came to.
+    Way { from: String, to: String, hops: Vec<String> },
+    /// A node changed the source address of a packet on its way.
+    Translated { from: String, to: String, by: Option<String>, source: IpAddr, became: IpAddr },
+    /// A packet lost so much of its time to live, and only these nodes were seen to route it.
+    Unexplained { lost: u8 },
+}
+
+impl Seen for Found {}
+
+impl Say for Found {
+    fn sentence(&self, words: &Words<'_>) -> String {
+        let lang = words.lang;
+        match self {
+            Self::Way { from, to, hops } => {
+                let nodes = hops.iter().map(|node| words.node(node)).collect::<Vec<_>>().join(", ");
+                t!(lang, "A packet from {from} to {to} came to: {nodes}.", from = words.node(from), to = words.node(to), nodes)
+            }
+            Self::Translated { from, to, by, source, became } => t!(
+                lang,
+                "NAT: {who} changes the source of packets from {from} to {to}, {source} becomes {became}. Routing leaves addresses alone.",
+                who = by.as_ref().map_or_else(|| w!(lang, "somebody").to_owned(), |by| words.node(by)),
+                from = words.node(from),
+                to = words.node(to),
+                source,
+                became
+            ),
+            Self::Unexplained { lost: 1 } => t!(lang, "1 router took one from its time to live, and nobody saw where."),
+            Self::Unexplained { lost } => {
+                t!(lang, "{number} routers took one from its time to live, and nobody saw where.", number = lost)
+            }
+        }
+    }
+}
+
+impl Kind for Path {
+    const ABOUT: &'static str = "The nodes on the way of a packet.";
+
+    fn read(item: &mut Item<'_>) -> Option<Self> {
+        item.keys(|keys| {
+            let from = keys.required("from", "Who sends it.", node);
+            let to = keys.required("to", "Whom it is for.", node);
+            let about = "Every node that routes it, in order, and the receiver last.";
+            let hops = keys.required("hops", about, |item| Some((nodes(item)?, last(item))));
+            let (hops, end) = hops?;
+            let path = Self { from: from?, to: to?, hops };
+            if path.hops.last() != Some(&path.to) {
+                keys.scope.note(&end.unwrap_or(keys.at.clone()), Problem::PathEnd(path.to.to_string().replacen('.', "/", 1)));
+                return None;
+            }
+            Some(path)
+        })
+    }
+
+    fn wanted(&self, words: &Words<'_>) -> String {
+        let (lang, from, to) = (words.lang, words.node(&self.from), words.node(&self.to));
+        match self.hops.as_slice() {
+            [_] => t!(lang, "nobody routes on the way from {from} to {to}", from, to),
+            [routers @ .., _] => {
+                let then = format!(", {} ", w!(lang, "then"));
+                let routers = routers.iter().map(|router| words.node(router)).collect::<Vec<_>>().join(&then);
+                t!(lang, "the way from {from} to {to} leads over {routers}", from, to, routers)
+            }
+            [] => String::new(),
+        }
+    }
+
+    fn played_by(&self, players: &Players<'_>) -> Result<Self, Common> {
+        let (from, to) = (players.machine(&self.from)?, players.machine(&self.to)?);
+        Ok(Self { from, to, hops: players.all(&self.hops)? })
+    }
+
+    fn names(&self) -> Vec<Machine> {
+        [&self.from].into_iter().chain(&self.hops).cloned().collect()
+    }
+
+    fn acts_on(&self) -> Option<NodeId> {
+        Some(self.from.id())
+    }
+
+    fn looks_at(&self, scene: &Scene<'_>) -> Vec<NodeId> {
+        let here = !scene.is_far(&self.from.id());
+        self.hops.iter().filter(|_| here).map(Machine::id).collect()
+    }
+
+    fn watched(&self, scene: &Scene<'_>) -> Vec<Errand> {
+        Vec::from_iter(errand(self, scene))
+    }
+
+    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+        let scene = stage.scene;
+        for machine in [&self.from, &self.to] {
+            if let Err(gone) = scene.place(&machine.id()) {
+                return Verdict::wrong(gone);
+            }
+            if scene.addresses(&machine.id()).is_empty() {
+                return Verdict::wrong(scene.no_address(&machine.id()));
+            }
+        }
+        let (from, to) = (self.from.to_string(), self.to.to_string());
+        let Some((errand, seen)) = errand(self, scene).and_then(|errand| Some((errand.clone(), stage.witnessed.get(&errand)?)))
+        else {
+            return Verdict::wrong(scene.unmet(&self.from.id(), &self.to.id()));
+        };
+        let mut verdict = Verdict::default();
+        if !seen.answered {
+            verdict.add(Common::Unanswered { pairs: vec![(from, to)], number: 1, of: 1 });
+            verdict.suspect = Some((errand.from, errand.address));
+            return verdict;
+        }
+        let mut way = seen.way(&from, &to);
+        let wanted: Vec<String> = self.hops.iter().map(ToString::to_string).collect();
+        if scene.is_far(&errand.to) {
+            way.hops.extend(beyond(scene, &errand));
+        }
+        if way.hops != wanted {
+            verdict.add(Found::Way { from: from.clone(), to: to.clone(), hops: way.hops });
+        }
+        if way.unseen > 0 {
+            verdict.add(Found::Unexplained { lost: way.unseen });
+        }
+        if let Some((source, became, by)) = seen.translated(&from, &to) {
+            verdict.add(Found::Translated { from, to, by, source, became });
+        }
+        verdict
+    }
+}
+
+/// The ping to watch.
+fn errand(path: &Path, scene: &Scene<'_>) -> Option<Errand> {
+    let (from, to) = (path.from.id(), path.to.id());
+    let address = scene.address(&from, &to)?;
+    Some(Errand { from, to, address })
+}
+
+/// Those that route the packet on the other machine, and the one that it comes to there, as the file says.
+fn beyond(scene: &Scene<'_>, errand: &Errand) -> Vec<String> {
+    let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
+    let visits = predict(scene.view, &errand.from, errand.address, &probe).request.visits;
+    let far = visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.far && place.node.node == visit.node));
+    far.filter(|visit| matches!(visit.deed, Deed::Routes { .. } | Deed::Receives)).map(|visit| visit.node).collect()
+}

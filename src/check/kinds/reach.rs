@@ -1,0 +1,137 @@
+//! `reach`: nodes answer each other's pings.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::evidence::{Common, Evidence};
+use crate::check::kind::{Kind, Stage, Verdict};
+use crate::check::nodes::{Machine, Pair, pairs};
+use crate::check::players::Players;
+use crate::check::scene::Scene;
+use crate::plan::NodeId;
+use crate::problem::Shape;
+use crate::render::lang::{and, t};
+use crate::render::sentences::statement::Words;
+use crate::topology::reader::Item;
+
+/// Pairs that are named one by one.
+const NAMED: usize = 4;
+
+/// Who must reach whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reach {
+    /// Every container every other, by every family that both have.
+    All,
+    /// These pairs, in both directions.
+    Pairs(Vec<Pair>),
+}
+
+impl Kind for Reach {
+    const ABOUT: &'static str = "`all` containers reach each other, or pairs of nodes do.";
+
+    fn read(item: &mut Item<'_>) -> Option<Self> {
+        let pairs = item.or_word("all", Shape::AllOrPairs, pairs)?;
+        Some(pairs.map_or(Self::All, Self::Pairs))
+    }
+
+    fn wanted(&self, words: &Words<'_>) -> String {
+        match self {
+            Self::All => t!(words.lang, "all containers reach each other"),
+            Self::Pairs(pairs) => t!(words.lang, "{pairs} reach each other", pairs = pairs_in_words(words, pairs)),
+        }
+    }
+
+    fn played_by(&self, players: &Players<'_>) -> Result<Self, Common> {
+        match self {
+            Self::All => Ok(Self::All),
+            Self::Pairs(pairs) => players.pairs(pairs).map(Self::Pairs),
+        }
+    }
+
+    fn names(&self) -> Vec<Machine> {
+        match self {
+            Self::All => Vec::new(),
+            Self::Pairs(pairs) => named(pairs),
+        }
+    }
+
+    fn acts_on(&self) -> Option<NodeId> {
+        None
+    }
+
+    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
+        Vec::new()
+    }
+
+    fn pings(&self, scene: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
+        match self {
+            Self::All => {
+                let all = scene.containers();
+                let of =
+                    |from: &NodeId| all.iter().filter(|to| *to != from).map(|to| (from.clone(), to.clone())).collect::<Vec<_>>();
+                all.iter().flat_map(of).collect()
+            }
+            Self::Pairs(pairs) => both_ways(pairs),
+        }
+    }
+
+    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+        let scene = stage.scene;
+        if *self == Self::All
+            && let Some(evidence) = scene.too_few()
+        {
+            return Verdict::wrong(evidence);
+        }
+        let pairs = self.pings(scene);
+        let nodes: BTreeSet<&NodeId> = pairs.iter().flat_map(|(from, to)| [from, to]).collect();
+        let mut found = Vec::new();
+        for node in &nodes {
+            if let Err(gone) = scene.place(node) {
+                found.push(gone);
+            } else if scene.addresses(node).is_empty() {
+                found.push(scene.no_address(node));
+            }
+        }
+        found.extend(scene.duplicates(&nodes.iter().copied().cloned().collect::<Vec<_>>()));
+        let able = |node: &NodeId| scene.place(node).is_ok() && !scene.addresses(node).is_empty();
+        let here = |from: &NodeId| !scene.is_far(from) && able(from);
+        let asked: Vec<&(NodeId, NodeId)> = pairs.iter().filter(|(from, to)| here(from) && able(to)).collect();
+        // Where no ping could be sent, none is unanswered.
+        for (from, to) in asked.iter().filter(|(from, to)| stage.pinged.answered(from, to).is_none()) {
+            let unmet = scene.unmet(from, to);
+            if !found.iter().any(|evidence| evidence.is_same(&unmet)) {
+                found.push(unmet);
+            }
+        }
+        let asked: Vec<&(NodeId, NodeId)> =
+            asked.into_iter().filter(|(from, to)| stage.pinged.answered(from, to).is_some()).collect();
+        let open: Vec<&(NodeId, NodeId)> =
+            asked.iter().copied().filter(|(from, to)| stage.pinged.answered(from, to) == Some(false)).collect();
+        let mut verdict = Verdict::default();
+        if !open.is_empty() {
+            let pairs = open.iter().take(NAMED).map(|(from, to)| (from.to_string(), to.to_string())).collect();
+            found.push(Common::Unanswered { pairs, number: open.len(), of: asked.len() });
+            verdict.suspect = open.iter().find_map(|(from, to)| Some((from.clone(), stage.pinged.unanswered(from, to)?)));
+        }
+        verdict.evidence = found.into_iter().map(Evidence::from).collect();
+        verdict
+    }
+}
+
+/// The pings between the nodes of pairs.
+pub(super) fn both_ways(pairs: &[Pair]) -> Vec<(NodeId, NodeId)> {
+    pairs.iter().flat_map(|(from, to)| [(from.id(), to.id()), (to.id(), from.id())]).collect()
+}
+
+/// The nodes of pairs.
+pub(super) fn named(pairs: &[Pair]) -> Vec<Machine> {
+    pairs.iter().flat_map(|(from, to)| [from.clone(), to.clone()]).collect()
+}
+
+/// `a and b; a and c`
+pub(super) fn pairs_in_words(words: &Words<'_>, pairs: &[Pair]) -> String {
+    let pair = |(from, to): &Pair| and(words.lang, &[words.node(from), words.node(to)]);
+    pairs.iter().map(pair).collect::<Vec<_>>().join("; ")
+}

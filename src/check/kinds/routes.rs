@@ -1,0 +1,277 @@
+//! `routes`: where a node sends packets for a destination.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::check::evidence::{Common, Seen};
+use crate::check::kind::{Kind, Stage, Verdict};
+use crate::check::nodes::{Machine, node};
+use crate::check::players::Players;
+use crate::check::scene::Scene;
+use crate::plan::NodeId;
+use crate::probe::predict::{Probe, predict};
+use crate::probe::view::Place;
+use crate::render::lang::t;
+use crate::render::sentences::statement::{Say, Words};
+use crate::render::sentences::trace;
+use crate::report::trace::{Cause, Deed, Route};
+use crate::report::wire::Interface;
+use crate::topology::reader::{Item, parsed, text};
+use crate::topology::values;
+
+/// A route of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routes {
+    /// The node.
+    node: Machine,
+    /// Where to.
+    to: Destination,
+    /// Over whom; none where it is on the node's own segment.
+    via: Option<Router>,
+}
+
+/// Where a route leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Destination {
+    /// Wherever a node is: by a route of its own or by the default route.
+    Node(Machine),
+    /// A route to exactly this prefix; `default` is a prefix without bits.
+    Prefix(IpNet),
+}
+
+/// The next router of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Router {
+    /// Any address of this node on the segment.
+    Node(Machine),
+    /// This address.
+    Address(IpAddr),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Found {
+    /// The node has no route there.
+    NoRoute { node: String, to: String },
+    /// The node's route leads over somebody else.
+    RouteVia { node: String, to: String, route: Route, over: Option<String> },
+    /// The next router's address is not on the interface that the cable leads to.
+    RouterElsewhere { address: IpAddr, on: Interface, belongs: Interface },
+    /// A route of its own instead of a default route, which is no fault.
+    Specific { node: String, to: IpNet },
+}
+
+impl Seen for Found {}
+
+impl Say for Found {
+    fn sentence(&self, words: &Words<'_>) -> String {
+        let lang = words.lang;
+        match self {
+            Self::NoRoute { node, to } => t!(lang, "{node} has no route to {to}.", node = words.node(node), to = words.node(to)),
+            Self::RouteVia { node, to, route, over } => {
+                let (node, to, route) = (words.node(node), words.node(to), trace::route(route));
+                match over {
+                    Some(over) => {
+                        let over = words.node(over);
+                        t!(lang, "{node} sends packets for {to} by: {route}, which is {over}.", node, to, route, over)
+                    }
+                    None => t!(lang, "{node} sends packets for {to} by: {route}.", node, to, route),
+                }
+            }
+            Self::RouterElsewhere { address, on, belongs } => t!(
+                lang,
+                "{address} is on {interface}; the cable leads to {other}, so it belongs there.",
+                address,
+                interface = words.interface(on),
+                other = words.interface(belongs)
+            ),
+            Self::Specific { node, to } => t!(
+                lang,
+                "{node} has a route of its own for {to} instead of a default route; that is as good.",
+                node = words.node(node),
+                to
+            ),
+        }
+    }
+}
+
+impl Kind for Routes {
+    const ABOUT: &'static str = "Where a node sends packets.";
+
+    fn read(item: &mut Item<'_>) -> Option<Self> {
+        item.keys(|keys| {
+            let node = keys.required("node", "The node.", node);
+            let about = "The next router: a node or an address; left out where the destination is on the node's own segment.";
+            let via = keys.optional("via", about, router);
+            let six = matches!(via, Some(Router::Address(via)) if via.is_ipv6());
+            let to = keys.required("to", "A node, a prefix, or `default`.", |item| destination(item, six));
+            Some(Self { node: node?, to: to?, via })
+        })
+    }
+
+    fn wanted(&self, words: &Words<'_>) -> String {
+        let (lang, node) = (words.lang, words.node(&self.node));
+        let router = self.via.as_ref().map(|via| match via {
+            Router::Node(router) => words.node(router),
+            Router::Address(address) => address.to_string(),
+        });
+        match (&self.to, router) {
+            (Destination::Node(to), Some(router)) => {
+                t!(lang, "{node} sends packets for {to} over {router}", node, to = words.node(to), router)
+            }
+            (Destination::Node(to), None) => {
+                t!(lang, "{node} sends packets for {to} without a router", node, to = words.node(to))
+            }
+            (Destination::Prefix(to), Some(router)) if to.prefix_len() == 0 => {
+                t!(lang, "{node} has a default route over {router}", node, router)
+            }
+            (Destination::Prefix(to), None) if to.prefix_len() == 0 => {
+                t!(lang, "{node} has a default route without a router", node)
+            }
+            (Destination::Prefix(to), Some(router)) => t!(lang, "{node} has a route to {to} over {router}", node, to, router),
+            (Destination::Prefix(to), None) => t!(lang, "{node} has a route to {to} without a router", node, to),
+        }
+    }
+
+    fn played_by(&self, players: &Players<'_>) -> Result<Self, Common> {
+        Ok(Self {
+            node: players.machine(&self.node)?,
+            to: match &self.to {
+                Destination::Node(role) => Destination::Node(players.machine(role)?),
+                Destination::Prefix(prefix) => Destination::Prefix(*prefix),
+            },
+            via: match &self.via {
+                Some(Router::Node(role)) => Some(Router::Node(players.machine(role)?)),
+                other => other.clone(),
+            },
+        })
+    }
+
+    fn names(&self) -> Vec<Machine> {
+        let to = if let Destination::Node(to) = &self.to { Some(to) } else { None };
+        let via = if let Some(Router::Node(via)) = &self.via { Some(via) } else { None };
+        [&self.node].into_iter().chain(to).chain(via).cloned().collect()
+    }
+
+    fn acts_on(&self) -> Option<NodeId> {
+        None
+    }
+
+    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
+        vec![self.node.id()]
+    }
+
+    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+        let scene = stage.scene;
+        let place = match scene.place(&self.node.id()) {
+            Ok(place) => place,
+            Err(gone) => return Verdict::wrong(gone),
+        };
+        let (node, from) = (self.node.to_string(), self.node.id());
+        let (to, route) = match &self.to {
+            Destination::Prefix(prefix) => (prefix.to_string(), exact(place, *prefix)),
+            Destination::Node(machine) => {
+                if let Err(gone) = scene.place(&machine.id()) {
+                    return Verdict::wrong(gone);
+                }
+                let Some(address) = scene.address(&from, &machine.id()) else {
+                    return Verdict::wrong(scene.unmet(&from, &machine.id()));
+                };
+                let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
+                let prediction = predict(scene.view, &from, address, &probe);
+                let first = prediction.request.visits.into_iter().next();
+                let route = first.and_then(|visit| if let Deed::Sends(route) = visit.deed { Some(route) } else { None });
+                if let (None, Some(death)) = (&route, prediction.death)
+                    && !matches!(death.cause, Cause::Unknown { .. })
+                {
+                    return Verdict::wrong(Common::Because { cause: death.cause, certain: true });
+                }
+                (machine.to_string(), route)
+            }
+        };
+        let Some(route) = route else { return Verdict::wrong(Found::NoRoute { node, to }) };
+        let mut verdict = Verdict::default();
+        if let Some(evidence) = over(self, &to, &route, stage) {
+            verdict.add(evidence);
+        } else if stage.scene.against
+            && matches!(self.to, Destination::Node(_))
+            && self.via.is_some()
+            && route.to.prefix_len() > 0
+        {
+            verdict.notes.push(Found::Specific { node, to: route.to }.into());
+        }
+        verdict
+    }
+}
+
+/// A node, a prefix, or `default`, of the router's family.
+fn destination(item: &mut Item<'_>, six: bool) -> Option<Destination> {
+    match text(item)?.value.as_str() {
+        "default" => {
+            let all = if six { "::/0" } else { "0.0.0.0/0" };
+            all.parse().ok().map(Destination::Prefix)
+        }
+        word if is_address(word) => parsed(values::destination)(item).map(Destination::Prefix),
+        _ => node(item).map(Destination::Node),
+    }
+}
+
+/// A node or an address.
+fn router(item: &mut Item<'_>) -> Option<Router> {
+    match text(item)?.value.as_str() {
+        word if is_address(word) => parsed(values::address)(item).map(Router::Address),
+        _ => node(item).map(Router::Node),
+    }
+}
+
+/// Whether a word can only mean an address, since no name begins so.
+fn is_address(word: &str) -> bool {
+    word.contains(':') || word.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The node's own route to a prefix.
+fn exact(place: &Place, prefix: IpNet) -> Option<Route> {
+    let found = place.node.routes.iter().filter(|route| route.to == prefix && route.kind == "unicast");
+    let best = found.min_by_key(|route| (route.table != 254, route.metric.unwrap_or(0)))?;
+    Some(Route { to: best.to, via: best.via, dev: best.dev.clone().unwrap_or_default() })
+}
+
+/// What is wrong with the next router.
+fn over(routes: &Routes, to: &str, route: &Route, stage: &Stage<'_>) -> Option<Found> {
+    let owner = route.via.and_then(|via| stage.scene.owners(via).into_iter().next());
+    let otherwise = || Found::RouteVia {
+        node: routes.node.to_string(),
+        to: to.to_owned(),
+        route: route.clone(),
+        over: owner.as_ref().map(|owner| owner.node.clone()),
+    };
+    match (&routes.via, route.via) {
+        (None, None) => None,
+        (Some(Router::Address(wanted)), Some(via)) if *wanted == via => None,
+        (Some(Router::Node(machine)), Some(via)) => {
+            let right: Vec<Interface> =
+                stage.scene.owners(via).into_iter().filter(|owner| owner.node == machine.to_string()).collect();
+            if right.is_empty() {
+                return Some(otherwise());
+            }
+            let belongs = far_end(routes, route, stage)?;
+            let on = right.iter().find(|owner| **owner == belongs).or(right.first())?;
+            let same = *on == belongs || on.node != belongs.node;
+            (!same).then(|| Found::RouterElsewhere { address: via, on: on.clone(), belongs })
+        }
+        _ => Some(otherwise()),
+    }
+}
+
+/// The host's interface that a container's cable leads to: its bridge, or the other end itself.
+fn far_end(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<Interface> {
+    let from = routes.node.id();
+    let NodeId::Container(..) = &from else { return None };
+    let cable = stage.scene.cables(&from).into_iter().find(|cable| cable.inner.name == route.dev)?;
+    let (place, link) = cable.end?;
+    Some(Interface { node: place.node.node.clone(), interface: link.bridge.clone().unwrap_or_else(|| link.name.clone()) })
+}

@@ -1,0 +1,261 @@
+//! Checks a lab once: asks every check for the pings that it needs, sends all of them at once, watches those that matter on
+//! their way, and asks for the verdicts.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::evidence::{Common, Evidence};
+use super::hints::Hints;
+use super::kind::{Stage, Verdict};
+use super::kinds::{Check, KINDS};
+use super::nodes::Machine;
+use super::pings::{Pairs, Pinged};
+use super::players::{Casting, Players};
+use super::scene::{self, Scene, addresses, containers};
+use crate::error::{Error, JournalFault, Result};
+use crate::lab::Subject;
+use crate::name::NodeName;
+use crate::plan::NodeId;
+use crate::probe::ping::stations::Stations;
+use crate::probe::view::View;
+use crate::probe::witness::{Errand, witness};
+use crate::render::sentences::statement::Statement;
+use crate::report::check::{Checkpoint, Outcome, Report, State};
+use crate::report::ping::Family;
+use crate::topology::Topology;
+
+/// What to check.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The lab that is up.
+    pub subject: &'a Subject,
+    /// As it was described.
+    pub lab: &'a Topology,
+    /// Another topology whose checkpoints are to hold.
+    pub against: Option<&'a Topology>,
+    /// Names of checkpoints and kinds of checks; everything else is skipped. Empty: everything is checked.
+    pub only: &'a [String],
+    /// Each check gives its part of a checkpoint's points.
+    pub partial: bool,
+}
+
+/// A check under way: as it is written, as it is meant here, and what came of it.
+struct Task {
+    written: Check,
+    meant: std::result::Result<Check, Common>,
+    wanted: bool,
+}
+
+/// Checks a lab.
+///
+/// # Errors
+/// When the lab cannot be looked at, or a signal arrives.
+pub fn check(order: Order<'_>) -> Result<Report> {
+    let began = Instant::now();
+    let (mut view, gone) = View::living(order.subject)?;
+    let judge = order.against.unwrap_or(order.lab);
+    let players = match order.against {
+        None => Players::Own(order.subject.journal()?.topology.role.as_ref()),
+        Some(topology) => Players::Another(Casting::of(topology, order.lab, &view)),
+    };
+    let mut tasks: Vec<Vec<Task>> = Vec::new();
+    for checkpoint in &judge.checkpoints {
+        let task = |written: &serde_json::Value| {
+            let damaged = |_| Error::Journal { lab: order.subject.entry.lab.to_string(), why: JournalFault::Damaged };
+            let written = Check::deserialize(written).map_err(damaged)?;
+            let named = |word: &String| *word == checkpoint.name || *word == written.word();
+            let wanted = order.only.is_empty() || order.only.iter().any(named);
+            Ok(Task { meant: written.played_by(&players), written, wanted })
+        };
+        tasks.push(checkpoint.checks.iter().map(task).collect::<Result<_>>()?);
+    }
+    let names: Vec<Machine> = tasks.iter().flatten().flat_map(|task| task.written.names()).collect();
+    let roles = players.roles(&names, &view);
+    let scene = scene(&view, &order, &gone, players.networks().as_ref(), players.named(&names));
+    let spares = spares(&scene);
+    let empty = |id: &NodeId| view.place(id).is_some_and(|place| place.node.links.iter().all(|link| link.kind == "loopback"));
+    let untouched = spares.iter().all(empty);
+    let spares = spares.iter().map(ToString::to_string).collect();
+    let words = scene.stations.names.clone();
+    let verdicts = judged(&scene, &tasks)?;
+    // What the lab's own file says mends nothing where another one judges.
+    let other = order.against.filter(|topology| (&topology.hosts, &topology.networks) != (&order.lab.hosts, &order.lab.networks));
+    let mut hints = Hints::new(order.subject, words.clone(), other.is_some());
+    hints.forget(&mut view);
+    let mut checkpoints = Vec::new();
+    for ((checkpoint, tasks), verdicts) in judge.checkpoints.iter().zip(tasks).zip(verdicts) {
+        let mut checks = Vec::new();
+        for (task, verdict) in tasks.into_iter().zip(verdicts) {
+            let state = if task.wanted { verdict.state() } else { State::Skipped };
+            let (evidence, hints) = hints.find(&view, verdict.evidence, verdict.suspect)?;
+            let told = |all: Vec<Evidence>| all.into_iter().map(Evidence::told).collect();
+            checks.push(Outcome {
+                kind: task.written.word(),
+                check: Statement(Arc::new(task.meant.unwrap_or(task.written))),
+                state,
+                evidence: told(evidence),
+                notes: told(verdict.notes),
+                hints,
+            });
+        }
+        let reached = reached(checkpoint.points, &checks, order.partial);
+        checkpoints.push(Checkpoint { name: checkpoint.name.clone(), points: checkpoint.points, reached, checks });
+    }
+    let count = |state| checkpoints.iter().flat_map(|checkpoint| &checkpoint.checks).filter(|check| check.state == state).count();
+    Ok(Report {
+        lab: order.subject.entry.lab.to_string(),
+        against: order.against.map(|topology| topology.name.to_string()),
+        roles,
+        spares,
+        untouched,
+        points: checkpoints.iter().map(|checkpoint| checkpoint.points).sum(),
+        reached: checkpoints.iter().map(|checkpoint| checkpoint.reached).sum(),
+        passed: count(State::Pass),
+        failed: count(State::Fail),
+        not_run: count(State::CouldNotRun),
+        skipped: count(State::Skipped),
+        milliseconds: began.elapsed().as_secs_f64() * 1000.0,
+        checkpoints,
+        names: words,
+        told: false,
+    })
+}
+
+/// Words that `--only` takes: the names of checkpoints, the kinds of checks.
+pub fn words(topology: &Topology) -> Vec<String> {
+    let names = topology.checkpoints.iter().map(|checkpoint| checkpoint.name.clone());
+    names.chain(KINDS.iter().map(|kind| kind.word.to_owned())).collect()
+}
+
+/// All points where every check passes; with `partial` each check its part.
+fn reached(points: u32, checks: &[Outcome], partial: bool) -> f64 {
+    let count = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let passed = checks.iter().filter(|check| check.state == State::Pass).count();
+    if passed == checks.len() {
+        f64::from(points)
+    } else if partial {
+        (f64::from(points) * count(passed) / count(checks.len()) * 10.0).floor() / 10.0
+    } else {
+        0.0
+    }
+}
+
+fn scene<'a>(
+    view: &'a View,
+    order: &Order<'a>,
+    gone: &'a [NodeId],
+    networks: Option<&HashSet<NodeName>>,
+    named: Vec<NodeId>,
+) -> Scene<'a> {
+    let against = order.against.is_some();
+    let mut stations = Stations::of(view, &order.subject.entry);
+    let lab = order.lab;
+    let mut all: Vec<Vec<(String, IpNet)>> = Vec::new();
+    for station in &mut stations.all {
+        let own = std::mem::take(&mut station.addresses);
+        station.addresses = addresses(view, &station.id, against);
+        if order.subject.entry.role.as_ref().is_some_and(|role| *role == station.id.to_string()) {
+            // Of the machine itself only what is the lab's.
+            station.addresses.retain(|address| own.contains(address));
+        }
+        if let (NodeId::Host(host), Some(networks)) = (&station.id, networks) {
+            // Addresses of NICs on other networks, as VirtualBox's NAT, are none of the scenario's.
+            let other = |name: &str| {
+                lab.networks
+                    .iter()
+                    .filter(|network| !networks.contains(&network.name))
+                    .any(|network| lab.ends(&network.name).any(|(end, nic)| end.name == *host && nic.name.as_str() == name))
+            };
+            station.addresses.retain(|(name, _)| !other(name));
+        }
+        all.push(own);
+    }
+    let live: BTreeSet<Family> = stations.all.iter().flat_map(|station| families_of(&station.addresses)).collect();
+    let families = families(order.against.unwrap_or(lab), &live);
+    let mut besides = Vec::new();
+    for (station, own) in stations.all.iter_mut().zip(all) {
+        station.addresses.retain(|(_, net)| !against || families.contains(&Family::of(net.addr())));
+        let more = scene::besides(view, &station.id, &own, &station.addresses);
+        besides.extend(more.into_iter().map(|besides| (station.id.clone(), besides)));
+    }
+    Scene { view, lab, gone, against, stations, families, besides, named }
+}
+
+fn families_of(addresses: &[(String, IpNet)]) -> impl Iterator<Item = Family> {
+    addresses.iter().map(|(_, net)| Family::of(net.addr()))
+}
+
+/// Those of the topology that judges, whatever is in the lab yet; another one only where the lab is made in that alone.
+fn families(judge: &Topology, live: &BTreeSet<Family>) -> Vec<Family> {
+    let described: BTreeSet<Family> = judge.addresses().map(|net| Family::of(net.addr())).collect();
+    let counting = match (described.is_empty(), live.is_empty()) {
+        (false, false) if live.is_disjoint(&described) => live.clone(),
+        (false, _) => described,
+        (true, false) => live.clone(),
+        (true, true) => BTreeSet::from([Family::Ipv4]),
+    };
+    counting.into_iter().collect()
+}
+
+/// Containers that nothing is said about.
+fn spares(scene: &Scene<'_>) -> Vec<NodeId> {
+    if !scene.against {
+        return Vec::new();
+    }
+    let judged = scene.containers();
+    containers(scene.view).filter(|id| !judged.contains(id)).cloned().collect()
+}
+
+/// Sends the pings that the checks need, then asks each for its verdict.
+fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
+    let mut pairs = Pairs::new();
+    let mut errands: Vec<Errand> = Vec::new();
+    for check in tasks.iter().flatten().filter(|task| task.wanted).filter_map(|task| task.meant.as_ref().ok()) {
+        pairs.extend(check.pings(scene));
+        errands.extend(check.watched(scene));
+    }
+    pairs.retain(|(from, to)| scene.place(from).is_ok() && scene.place(to).is_ok() && !scene.is_far(from));
+    let pinged = Pinged::run(scene, &pairs)?;
+    let mut unique = HashSet::new();
+    errands.retain(|errand| !scene.is_far(&errand.from) && unique.insert(errand.clone()));
+    let seen = witness(scene.view, &errands)?;
+    let stage = Stage { scene, pinged, witnessed: errands.into_iter().zip(seen).collect() };
+    let one = |task: &Task| match &task.meant {
+        _ if !task.wanted => Verdict::default(),
+        Err(evidence) => Verdict::wrong(evidence.clone()),
+        Ok(check) => {
+            // What acts on the other machine is checked there.
+            let elsewhere = check.acts_on().is_some_and(|node| scene.is_far(&node));
+            let mut verdict = if elsewhere { Verdict::default() } else { check.judge(&stage) };
+            verdict.notes.extend(unseen(check, scene));
+            verdict
+        }
+    };
+    let all = tasks.iter().map(|tasks| tasks.iter().map(one).collect()).collect();
+    crate::kernel::interrupted()?;
+    Ok(all)
+}
+
+/// What of a check is not seen on this machine, where another one has a part of the lab.
+fn unseen(check: &Check, scene: &Scene<'_>) -> Vec<Evidence> {
+    if !scene.view.places.iter().any(|place| place.far) {
+        return Vec::new();
+    }
+    let mut there: BTreeMap<String, usize> = BTreeMap::new();
+    let starts = check.pings(scene).into_iter().map(|(from, _)| from).chain(check.acts_on());
+    for from in starts.filter(|from| scene.is_far(from)) {
+        if let NodeId::Host(host) | NodeId::Container(host, _) = from {
+            *there.entry(host.to_string()).or_default() += 1;
+        }
+    }
+    let mut notes: Vec<Evidence> = there.into_iter().map(|(host, number)| Common::OtherMachine { host, number }.into()).collect();
+    let far: Vec<String> = check.looks_at(scene).iter().filter(|node| scene.is_far(node)).map(ToString::to_string).collect();
+    if !far.is_empty() {
+        notes.push(Common::FromFile { nodes: far }.into());
+    }
+    notes
+}
