@@ -1,4 +1,4 @@
-//! Embeds every file of `topologies/`, so that a new scenario needs only its file.
+//! Embeds every file of `topologies/`, and names it to the tests, so that a new scenario needs only its file.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,33 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=topologies");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
-    fs::write(out.join("catalog.rs"), catalog(&root.join("topologies"))?)
+    let files = shipped(&root.join("topologies"))?;
+    fs::write(out.join("catalog.rs"), catalog(&files))?;
+    fs::write(out.join("topologies.rs"), tests(&files))
 }
 
-/// A slice of names and texts, ordered by name.
-fn catalog(folder: &Path) -> io::Result<String> {
-    let mut files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort_by_key(|file| file.file_stem().map(ToOwned::to_owned));
+/// The files and their names, ordered by name.
+fn shipped(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let named = |file: PathBuf| Some((file.file_stem()?.to_string_lossy().into_owned(), file));
+    let is_yaml = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "yaml");
+    let mut files: Vec<(String, PathBuf)> = files.into_iter().filter(is_yaml).filter_map(named).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// A slice of names and texts.
+fn catalog(files: &[(String, PathBuf)]) -> String {
     let mut code = String::from("&[\n");
-    for file in &files {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    for (name, file) in files {
         // Writing to a String cannot fail.
         let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string());
     }
-    code.push_str("]\n");
-    Ok(code)
+    code + "]\n"
+}
+
+/// For `tests/kills.rs`: a module of tests for each.
+fn tests(files: &[(String, PathBuf)]) -> String {
+    let modules = files.iter().map(|(name, _)| format!("{} {name:?}", name.replace('-', "_")));
+    format!("topologies!({});\n", modules.collect::<Vec<_>>().join(", "))
 }

@@ -38,10 +38,7 @@ macro_rules! topologies {
         }
     };
 }
-topologies!(
-    bare "bare", bare_lxd "bare-lxd", bridged "bridged", bridged_deny "bridged-deny", bridged_hosts "bridged-hosts",
-    remote "remote", routed "routed", routed_router "routed-router", three_hosts "three-hosts"
-);
+include!(concat!(env!("OUT_DIR"), "/topologies.rs"));
 
 /// What the machine looks like without the lab, and the lab as `up` makes it undisturbed.
 struct Before {
