@@ -9,7 +9,7 @@ use super::duration::duration;
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
-use crate::lab::{self, Subject, resolve};
+use crate::lab::Subject;
 use crate::plan::NodeId;
 use crate::probe::ping::one::{self, Came, Order};
 use crate::probe::ping::packet::Slots;
@@ -81,10 +81,9 @@ impl Ping {
     }
 
     fn single(&self, context: &mut Context) -> Result<Report> {
-        let target = target::node(self.from.as_deref().unwrap_or_default(), context)?;
-        let labs = lab::names();
-        let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let stations = Stations::look(&Subject::ours(entry.clone()))?;
+        let (subject, target) = target::looked_at(self.from.as_deref().unwrap_or_default(), context)?;
+        let entry = &subject.entry;
+        let stations = Stations::look(&subject)?;
         let from = stations.get(&target.node)?;
         let goal = goal::goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {

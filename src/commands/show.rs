@@ -5,7 +5,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
-use crate::lab::subject::{Netns, Subject};
+use crate::lab::subject::Netns;
 use crate::lab::{self, resolve};
 use crate::report::Report;
 use crate::report::node::{Kind, Node};
@@ -26,10 +26,8 @@ impl Show {
     pub fn run(self, context: &mut Context) -> Result<Report> {
         rights::need(context)?;
         let (word, interface) = resolve::parts(&self.node);
-        let target = target::node(word, context)?;
-        let labs = lab::names();
-        let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let nodes = Subject::ours(entry.clone()).nodes();
+        let (subject, target) = target::looked_at(word, context)?;
+        let nodes = subject.nodes();
         let pin = |one: &Netns| Pin { node: one.node.to_string(), path: one.pin.clone() };
         let pins: Vec<Pin> = nodes.iter().filter(|one| !one.by_hand).map(pin).collect();
         let named = |pin: &&Pin| pin.node == target.node.to_string();
@@ -42,7 +40,7 @@ impl Show {
             None => Ok(Report::Node(node)),
             Some(interface) => {
                 let known = node.links.iter().any(|link| link.name == interface);
-                if let Some(error) = resolve::dotted(&self.node, &labs).filter(|_| !known) {
+                if let Some(error) = resolve::dotted(&self.node, &lab::names()).filter(|_| !known) {
                     return Err(error);
                 }
                 only(interface, node).map(Report::Node)

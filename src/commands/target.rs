@@ -3,7 +3,7 @@
 use super::Context;
 use crate::error::{Error, InstanceFault, Result, Usage};
 use crate::lab::resolve::{self, Target};
-use crate::lab::{self, Entry};
+use crate::lab::{self, Entry, Subject};
 use crate::name::{LabName, NodeName};
 use crate::report::lab::{Host, Item};
 use crate::report::notice::Notice;
@@ -15,15 +15,27 @@ pub(super) fn wish() -> Option<String> {
 
 /// The node that was typed, which must be no stopped container; says so when it had to assume a lab.
 pub(super) fn node(typed: &str, context: &mut Context) -> Result<Target> {
-    let target = any(typed, context)?;
+    looked_at(typed, context).map(|(_, target)| target)
+}
+
+/// As [`node`], with its lab, to be looked at.
+pub(super) fn looked_at(typed: &str, context: &mut Context) -> Result<(Subject, Target)> {
     let labs = lab::names();
-    let stopped = resolve::find(target.lab.as_str(), &labs)?.stopped.contains(&target.node.to_string());
-    if stopped { Err(Error::Instance(InstanceFault::Stopped(resolve::word(&target.node)))) } else { Ok(target) }
+    let target = among(typed, &labs, context)?;
+    let entry = resolve::find(target.lab.as_str(), &labs)?;
+    if entry.stopped.contains(&target.node.to_string()) {
+        return Err(Error::Instance(InstanceFault::Stopped(resolve::word(&target.node))));
+    }
+    Ok((Subject::among(entry.clone(), &labs), target))
 }
 
 /// The node that was typed, stopped or not; says so when it had to assume a lab.
 pub(super) fn any(typed: &str, context: &mut Context) -> Result<Target> {
-    let target = resolve::node(typed, &lab::names(), wish().as_deref())?;
+    among(typed, &lab::names(), context)
+}
+
+fn among(typed: &str, labs: &[Entry], context: &mut Context) -> Result<Target> {
+    let target = resolve::node(typed, labs, wish().as_deref())?;
     if let Some(exact) = &target.assumed {
         context.front.notice(&Notice::Assumed { lab: target.lab.to_string(), exact: exact.clone() });
     }

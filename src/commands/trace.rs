@@ -6,7 +6,6 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, complete, rights, target};
 use crate::error::{Error, Result, Usage};
-use crate::lab::{self, Subject, resolve};
 use crate::probe::ping::goal::goal;
 use crate::probe::ping::stations::Stations;
 use crate::probe::trace::{Order, trace};
@@ -50,10 +49,9 @@ impl Trace {
     pub fn run(self, context: &mut Context) -> Result<Report> {
         rights::need(context)?;
         crate::kernel::sys::note_signals();
-        let target = target::node(&self.from, context)?;
-        let labs = lab::names();
-        let entry = resolve::find(target.lab.as_str(), &labs)?;
-        let mut view = View::look(&Subject::ours(entry.clone()))?;
+        let (subject, target) = target::looked_at(&self.from, context)?;
+        let entry = &subject.entry;
+        let mut view = View::look(&subject)?;
         let stations = Stations::of(&view, entry);
         let goal = goal(&self.to, self.families(), stations.get(&target.node)?, &stations, entry)?;
         check(goal.address, &view)?;

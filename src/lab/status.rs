@@ -107,7 +107,7 @@ pub struct Reset {
 
 /// Removes what was made by hand and restores what is missing.
 pub fn reset(name: &LabName) -> Result<Reset> {
-    let back = if load(name)?.origin.is_some() { super::up::back(name)? } else { 0 };
+    let back = super::up::back(name)?;
     let Some(_lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else { return load(name).map(|_| none()) };
     let journal = load(name)?;
     let owned = journal.owned();

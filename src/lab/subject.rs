@@ -70,7 +70,12 @@ pub struct Subject {
 impl Subject {
     /// A lab that nslab has made.
     pub fn ours(entry: Entry) -> Self {
-        let several = names().len() > 1;
+        Self::among(entry, &names())
+    }
+
+    /// As [`Subject::ours`]; these are all labs that are up.
+    pub fn among(entry: Entry, labs: &[Entry]) -> Self {
+        let several = labs.len() > 1;
         Self { prompt: Prompt::ours(several.then(|| entry.lab.clone())), entry, journal: OnceCell::new() }
     }
 
@@ -80,7 +85,10 @@ impl Subject {
     /// `Unknown` where it has gone.
     pub fn again(&self) -> Result<Self> {
         match self.prompt.source {
-            Source::Ours => resolve::find(self.entry.lab.as_str(), &names()).cloned().map(Self::ours),
+            Source::Ours => {
+                let labs = names();
+                resolve::find(self.entry.lab.as_str(), &labs).cloned().map(|entry| Self::among(entry, &labs))
+            }
         }
     }
 

@@ -103,7 +103,7 @@ fn is(site: &Site, run: Run) -> InstanceFault {
 /// # Errors
 /// `Running` where it runs; those of `up`.
 pub fn start(site: &Site) -> Result<usize> {
-    let (was, operations) = change(&site.lab, |topology| {
+    let ((was, own), operations) = change(&site.lab, |topology| {
         let (host, at) = site.find(topology)?;
         let instance = &mut host.containers[at].instance;
         if instance.run == Run::Running {
@@ -116,9 +116,9 @@ pub fn start(site: &Site) -> Result<usize> {
         if was == Run::Stopped {
             instance.last_used_at = Some(now());
         }
-        Ok(was)
+        Ok((was, own))
     })?;
-    enter_links(site, &site.load()?.instance.devices)?;
+    enter_links(site, &own)?;
     if was == Run::Frozen {
         sandbox::thaw(&paths::sandboxes(&site.lab), &[site.node().to_string()])?;
     }
