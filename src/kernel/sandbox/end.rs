@@ -1,4 +1,4 @@
-//! The end of every process of a lab: asked first, killed after a while.
+//! The end of every process of a lab, asked first and killed after a while; and how processes are stopped and go on.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::scan::{self, Process, Seen, Spaces};
-use super::{Paths, Tried, error, record, shim};
+use super::spec::{Paths, Tried, error};
+use super::{record, shim};
 use crate::error::Result;
 use crate::kernel::sys::process;
 
@@ -186,4 +187,42 @@ impl Ending {
 /// It has neither ended nor let go of its namespaces.
 fn alive(target: &Target) -> bool {
     !process::wait_end(&target.handle, 0) && record::holds(target.seen.pid)
+}
+
+/// Who forks while it is stopped is found in the next look; a chain of forks ends before this.
+const LOOKS: usize = 64;
+
+/// Stops every process of some nodes, those included that appear meanwhile. Never this process nor one that it descends from.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn freeze(paths: &Paths, nodes: &[String]) -> Result<()> {
+    signal(paths, nodes, libc::SIGSTOP).map_err(|failure| error("", failure))
+}
+
+/// Lets every stopped process of some nodes go on.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn thaw(paths: &Paths, nodes: &[String]) -> Result<()> {
+    signal(paths, nodes, libc::SIGCONT).map_err(|failure| error("", failure))
+}
+
+fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
+    let (spaces, proc, mut told) = (Spaces::of(paths, nodes), scan::proc()?, scan::ancestors());
+    for _ in 0..LOOKS {
+        let new: HashSet<i32> = spaces.look(&told)?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
+        if new.is_empty() {
+            break;
+        }
+        for &pid in &new {
+            let Ok(handle) = process::handle(pid) else { continue };
+            // The number may have been given to a stranger since.
+            if spaces.node(&proc, pid).is_some() {
+                let _ = process::send(&handle, signal);
+            }
+        }
+        told.extend(new);
+    }
+    Ok(())
 }

@@ -16,10 +16,10 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::chdir;
 
 use super::lab::{self, Layer};
-use super::orphans::Orphans;
 use super::record::{self, Files, Recorded};
-use super::wait::{Started, Terminal};
-use super::{Failure, Paths, Run, Spec, Tried, at, daemons, environment, error, make, root};
+use super::spec::{Failure, Paths, Run, Spec, Tried, at, error};
+use super::wait::{Exit, Orphans, Started, Terminal};
+use super::{environment, make, root};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sys::process::{self, Change};
 
@@ -49,7 +49,11 @@ const SYSTEM: [&str; 14] = [
 /// The same, but what is in them may be somebody's work.
 const SYSTEM_ALONE: [&str; 4] = ["/", "/home", "/run", "/var"];
 
-pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
+/// Starts a command in a node, in its sandbox, which is made if there is none.
+///
+/// # Errors
+/// `Error::Command` when the command cannot be executed; `Usage::NotUp` when the node is not there.
+pub fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     let Some(program) = run.argv.first() else {
         return Err(Error::Command { command: String::new(), errno: libc::ENOENT });
     };
@@ -77,6 +81,14 @@ pub(super) fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
         Err(Unmet::Directory(path, errno)) => Err(error(&spec.node, (format!("chdir {}", path.display()), errno))),
         Err(Unmet::Failed(error)) => Err(error),
     }
+}
+
+/// Starts a command in a node and waits for its end.
+///
+/// # Errors
+/// As [`start`].
+pub fn run(paths: &Paths, spec: &Spec, run: &Run) -> Result<Exit> {
+    start(paths, spec, run)?.wait()
 }
 
 /// Why something could not be done in a sandbox.
@@ -180,10 +192,10 @@ pub(super) fn enter(
         if !spec.real_root {
             root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
         }
-        daemons::cover(paths, spec)?;
+        root::cover_daemons(paths, spec)?;
         entry.shared.iter().try_for_each(Shared::show)?;
         if let Some(clients) = spec.clients.as_ref().filter(|_| !spec.real_root) {
-            daemons::remotes(clients)?;
+            root::remotes(clients)?;
         }
         entry.directory.enter()?;
         command.spawn().map_err(|fault| match process::errno(&fault) {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use super::{Paths, Spec, Tried, at, error, record, scan};
+use super::spec::{Paths, Spec, Tried, at, error};
+use super::{record, scan};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::observe::is_mount;
 use crate::kernel::sys::process;

@@ -1,4 +1,5 @@
-//! Making a sandbox: a fork in between, so that its shim is nobody's child; the shim forks the init; a pipe tells how it went.
+//! Making a sandbox: a fork in between, so that its shim is nobody's child; the shim forks the init; a pipe tells how it went. The init,
+//! process 1 of its PID namespace, stays as long as anything else lives in it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::stat::{Mode, umask};
@@ -15,7 +16,8 @@ use nix::unistd::{chdir, pipe2, sethostname, setsid};
 
 use super::record::{Files, Identity, Recorded};
 use super::shim::{self, Sockets};
-use super::{Paths, Spec, Tried, at, init, record, root};
+use super::spec::{Paths, Spec, Tried, at};
+use super::{record, root};
 use crate::kernel::sys::process;
 
 /// How long a shim may take to end after its init.
@@ -144,7 +146,7 @@ impl Parts<'_> {
         process::trim_memory();
         answer(tell, 0, "");
         process::close_all_but(&mut [0, 1, 2, lock.as_raw_fd(), self.record.as_raw_fd()]);
-        init::stay(lock, self.record)
+        stay(lock, self.record)
     }
 
     fn build(&self) -> Tried<File> {
@@ -169,4 +171,40 @@ fn answer(tell: &OwnedFd, errno: i32, step: &str) -> i32 {
     // Where nobody listens any more there is nobody to stay for, either.
     let _ = tell.try_clone().map(File::from).and_then(|mut tell| tell.write_all(&message));
     1
+}
+
+/// Stays until nothing else lives in the sandbox and nobody is about to join it.
+fn stay(mut lock: File, record: &File) -> i32 {
+    loop {
+        if let Some(process) = another() {
+            process::wait_end(&process, -1);
+            continue;
+        }
+        // A joiner holds the lock until its process runs.
+        let held = match Flock::lock(lock, FlockArg::LockExclusive) {
+            Ok(held) => held,
+            Err((file, _)) => {
+                lock = file;
+                continue;
+            }
+        };
+        if another().is_none() {
+            record::note_end(record);
+            // Given back by the kernel, as late as can be.
+            std::mem::forget(held);
+            return 0;
+        }
+        match held.unlock() {
+            Ok(file) => lock = file,
+            Err(_) => return 1,
+        }
+    }
+}
+
+/// Some process of the sandbox that is alive. The kernel reaps those that end, as SIGCHLD is ignored; zombies of a
+/// parent outside the sandbox do not count.
+fn another() -> Option<OwnedFd> {
+    let entries = std::fs::read_dir("/proc").ok()?;
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|&pid| pid != 1).filter_map(|pid| process::handle(pid).ok()).find(|process| !process::wait_end(process, 0))
 }

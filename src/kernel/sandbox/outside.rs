@@ -19,7 +19,7 @@ use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{isatty, read, write};
 
 use super::shim::{self, Request};
-use super::{Paths, Tried, at, error};
+use super::spec::{Paths, Tried, at, error};
 use crate::error::Result;
 use crate::kernel::sys::{passing, process};
 use crate::kernel::terminal::Raw;

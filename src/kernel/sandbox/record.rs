@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Paths, Spec, Tried, at, error};
+use super::spec::{Paths, Spec, Tried, at, error};
 use crate::error::Error;
 use crate::kernel::sys::process;
 use crate::kernel::turn::{self, Patience, Untaken};

@@ -12,7 +12,8 @@ use nix::unistd::{chdir, chroot, pivot_root};
 
 use super::environment::PROGRAMS;
 use super::lab::{self, Layer, directory};
-use super::{Paths, Spec, Tried, at, daemons, run, scan};
+use super::spec::{Clients, Paths, Spec, Tried, at};
+use super::{environment, run, scan};
 use crate::kernel::mounts::{Mounts, under};
 use crate::kernel::sys::process::{self, Change};
 use crate::kernel::userns;
@@ -38,7 +39,7 @@ pub(super) fn build(paths: &Paths, spec: &Spec, binary: Option<&OwnedFd>) -> Tri
     } else {
         layered(paths, spec, &netns, binary)?;
     }
-    daemons::cover(paths, spec)?;
+    cover_daemons(paths, spec)?;
     attach(&copy(&Layer::of(paths, &spec.node).join("here"))?, &scan::mark(&paths.lab))
 }
 
@@ -93,7 +94,7 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>
     if let Some(binary) = binary {
         programs(&root, spec, binary)?;
     }
-    daemons::prepare(&root, spec);
+    prepare_daemons(&root, spec);
     switch(&root)
 }
 
@@ -283,4 +284,51 @@ fn switch(root: &Path) -> Tried<()> {
         Err(errno) => return Err(("pivot_root".to_owned(), errno)),
     }
     chdir("/").map_err(at("chdir /"))
+}
+
+/// Where LXD and Incus have their sockets beside `/run`: their own packages, and the snap.
+const CONTAINERS: [&str; 4] = ["/var/lib/lxd", "/var/lib/incus", "/var/snap/lxd/common/lxd", "/var/snap/lxd/common/lxd-user"];
+/// Those that the clients of each ask where no variable says otherwise.
+const USUAL: [&str; 2] = ["/var/lib/lxd", "/var/lib/incus"];
+
+/// Makes the places in a private root where a host's clients look; a root that takes none goes without.
+fn prepare_daemons(root: &Path, spec: &Spec) {
+    if spec.clients.is_some() {
+        for path in USUAL {
+            let _ = fs::create_dir_all(under(root, Path::new(path)));
+        }
+    }
+}
+
+/// Covers what is there and not covered yet; the calling process is in the sandbox.
+pub(super) fn cover_daemons(paths: &Paths, spec: &Spec) -> Tried<()> {
+    let nothing = Layer::of(paths, &spec.node).join("nothing");
+    directory(&nothing, 0o755)?;
+    let agent = spec.clients.as_ref().map(|clients| clients.directory.as_path());
+    CONTAINERS.iter().try_for_each(|path| over(Path::new(path), agent.unwrap_or(&nothing)))
+}
+
+/// Shows one path at another, which stays as it is where it is not there.
+fn over(path: &Path, by: &Path) -> Tried<()> {
+    let number = |path: &Path| fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    let Some(there) = number(path) else { return Ok(()) };
+    if Some(there) == number(by) {
+        return Ok(());
+    }
+    // A link would be replaced, not what it leads to.
+    let path = fs::canonicalize(path).map_err(at(format!("readlink {}", path.display())))?;
+    let cover = process::copy_of_mounts(by).map_err(at(format!("copy mounts of {}", by.display())))?;
+    process::attach(&cover, &path).map_err(at(format!("attach {}", path.display())))
+}
+
+/// Where root has remotes on the machine, shows a host's own there: clients look there that no variable tells.
+pub(super) fn remotes(clients: &Clients) -> Tried<()> {
+    let home = environment::home();
+    for (name, directory) in [("lxc", &clients.lxd), ("incus", &clients.incus)] {
+        let usual = Path::new(&home).join(".config").join(name);
+        if usual.is_dir() && directory.is_dir() {
+            over(&usual, directory)?;
+        }
+    }
+    Ok(())
 }

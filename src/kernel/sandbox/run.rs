@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MsFlags, mount};
 
 use super::lab::directory;
-use super::{Tried, at};
+use super::spec::{Tried, at};
 use crate::kernel::sys::process::{self, Change};
 
 const RUN: &str = "/run";

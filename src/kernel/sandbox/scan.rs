@@ -11,7 +11,7 @@ use nix::sys::stat::{Mode, fstatat};
 use nix::sys::statfs::{FsType, statfs};
 
 use super::record::{self, TITLE, command_line};
-use super::{Paths, Tried, at, error};
+use super::spec::{Paths, Tried, at, error};
 use crate::error::Result;
 
 /// `linux/magic.h`

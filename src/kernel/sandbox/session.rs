@@ -12,41 +12,16 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{OpenptyResult, openpty};
 use nix::unistd::{Gid, Uid, fchown, pipe2};
 
+use super::environment;
 use super::join::{self, Directory, Entry, Unmet};
-use super::members::members;
+use super::shim::members;
+use super::spec::{Order, Paths, Screen, Spec, error};
 use super::wait::Exit;
-use super::{Paths, Spec, environment, error};
 use crate::error::Error;
 use crate::kernel::sys::process;
 
 /// How often a session is looked through for those that were started meanwhile.
 const ROUNDS: usize = 64;
-
-/// A command to start in a node.
-#[derive(Debug, Clone, Default)]
-pub struct Order {
-    /// The command and its arguments.
-    pub argv: Vec<OsString>,
-    /// Variables beyond those that every process of a node gets; they count more.
-    pub env: Vec<(String, String)>,
-    /// The working directory inside, which must be there; none means the root.
-    pub cwd: Option<PathBuf>,
-    /// The number of the user inside.
-    pub user: u32,
-    /// The number of the user's one group.
-    pub group: u32,
-    /// The size of the command's terminal; none means three pipes.
-    pub screen: Option<Screen>,
-}
-
-/// The size of a terminal, in characters; 0 where nobody knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Screen {
-    /// Characters of a row.
-    pub columns: u16,
-    /// Rows.
-    pub rows: u16,
-}
 
 /// Why a command did not start.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat};
 
 use super::join::{self, Refusal, Unmet};
-use super::{Paths, Spec, at, error};
+use super::spec::{Paths, Spec, at, error};
 
 /// How often a path is followed again that somebody changed meanwhile.
 const TRIES: usize = 16;
