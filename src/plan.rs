@@ -4,10 +4,10 @@ pub mod compile;
 pub mod diff;
 pub mod fact;
 pub mod line;
-pub mod link;
+mod state;
 pub mod steps;
 
 pub use compile::{compile, compile_nodes};
 pub use diff::diff;
-pub use fact::{Key, MAIN_TABLE, NodeId, Ns, Op, Plan, Port, RouteTo, State, Sysctl, Value};
-pub use link::Link;
+pub use fact::{Fact, Link, MAIN_TABLE, NodeId, Ns, Op, Plan, Port, RouteTo, Slot, Sysctl};
+pub use state::State;

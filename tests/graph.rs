@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use nslab::check::KINDS;
 use nslab::graph::{Layer, wiring};
-use nslab::plan::{Key, Value, compile};
+use nslab::plan::{Fact, compile};
 use nslab::render::{self, Format, Style, lang::Lang};
 use nslab::report::Report;
 use nslab::topology::{self, Topology, catalog};
@@ -110,13 +110,13 @@ fn the_letters_of_every_shipped_lab_are_seven_points_high_on_a_sheet_of_a4() {
 /// What no drawing of the wiring may leave out: nodes, interfaces, MAC addresses, addresses of the file.
 fn told(topology: &Topology) -> BTreeSet<String> {
     let mut told = BTreeSet::new();
-    for (key, value) in compile(topology) {
-        match (&key, &value) {
-            (Key::Mac(_), Value::Mac(mac)) => drop(told.insert(mac.to_string())),
-            (Key::Addr(_, net), _) if !net.to_string().starts_with("fe80:") => drop(told.insert(net.to_string())),
+    for fact in compile(topology) {
+        match &fact {
+            Fact::Mac(_, mac) => drop(told.insert(mac.to_string())),
+            Fact::Addr(_, net) if !net.to_string().starts_with("fe80:") => drop(told.insert(net.to_string())),
             _ => {}
         }
-        told.extend(key.port().filter(|port| port.dev.as_str() != "lo").map(|port| port.dev.to_string()));
+        told.extend(fact.port().filter(|port| port.dev.as_str() != "lo").map(|port| port.dev.to_string()));
     }
     for host in &topology.hosts {
         told.insert(host.name.to_string());
@@ -144,8 +144,8 @@ fn every_node_interface_and_address_is_in_every_drawing_of_the_wiring() {
 fn every_subnet_and_router_is_in_every_drawing_of_the_third_layer() {
     for (name, topology) in all() {
         let mut told: BTreeSet<String> = BTreeSet::new();
-        for (key, _) in compile(&topology) {
-            if let Key::Addr(_, net) = key
+        for fact in compile(&topology) {
+            if let Fact::Addr(_, net) = fact
                 && !net.to_string().starts_with("fe80:")
             {
                 told.insert(if net.prefix_len() < net.max_prefix_len() {

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nslab::kernel::model::Model;
 use nslab::kernel::{Backend, Scope};
-use nslab::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, State, Value, compile, diff};
+use nslab::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, State, compile, diff};
 use nslab::topology::{Topology, parse};
 use random::Dice;
 
@@ -38,7 +38,7 @@ fn built(state: &State) -> Model {
 
 /// Namespaces that a state speaks of.
 fn spaces(state: &State) -> std::collections::BTreeSet<Ns> {
-    state.keys().map(|key| key.ns().clone()).collect()
+    state.iter().map(|fact| fact.ns().clone()).collect()
 }
 
 /// What somebody makes by hand in some of the lab's namespaces: a bridge with an address, a pair, a route.
@@ -49,12 +49,12 @@ fn by_hand(state: &State, dice: &mut Dice) -> State {
             continue;
         }
         let port = |dev: &str| Port { ns: ns.clone(), dev: dev.parse().unwrap() };
-        hand.insert(Key::Link(port("mine")), Value::Link(Link::Bridge));
-        hand.insert(Key::Addr(port("mine"), "172.31.0.1/24".parse().unwrap()), Value::Present);
-        hand.insert(Key::Up(port("mine")), Value::Present);
-        hand.insert(Key::Link(port("pair0")), Value::Link(Link::Veth { peer: port("pair1") }));
+        hand.insert(Fact::Link(port("mine"), Link::Bridge));
+        hand.insert(Fact::Addr(port("mine"), "172.31.0.1/24".parse().unwrap()));
+        hand.insert(Fact::Up(port("mine")));
+        hand.insert(Fact::Link(port("pair0"), Link::Veth { peer: port("pair1") }));
         let route = nslab::plan::RouteTo::Dev("mine".parse().unwrap());
-        hand.insert(Key::Route(ns.clone(), 254, "172.30.0.0/16".parse().unwrap(), 0), Value::Route(route));
+        hand.insert(Fact::Route(ns.clone(), 254, "172.30.0.0/16".parse().unwrap(), 0, route));
     }
     hand
 }
@@ -104,7 +104,7 @@ fn a_cut_after_any_operation_is_healed_by_down_and_by_up() {
         let mut upwards = model.clone();
         let scope = Scope { spaces: spaces(&owned), expected: owned.clone(), pins_only: false };
         let seen = upwards.observe(&scope).unwrap();
-        let from: State = seen.into_iter().filter(|(key, _)| owned.contains_key(key)).collect();
+        let from: State = seen.into_iter().filter(|fact| owned.has(fact.slot())).collect();
         apply(&mut upwards, &diff(&from, &to));
         assert_eq!(upwards.state, to, "up after a cut, seed {seed}");
 
@@ -131,12 +131,12 @@ fn what_was_made_by_hand_survives_everything_but_the_end_of_its_namespace() {
         owned.extend(to.clone());
         let scope = Scope { spaces: spaces(&owned), expected: owned.clone(), pins_only: false };
         let seen = model.observe(&scope).unwrap();
-        let ours: State = seen.into_iter().filter(|(key, _)| owned.contains_key(key)).collect();
+        let ours: State = seen.into_iter().filter(|fact| owned.has(fact.slot())).collect();
         apply(&mut model, &diff(&ours, &to));
         let alive = spaces(&to);
-        let kept: State = hand.into_iter().filter(|(key, _)| alive.contains(key.ns())).collect();
-        for (key, value) in &kept {
-            assert_eq!(model.state.get(key), Some(value), "seed {seed}: {key:?}");
+        let kept: State = hand.into_iter().filter(|fact| alive.contains(fact.ns())).collect();
+        for fact in &kept {
+            assert_eq!(model.state.get(fact.slot()), Some(fact), "seed {seed}: {fact:?}");
         }
         assert_eq!(model.state.len(), to.len() + kept.len(), "seed {seed}");
     }
@@ -146,11 +146,13 @@ fn what_was_made_by_hand_survives_everything_but_the_end_of_its_namespace() {
 fn no_operation_on_the_way_down_concerns_anything_but_namespaces() {
     for seed in 0..200 {
         let state = compile(&topology(seed));
-        let pins: State = state.into_iter().filter(|(key, _)| matches!(key, Key::Netns(_))).collect();
+        let pins: State = state.into_iter().filter(|fact| matches!(fact, Fact::Netns(_))).collect();
         let plan = diff(&pins, &State::new());
-        assert!(plan.iter().all(|op| matches!(
-            op,
-            Op::Del(Key::Netns(Ns::Node(NodeId::Host(_) | NodeId::Container(..) | NodeId::Switch(_))), _)
-        )));
+        assert!(
+            plan.iter().all(|op| matches!(
+                op,
+                Op::Del(Fact::Netns(Ns::Node(NodeId::Host(_) | NodeId::Container(..) | NodeId::Switch(_))))
+            ))
+        );
     }
 }

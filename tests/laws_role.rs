@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use nslab::kernel::model::Model;
 use nslab::kernel::{Backend, Scope};
 use nslab::name::IfName;
-use nslab::plan::{Key, Link, Ns, Plan, Port, RouteTo, State, Sysctl, Value, compile, diff};
+use nslab::plan::{Fact, Link, Ns, Plan, Port, RouteTo, Slot, State, Sysctl, compile, diff};
 use nslab::topology::{Nics, Topology, parse};
 use random::Dice;
 
@@ -58,25 +58,24 @@ fn stage(seed: u64) -> Option<Stage> {
     let port = |nic: &nslab::topology::Nic| Port { ns: Ns::Root, dev: nic.name.clone() };
     let nics: BTreeSet<Port> = a.hosts[0].nics.iter().chain(&b.hosts[0].nics).map(port).collect();
     let (from, to) = (compile(&a), compile(&b));
-    if from.keys().chain(to.keys()).any(|key| matches!(key, Key::Link(port) if nics.contains(port))) {
+    if from.links().chain(to.links()).any(|(port, _)| nics.contains(port)) {
         return None;
     }
     let mut baseline = State::new();
-    for key in from.keys().chain(to.keys()) {
-        let value = match key {
-            Key::Sysctl(Ns::Root, _) => Value::Number(u32::from(dice.roll(2) == 0)),
-            Key::Mtu(port) if nics.contains(port) => Value::Number(1500),
-            Key::Up(port) if nics.contains(port) && seed.is_multiple_of(2) => Value::Present,
+    for fact in from.iter().chain(&to) {
+        baseline.insert(match fact {
+            Fact::Sysctl(Ns::Root, setting, _) => Fact::Sysctl(Ns::Root, *setting, u32::from(dice.roll(2) == 0)),
+            Fact::Mtu(port, _) if nics.contains(port) => Fact::Mtu(port.clone(), 1500),
+            Fact::Up(port) if nics.contains(port) && seed.is_multiple_of(2) => fact.clone(),
             _ => continue,
-        };
-        baseline.insert(key.clone(), value);
+        });
     }
     let foreign = State::from([
-        (Key::Link(root("docker0")), Value::Link(Link::Bridge)),
-        (Key::Up(root("docker0")), Value::Present),
-        (Key::Addr(root("docker0"), "172.31.0.1/16".parse().unwrap()), Value::Present),
-        (Key::Route(Ns::Root, 77, "172.30.0.0/16".parse().unwrap(), 0), Value::Route(RouteTo::Dev("docker0".parse().unwrap()))),
-        (Key::Sysctl(Ns::Root, Sysctl::RpFilterAll), Value::Number(2)),
+        Fact::Link(root("docker0"), Link::Bridge),
+        Fact::Up(root("docker0")),
+        Fact::Addr(root("docker0"), "172.31.0.1/16".parse().unwrap()),
+        Fact::Route(Ns::Root, 77, "172.30.0.0/16".parse().unwrap(), 0, RouteTo::Dev("docker0".parse().unwrap())),
+        Fact::Sysctl(Ns::Root, Sysctl::RpFilterAll, 2),
     ]);
     Some(Stage { from, to, nics, baseline, foreign })
 }
@@ -86,7 +85,7 @@ fn apply(model: &mut Model, plan: &Plan) {
 }
 
 fn over(below: &State, above: &State) -> State {
-    below.iter().chain(above).map(|(key, value)| (key.clone(), value.clone())).collect()
+    below.iter().chain(above).cloned().collect()
 }
 
 impl Stage {
@@ -100,10 +99,10 @@ impl Stage {
     fn seen(&self, model: &mut Model) -> State {
         let mut expected = over(&self.from, &self.to);
         expected.extend(self.baseline.clone());
-        let spaces = expected.keys().map(|key| key.ns().clone()).collect();
+        let spaces = expected.iter().map(|fact| fact.ns().clone()).collect();
         let scope = Scope { spaces, expected, pins_only: false };
         let seen = model.observe(&scope).unwrap();
-        seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).collect()
+        seen.into_iter().filter(|fact| scope.expected.has(fact.slot())).collect()
     }
 
     fn up(&self, model: &mut Model, described: &State) {
@@ -167,9 +166,9 @@ fn the_own_namespace_of_the_machine_is_no_fact_and_never_ends() {
     for seed in 0..LABS {
         let Some(stage) = stage(seed) else { continue };
         for state in [&stage.from, &stage.to] {
-            assert!(!state.contains_key(&Key::Netns(Ns::Root)));
+            assert!(!state.has(Slot::Netns(&Ns::Root)));
             for op in diff(state, &State::new()).iter().chain(&diff(&State::new(), state)) {
-                assert!(!matches!(op.key(), Key::Netns(Ns::Root)));
+                assert!(!matches!(op.fact(), Fact::Netns(Ns::Root)));
             }
         }
     }

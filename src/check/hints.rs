@@ -9,7 +9,7 @@ use super::evidence::{Bench, Common, Evidence};
 use super::scene::is_managed;
 use crate::error::{Error, Result};
 use crate::lab::Subject;
-use crate::plan::{Key, NodeId};
+use crate::plan::{Fact, NodeId};
 use crate::probe::cure::cure;
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
@@ -40,7 +40,7 @@ impl<'a> Hints<'a> {
     /// ports of bridges.
     pub(super) fn forget(&self, view: &mut View) {
         if self.other {
-            view.described.retain(|key, _| !matches!(key, Key::Addr(..) | Key::Route(..) | Key::Member(_)));
+            view.described.retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
 use crate::lab::{self, Entry, Subject};
-use crate::plan::{NodeId, Ns, RouteTo, Value};
+use crate::plan::{Fact, NodeId, Ns};
 use crate::probe::view::View;
 use crate::render::{self, Format, Style};
 use crate::report::Report;
@@ -99,12 +99,12 @@ fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
         let names: HashSet<&str> =
             place.tables.links.iter().filter(|link| cabled.contains(&link.index)).map(|link| link.name.as_str()).collect();
         let machine = Ns::Node(machine);
-        seen.retain(|key, value| {
-            let dev = match &*value {
-                Value::Route(RouteTo::Via(_, dev)) => Some(dev),
-                _ => key.port().map(|port| &port.dev),
+        seen.retain(|fact| {
+            let dev = match fact {
+                Fact::Route(.., hop) => hop.dev(),
+                _ => fact.port().map(|port| &port.dev),
             };
-            *key.ns() != machine || dev.is_none_or(|dev| names.contains(dev.as_str()))
+            *fact.ns() != machine || dev.is_none_or(|dev| names.contains(dev.as_str()))
         });
     }
     Ok(wiring::half(&journal.laid_out(), &role.host, &view.described, &seen, layer))

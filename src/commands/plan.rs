@@ -90,7 +90,7 @@ impl Plan {
         rights::need(context)?;
         let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
         let status = lab::status(&entry.lab)?;
-        let made: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
+        let made: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
         let mut steps = Vec::new();
         for (host, name) in status.namespaces {
             steps.push(host_namespaces(&host, &[name], entry.lab.as_str()));

@@ -48,7 +48,7 @@ fn status(name: &LabName) -> Result<Lab> {
     let naming = steps::Naming::of(&topology);
     let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
     let tables = status.tables.into_iter().map(|(node, family, table)| Table { node: node.to_string(), family, table });
-    let by_hand: Vec<Op> = status.by_hand.into_iter().map(|(key, value)| Op::Add(key, value)).collect();
+    let by_hand: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
     Ok(Lab {
         lab: name.to_string(),
         condition: status.condition,

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::{Address, Cable, Drawing, End, Graph, Host, Interface, L3, Layer, Mark, Network, NetworkKind, Node, Physical, State};
 use crate::name::{IfName, Mac, NodeName};
-use crate::plan::{self, Key, Link, NodeId, Ns, Port, RouteTo, Sysctl, Value, compile_nodes};
+use crate::plan::{self, Fact, Link, NodeId, Ns, Port, RouteTo, Sysctl, compile_nodes};
 use crate::topology::{Promiscuous, Topology};
 
 /// The drawing of a topology; with what is `seen` of its lab, that of the lab.
@@ -203,33 +203,34 @@ impl Facts {
     /// The facts of nodes; what is in the machine's own namespace is no part of a drawing.
     fn of(state: &plan::State) -> Self {
         let mut facts = Self::default();
-        for (key, value) in state {
-            if let Ns::Node(node) = key.ns()
-                && key.port().is_none_or(|port| port.dev.as_str() != "lo")
+        for fact in state {
+            if let Ns::Node(node) = fact.ns()
+                && fact.port().is_none_or(|port| port.dev.as_str() != "lo")
             {
-                facts.add(node, key, value);
+                facts.add(node, fact);
             }
         }
         facts
     }
 
-    fn add(&mut self, node: &NodeId, key: &Key, value: &Value) {
-        if let (Key::Link(port), Value::Link(link)) = (key, value) {
+    fn add(&mut self, node: &NodeId, fact: &Fact) {
+        if let Fact::Link(port, link) = fact {
             return self.link(port, link);
         }
         let machine = self.nodes.entry(node.clone()).or_default();
-        match (key, value) {
-            (Key::Sysctl(_, Sysctl::Forward4 | Sysctl::Forward6), Value::Number(1)) => machine.forwarding = true,
-            (Key::Route(_, _, to, _), Value::Route(RouteTo::Via(via, _))) if to.prefix_len() == 0 => machine.gateways.push(*via),
+        match fact {
+            Fact::Sysctl(_, Sysctl::Forward4 | Sysctl::Forward6, 1) => machine.forwarding = true,
+            Fact::Route(_, _, to, _, RouteTo::Via(via, _)) if to.prefix_len() == 0 => machine.gateways.push(*via),
             _ => {}
         }
-        let Some(device) = key.port().and_then(|port| machine.interfaces.get_mut(&port.dev)) else { return };
-        match (key, value) {
-            (Key::Mac(_), Value::Mac(mac)) => device.mac = Some(*mac),
-            (Key::Mtu(_), Value::Number(mtu)) => device.mtu = Some(*mtu),
-            (Key::Member(_), Value::Master(bridge)) => device.bridge = Some(bridge.clone()),
-            (Key::Addr(_, address), _) => device.addresses.push(*address),
-            (Key::Up(_), _) => device.up = true,
+        let Some(device) = fact.port().and_then(|port| machine.interfaces.get_mut(&port.dev)) else { return };
+        match fact {
+            Fact::Mac(_, mac) => device.mac = Some(*mac),
+            Fact::Mtu(_, mtu) => device.mtu = Some(*mtu),
+            Fact::Member(_, bridge) => device.bridge = Some(bridge.clone()),
+            Fact::Addr(_, address) => device.addresses.push(*address),
+            Fact::Up(_) => device.up = true,
+            // Not drawn.
             _ => {}
         }
     }

@@ -23,7 +23,7 @@ use super::space::{self, Pins, Space};
 use super::thread::{interrupted, thread};
 use super::verbs;
 use crate::error::{Error, Feature, KernelError, Limit, Result};
-use crate::plan::{Key, Link, NodeId, Ns, Op, Plan, Port, Sysctl, Value};
+use crate::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, Sysctl};
 
 /// A plan under way.
 pub struct Run<'a> {
@@ -41,17 +41,16 @@ pub struct Run<'a> {
 
 /// Why a request was refused, with the line that a student would have typed.
 fn refused(op: &Op, refusal: &Refusal) -> Error {
-    let add_link = matches!(op, Op::Add(Key::Link(_), _));
-    let feature = match (op.value(), refusal.errno) {
-        (Value::Link(Link::Bridge), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature(Feature::Bridge)),
-        (Value::Link(Link::Veth { .. }), Errno::EOPNOTSUPP) if add_link => Some(Limit::Feature(Feature::Veth)),
+    let feature = match (op, refusal.errno) {
+        (Op::Add(Fact::Link(_, Link::Bridge)), Errno::EOPNOTSUPP) => Some(Limit::Feature(Feature::Bridge)),
+        (Op::Add(Fact::Link(_, Link::Veth { .. })), Errno::EOPNOTSUPP) => Some(Limit::Feature(Feature::Veth)),
         (_, Errno::ENOMEM | Errno::ENOBUFS) => Some(Limit::Memory),
         _ => None,
     };
     if let Some(limit) = feature {
         return Error::Machine(limit);
     }
-    let node = match op.key().ns() {
+    let node = match op.fact().ns() {
         Ns::Node(node) => Some(node.to_string()),
         Ns::Root => None,
     };
@@ -80,17 +79,17 @@ impl<'a> Run<'a> {
 
     /// Opens every namespace that is there already and is touched.
     fn open_existing(&mut self, dels: &[usize], head: &[usize], tail: &[usize], units: &[Unit]) -> Result<()> {
-        let made = |op: &Op| matches!(op, Op::Add(Key::Netns(_), _) | Op::Del(Key::Netns(_), _));
+        let made = |op: &Op| matches!(op, Op::Add(Fact::Netns(_)) | Op::Del(Fact::Netns(_)));
         let new: BTreeSet<&Ns> =
-            self.plan.iter().filter(|op| matches!(op, Op::Add(Key::Netns(_), _))).map(|op| op.key().ns()).collect();
+            self.plan.iter().filter_map(|op| if let Op::Add(Fact::Netns(ns)) = op { Some(ns) } else { None }).collect();
         let mut wanted: BTreeSet<Ns> = BTreeSet::new();
         for &place in dels.iter().chain(head).chain(tail) {
             let op = &self.plan[place];
             let peer = match op {
-                Op::Add(_, Value::Link(link)) => link.peer().map(|peer| &peer.ns),
+                Op::Add(Fact::Link(_, link)) => link.peer().map(|peer| &peer.ns),
                 _ => None,
             };
-            for ns in std::iter::once(op.key().ns()).filter(|_| !made(op)).chain(peer) {
+            for ns in std::iter::once(op.fact().ns()).filter(|_| !made(op)).chain(peer) {
                 if !new.contains(ns) {
                     wanted.insert(ns.clone());
                 }
@@ -116,7 +115,7 @@ impl<'a> Run<'a> {
         let nodes: Vec<NodeId> = head
             .iter()
             .filter_map(|&place| match &self.plan[place] {
-                Op::Add(Key::Netns(Ns::Node(node)), _) => Some(node.clone()),
+                Op::Add(Fact::Netns(Ns::Node(node))) => Some(node.clone()),
                 _ => None,
             })
             .collect();
@@ -145,20 +144,20 @@ impl<'a> Run<'a> {
         let mut places = places.iter().copied().peekable();
         while let Some(place) = places.next() {
             let op = &self.plan[place];
-            if matches!(op.key(), Key::Netns(_)) {
+            if matches!(op.fact(), Fact::Netns(_)) {
                 continue;
             }
-            let ns = op.key().ns().clone();
+            let ns = op.fact().ns().clone();
             if current.as_ref() != Some(&ns) {
                 self.flush(current.as_ref())?;
                 interrupted()?;
                 current = Some(ns.clone());
             }
             match op {
-                Op::Del(Key::Link(_), _) => {
+                Op::Del(Fact::Link(..)) => {
                     let plan = self.plan;
                     let alike =
-                        |&next: &usize| matches!(plan[next], Op::Del(Key::Link(_), _)) && plan[next].key().ns() == op.key().ns();
+                        |&next: &usize| matches!(plan[next], Op::Del(Fact::Link(..))) && plan[next].fact().ns() == op.fact().ns();
                     let mut doomed = vec![place];
                     while let Some(next) = places.next_if(alike) {
                         tell(&plan[next]);
@@ -166,10 +165,11 @@ impl<'a> Run<'a> {
                     }
                     self.cut(&ns, &doomed)?;
                 }
-                Op::Add(Key::Link(port), Value::Link(link)) => self.make_link(place, &ns, port, link)?,
-                Op::Add(Key::Sysctl(..), _) if self.space(&ns)?.fresh => {}
-                Op::Add(Key::Sysctl(_, setting), Value::Number(value))
-                | Op::Set(Key::Sysctl(_, setting), Value::Number(value)) => self.write(&ns, *setting, *value)?,
+                Op::Add(Fact::Link(port, link)) => self.make_link(place, &ns, port, link)?,
+                Op::Add(Fact::Sysctl(..)) if self.space(&ns)?.fresh => {}
+                Op::Add(Fact::Sysctl(_, setting, value)) | Op::Set(Fact::Sysctl(_, setting, value)) => {
+                    self.write(&ns, *setting, *value)?;
+                }
                 _ if self.births.is_fused(place) => {}
                 _ => {
                     self.settings_again(place, &ns, op)?;
@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
         for batch in doomed.chunks(super::socket::REQUESTS - 1) {
             self.flush(Some(node))?;
             for &place in batch {
-                let Key::Link(port) = self.plan[place].key() else { continue };
+                let Fact::Link(port, _) = self.plan[place].fact() else { continue };
                 let index = self.space(node)?.index(&port.dev);
                 self.push(node, Some(if batch.len() == 1 { verbs::del_link(index) } else { verbs::doom(index) }), place)?;
             }
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
 
     /// A kill may fall between the birth of a container's link and its settings; none falls between these and the link's going up.
     fn settings_again(&mut self, place: usize, node: &Ns, op: &Op) -> Result<()> {
-        let Op::Add(Key::Up(port), _) = op else { return Ok(()) };
+        let Op::Add(Fact::Up(port)) = op else { return Ok(()) };
         let index = self.space(node)?.index(&port.dev);
         if index > 1 && is_container(node) {
             self.push(node, Some(verbs::set_settings(index, true)), place)?;
@@ -292,7 +292,7 @@ impl<'a> Run<'a> {
             return Err(self.is_taken(&first));
         }
         let op = &plan[first.tag];
-        let Op::Add(Key::Link(port), Value::Link(link)) = op else { return Err(refused(op, &first)) };
+        let Op::Add(Fact::Link(port, link)) = op else { return Err(refused(op, &first)) };
         let fused = self.births.settings(port).fused;
         let peer = link.peer().filter(|peer| peer.ns != port.ns).map(|peer| peer.ns.clone());
         let mut far = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
@@ -326,7 +326,7 @@ impl<'a> Run<'a> {
     /// Gives the hosts' ends their indices in the plan's order, whichever thread makes them.
     fn number(&mut self, units: &[Unit]) -> Result<()> {
         for &place in units.iter().flat_map(|unit| &unit.ops) {
-            if let Op::Add(Key::Link(port), _) = &self.plan[place] {
+            if let Op::Add(Fact::Link(port, _)) = &self.plan[place] {
                 // Before the index is given: who works in the host later must know the same one.
                 self.make_room(port)?;
                 self.space_mut(&port.ns)?.assign(&port.dev);
@@ -339,14 +339,10 @@ impl<'a> Run<'a> {
     fn settle(&mut self) -> Result<()> {
         let mut touched = BTreeSet::new();
         for (place, op) in self.plan.iter().enumerate() {
-            let port = match op {
-                Op::Add(Key::Link(_) | Key::Up(_), _) => op.key().port(),
-                _ => None,
-            };
-            let Some(Port { ns, dev }) = port else { continue };
-            let peer = match op.value() {
-                Value::Link(link) => link.peer(),
-                _ => None,
+            let (Port { ns, dev }, peer) = match op {
+                Op::Add(Fact::Link(port, link)) => (port, link.peer()),
+                Op::Add(Fact::Up(port)) => (port, None),
+                _ => continue,
             };
             for (node, dev) in [(ns, dev)].into_iter().chain(peer.map(|peer| (&peer.ns, &peer.dev))) {
                 let Some(space) = self.spaces.get_mut(node) else { continue };
@@ -400,7 +396,7 @@ fn lost(ns: &Ns) -> Error {
 pub fn settings(plan: &Plan, places: &[usize]) -> HashMap<NodeId, Vec<(Sysctl, u32)>> {
     let mut settings: HashMap<NodeId, Vec<(Sysctl, u32)>> = HashMap::new();
     for &place in places {
-        if let Op::Add(Key::Sysctl(Ns::Node(node), setting), Value::Number(value)) = &plan[place] {
+        if let Op::Add(Fact::Sysctl(Ns::Node(node), setting, value)) = &plan[place] {
             settings.entry(node.clone()).or_default().push((*setting, *value));
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::{Backend, Scope};
-use crate::plan::{Key, Link, Ns, Op, Plan, Port, RouteTo, State, Value};
+use crate::name::IfName;
+use crate::plan::{Fact, Link, Ns, Op, Plan, Port, RouteTo, Slot, State};
 
 /// A machine in memory.
 #[derive(Debug, Clone, Default)]
@@ -19,9 +20,8 @@ pub struct Model {
 
 impl Backend for Model {
     fn observe(&mut self, scope: &Scope) -> Result<State> {
-        let seen = self.state.iter().filter(|(key, _)| scope.spaces.contains(key.ns()));
-        let seen = seen.filter(|(key, _)| !scope.pins_only || matches!(key, Key::Netns(_)));
-        Ok(seen.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let seen = self.state.iter().filter(|fact| scope.spaces.contains(fact.ns()));
+        Ok(seen.filter(|fact| !scope.pins_only || matches!(fact, Fact::Netns(_))).cloned().collect())
     }
 
     fn apply(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Op)) -> Result<()> {
@@ -45,126 +45,95 @@ impl Model {
     }
 
     fn one(&mut self, op: &Op) -> Result<()> {
+        let fact = op.fact();
+        let there = self.state.has(fact.slot());
         match op {
-            Op::Add(key, value) => {
-                if self.state.contains_key(key) {
-                    return Err(refused(op, libc::EEXIST));
+            Op::Add(_) if there => return Err(refused(op, libc::EEXIST)),
+            Op::Set(_) | Op::Del(_) if !there => return Err(refused(op, libc::ENOENT)),
+            Op::Del(_) => self.remove(fact.slot()),
+            Op::Add(_) | Op::Set(_) => {
+                self.fits(op, fact)?;
+                if matches!(op, Op::Add(_)) {
+                    self.links.extend(ends(fact));
                 }
-                self.fits(op, key, value)?;
-                self.links.extend(ends(key, value));
-                self.state.insert(key.clone(), value.clone());
-            }
-            Op::Set(key, value) => {
-                if !self.state.contains_key(key) {
-                    return Err(refused(op, libc::ENOENT));
-                }
-                self.fits(op, key, value)?;
-                self.state.insert(key.clone(), value.clone());
-            }
-            Op::Del(key, _) => {
-                if !self.remove(key) {
-                    return Err(refused(op, libc::ENOENT));
-                }
+                self.state.insert(fact.clone());
             }
         }
         Ok(())
     }
 
     /// What an operation needs must be there.
-    fn fits(&self, op: &Op, key: &Key, value: &Value) -> Result<()> {
-        let there = |ns: &Ns| *ns == Ns::Root || self.state.contains_key(&Key::Netns(ns.clone()));
-        if !matches!(key, Key::Netns(_)) && !there(key.ns()) {
+    fn fits(&self, op: &Op, fact: &Fact) -> Result<()> {
+        let there = |ns: &Ns| *ns == Ns::Root || self.state.has(Slot::Netns(ns));
+        if !matches!(fact, Fact::Netns(_)) && !there(fact.ns()) {
             return Err(refused(op, libc::ENOENT));
         }
-        if let Value::Link(Link::Veth { peer }) = value
-            && (!there(&peer.ns) || self.is_link(peer))
-        {
-            return Err(refused(op, libc::EEXIST));
-        }
-        if let Some(port) = key.port()
-            && !matches!(key, Key::Link(_))
-            && !self.is_link(port)
+        if let Some(port) = fact.port()
+            && !matches!(fact, Fact::Link(..))
+            && !self.links.contains(port)
             && port.dev.as_str() != "lo"
         {
             return Err(refused(op, libc::ENODEV));
         }
-        let at = |dev: &crate::name::IfName| Port { ns: key.ns().clone(), dev: dev.clone() };
-        match value {
-            Value::Master(bridge) if self.state.get(&Key::Link(at(bridge))) != Some(&Value::Link(Link::Bridge)) => {
-                Err(refused(op, libc::ENODEV))
-            }
-            Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) if !self.state.contains_key(&Key::Up(at(dev))) => {
-                Err(refused(op, libc::ENETUNREACH))
-            }
-            Value::Route(RouteTo::Via(via, dev)) if !self.reaches(key, *via, dev) => Err(refused(op, libc::EHOSTUNREACH)),
+        let at = |dev: &IfName| Port { ns: fact.ns().clone(), dev: dev.clone() };
+        let is_up = |dev: &IfName| self.state.has(Slot::Up(&at(dev)));
+        match fact {
+            Fact::Link(_, Link::Veth { peer }) if !there(&peer.ns) || self.links.contains(peer) => Err(refused(op, libc::EEXIST)),
+            Fact::Member(_, bridge) if !self.state.holds(&Fact::Link(at(bridge), Link::Bridge)) => Err(refused(op, libc::ENODEV)),
+            Fact::Route(.., RouteTo::Via(_, dev) | RouteTo::Dev(dev)) if !is_up(dev) => Err(refused(op, libc::ENETUNREACH)),
+            Fact::Route(ns, .., RouteTo::Via(via, dev)) if !self.reaches(ns, *via, dev) => Err(refused(op, libc::EHOSTUNREACH)),
             _ => Ok(()),
         }
     }
 
     /// A router must be on a connected subnet, or on one that an on-link route covers.
-    fn reaches(&self, route: &Key, via: std::net::IpAddr, dev: &crate::name::IfName) -> bool {
-        self.state.iter().any(|(key, value)| match (key, value) {
-            (Key::Addr(port, net), _) => port.ns == *route.ns() && port.dev == *dev && net.contains(&via),
-            (Key::Route(ns, _, to, _), Value::Route(RouteTo::Dev(on))) => ns == route.ns() && on == dev && to.contains(&via),
+    fn reaches(&self, from: &Ns, via: std::net::IpAddr, dev: &IfName) -> bool {
+        self.state.iter().any(|fact| match fact {
+            Fact::Addr(port, net) => port.ns == *from && port.dev == *dev && net.contains(&via),
+            Fact::Route(ns, _, to, _, RouteTo::Dev(on)) => ns == from && on == dev && to.contains(&via),
             _ => false,
         })
     }
 
-    fn is_link(&self, port: &Port) -> bool {
-        self.links.contains(port)
-    }
-
-    /// What the kernel takes along.
-    fn follow(&mut self, gone: &Key) {
-        match gone {
-            Key::Netns(ns) => {
-                let pairs: Vec<Key> = self
-                    .state
-                    .iter()
-                    .filter(|(key, value)| {
-                        matches!(key, Key::Link(_))
-                            && (key.ns() == ns || matches!(value, Value::Link(Link::Veth { peer }) if peer.ns == *ns))
-                    })
-                    .map(|(key, _)| key.clone())
-                    .collect();
-                for pair in pairs {
-                    self.remove(&pair);
-                }
-                self.state.retain(|key, _| key.ns() != ns);
-            }
-            Key::Link(_) => self.without_links(),
-            Key::Up(port) => self.state.retain(|key, value| match (key, value) {
-                (Key::Route(ns, ..), Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev))) => {
-                    *ns != port.ns || *dev != port.dev
-                }
-                (Key::Addr(at, net), _) => at != port || net.addr().is_ipv4(),
-                _ => true,
-            }),
-            Key::Member(port) => self.state.retain(|key, _| !matches!(key, Key::Isolated(at) | Key::Fdb(at, _) if at == port)),
-            _ => {}
-        }
-    }
-
-    /// Removes a fact and what hangs on it; whether it was there.
-    fn remove(&mut self, key: &Key) -> bool {
-        let Some(value) = self.state.remove(key) else { return false };
-        for port in ends(key, &value) {
+    /// Removes a fact and what the kernel takes along.
+    fn remove(&mut self, slot: Slot<'_>) {
+        let Some(gone) = self.state.remove(slot) else { return };
+        for port in ends(&gone) {
             self.links.remove(&port);
         }
-        self.follow(key);
-        true
+        match gone {
+            Fact::Netns(ns) => {
+                let inside = |port: &Port, link: &Link| port.ns == ns || link.peer().is_some_and(|peer| peer.ns == ns);
+                let pairs = self.state.links().filter(|(port, link)| inside(port, link));
+                let pairs: Vec<Port> = pairs.map(|(port, _)| port.clone()).collect();
+                for pair in &pairs {
+                    self.remove(Slot::Link(pair));
+                }
+                self.state.retain(|fact| *fact.ns() != ns);
+            }
+            Fact::Link(..) => self.without_links(),
+            Fact::Up(port) => self.state.retain(|fact| match fact {
+                Fact::Route(ns, .., hop) => *ns != port.ns || hop.dev() != Some(&port.dev),
+                Fact::Addr(at, net) => *at != port || net.addr().is_ipv4(),
+                _ => true,
+            }),
+            Fact::Member(port, _) => {
+                self.state.retain(|fact| !matches!(fact, Fact::Isolated(at) | Fact::Fdb(at, _) if *at == port));
+            }
+            _ => {}
+        }
     }
 
     /// Facts about links that are no more end with them.
     fn without_links(&mut self) {
         let links = &self.links;
         let alive = |port: &Port| port.dev.as_str() == "lo" || links.contains(port);
-        self.state.retain(|key, value| {
-            let at = |dev: &crate::name::IfName| Port { ns: key.ns().clone(), dev: dev.clone() };
-            let on = key.port().is_none_or(alive);
-            on && match value {
-                Value::Master(bridge) => alive(&at(bridge)),
-                Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) => alive(&at(dev)),
+        self.state.retain(|fact| {
+            let at = |dev: &IfName| Port { ns: fact.ns().clone(), dev: dev.clone() };
+            let on = fact.port().is_none_or(alive);
+            on && match fact {
+                Fact::Member(_, bridge) => alive(&at(bridge)),
+                Fact::Route(.., hop) => hop.dev().is_none_or(|dev| alive(&at(dev))),
                 _ => true,
             }
         });
@@ -172,9 +141,9 @@ impl Model {
 }
 
 /// The interfaces that a fact makes.
-fn ends(key: &Key, value: &Value) -> Vec<Port> {
-    match (key, value) {
-        (Key::Link(port), Value::Link(link)) => std::iter::once(port).chain(link.peer()).cloned().collect(),
+fn ends(fact: &Fact) -> Vec<Port> {
+    match fact {
+        Fact::Link(port, link) => std::iter::once(port).chain(link.peer()).cloned().collect(),
         _ => Vec::new(),
     }
 }

@@ -25,12 +25,12 @@ use super::sys::process;
 use super::thread::{joined, processors, thread};
 use crate::error::Result;
 use crate::name::{IfName, Mac};
-use crate::plan::{Key, Link, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
+use crate::plan::{Fact, Link, NodeId, Ns, Port, State, Sysctl};
 
 /// One namespace as read.
 #[derive(Debug, Default)]
 struct Seen {
-    state: State,
+    facts: Vec<Fact>,
     links: HashMap<u32, SeenLink>,
     /// The kernel's own.
     fallbacks: BTreeSet<IfName>,
@@ -52,7 +52,7 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
     let there: Vec<&Ns> = scope.spaces.iter().filter(|ns| is_namespace(&pins.at(ns))).collect();
     if scope.pins_only {
         let nodes = there.into_iter().filter(|ns| **ns != Ns::Root);
-        return Ok(nodes.map(|ns| (Key::Netns(ns.clone()), Value::Present)).collect());
+        return Ok(nodes.map(|ns| Fact::Netns(ns.clone())).collect());
     }
     let threads = processors().min(there.len());
     let wanted = settings(scope);
@@ -115,8 +115,8 @@ fn converges(attribute: &LinkAttribute) -> bool {
 /// Reading a setting costs as much as a whole namespace's links: only those are read that are expected.
 fn settings(scope: &Scope) -> BTreeMap<Ns, BTreeSet<Sysctl>> {
     let mut wanted: BTreeMap<Ns, BTreeSet<Sysctl>> = BTreeMap::new();
-    for key in scope.expected.keys() {
-        if let Key::Sysctl(ns, setting) = key {
+    for fact in &scope.expected {
+        if let Fact::Sysctl(ns, setting, _) = fact {
             wanted.entry(ns.clone()).or_default().insert(*setting);
         }
     }
@@ -140,11 +140,11 @@ fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>
 fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::result::Result<Seen, (&'static str, Errno)> {
     let mut seen = Seen::default();
     if *ns != Ns::Root {
-        seen.state.insert(Key::Netns(ns.clone()), Value::Present);
+        seen.facts.push(Fact::Netns(ns.clone()));
     }
     for &setting in settings {
         if let Some(value) = space::read_setting(setting) {
-            seen.state.insert(Key::Sysctl(ns.clone(), setting), Value::Number(value));
+            seen.facts.push(Fact::Sysctl(ns.clone(), setting, value));
         }
     }
     let links = space.socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))?;
@@ -164,16 +164,14 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     let addresses = space.socket.dump(&read::all_addresses()).map_err(|errno| ("ip address show", errno))?;
     let routes = space.socket.dump(&read::all_routes()).map_err(|errno| ("ip route show", errno))?;
     let given = addresses.iter().filter_map(|message| read::address(ns, message, &names));
-    let own = |key: &Key| matches!(key, Key::Addr(port, net) if seen.fallbacks.contains(&port.dev) && is_own(net.addr()));
-    let given: Vec<(Key, Value)> = given.filter(|(key, _)| !own(key)).collect();
-    seen.state.extend(given);
-    for (key, value) in routes.iter().filter_map(|message| read::route(ns, message, &names)) {
-        // Of several routes to one destination the one in use counts: the kernel lists it first.
-        seen.state.entry(key).or_insert(value);
-    }
+    let own = |fact: &Fact| matches!(fact, Fact::Addr(port, net) if seen.fallbacks.contains(&port.dev) && is_own(net.addr()));
+    let given: Vec<Fact> = given.filter(|fact| !own(fact)).collect();
+    seen.facts.extend(given);
+    // Of several routes to one destination the one in use counts: the kernel lists it first, and a state keeps the last.
+    seen.facts.extend(routes.iter().rev().filter_map(|message| read::route(ns, message, &names)));
     if isolated {
         let entries = space.socket.dump(&read::all_fdb()).map_err(|errno| ("bridge fdb show", errno))?;
-        seen.state.extend(entries.iter().filter_map(|message| fdb(ns, message, &names)));
+        seen.facts.extend(entries.iter().filter_map(|message| fdb(ns, message, &names)));
     }
     Ok(seen)
 }
@@ -186,7 +184,7 @@ fn name_of(link: &LinkMessage) -> Option<IfName> {
 }
 
 /// A static entry at a port; the port's own address is the kernel's doing and permanent.
-fn fdb(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<(Key, Value)> {
+fn fdb(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<Fact> {
     let RouteNetlinkMessage::NewNeighbour(NeighbourMessage { header, attributes, .. }) = message else { return None };
     if header.state != NeighbourState::Noarp {
         return None;
@@ -196,7 +194,7 @@ fn fdb(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> 
         _ => None,
     })?;
     let dev = names.get(&header.ifindex)?.clone();
-    Some((Key::Fdb(Port { ns: ns.clone(), dev }, Mac(mac)), Value::Present))
+    Some(Fact::Fdb(Port { ns: ns.clone(), dev }, Mac(mac)))
 }
 
 impl Seen {
@@ -205,7 +203,7 @@ impl Seen {
         let Some(name) = names.get(&link.header.index) else { return false };
         let port = Port { ns: ns.clone(), dev: name.clone() };
         if link.header.flags.contains(LinkFlags::Up) {
-            self.state.insert(Key::Up(port.clone()), Value::Present);
+            self.facts.push(Fact::Up(port.clone()));
         }
         if *name == IfName::loopback() {
             return false;
@@ -220,15 +218,15 @@ impl Seen {
             match attribute {
                 LinkAttribute::Address(bytes) if !fallback => {
                     if let Ok(bytes) = <[u8; 6]>::try_from(bytes.as_slice()) {
-                        self.state.insert(Key::Mac(port.clone()), Value::Mac(Mac(bytes)));
+                        self.facts.push(Fact::Mac(port.clone(), Mac(bytes)));
                     }
                 }
                 LinkAttribute::Mtu(mtu) if !fallback => {
-                    self.state.insert(Key::Mtu(port.clone()), Value::Number(*mtu));
+                    self.facts.push(Fact::Mtu(port.clone(), *mtu));
                 }
                 LinkAttribute::Controller(index) => {
                     if let Some(master) = names.get(index) {
-                        self.state.insert(Key::Member(port.clone()), Value::Master(master.clone()));
+                        self.facts.push(Fact::Member(port.clone(), master.clone()));
                     }
                 }
                 LinkAttribute::Link(index) => found.peer = Some(*index),
@@ -252,13 +250,13 @@ impl Seen {
                     let stp =
                         |option: &InfoBridge| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled);
                     if options.iter().any(stp) {
-                        self.state.insert(Key::Stp(port.clone()), Value::Present);
+                        self.facts.push(Fact::Stp(port.clone()));
                     }
                 }
                 LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
                     let off = |flag: &InfoBridgePort| matches!(flag, InfoBridgePort::UnicastFlood(false));
                     if flags.iter().any(off) {
-                        self.state.insert(Key::Isolated(port.clone()), Value::Present);
+                        self.facts.push(Fact::Isolated(port.clone()));
                         isolated = true;
                     }
                 }
@@ -271,17 +269,17 @@ impl Seen {
 
 /// All namespaces together: the ends of pairs find each other.
 fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i32, &Ns) -> bool) -> State {
-    let mut state = State::new();
+    let mut facts = Vec::new();
     let mut paired: BTreeSet<Port> = BTreeSet::new();
     let mut alone: BTreeSet<Port> = BTreeSet::new();
-    for (key, value) in expected {
-        let (Key::Link(near), Value::Link(Link::Veth { peer: far })) = (key, value) else { continue };
+    for fact in expected {
+        let Fact::Link(near, Link::Veth { peer: far }) = fact else { continue };
         if let (Some(a), Some(b)) = (end(&seen, near), end(&seen, far))
             && a.1.peer == Some(b.0)
             && b.1.peer == Some(a.0)
         {
             paired.extend([near.clone(), far.clone()]);
-            state.insert(key.clone(), value.clone());
+            facts.push(fact.clone());
         }
     }
     let rest: Vec<(Port, u32, SeenLink)> = seen
@@ -294,7 +292,7 @@ fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i3
     for (port, index, link) in &rest {
         match &link.kind {
             Some(InfoKind::Bridge) => {
-                state.insert(Key::Link(port.clone()), Value::Link(Link::Bridge));
+                facts.push(Fact::Link(port.clone(), Link::Bridge));
             }
             Some(InfoKind::Veth) => {
                 let far = rest.iter().find(|(other, far_index, far)| {
@@ -310,50 +308,45 @@ fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i3
                 match far {
                     Some((far, ..)) if far < port => {}
                     Some((far, ..)) => {
-                        state.insert(Key::Link(port.clone()), Value::Link(Link::Veth { peer: far.clone() }));
+                        facts.push(Fact::Link(port.clone(), Link::Veth { peer: far.clone() }));
                     }
                     None => {
                         alone.insert(port.clone());
-                        state.insert(Key::Link(port.clone()), Value::Link(Link::Other("veth".to_owned())));
+                        facts.push(Fact::Link(port.clone(), Link::Other("veth".to_owned())));
                     }
                 }
             }
             kind => {
                 let kind = kind.as_ref().map_or_else(|| "physical".to_owned(), ToString::to_string);
-                state.insert(Key::Link(port.clone()), Value::Link(Link::Other(kind)));
+                facts.push(Fact::Link(port.clone(), Link::Other(kind)));
             }
         }
     }
-    state.extend(seen.into_values().flat_map(|seen| seen.state));
+    facts.extend(seen.into_values().flat_map(|seen| seen.facts));
     let mut halves = halves(expected, &paired);
     halves.retain(|port| alone.contains(port));
-    state.retain(|key, value| !rests_on(key, value, &halves) || matches!(key, Key::Link(Port { ns: Ns::Root, .. })));
-    // Of the machine itself nothing counts but what the lab speaks of.
-    state.retain(|key, _| *key.ns() != Ns::Root || expected.contains_key(key));
-    // The kernel gives an interface a link-local address by itself; one that was described counts.
-    state.retain(|key, _| match key {
-        Key::Addr(_, IpNet::V6(net)) => !net.addr().is_unicast_link_local() || expected.contains_key(key),
-        _ => true,
+    facts.retain(|fact| {
+        let is_described = || expected.has(fact.slot());
+        // Of the machine itself nothing counts but what the lab speaks of.
+        let of_the_lab = *fact.ns() != Ns::Root || is_described();
+        let stays = !rests_on(fact, &halves) || matches!(fact, Fact::Link(Port { ns: Ns::Root, .. }, _));
+        // The kernel gives an interface a link-local address by itself; one that was described counts.
+        let by_itself = matches!(fact, Fact::Addr(_, IpNet::V6(net)) if net.addr().is_unicast_link_local());
+        of_the_lab && stays && (!by_itself || is_described())
     });
-    state
+    facts.into_iter().collect()
 }
 
 /// Ends of described pairs whose other end is gone or another one's: they go soon by themselves, and count as gone.
 fn halves(expected: &State, paired: &BTreeSet<Port>) -> BTreeSet<Port> {
-    let pairs = expected.iter().filter_map(|(key, value)| match (key, value) {
-        (Key::Link(near), Value::Link(Link::Veth { peer })) => Some([near, peer]),
-        _ => None,
-    });
+    let pairs = expected.links().filter_map(|(near, link)| Some([near, link.peer()?]));
     pairs.flatten().filter(|port| !paired.contains(port)).cloned().collect()
 }
 
-fn rests_on(key: &Key, value: &Value, ports: &BTreeSet<Port>) -> bool {
-    let dev = match value {
-        Value::Route(RouteTo::Via(_, dev) | RouteTo::Dev(dev)) => Some(dev),
-        _ => None,
-    };
-    let through = dev.is_some_and(|dev| ports.contains(&Port { ns: key.ns().clone(), dev: dev.clone() }));
-    through || key.port().is_some_and(|port| ports.contains(port))
+fn rests_on(fact: &Fact, ports: &BTreeSet<Port>) -> bool {
+    let dev = if let Fact::Route(.., hop) = fact { hop.dev() } else { None };
+    let through = dev.is_some_and(|dev| ports.contains(&Port { ns: fact.ns().clone(), dev: dev.clone() }));
+    through || fact.port().is_some_and(|port| ports.contains(port))
 }
 
 fn end<'a>(seen: &'a BTreeMap<Ns, Seen>, port: &Port) -> Option<(u32, &'a SeenLink)> {

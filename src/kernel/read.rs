@@ -12,7 +12,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::name::IfName;
-use crate::plan::{Key, Ns, Port, RouteTo, Value};
+use crate::plan::{Fact, Ns, Port, RouteTo};
 
 /// The metric that the kernel gives an IPv6 route by itself (`IP6_RT_PRIO_USER`, `net/ip6_route.h`).
 const DEFAULT_METRIC_6: u32 = 1024;
@@ -35,7 +35,7 @@ pub fn all_fdb() -> RouteNetlinkMessage {
 }
 
 /// An address that somebody gave.
-pub fn address(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<(Key, Value)> {
+pub fn address(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<Fact> {
     let RouteNetlinkMessage::NewAddress(message) = message else { return None };
     let dev = names.get(&message.header.index)?.clone();
     let pick = |local: bool| {
@@ -54,11 +54,11 @@ pub fn address(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfNa
         return None;
     }
     let net = IpNet::new(address, message.header.prefix_len).ok()?;
-    Some((Key::Addr(Port { ns: ns.clone(), dev }, net), Value::Present))
+    Some(Fact::Addr(Port { ns: ns.clone(), dev }, net))
 }
 
 /// A route that somebody gave.
-pub fn route(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<(Key, Value)> {
+pub fn route(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<Fact> {
     let RouteNetlinkMessage::NewRoute(message) = message else { return None };
     let header = &message.header;
     if matches!(header.protocol, RouteProtocol::Kernel | RouteProtocol::IcmpRedirect | RouteProtocol::Ra)
@@ -98,7 +98,7 @@ pub fn route(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName
         _ => return None,
     };
     let to = IpNet::new(to, header.destination_prefix_length).ok()?;
-    Some((Key::Route(ns.clone(), table, to, metric), Value::Route(hop)))
+    Some(Fact::Route(ns.clone(), table, to, metric, hop))
 }
 
 fn next_hop(hop: &RouteNextHop, names: &HashMap<u32, IfName>) -> Option<(IpAddr, IfName)> {

@@ -15,14 +15,14 @@ use super::space::{self, Pins, Space};
 use super::thread::thread;
 use super::{fault, verbs};
 use crate::error::Result;
-use crate::plan::{Key, NodeId, Ns, Op, Plan};
+use crate::plan::{Fact, NodeId, Ns, Op, Plan};
 
 /// Ends the namespaces that the plan deletes.
 pub fn namespaces(plan: &Plan, dels: &[usize], pins: &Pins, tell: &mut dyn FnMut(&Op)) -> Result<()> {
-    let going: Vec<&Op> = dels.iter().map(|&place| &plan[place]).filter(|op| matches!(op.key(), Key::Netns(_))).collect();
+    let going: Vec<&Op> = dels.iter().map(|&place| &plan[place]).filter(|op| matches!(op.fact(), Fact::Netns(_))).collect();
     for op in going {
         // The machine's own namespace is nobody's to end.
-        let Ns::Node(node) = op.key().ns() else { continue };
+        let Ns::Node(node) = op.fact().ns() else { continue };
         end(pins, node)?;
         tell(op);
     }

@@ -19,7 +19,7 @@ use crate::error::{Result, Rollback};
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
 use crate::name::{IfName, LabName};
-use crate::plan::{Key, Ns, State, Value};
+use crate::plan::{Fact, Ns, State};
 use crate::report::lab as reports;
 use crate::report::lab::Trust;
 
@@ -81,21 +81,10 @@ pub struct Borrowed {
 
 /// The real NICs in a state: interfaces of the machine that the state speaks of and does not make.
 pub fn uses(state: &State) -> Vec<Use> {
-    let made: BTreeSet<_> =
-        state.iter().filter_map(|(key, value)| matches!(value, Value::Link(_)).then(|| key.port()).flatten()).collect();
-    let far: BTreeSet<_> =
-        state.values().filter_map(|value| if let Value::Link(link) = value { link.peer() } else { None }).collect();
-    let ports = state.keys().filter_map(Key::port).filter(|port| port.ns == Ns::Root && port.dev != IfName::loopback());
-    let real: BTreeSet<_> = ports.filter(|port| !made.contains(port) && !far.contains(port)).collect();
-    real.into_iter()
-        .map(|port| Use {
-            nic: port.dev.clone(),
-            bridge: match state.get(&Key::Member(port.clone())) {
-                Some(Value::Master(bridge)) => Some(bridge.clone()),
-                _ => None,
-            },
-        })
-        .collect()
+    let made: BTreeSet<_> = state.ends().collect();
+    let ports = state.iter().filter_map(Fact::port).filter(|port| port.ns == Ns::Root && port.dev != IfName::loopback());
+    let real: BTreeSet<_> = ports.filter(|port| !made.contains(port)).collect();
+    real.into_iter().map(|port| Use { nic: port.dev.clone(), bridge: state.master(port).cloned() }).collect()
 }
 
 /// Whether there is a record of this boot that cannot be read.

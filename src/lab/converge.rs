@@ -18,7 +18,7 @@ use super::{agents, down, index, root_netns, rundir};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::{LabName, NodeName};
-use crate::plan::{Key, NodeId, Ns, Op, Plan, State, diff};
+use crate::plan::{Fact, NodeId, Ns, Op, Plan, State, diff};
 use crate::report::lab::Outcome;
 use crate::report::notice::Progress;
 use crate::topology::{Host, Topology};
@@ -110,7 +110,7 @@ impl Prospect {
             Some(before) if by == By::Edit => facts::untouched(before, &was, &seen, &wanted.state)?,
             _ => State::new(),
         };
-        let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
+        let from: State = seen.into_iter().filter(|fact| scope.expected.has(fact.slot())).chain(alone).collect();
         if !same {
             baseline.extend(facts::found(&from, &owned));
         }
@@ -129,7 +129,7 @@ impl Prospect {
     pub(super) fn check_names(&self) -> Result<()> {
         let pins = paths::pins(&self.wanted.topology.name);
         for op in &self.plan {
-            let Op::Add(Key::Netns(Ns::Node(node)), _) = op else { continue };
+            let Op::Add(Fact::Netns(Ns::Node(node))) = op else { continue };
             let (link, pin) = (pins.link(node), pins.pin(node));
             let taken = |path: &Path| Err(Error::Conflict { what: path.display().to_string(), own: paths::is_own(path) });
             match std::fs::read_link(&link) {
@@ -288,7 +288,7 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     }
     journal.phase = Phase::Up;
     journal.previous = None;
-    journal.baseline.retain(|key, _| state.contains_key(key));
+    journal.baseline.retain(|fact| state.has(fact.slot()));
     journal.write()?;
     interrupted()?;
     Ok(journal)
@@ -304,7 +304,7 @@ pub(super) fn guarded<T>(act: impl FnOnce() -> Result<T>) -> Result<T> {
 fn gone(plan: &Plan) -> Vec<NodeId> {
     plan.iter()
         .filter_map(|op| match op {
-            Op::Del(Key::Netns(Ns::Node(node)), _) => Some(node.clone()),
+            Op::Del(Fact::Netns(Ns::Node(node))) => Some(node.clone()),
             _ => None,
         })
         .collect()
@@ -360,7 +360,7 @@ fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
         By::File => State::new(),
         By::Edit => facts::unchanged(&now.state, &seen, &wanted),
     };
-    let from: State = seen.into_iter().filter(|(key, _)| scope.expected.contains_key(key)).chain(alone).collect();
+    let from: State = seen.into_iter().filter(|fact| scope.expected.has(fact.slot())).chain(alone).collect();
     kernel.apply(&diff(&from, &facts::over(&prospect.baseline, &wanted)), &mut |_| {})?;
     before.write()?;
     prospect.enter(before)

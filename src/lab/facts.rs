@@ -10,7 +10,7 @@ use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::kernel::{Pins, Scope, interrupted, observe};
 use crate::name::{IfName, LabName, NodeName};
-use crate::plan::{Key, NodeId, Ns, Port, State, Value, compile};
+use crate::plan::{Fact, NodeId, Ns, Port, Slot, State, compile};
 use crate::topology::{Attach, Host, Topology};
 
 /// The facts of a topology as it can be just now: a cable to a bridge made by hand that is gone waits for it, unplugged.
@@ -23,7 +23,7 @@ pub(super) fn of(topology: &Topology) -> Result<State> {
 
 /// Where to look for facts.
 pub(super) fn scope(expected: State) -> Scope {
-    let said = expected.keys().filter(|key| matches!(key, Key::Netns(_)) || *key.ns() == Ns::Root);
+    let said = expected.iter().filter(|fact| matches!(fact, Fact::Netns(_)) || *fact.ns() == Ns::Root);
     let spaces = said.map(|key| key.ns().clone()).collect();
     Scope { pins_only: false, spaces, expected }
 }
@@ -36,8 +36,8 @@ pub(super) fn nodes(scope: &Scope) -> Vec<NodeId> {
 
 /// What is about to be taken over on the machine itself: facts that are there and were not the lab's so far.
 pub(super) fn found(seen: &State, owned: &State) -> State {
-    let new = |key: &Key| *key.ns() == Ns::Root && !matches!(key, Key::Link(_)) && !owned.contains_key(key);
-    seen.iter().filter(|(key, _)| new(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    let new = |fact: &&Fact| *fact.ns() == Ns::Root && !matches!(fact, Fact::Link(..)) && !owned.has(fact.slot());
+    seen.iter().filter(new).cloned().collect()
 }
 
 /// What is described, and for the rest what was before.
@@ -52,24 +52,15 @@ pub(super) fn over<'a>(baseline: &State, described: &'a State) -> Cow<'a, State>
 
 /// Nodes that are there and stay, but without their entry in `/run/netns`: a kill may fall between the two.
 pub(super) fn unlisted(pins: &Pins, from: &State, wanted: &State) -> Vec<NodeId> {
-    let stays = from.keys().filter(|key| matches!(key, Key::Netns(_)) && wanted.contains_key(*key));
-    let nodes = stays.filter_map(|key| if let Ns::Node(node) = key.ns() { Some(node.clone()) } else { None });
-    nodes.filter(|node| !pins.is_listed(node)).collect()
-}
-
-/// Every interface that a state makes.
-fn ports(state: &State) -> BTreeSet<&Port> {
-    let links = state.iter().filter_map(|(key, value)| match (key, value) {
-        (Key::Link(port), Value::Link(link)) => Some((port, link.peer())),
-        _ => None,
-    });
-    links.flat_map(|(port, peer)| std::iter::once(port).chain(peer)).collect()
+    let stays = from.iter().filter(|fact| wanted.has(fact.slot()));
+    let nodes = stays.filter_map(|fact| if let Fact::Netns(Ns::Node(node)) = fact { Some(node) } else { None });
+    nodes.filter(|node| !pins.is_listed(node)).cloned().collect()
 }
 
 /// What somebody made by hand is never replaced by a new part of the lab.
 pub(super) fn clash(seen: &State, owned: &State, wanted: &State) -> Result<()> {
-    let (own, by_hand) = (ports(owned), ports(seen));
-    for port in ports(wanted) {
+    let (own, by_hand): (BTreeSet<&Port>, BTreeSet<&Port>) = (owned.ends().collect(), seen.ends().collect());
+    for port in wanted.ends().collect::<BTreeSet<_>>() {
         if by_hand.contains(port) && !own.contains(port) {
             let what = match &port.ns {
                 Ns::Root => port.dev.to_string(),
@@ -96,34 +87,24 @@ pub(super) fn untouched(before: &Journal, was: &State, seen: &State, wanted: &St
 
 /// Facts that are wanted as they were, but for links and namespaces that are gone, and what goes with them.
 pub(super) fn unchanged(was: &State, seen: &State, wanted: &State) -> State {
-    let peers = seen.values().filter_map(|value| if let Value::Link(link) = value { link.peer() } else { None });
-    let ports: BTreeSet<&Port> = seen.keys().filter_map(Key::port).chain(peers).collect();
-    let there = |key: &Key| {
-        let space = matches!(key.ns(), Ns::Root) || seen.contains_key(&Key::Netns(key.ns().clone()));
-        space && !matches!(key, Key::Netns(_) | Key::Link(_)) && key.port().is_none_or(|port| ports.contains(port))
+    let ports: BTreeSet<&Port> = seen.iter().filter_map(Fact::port).chain(seen.ends()).collect();
+    let there = |fact: &Fact| {
+        let space = matches!(fact.ns(), Ns::Root) || seen.has(Slot::Netns(fact.ns()));
+        space && !matches!(fact, Fact::Netns(_) | Fact::Link(..)) && fact.port().is_none_or(|port| ports.contains(port))
     };
-    let same = was.iter().filter(|(key, value)| wanted.get(key) == Some(value) && there(key));
-    same.map(|(key, value)| (key.clone(), value.clone())).collect()
+    was.iter().filter(|fact| wanted.holds(fact) && there(fact)).cloned().collect()
 }
 
 /// Those of facts that are not described which are somebody's work: a link made by hand brings an address and an MTU of its own
 /// along.
 pub(super) fn by_hand(rest: State) -> State {
-    let ordinary = |key: &Key, value: &Value| match key {
-        Key::Mac(_) => true,
-        Key::Mtu(_) => *value == Value::Number(1500),
-        _ => false,
-    };
-    rest.into_iter().filter(|(key, value)| !ordinary(key, value)).collect()
+    rest.into_iter().filter(|fact| !fact.is_ordinary()).collect()
 }
 
 /// Whether a fact counts when everything made by hand goes: of a link made by hand only the link itself has to go; of a
 /// described one every setting counts.
-pub(super) fn matters(key: &Key, wanted: &State) -> bool {
-    match key {
-        Key::Mac(_) | Key::Mtu(_) => wanted.contains_key(key),
-        _ => true,
-    }
+pub(super) fn matters(fact: &Fact, wanted: &State) -> bool {
+    !fact.comes_with_a_link() || wanted.has(fact.slot())
 }
 
 /// The bridges that a host has just now, whoever made them; none where it is not there.

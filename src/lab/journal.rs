@@ -59,23 +59,8 @@ pub struct Journal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Topology>,
     /// What the machine's own facts were before the first operation; they are again when the lab is down.
-    #[serde(default, skip_serializing_if = "State::is_empty", with = "pairs")]
+    #[serde(default, skip_serializing_if = "State::is_empty")]
     pub baseline: State,
-}
-
-/// A state in a form that JSON has.
-pub(super) mod pairs {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::plan::{Key, State, Value};
-
-    pub fn serialize<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(state)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
-        Vec::<(Key, Value)>::deserialize(deserializer).map(|pairs| pairs.into_iter().collect())
-    }
 }
 
 fn path(name: &LabName) -> PathBuf {

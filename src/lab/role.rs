@@ -12,7 +12,7 @@ use crate::kernel::inspect::{self, Pin};
 use crate::kernel::space::MACHINE;
 use crate::kernel::tables::{Link, Tables};
 use crate::name::{IfName, NodeName};
-use crate::plan::{Key, MAIN_TABLE, Ns, compile};
+use crate::plan::{Fact, MAIN_TABLE, Ns, compile};
 use crate::topology::{Host, Nics, Topology};
 
 /// The part that this machine is to play.
@@ -166,7 +166,7 @@ fn which<'a>(host: &Host, nics: impl Iterator<Item = &'a IfName>) -> RoleFault {
 
 /// Every interface of the machine that is the lab's, or borrowed by it.
 fn interfaces(played: &Topology) -> BTreeSet<String> {
-    let made = compile(played).into_keys().filter_map(|key| match key.port() {
+    let made = compile(played).into_iter().filter_map(|fact| match fact.port() {
         Some(port) if port.ns == Ns::Root => Some(port.dev.to_string()),
         _ => None,
     });
@@ -213,9 +213,9 @@ impl Machine {
 
     /// Two ways to one subnet: packets would take the machine's own.
     fn reaches(&self, played: &Topology, whole: &Topology, own: &BTreeSet<String>) -> Result<()> {
-        let said = compile(played).into_keys().filter_map(|key| match key {
-            Key::Addr(port, net) if port.ns == Ns::Root => Some(net.trunc()),
-            Key::Route(Ns::Root, _, to, _) => Some(to),
+        let said = compile(played).into_iter().filter_map(|fact| match fact {
+            Fact::Addr(port, net) if port.ns == Ns::Root => Some(net.trunc()),
+            Fact::Route(Ns::Root, _, to, ..) => Some(to),
             _ => None,
         });
         let subnets: Vec<IpNet> = said.chain(played.far(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::journal::{self, Journal};
+use super::journal::Journal;
 use super::record::{self, Beside, OfBoot, boot_id};
 use super::{facts, paths};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::kernel::nic::{self, Kind};
 use crate::kernel::socket::Netlink;
 use crate::kernel::{Backend, Kernel, Scope};
 use crate::name::LabName;
-use crate::plan::{Key, Ns, RouteTo, State, Value, diff};
+use crate::plan::{Fact, Ns, RouteTo, State, diff};
 use crate::topology::mac;
 
 /// How often what goes by itself meanwhile is looked at again.
@@ -30,7 +30,6 @@ struct Made {
     /// The machine's boot that it belongs to.
     boot_id: String,
     /// The facts, and the namespaces that the other ends of cables are in.
-    #[serde(with = "journal::pairs")]
     facts: State,
 }
 
@@ -49,10 +48,9 @@ fn path(name: &LabName) -> PathBuf {
 /// # Errors
 /// When it cannot be written.
 pub(super) fn note(name: &LabName, owned: &State, baseline: &State) -> Result<()> {
-    let ours = |key: &Key, value: &Value| made(key, value, baseline) || matches!(key, Key::Netns(_));
-    let facts: State =
-        owned.iter().filter(|(key, value)| ours(key, value)).map(|(key, value)| (key.clone(), value.clone())).collect();
-    if !facts.keys().any(|key| *key.ns() == Ns::Root) {
+    let ours = |fact: &&Fact| made(fact, baseline) || matches!(fact, Fact::Netns(_));
+    let facts: State = owned.iter().filter(ours).cloned().collect();
+    if !facts.iter().any(|fact| *fact.ns() == Ns::Root) {
         return Ok(());
     }
     record::write(&path(name), &Made { boot_id: boot_id().to_owned(), facts }, 0o600)
@@ -64,9 +62,9 @@ fn noted(name: &LabName) -> Beside<Made> {
 }
 
 /// A fact that is on the machine itself and was not there before.
-fn made(key: &Key, value: &Value, baseline: &State) -> bool {
-    let route = matches!(value, Value::Route(RouteTo::Blackhole)) && !baseline.contains_key(key);
-    *key.ns() == Ns::Root && (matches!(key, Key::Link(_)) || route)
+fn made(fact: &Fact, baseline: &State) -> bool {
+    let route = matches!(fact, Fact::Route(.., RouteTo::Blackhole)) && !baseline.has(fact.slot());
+    *fact.ns() == Ns::Root && (matches!(fact, Fact::Link(..)) || route)
 }
 
 /// Takes the lab's links off the machine, and its routes that lead nowhere; a lab without a role has nothing there.
@@ -80,7 +78,7 @@ pub(super) fn clear(name: &LabName, journal: Option<&Journal>) -> Result<()> {
     // A lab of an older nslab has no record of its own for that.
     let owned = || journal.filter(|journal| journal.has_role()).map(Journal::owned).unwrap_or_default();
     let owned = noted(name).known().map_or_else(owned, |made| made.facts);
-    if !owned.keys().any(|key| *key.ns() == Ns::Root) {
+    if !owned.iter().any(|fact| *fact.ns() == Ns::Root) {
         return Ok(());
     }
     let baseline = journal.map(|journal| journal.baseline.clone()).unwrap_or_default();
@@ -114,7 +112,7 @@ pub(super) fn suspects() -> Vec<String> {
 fn step(name: &LabName, baseline: &State, scope: &Scope) -> Result<()> {
     let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(scope)?;
-    let from: State = seen.into_iter().filter(|(key, value)| made(key, value, baseline)).collect();
+    let from: State = seen.into_iter().filter(|fact| made(fact, baseline)).collect();
     kernel.apply(&diff(&from, &State::new()), &mut |_| {})
 }
 

@@ -40,7 +40,7 @@ pub fn status(name: &LabName) -> Result<Status> {
     let owned = journal.owned();
     let scope = facts::scope(owned);
     let seen = Kernel::new(paths::pins(name)).observe(&scope)?;
-    let (described, rest): (State, State) = seen.into_iter().partition(|(key, _)| scope.expected.contains_key(key));
+    let (described, rest): (State, State) = seen.into_iter().partition(|fact| scope.expected.has(fact.slot()));
     let mut missing = diff(&described, &facts::of(&journal.topology)?);
     if journal.phase == Phase::RolledBack {
         // All of it is, and on purpose.
@@ -115,7 +115,7 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(&scope)?;
     let wanted = compile(&journal.topology);
-    let from: State = seen.into_iter().filter(|(key, _)| facts::matters(key, &wanted)).collect();
+    let from: State = seen.into_iter().filter(|fact| facts::matters(fact, &wanted)).collect();
     let plan = diff(&from, &wanted);
     kernel.apply(&plan, &mut |_| {})?;
     let own = namespaces(name, &journal.topology);

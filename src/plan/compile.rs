@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::fact::{Key, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
-use super::link::Link;
+use super::fact::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, Sysctl};
+use super::state::State;
 use crate::name::{IfName, Mac, NodeName};
 use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology, mac};
 
@@ -14,7 +14,7 @@ use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Ni
 /// Of the part of one host that the machine plays itself, the host's facts are about the machine's own namespace: only what
 /// the lab needs is said there.
 pub fn compile(topology: &Topology) -> State {
-    let mut facts = Facts { topology, said: Vec::new() };
+    let mut facts = Facts { topology, all: Vec::new() };
     // The other ends of a real NIC's network are not on this machine.
     for network in topology.networks.iter().filter(|_| topology.role.is_none()) {
         facts.network(network);
@@ -23,7 +23,7 @@ pub fn compile(topology: &Topology) -> State {
         facts.host(host);
     }
     // All at once: sorting them is cheaper than finding each one's place.
-    facts.said.into_iter().collect()
+    facts.all.into_iter().collect()
 }
 
 /// As [`compile`], with what is on the machine itself under the host that it plays, its real NICs among the links: as a look at
@@ -32,35 +32,27 @@ pub fn compile_nodes(topology: &Topology) -> State {
     let said = compile(topology);
     let Some(role) = &topology.role else { return said };
     let host = Ns::Node(NodeId::Host(role.host.clone()));
-    let mut state: State =
-        said.into_iter().map(|(key, value)| (if *key.ns() == Ns::Root { key.moved(&host) } else { key }, value)).collect();
-    state.insert(Key::Netns(host.clone()), Value::Present);
-    for nic in role.nics.values() {
-        let port = Port { ns: host.clone(), dev: nic.clone() };
-        state.insert(Key::Link(port), Value::Link(Link::Other("device".to_owned())));
-    }
-    state
+    let inside = |fact: Fact| if *fact.ns() == Ns::Root { fact.moved(&host) } else { fact };
+    let nic = |dev: &IfName| Fact::Link(Port { ns: host.clone(), dev: dev.clone() }, Link::Other("device".to_owned()));
+    let nics = role.nics.values().map(nic);
+    said.into_iter().map(inside).chain([Fact::Netns(host.clone())]).chain(nics).collect()
 }
 
-/// The state being written down.
+/// The facts being written down.
 struct Facts<'a> {
     topology: &'a Topology,
-    said: Vec<(Key, Value)>,
+    all: Vec<Fact>,
 }
 
 impl Facts<'_> {
-    fn say(&mut self, key: Key, value: Value) {
-        self.said.push((key, value));
-    }
-
-    fn so(&mut self, key: Key) {
-        self.say(key, Value::Present);
+    fn say(&mut self, fact: Fact) {
+        self.all.push(fact);
     }
 
     fn namespace(&mut self, node: NodeId) -> Ns {
         let ns = Ns::Node(node);
-        self.so(Key::Netns(ns.clone()));
-        self.so(Key::Up(Port { ns: ns.clone(), dev: IfName::loopback() }));
+        self.say(Fact::Netns(ns.clone()));
+        self.say(Fact::Up(Port { ns: ns.clone(), dev: IfName::loopback() }));
         ns
     }
 
@@ -73,7 +65,7 @@ impl Facts<'_> {
             (Sysctl::RpFilterAll, 0),
             (Sysctl::RpFilterDefault, 0),
         ] {
-            self.say(Key::Sysctl(ns.clone(), setting), Value::Number(value));
+            self.say(Fact::Sysctl(ns.clone(), setting, value));
         }
     }
 
@@ -89,10 +81,10 @@ impl Facts<'_> {
         }
         let ns = self.namespace(NodeId::Switch(network.name.clone()));
         let bridge = Port { ns: ns.clone(), dev: IfName::observed("switch") };
-        self.so(Key::Up(bridge.clone()));
-        self.say(Key::Link(bridge.clone()), Value::Link(Link::Bridge));
-        self.say(Key::Mac(bridge.clone()), Value::Mac(mac::switch(self.network_number(network))));
-        self.say(Key::Mtu(bridge.clone()), Value::Number(network.mtu.unwrap_or(1500)));
+        self.say(Fact::Up(bridge.clone()));
+        self.say(Fact::Link(bridge.clone(), Link::Bridge));
+        self.say(Fact::Mac(bridge.clone(), mac::switch(self.network_number(network))));
+        self.say(Fact::Mtu(bridge.clone(), network.mtu.unwrap_or(1500)));
         for (index, (host, nic)) in ends.iter().enumerate() {
             self.switch_port(network, &bridge, index, host, nic);
         }
@@ -109,20 +101,20 @@ impl Facts<'_> {
         let port = Port { ns: bridge.ns.clone(), dev };
         self.veth(host_port(host, &nic.name), port.clone());
         let own = mac::of_nic(owner.number, 0, nic);
-        self.say(Key::Mac(port.clone()), Value::Mac(mac::switch_port(owner.number, nic.number)));
-        self.say(Key::Mtu(port.clone()), Value::Number(self.topology.mtu_of(owner, nic)));
-        self.say(Key::Member(port.clone()), Value::Master(bridge.dev.clone()));
-        self.so(Key::Up(port.clone()));
+        self.say(Fact::Mac(port.clone(), mac::switch_port(owner.number, nic.number)));
+        self.say(Fact::Mtu(port.clone(), self.topology.mtu_of(owner, nic)));
+        self.say(Fact::Member(port.clone(), bridge.dev.clone()));
+        self.say(Fact::Up(port.clone()));
         if network.promiscuous == Promiscuous::Deny {
-            self.so(Key::Isolated(port.clone()));
-            self.so(Key::Fdb(port, own));
+            self.say(Fact::Isolated(port.clone()));
+            self.say(Fact::Fdb(port, own));
         }
     }
 
     /// One fact with two ends, the lesser end first.
     fn veth(&mut self, a: Port, b: Port) {
         let (key, peer) = if a < b { (a, b) } else { (b, a) };
-        self.say(Key::Link(key), Value::Link(Link::Veth { peer }));
+        self.say(Fact::Link(key, Link::Veth { peer }));
     }
 
     fn host(&mut self, host: &Host) {
@@ -156,21 +148,21 @@ impl Facts<'_> {
     /// the file says nothing.
     fn machine(&mut self, host: &Host) {
         if host.forwarding {
-            self.say(Key::Sysctl(Ns::Root, Sysctl::Forward4), Value::Number(1));
+            self.say(Fact::Sysctl(Ns::Root, Sysctl::Forward4, 1));
             if host.subnets().iter().any(|net| net.addr().is_ipv6()) {
-                self.say(Key::Sysctl(Ns::Root, Sysctl::Forward6), Value::Number(1));
+                self.say(Fact::Sysctl(Ns::Root, Sysctl::Forward6, 1));
             }
         }
         for nic in &host.nics {
             let port = Port { ns: Ns::Root, dev: nic.name.clone() };
             if let Some(mtu) = self.topology.told_mtu(nic) {
-                self.say(Key::Mtu(port.clone()), Value::Number(mtu));
+                self.say(Fact::Mtu(port.clone(), mtu));
             }
             for address in &nic.addresses {
-                self.so(Key::Addr(port.clone(), *address));
+                self.say(Fact::Addr(port.clone(), *address));
             }
             if nic.up {
-                self.so(Key::Up(port));
+                self.say(Fact::Up(port));
             }
         }
     }
@@ -182,14 +174,14 @@ impl Facts<'_> {
 
     fn bridge(&mut self, host: &Host, bridge: &Bridge) {
         let port = self.port(&host.name, &bridge.name);
-        self.say(Key::Link(port.clone()), Value::Link(Link::Bridge));
+        self.say(Fact::Link(port.clone(), Link::Bridge));
         if bridge.stp {
-            self.so(Key::Stp(port.clone()));
+            self.say(Fact::Stp(port.clone()));
         }
         let own = mac::of_bridge(host.number, bridge);
         self.end(&port, own, self.topology.mtu_of_bridge(host, bridge), &bridge.addresses, bridge.up);
         for member in &bridge.ports {
-            self.say(Key::Member(self.port(&host.name, member)), Value::Master(bridge.name.clone()));
+            self.say(Fact::Member(self.port(&host.name, member), bridge.name.clone()));
         }
     }
 
@@ -216,18 +208,18 @@ impl Facts<'_> {
         self.end(&inner, mac::of_nic(host.number, container.number, nic), mtu, &nic.addresses, nic.up);
         self.end(&outer, mac::of_host_end(host.number, container.number, nic), mtu, &end.addresses, true);
         if let Some(bridge) = &end.bridge {
-            self.say(Key::Member(outer), Value::Master(bridge.clone()));
+            self.say(Fact::Member(outer, bridge.clone()));
         }
     }
 
     fn end(&mut self, port: &Port, own: Mac, mtu: u32, addresses: &[IpNet], up: bool) {
-        self.say(Key::Mac(port.clone()), Value::Mac(own));
-        self.say(Key::Mtu(port.clone()), Value::Number(mtu));
+        self.say(Fact::Mac(port.clone(), own));
+        self.say(Fact::Mtu(port.clone(), mtu));
         for address in addresses.iter().copied().chain(link_local(own, addresses)) {
-            self.so(Key::Addr(port.clone(), address));
+            self.say(Fact::Addr(port.clone(), address));
         }
         if up {
-            self.so(Key::Up(port.clone()));
+            self.say(Fact::Up(port.clone()));
         }
     }
 
@@ -247,7 +239,7 @@ impl Facts<'_> {
                     None => continue,
                 },
             };
-            self.say(Key::Route(ns.clone(), MAIN_TABLE, route.to, 0), Value::Route(to));
+            self.say(Fact::Route(ns.clone(), MAIN_TABLE, route.to, 0, to));
         }
     }
 }

@@ -1,13 +1,11 @@
 //! What can be said about a lab's network, and one effect on it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::link::Link;
 use crate::name::{IfName, Mac, NodeName};
 
 /// A machine of the lab that has a network namespace of its own.
@@ -102,85 +100,35 @@ impl Sysctl {
 /// The main routing table (`RT_TABLE_MAIN`, `linux/rtnetlink.h`).
 pub const MAIN_TABLE: u32 = 254;
 
-/// What a fact is about. The order is the build order, but for `Op::stage`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Key {
-    /// The namespace exists. [`Value::Present`]
-    Netns(Ns),
-    /// A setting of the namespace. [`Value::Number`]
-    Sysctl(Ns, Sysctl),
-    /// A link exists; of a veth pair the lesser end is the key. [`Value::Link`]
-    Link(Port),
-    /// Its Ethernet address. [`Value::Mac`]
-    Mac(Port),
-    /// Its MTU in bytes. [`Value::Number`]
-    Mtu(Port),
-    /// A bridge runs the spanning tree protocol. [`Value::Present`]
-    Stp(Port),
-    /// The bridge that it is a port of. [`Value::Master`]
-    Member(Port),
-    /// A bridge's port neither learns nor floods unicast. [`Value::Present`]
-    Isolated(Port),
-    /// A permanent entry of a bridge's forwarding table, at the port. [`Value::Present`]
-    Fdb(Port, Mac),
-    /// An address with its prefix. [`Value::Present`]
-    Addr(Port, IpNet),
-    /// Administratively up. [`Value::Present`]
-    Up(Port),
-    /// A route: its table, destination and metric (0: the family's default). [`Value::Route`]
-    Route(Ns, u32, IpNet, u32),
+/// A link, by its kind.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Link {
+    /// A Linux bridge: forward delay 0, no multicast snooping.
+    Bridge,
+    /// A veth pair, known by its lesser end; this is the other one.
+    Veth {
+        /// The greater end.
+        peer: Port,
+    },
+    /// A link of a kind that nslab does not make; somebody made it by hand.
+    Other(String),
 }
 
-impl Key {
-    /// The namespace that the fact is about.
-    pub fn ns(&self) -> &Ns {
+impl Link {
+    /// Build order among links: what others attach to comes first.
+    pub fn depth(&self) -> u8 {
         match self {
-            Self::Netns(ns) | Self::Sysctl(ns, _) | Self::Route(ns, ..) => ns,
-            Self::Link(port)
-            | Self::Mac(port)
-            | Self::Mtu(port)
-            | Self::Stp(port)
-            | Self::Member(port)
-            | Self::Isolated(port)
-            | Self::Fdb(port, _)
-            | Self::Addr(port, _)
-            | Self::Up(port) => &port.ns,
+            Self::Bridge => 0,
+            Self::Veth { .. } => 1,
+            Self::Other(_) => 2,
         }
     }
 
-    /// The same fact in another namespace.
-    #[must_use]
-    pub fn moved(&self, ns: &Ns) -> Self {
-        let at = |port: &Port| Port { ns: ns.clone(), dev: port.dev.clone() };
+    /// The other interface that lives and dies with this one.
+    pub fn peer(&self) -> Option<&Port> {
         match self {
-            Self::Netns(_) => Self::Netns(ns.clone()),
-            Self::Sysctl(_, setting) => Self::Sysctl(ns.clone(), *setting),
-            Self::Route(_, table, to, metric) => Self::Route(ns.clone(), *table, *to, *metric),
-            Self::Link(port) => Self::Link(at(port)),
-            Self::Mac(port) => Self::Mac(at(port)),
-            Self::Mtu(port) => Self::Mtu(at(port)),
-            Self::Stp(port) => Self::Stp(at(port)),
-            Self::Member(port) => Self::Member(at(port)),
-            Self::Isolated(port) => Self::Isolated(at(port)),
-            Self::Fdb(port, mac) => Self::Fdb(at(port), *mac),
-            Self::Addr(port, net) => Self::Addr(at(port), *net),
-            Self::Up(port) => Self::Up(at(port)),
-        }
-    }
-
-    /// The interface that the fact is about, if it is about one.
-    pub fn port(&self) -> Option<&Port> {
-        match self {
-            Self::Netns(_) | Self::Sysctl(..) | Self::Route(..) => None,
-            Self::Link(port)
-            | Self::Mac(port)
-            | Self::Mtu(port)
-            | Self::Stp(port)
-            | Self::Member(port)
-            | Self::Isolated(port)
-            | Self::Fdb(port, _)
-            | Self::Addr(port, _)
-            | Self::Up(port) => Some(port),
+            Self::Bridge | Self::Other(_) => None,
+            Self::Veth { peer } => Some(peer),
         }
     }
 }
@@ -202,49 +150,200 @@ pub enum RouteTo {
     Prohibit,
 }
 
-/// What a fact says of its key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Value {
-    /// It is so.
-    Present,
-    /// A link of this kind.
-    Link(Link),
-    /// An Ethernet address.
-    Mac(Mac),
-    /// A number.
-    Number(u32),
-    /// The bridge's interface name.
-    Master(IfName),
-    /// Where the route leads.
-    Route(RouteTo),
+impl RouteTo {
+    /// The interface that it leaves by, where that is a single one.
+    pub fn dev(&self) -> Option<&IfName> {
+        match self {
+            Self::Via(_, dev) | Self::Dev(dev) => Some(dev),
+            Self::Many(_) | Self::Blackhole | Self::Unreachable | Self::Prohibit => None,
+        }
+    }
 }
 
-/// Everything that is said about a lab's network.
-pub type State = BTreeMap<Key, Value>;
+/// One thing that is said about a lab's network. The order of the kinds is the build order, but for [`Fact::stage`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+pub enum Fact {
+    /// The namespace exists.
+    Netns(Ns),
+    /// A setting of the namespace has this value.
+    Sysctl(Ns, Sysctl, u32),
+    /// A link of this kind exists; of a veth pair the lesser end is told.
+    Link(Port, Link),
+    /// Its Ethernet address.
+    Mac(Port, Mac),
+    /// Its MTU in bytes.
+    Mtu(Port, u32),
+    /// A bridge runs the spanning tree protocol.
+    Stp(Port),
+    /// It is a port of the bridge of that name.
+    Member(Port, IfName),
+    /// A bridge's port neither learns nor floods unicast.
+    Isolated(Port),
+    /// A permanent entry of a bridge's forwarding table, at the port.
+    Fdb(Port, Mac),
+    /// An address with its prefix.
+    Addr(Port, IpNet),
+    /// Administratively up.
+    Up(Port),
+    /// A route: its table, destination, metric (0: the family's default), and where it leads.
+    Route(Ns, u32, IpNet, u32, RouteTo),
+}
+
+/// The identity of a fact: of all facts in one slot only one can be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[allow(missing_docs, reason = "each is the fact of that name")]
+pub enum Slot<'a> {
+    Netns(&'a Ns),
+    Sysctl(&'a Ns, Sysctl),
+    Link(&'a Port),
+    Mac(&'a Port),
+    Mtu(&'a Port),
+    Stp(&'a Port),
+    Member(&'a Port),
+    Isolated(&'a Port),
+    Fdb(&'a Port, Mac),
+    Addr(&'a Port, IpNet),
+    Up(&'a Port),
+    /// By table, destination and metric.
+    Route(&'a Ns, u32, IpNet, u32),
+}
+
+impl<'a> Slot<'a> {
+    /// The namespace that the fact is about.
+    pub fn ns(self) -> &'a Ns {
+        match self {
+            Self::Netns(ns) | Self::Sysctl(ns, _) | Self::Route(ns, ..) => ns,
+            Self::Link(port)
+            | Self::Mac(port)
+            | Self::Mtu(port)
+            | Self::Stp(port)
+            | Self::Member(port)
+            | Self::Isolated(port)
+            | Self::Fdb(port, _)
+            | Self::Addr(port, _)
+            | Self::Up(port) => &port.ns,
+        }
+    }
+
+    /// The interface that the fact is about, if it is about one.
+    pub fn port(self) -> Option<&'a Port> {
+        match self {
+            Self::Netns(_) | Self::Sysctl(..) | Self::Route(..) => None,
+            Self::Link(port)
+            | Self::Mac(port)
+            | Self::Mtu(port)
+            | Self::Stp(port)
+            | Self::Member(port)
+            | Self::Isolated(port)
+            | Self::Fdb(port, _)
+            | Self::Addr(port, _)
+            | Self::Up(port) => Some(port),
+        }
+    }
+}
+
+impl Fact {
+    /// What makes it the same fact, whatever is said in it.
+    pub fn slot(&self) -> Slot<'_> {
+        match self {
+            Self::Netns(ns) => Slot::Netns(ns),
+            Self::Sysctl(ns, setting, _) => Slot::Sysctl(ns, *setting),
+            Self::Link(port, _) => Slot::Link(port),
+            Self::Mac(port, _) => Slot::Mac(port),
+            Self::Mtu(port, _) => Slot::Mtu(port),
+            Self::Stp(port) => Slot::Stp(port),
+            Self::Member(port, _) => Slot::Member(port),
+            Self::Isolated(port) => Slot::Isolated(port),
+            Self::Fdb(port, mac) => Slot::Fdb(port, *mac),
+            Self::Addr(port, net) => Slot::Addr(port, *net),
+            Self::Up(port) => Slot::Up(port),
+            Self::Route(ns, table, to, metric, _) => Slot::Route(ns, *table, *to, *metric),
+        }
+    }
+
+    /// The namespace that it is about.
+    pub fn ns(&self) -> &Ns {
+        self.slot().ns()
+    }
+
+    /// The interface that it is about, if it is about one.
+    pub fn port(&self) -> Option<&Port> {
+        self.slot().port()
+    }
+
+    /// The same fact in another namespace.
+    #[must_use]
+    pub fn moved(mut self, to: &Ns) -> Self {
+        let ns = match &mut self {
+            Self::Netns(ns) | Self::Sysctl(ns, ..) | Self::Route(ns, ..) => ns,
+            Self::Link(port, _)
+            | Self::Mac(port, _)
+            | Self::Mtu(port, _)
+            | Self::Stp(port)
+            | Self::Member(port, _)
+            | Self::Isolated(port)
+            | Self::Fdb(port, _)
+            | Self::Addr(port, _)
+            | Self::Up(port) => &mut port.ns,
+        };
+        ns.clone_from(to);
+        self
+    }
+
+    /// Build order: namespaces, settings, links by depth, what is on links, routes on-link before `via`.
+    pub fn stage(&self) -> (u8, u8) {
+        match self {
+            Self::Netns(_) => (0, 0),
+            Self::Sysctl(..) => (1, 0),
+            Self::Link(_, link) => (2, link.depth()),
+            Self::Mac(..) | Self::Mtu(..) | Self::Stp(_) => (3, 0),
+            Self::Member(..) | Self::Isolated(_) | Self::Fdb(..) => (4, 0),
+            Self::Addr(..) => (5, 0),
+            Self::Up(_) => (6, 0),
+            Self::Route(.., RouteTo::Via(..)) => (7, 1),
+            Self::Route(..) => (7, 0),
+        }
+    }
+
+    /// Whether every link has a fact of this kind from its birth on.
+    pub fn comes_with_a_link(&self) -> bool {
+        match self {
+            Self::Mac(..) | Self::Mtu(..) => true,
+            Self::Netns(_)
+            | Self::Sysctl(..)
+            | Self::Link(..)
+            | Self::Stp(_)
+            | Self::Member(..)
+            | Self::Isolated(_)
+            | Self::Fdb(..)
+            | Self::Addr(..)
+            | Self::Up(_)
+            | Self::Route(..) => false,
+        }
+    }
+
+    /// Whether every link is born so: that tells nothing of what somebody made by hand.
+    pub fn is_ordinary(&self) -> bool {
+        self.comes_with_a_link() && !matches!(self, Self::Mtu(_, mtu) if *mtu != 1500)
+    }
+}
 
 /// One effect on the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// Make it so.
-    Add(Key, Value),
+    Add(Fact),
     /// Overwrite the setting with this value.
-    Set(Key, Value),
-    /// Undo it; the value is the one that goes.
-    Del(Key, Value),
+    Set(Fact),
+    /// Undo it: that is what goes.
+    Del(Fact),
 }
 
 impl Op {
-    /// What the operation is about.
-    pub fn key(&self) -> &Key {
+    /// The fact that comes, or for `Del` the one that goes.
+    pub fn fact(&self) -> &Fact {
         match self {
-            Self::Add(key, _) | Self::Set(key, _) | Self::Del(key, _) => key,
-        }
-    }
-
-    /// The value that comes, or for `Del` the one that goes.
-    pub fn value(&self) -> &Value {
-        match self {
-            Self::Add(_, value) | Self::Set(_, value) | Self::Del(_, value) => value,
+            Self::Add(fact) | Self::Set(fact) | Self::Del(fact) => fact,
         }
     }
 }

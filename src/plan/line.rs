@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::fact::{Key, MAIN_TABLE, NodeId, Ns, Op, Port, RouteTo, Value};
-use super::link::Link;
+use super::fact::{Fact, Link, MAIN_TABLE, NodeId, Ns, Op, Port, RouteTo};
 use crate::name::IfName;
 
 impl fmt::Display for Op {
@@ -18,9 +17,9 @@ impl fmt::Display for Op {
 pub fn line(op: &Op, name: &dyn Fn(&NodeId) -> String) -> String {
     let line = Line { name };
     match op {
-        Op::Add(key, value) => line.make(key, value, "add"),
-        Op::Set(key, value) => line.make(key, value, "replace"),
-        Op::Del(key, value) => line.unmake(key, value),
+        Op::Add(fact) => line.make(fact, "add"),
+        Op::Set(fact) => line.make(fact, "replace"),
+        Op::Del(fact) => line.unmake(fact),
     }
 }
 
@@ -56,22 +55,22 @@ impl Line<'_> {
         format!("{} link set {} {what}", self.ip(&port.ns), word(&port.dev))
     }
 
-    fn make(&self, key: &Key, value: &Value, verb: &str) -> String {
-        match (key, value) {
-            (Key::Netns(ns), _) => format!("ip netns add {}", self.ns(ns)),
-            (Key::Sysctl(ns, setting), Value::Number(number)) => self.sysctl(ns, &setting.name(), *number),
-            (Key::Link(port), Value::Link(link)) => self.link(port, link),
-            (Key::Mac(port), Value::Mac(mac)) => self.set(port, &format!("address {mac}")),
-            (Key::Mtu(port), Value::Number(mtu)) => self.set(port, &format!("mtu {mtu}")),
-            (Key::Stp(port), _) => self.set(port, "type bridge stp_state 1"),
-            (Key::Member(port), Value::Master(bridge)) => self.set(port, &format!("master {}", word(bridge))),
-            (Key::Isolated(port), _) => {
+    fn make(&self, fact: &Fact, verb: &str) -> String {
+        match fact {
+            Fact::Netns(ns) => format!("ip netns add {}", self.ns(ns)),
+            Fact::Sysctl(ns, setting, number) => self.sysctl(ns, &setting.name(), *number),
+            Fact::Link(port, link) => self.link(port, link),
+            Fact::Mac(port, mac) => self.set(port, &format!("address {mac}")),
+            Fact::Mtu(port, mtu) => self.set(port, &format!("mtu {mtu}")),
+            Fact::Stp(port) => self.set(port, "type bridge stp_state 1"),
+            Fact::Member(port, bridge) => self.set(port, &format!("master {}", word(bridge))),
+            Fact::Isolated(port) => {
                 format!("{} link set dev {} learning off flood off", self.bridge(&port.ns), word(&port.dev))
             }
-            (Key::Fdb(port, mac), _) => {
+            Fact::Fdb(port, mac) => {
                 format!("{} fdb {verb} {mac} dev {} master static", self.bridge(&port.ns), word(&port.dev))
             }
-            (Key::Addr(port, net), _) => {
+            Fact::Addr(port, net) => {
                 let how = match net {
                     // A subnet of two addresses has no broadcast.
                     ipnet::IpNet::V4(net) if net.prefix_len() < 31 => " brd +",
@@ -80,31 +79,31 @@ impl Line<'_> {
                 };
                 format!("{} address {verb} {net}{how} dev {}", self.ip(&port.ns), word(&port.dev))
             }
-            (Key::Up(port), _) => self.set(port, "up"),
-            (Key::Route(ns, table, to, metric), Value::Route(route)) => {
-                format!("{} route {verb} {}", self.ip(ns), destination(*table, to, *metric, route))
+            Fact::Up(port) => self.set(port, "up"),
+            Fact::Route(ns, table, to, metric, hop) => {
+                format!("{} route {verb} {}", self.ip(ns), destination(*table, to, *metric, hop))
             }
-            _ => format!("# {key:?} {value:?}"),
         }
     }
 
-    fn unmake(&self, key: &Key, value: &Value) -> String {
-        match (key, value) {
-            (Key::Netns(ns), _) => format!("ip netns del {}", self.ns(ns)),
-            (Key::Link(port), _) => format!("{} link del {}", self.ip(&port.ns), word(&port.dev)),
-            (Key::Mtu(port), _) => self.set(port, "mtu 1500"),
-            (Key::Stp(port), _) => self.set(port, "type bridge stp_state 0"),
-            (Key::Member(port), _) => self.set(port, "nomaster"),
-            (Key::Isolated(port), _) => {
+    fn unmake(&self, fact: &Fact) -> String {
+        match fact {
+            Fact::Netns(ns) => format!("ip netns del {}", self.ns(ns)),
+            Fact::Link(port, _) => format!("{} link del {}", self.ip(&port.ns), word(&port.dev)),
+            Fact::Mtu(port, _) => self.set(port, "mtu 1500"),
+            Fact::Stp(port) => self.set(port, "type bridge stp_state 0"),
+            Fact::Member(port, _) => self.set(port, "nomaster"),
+            Fact::Isolated(port) => {
                 format!("{} link set dev {} learning on flood on", self.bridge(&port.ns), word(&port.dev))
             }
-            (Key::Fdb(port, mac), _) => format!("{} fdb del {mac} dev {} master", self.bridge(&port.ns), word(&port.dev)),
-            (Key::Addr(port, net), _) => format!("{} address del {net} dev {}", self.ip(&port.ns), word(&port.dev)),
-            (Key::Up(port), _) => self.set(port, "down"),
-            (Key::Route(ns, table, to, metric), Value::Route(route)) => {
-                format!("{} route del {}", self.ip(ns), destination(*table, to, *metric, route))
+            Fact::Fdb(port, mac) => format!("{} fdb del {mac} dev {} master", self.bridge(&port.ns), word(&port.dev)),
+            Fact::Addr(port, net) => format!("{} address del {net} dev {}", self.ip(&port.ns), word(&port.dev)),
+            Fact::Up(port) => self.set(port, "down"),
+            Fact::Route(ns, table, to, metric, hop) => {
+                format!("{} route del {}", self.ip(ns), destination(*table, to, *metric, hop))
             }
-            _ => format!("# {key:?} stays as it is"),
+            // A link's address and a setting have no value to go back to.
+            Fact::Mac(..) | Fact::Sysctl(..) => format!("# {} stays as it is", self.make(fact, "add")),
         }
     }
 

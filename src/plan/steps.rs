@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Key, Link, NodeId, Ns, Op, Port, Value, line};
+use super::{Fact, Link, NodeId, Ns, Op, Port, line};
 use crate::topology::Topology;
 
 /// Commands that belong together.
@@ -165,10 +165,10 @@ impl Steps<'_> {
     /// Keeps the kernel from giving out addresses that nobody described: hosts and switches as a whole, containers by link.
     fn no_link_local(&self, op: &Op) -> Vec<String> {
         match op {
-            Op::Add(Key::Netns(Ns::Node(node @ (NodeId::Host(_) | NodeId::Switch(_)))), _) => {
+            Op::Add(Fact::Netns(Ns::Node(node @ (NodeId::Host(_) | NodeId::Switch(_))))) => {
                 vec![format!("ip netns exec {} sysctl -qw net.ipv6.conf.default.addr_gen_mode=1", self.name(node))]
             }
-            Op::Add(Key::Link(port), Value::Link(link)) => {
+            Op::Add(Fact::Link(port, link)) => {
                 let ends = std::iter::once(port).chain(link.peer());
                 ends.filter_map(|end| self.silent(end)).collect()
             }
@@ -198,12 +198,12 @@ fn owner<'a>(ns: &'a Ns, naming: &'a Naming) -> Option<&'a str> {
 
 impl Naming {
     fn place(&self, op: &Op) -> Place {
-        if matches!(op.key(), Key::Netns(_)) {
+        if matches!(op.fact(), Fact::Netns(_)) {
             return Place::Lab;
         }
-        let near = owner(op.key().ns(), self);
-        let far = match op.value() {
-            Value::Link(link) => link.peer().map_or(near, |peer| owner(&peer.ns, self)),
+        let near = owner(op.fact().ns(), self);
+        let far = match op.fact() {
+            Fact::Link(_, link) => link.peer().map_or(near, |peer| owner(&peer.ns, self)),
             _ => near,
         };
         match near {
@@ -214,23 +214,23 @@ impl Naming {
 }
 
 fn what(op: &Op) -> What {
-    match (op, op.key()) {
-        (Op::Del(..), _) => What::Remove,
-        (_, Key::Netns(_)) => What::Namespaces,
-        (_, Key::Sysctl(..)) => What::Sysctls,
-        (_, Key::Link(_)) => match op.value() {
-            Value::Link(Link::Bridge) => What::Bridges,
-            Value::Link(Link::Veth { .. }) => What::VethPairs,
-            _ => What::Links,
+    match op {
+        Op::Del(_) => What::Remove,
+        Op::Add(fact) | Op::Set(fact) => match fact {
+            Fact::Netns(_) => What::Namespaces,
+            Fact::Sysctl(..) => What::Sysctls,
+            Fact::Link(_, Link::Bridge) => What::Bridges,
+            Fact::Link(_, Link::Veth { .. }) => What::VethPairs,
+            Fact::Link(_, Link::Other(_)) => What::Links,
+            Fact::Mac(..) => What::Macs,
+            Fact::Mtu(..) => What::Mtus,
+            Fact::Stp(_) => What::Stp,
+            Fact::Member(..) => What::Ports,
+            Fact::Isolated(_) => What::Isolation,
+            Fact::Fdb(..) => What::Fdb,
+            Fact::Addr(..) => What::Addresses,
+            Fact::Up(_) => What::Up,
+            Fact::Route(..) => What::Routes,
         },
-        (_, Key::Mac(_)) => What::Macs,
-        (_, Key::Mtu(_)) => What::Mtus,
-        (_, Key::Stp(_)) => What::Stp,
-        (_, Key::Member(_)) => What::Ports,
-        (_, Key::Isolated(_)) => What::Isolation,
-        (_, Key::Fdb(..)) => What::Fdb,
-        (_, Key::Addr(..)) => What::Addresses,
-        (_, Key::Up(_)) => What::Up,
-        (_, Key::Route(..)) => What::Routes,
     }
 }

@@ -10,7 +10,7 @@ use super::view::View;
 use crate::lab::resolve::word;
 use crate::name::IfName;
 use crate::plan::line::{line, quoted};
-use crate::plan::{Key, NodeId, Ns, Op, Port, Value};
+use crate::plan::{Fact, NodeId, Ns, Op, Port};
 use crate::report::trace::Cause;
 use crate::report::wire::Interface;
 use crate::typed;
@@ -108,17 +108,9 @@ impl Cures<'_> {
     }
 
     /// A fact of the topology, made again.
-    fn make(&mut self, node: &str, key: Key, value: Value) {
+    fn make(&mut self, node: &str, fact: Fact) {
         // Within a node the command names no namespace.
-        let here = |port: Port| Port { ns: Ns::Root, ..port };
-        let key = match key {
-            Key::Addr(port, net) => Key::Addr(here(port), net),
-            Key::Mac(port) => Key::Mac(here(port)),
-            Key::Member(port) => Key::Member(here(port)),
-            Key::Route(_, table, to, metric) => Key::Route(Ns::Root, table, to, metric),
-            key => key,
-        };
-        self.run(node, &line(&Op::Add(key, value), &ToString::to_string));
+        self.run(node, &line(&Op::Add(fact.moved(&Ns::Root)), &ToString::to_string));
     }
 
     fn echo(&mut self, node: &str) {

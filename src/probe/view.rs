@@ -16,7 +16,7 @@ use crate::kernel::observe;
 use crate::kernel::tables::{self, Tables};
 use crate::lab::subject::{Netns, Prompt, Subject};
 use crate::name::{IfName, LabName, Mac};
-use crate::plan::{Key, NodeId, Ns, Port, State};
+use crate::plan::{NodeId, Ns, Port, Slot, State};
 use crate::report::node::{Kind, Link, Node};
 use crate::report::wire::Interface;
 
@@ -135,7 +135,7 @@ impl View {
             far.is_some_and(|node| node != place.node.node && nodes.contains(node))
         };
         let port = |link: &tables::Link| Port { ns: Ns::Node(place.id.clone()), dev: IfName::observed(&link.name) };
-        let described = |link: &tables::Link| self.described.contains_key(&Key::Link(port(link)));
+        let described = |link: &tables::Link| self.described.has(Slot::Link(&port(link)));
         let mut found: HashSet<u32> =
             links.iter().filter(|link| plugged(link) || described(link)).map(|link| link.index).collect();
         let bridges: HashSet<u32> =

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::kernel::verbs::Birth;
 use crate::name::IfName;
-use crate::plan::{Key, Link, Op, Port, Value};
+use crate::plan::{Fact, Link, Op, Port};
 
 /// Settings that a link is born with.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ impl Births {
         let (mut near, mut far) = (HashSet::new(), HashSet::new());
         let mut bridges = HashSet::new();
         for op in plan {
-            let Op::Add(Key::Link(port), Value::Link(link)) = op else { continue };
+            let Op::Add(Fact::Link(port, link)) = op else { continue };
             near.insert(port);
             match link {
                 Link::Bridge => {
@@ -46,35 +46,37 @@ impl Births {
             }
         }
         for (place, op) in plan.iter().enumerate() {
-            let Some(port) = op.key().port().filter(|_| matches!(op, Op::Add(..))) else { continue };
+            let Op::Add(fact) = op else { continue };
+            let Some(port) = fact.port() else { continue };
             let (near, far) = (near.contains(port), far.contains(port));
-            if near && bridges.contains(port) && matches!(op.key(), Key::Mtu(_)) {
-                births.unsettle(place, op, port);
-            } else if near || far {
-                births.fuse(place, op, port, near);
+            match fact {
+                Fact::Mtu(_, mtu) if near && bridges.contains(port) => births.unsettle(place, *mtu, port),
+                _ if near || far => births.fuse(place, fact, port, near),
+                _ => {}
             }
         }
         births
     }
 
     /// A bridge follows the MTU of its ports until its own is changed: so it is born with another one.
-    fn unsettle(&mut self, place: usize, op: &Op, port: &Port) {
-        let Value::Number(mtu) = op.value() else { return };
+    fn unsettle(&mut self, place: usize, mtu: u32, port: &Port) {
         let settings = self.by_port.entry(port.clone()).or_default();
         settings.birth.mtu = Some(mtu - 1);
-        settings.mtu = Some(*mtu);
+        settings.mtu = Some(mtu);
         settings.fused.push(place);
         self.fused.insert(place);
     }
 
-    fn fuse(&mut self, place: usize, op: &Op, port: &Port, near: bool) {
+    fn fuse(&mut self, place: usize, fact: &Fact, port: &Port, near: bool) {
         let settings = self.by_port.entry(port.clone()).or_default();
-        match (op.key(), op.value()) {
-            (Key::Mac(_), Value::Mac(mac)) => settings.birth.mac = Some(*mac),
-            (Key::Mtu(_), Value::Number(mtu)) => settings.birth.mtu = Some(*mtu),
-            (Key::Member(_), Value::Master(bridge)) if near => settings.master = Some(bridge.clone()),
-            (Key::Up(_), _) if near => settings.birth.up = true,
-            _ => return,
+        match fact {
+            Fact::Mac(_, mac) => settings.birth.mac = Some(*mac),
+            Fact::Mtu(_, mtu) => settings.birth.mtu = Some(*mtu),
+            Fact::Member(_, bridge) if near => settings.master = Some(bridge.clone()),
+            Fact::Up(_) if near => settings.birth.up = true,
+            // A request of its own.
+            Fact::Member(..) | Fact::Up(_) | Fact::Stp(_) | Fact::Isolated(_) | Fact::Fdb(..) | Fact::Addr(..) => return,
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Route(..) => return,
         }
         settings.fused.push(place);
         self.fused.insert(place);

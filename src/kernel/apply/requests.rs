@@ -4,7 +4,7 @@ use super::births::Births;
 use crate::kernel::space::Space;
 use crate::kernel::verbs::{self, Request, Route};
 use crate::name::IfName;
-use crate::plan::{Key, Link, Op, Port, Value};
+use crate::plan::{Fact, Link, Op, Port};
 
 /// The request for an operation on what exists already; none where another step carries it out.
 pub fn request(op: &Op, space: &Space) -> Option<Request> {
@@ -13,33 +13,34 @@ pub fn request(op: &Op, space: &Space) -> Option<Request> {
     // Where the index was refused to a link in the same batch, another link may have it: settings are for that name.
     let named = |port: &Port, request: Request| verbs::named(request, &port.dev);
     Some(match op {
-        Op::Add(key, value) | Op::Set(key, value) => match (key, value) {
-            (Key::Mac(port), Value::Mac(mac)) => named(port, verbs::set_mac(0, *mac)),
-            (Key::Mtu(port), Value::Number(mtu)) => named(port, verbs::set_mtu(0, *mtu)),
-            (Key::Stp(port), _) => named(port, verbs::set_stp(0, true)),
-            (Key::Member(port), Value::Master(bridge)) => named(port, verbs::set_master(0, index(bridge))),
-            (Key::Isolated(port), _) => named(port, verbs::set_isolated(0, true)),
-            (Key::Fdb(port, mac), _) => verbs::add_fdb(at(port), *mac),
-            (Key::Addr(port, net), _) => verbs::add_address(at(port), *net),
-            (Key::Up(port), _) => named(port, verbs::set_up(0, true)),
-            (Key::Route(_, table, to, metric), Value::Route(hop)) => {
+        Op::Add(fact) | Op::Set(fact) => match fact {
+            Fact::Mac(port, mac) => named(port, verbs::set_mac(0, *mac)),
+            Fact::Mtu(port, mtu) => named(port, verbs::set_mtu(0, *mtu)),
+            Fact::Stp(port) => named(port, verbs::set_stp(0, true)),
+            Fact::Member(port, bridge) => named(port, verbs::set_master(0, index(bridge))),
+            Fact::Isolated(port) => named(port, verbs::set_isolated(0, true)),
+            Fact::Fdb(port, mac) => verbs::add_fdb(at(port), *mac),
+            Fact::Addr(port, net) => verbs::add_address(at(port), *net),
+            Fact::Up(port) => named(port, verbs::set_up(0, true)),
+            Fact::Route(_, table, to, metric, hop) => {
                 let route = Route { table: *table, to: *to, metric: *metric, hop };
                 if matches!(op, Op::Add(..)) { verbs::add_route(&route, &index) } else { verbs::replace_route(&route, &index) }
             }
-            _ => return None,
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) => return None,
         },
-        Op::Del(key, value) => match (key, value) {
-            (Key::Mtu(port), _) => named(port, verbs::set_mtu(0, 1500)),
-            (Key::Stp(port), _) => named(port, verbs::set_stp(0, false)),
-            (Key::Member(port), _) => named(port, verbs::set_master(0, 0)),
-            (Key::Isolated(port), _) => named(port, verbs::set_isolated(0, false)),
-            (Key::Fdb(port, mac), _) => verbs::del_fdb(at(port), *mac),
-            (Key::Addr(port, net), _) => verbs::del_address(at(port), *net),
-            (Key::Up(port), _) => named(port, verbs::set_up(0, false)),
-            (Key::Route(_, table, to, metric), Value::Route(hop)) => {
+        Op::Del(fact) => match fact {
+            Fact::Mtu(port, _) => named(port, verbs::set_mtu(0, 1500)),
+            Fact::Stp(port) => named(port, verbs::set_stp(0, false)),
+            Fact::Member(port, _) => named(port, verbs::set_master(0, 0)),
+            Fact::Isolated(port) => named(port, verbs::set_isolated(0, false)),
+            Fact::Fdb(port, mac) => verbs::del_fdb(at(port), *mac),
+            Fact::Addr(port, net) => verbs::del_address(at(port), *net),
+            Fact::Up(port) => named(port, verbs::set_up(0, false)),
+            Fact::Route(_, table, to, metric, hop) => {
                 verbs::del_route(&Route { table: *table, to: *to, metric: *metric, hop }, &index)
             }
-            _ => return None,
+            // The first three by another step; a link keeps its Ethernet address.
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Mac(..) => return None,
         },
     })
 }

@@ -17,7 +17,7 @@ use crate::kernel::observe;
 use crate::kernel::socket::Refusal;
 use crate::kernel::space::{Pins, Space, all_links};
 use crate::kernel::verbs;
-use crate::plan::{Key, Op, Plan, Port, State, Value};
+use crate::plan::{Fact, Op, Plan, Port, State};
 
 /// So often a plan is carried on; the first time the next indices are taken, then ones further and further off.
 const ROUNDS: u32 = 8;
@@ -47,25 +47,19 @@ pub fn carry_out(plan: &Plan, pins: &Pins, tell: &mut dyn FnMut(&Op)) -> Result<
 fn scope(plan: &Plan) -> Scope {
     let mut scope = Scope::default();
     for op in plan {
-        let peer = if let Value::Link(link) = op.value() { link.peer().map(|peer| &peer.ns) } else { None };
-        scope.spaces.extend(std::iter::once(op.key().ns()).chain(peer).cloned());
-        if let Op::Add(key, value) | Op::Set(key, value) = op {
-            scope.expected.insert(key.clone(), value.clone());
-        }
+        let peer = if let Fact::Link(_, link) = op.fact() { link.peer().map(|peer| &peer.ns) } else { None };
+        scope.spaces.extend(std::iter::once(op.fact().ns()).chain(peer).cloned());
     }
-    for op in plan {
-        if let Op::Del(key, value) = op {
-            scope.expected.entry(key.clone()).or_insert_with(|| value.clone());
-        }
-    }
+    let (dels, news): (Vec<&Op>, Vec<&Op>) = plan.iter().partition(|op| matches!(op, Op::Del(_)));
+    scope.expected.extend(dels.into_iter().chain(news).map(|op| op.fact().clone()));
     scope
 }
 
 /// What of a plan is still to be done.
 fn rest(plan: &Plan, seen: &State) -> Plan {
     let todo = |op: &&Op| match op {
-        Op::Add(key, value) | Op::Set(key, value) => seen.get(key) != Some(value),
-        Op::Del(key, value) => seen.get(key) == Some(value),
+        Op::Add(fact) | Op::Set(fact) => !seen.holds(fact),
+        Op::Del(fact) => seen.holds(fact),
     };
     plan.iter().filter(todo).cloned().collect()
 }
@@ -93,7 +87,7 @@ pub fn is_index(plan: &Plan, refusals: &[Refusal], space: &mut Space) -> bool {
 
 /// The ends in this namespace of the link that was refused.
 fn ends<'a>(plan: &'a Plan, refusal: &Refusal) -> Option<(Option<&'a Port>, &'a Port)> {
-    let Op::Add(Key::Link(port), Value::Link(link)) = &plan[refusal.tag] else { return None };
+    let Op::Add(Fact::Link(port, link)) = &plan[refusal.tag] else { return None };
     Some((link.peer().filter(|peer| peer.ns == port.ns), port))
 }
 
@@ -112,7 +106,7 @@ fn names(space: &mut Space) -> std::result::Result<HashMap<u32, String>, Errno> 
 
 fn take_off(plan: &Plan, port: &Port, index: u32, space: &mut Space) {
     for op in plan {
-        if let Op::Add(Key::Addr(at, net), _) = op
+        if let Op::Add(Fact::Addr(at, net)) = op
             && at == port
         {
             let (payload, flags) = verbs::del_address(index, *net);
@@ -135,19 +129,14 @@ mod tests {
 
     #[test]
     fn what_is_done_is_not_done_again_and_what_another_has_made_of_it_is_no_reason_to_delete() {
-        let bridge = |dev: &str| (Key::Link(port(dev)), Value::Link(Link::Bridge));
-        let other = Value::Link(Link::Other("tun".to_owned()));
-        let plan = vec![
-            Op::Del(bridge("br0").0, other.clone()),
-            Op::Del(Key::Up(port("eth0")), Value::Present),
-            Op::Add(bridge("br0").0, bridge("br0").1),
-            Op::Add(bridge("br1").0, bridge("br1").1),
-            Op::Set(Key::Mtu(port("eth0")), Value::Number(1400)),
-        ];
-        let seen =
-            State::from([bridge("br0"), (Key::Up(port("eth0")), Value::Present), (Key::Mtu(port("eth0")), Value::Number(1500))]);
+        let bridge = |dev: &str| Fact::Link(port(dev), Link::Bridge);
+        let other = Fact::Link(port("br0"), Link::Other("tun".to_owned()));
+        let (up, mtu) = (Fact::Up(port("eth0")), |mtu| Fact::Mtu(port("eth0"), mtu));
+        let plan =
+            vec![Op::Del(other.clone()), Op::Del(up.clone()), Op::Add(bridge("br0")), Op::Add(bridge("br1")), Op::Set(mtu(1400))];
+        let seen = State::from([bridge("br0"), up, mtu(1500)]);
         assert_eq!(rest(&plan, &seen), [plan[1].clone(), plan[3].clone(), plan[4].clone()]);
-        let before = State::from([(bridge("br0").0, other)]);
+        let before = State::from([other]);
         assert_eq!(rest(&plan, &before), [plan[0].clone(), plan[2].clone(), plan[3].clone(), plan[4].clone()]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{Key, Link, NodeId, Ns, Op, Port, Value};
+use crate::plan::{Fact, Link, NodeId, Ns, Op, Port};
 
 /// The operations that make one new container, by their place in the plan.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub fn divide(plan: &[Op]) -> Parts {
     let mut parts = Parts::default();
     let mut new: BTreeMap<NodeId, Unit> = BTreeMap::new();
     for op in plan {
-        if let Op::Add(Key::Netns(Ns::Node(node @ NodeId::Container(..))), _) = op {
+        if let Op::Add(Fact::Netns(Ns::Node(node @ NodeId::Container(..)))) = op {
             new.insert(node.clone(), Unit { node: node.clone(), far: BTreeSet::new(), ops: Vec::new() });
         }
     }
@@ -48,7 +48,7 @@ pub fn divide(plan: &[Op]) -> Parts {
             parts.dels.push(place);
         } else if let Some(unit) = owner(op, &outer).and_then(|node| new.get_mut(&node)) {
             unit.ops.push(place);
-        } else if matches!(op.key(), Key::Route(..)) {
+        } else if matches!(op.fact(), Fact::Route(..)) {
             parts.tail.push(place);
         } else {
             parts.head.push(place);
@@ -62,7 +62,7 @@ pub fn divide(plan: &[Op]) -> Parts {
 fn outer_ends(plan: &[Op], new: &BTreeSet<NodeId>) -> BTreeMap<Port, NodeId> {
     let mut ends = BTreeMap::new();
     for op in plan {
-        if let Op::Add(Key::Link(port), Value::Link(Link::Veth { peer })) = op
+        if let Op::Add(Fact::Link(port, Link::Veth { peer })) = op
             && let Ns::Node(node @ NodeId::Container(..)) = &peer.ns
             && matches!(&port.ns, Ns::Root | Ns::Node(NodeId::Host(_)))
             && new.contains(node)
@@ -74,8 +74,8 @@ fn outer_ends(plan: &[Op], new: &BTreeSet<NodeId>) -> BTreeMap<Port, NodeId> {
 }
 
 fn owner(op: &Op, outer: &BTreeMap<Port, NodeId>) -> Option<NodeId> {
-    match op.key().ns() {
+    match op.fact().ns() {
         Ns::Node(node @ NodeId::Container(..)) => Some(node.clone()),
-        _ => op.key().port().and_then(|port| outer.get(port)).cloned(),
+        _ => op.fact().port().and_then(|port| outer.get(port)).cloned(),
     }
 }

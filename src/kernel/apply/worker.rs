@@ -14,7 +14,7 @@ use crate::kernel::socket::Refusal;
 use crate::kernel::space::{self, Pins, Space};
 use crate::kernel::thread::interrupted;
 use crate::kernel::verbs;
-use crate::plan::{Key, NodeId, Ns, Op, Sysctl, Value};
+use crate::plan::{Fact, NodeId, Ns, Op, Sysctl};
 
 /// What a thread says that stopped because another one failed: never the reason to tell.
 const STOPPED: &str = "another thread failed";
@@ -107,20 +107,20 @@ impl Worker<'_> {
         let (plan, births) = (self.run.plan, self.run.births());
         for &place in &each.unit.ops {
             let op = &plan[place];
-            let node = op.key().ns();
+            let node = op.fact().ns();
             if *node == Ns::Node(each.unit.node.clone()) || births.is_fused(place) {
                 continue;
             }
             let Some(host) = hosts.get_mut(node) else { continue };
             let request = match op {
-                Op::Add(Key::Link(port), Value::Link(link)) => requests::birth(port, link, births, host, Some(&mut each.space)),
+                Op::Add(Fact::Link(port, link)) => requests::birth(port, link, births, host, Some(&mut each.space)),
                 _ => requests::request(op, host),
             };
             if let Some((payload, flags)) = request {
                 let refusals = host.socket.push(payload, flags, place);
                 self.check(node, host, refusals)?;
             }
-            if let (Op::Add(Key::Link(port), _), Ns::Root) = (op, node) {
+            if let (Op::Add(Fact::Link(port, _)), Ns::Root) = (op, node) {
                 let (payload, flags) = verbs::named(verbs::set_settings(0, true), &port.dev);
                 let refusals = host.socket.push(payload, flags, place);
                 self.check(node, host, refusals)?;
@@ -134,7 +134,7 @@ impl Worker<'_> {
         let (plan, births, node) = (self.run.plan, self.run.births(), &Ns::Node(each.unit.node.clone()));
         let (mut ends, mut inner) = (Vec::new(), Vec::new());
         for &place in &each.unit.ops {
-            let Op::Add(Key::Link(port), Value::Link(link)) = &plan[place] else { continue };
+            let Op::Add(Fact::Link(port, link)) = &plan[place] else { continue };
             if let Some(peer) = link.peer().filter(|peer| peer.ns == *node) {
                 let (payload, flags) =
                     verbs::set_settings(each.space.index(&peer.dev), self.settings.contains_key(&each.unit.node));
@@ -146,7 +146,7 @@ impl Worker<'_> {
         }
         for &place in &each.unit.ops {
             let op = &plan[place];
-            if op.key().ns() == node
+            if op.fact().ns() == node
                 && !births.is_fused(place)
                 && let Some((payload, flags)) = requests::request(op, &each.space)
             {

@@ -9,7 +9,7 @@ use crate::kernel::nic::{self, Kind, Nic, Object, way};
 use crate::kernel::socket::Netlink;
 use crate::lab::paths::failed;
 use crate::name::{IfName, LabName};
-use crate::plan::{Key, Ns, Op, Port, State, Value};
+use crate::plan::{Fact, Ns, Op, Port, Slot, State};
 use crate::report::nic::{Change, Changes, Setting, Wiring};
 
 /// On what terms NICs are borrowed.
@@ -131,8 +131,8 @@ pub fn preview(wanted: &State) -> Result<Changes> {
         let allow = reasons.iter().map(|why| Refusal::allow(why).map(crate::error::Allow::word)).collect();
         nics.push(Change { nic: nic.name.to_string(), now: now(nic), then: then(nic, &used, wanted), allow });
     }
-    let settings = wanted.iter().filter_map(|(key, value)| match (key, value) {
-        (Key::Sysctl(Ns::Root, setting), Value::Number(number)) => {
+    let settings = wanted.iter().filter_map(|fact| match fact {
+        Fact::Sysctl(Ns::Root, setting, number) => {
             let now = read_setting(setting.path().trim_start_matches("net/"))?;
             let then = number.to_string();
             (now != then).then(|| Setting { name: setting.name(), now, then })
@@ -159,24 +159,22 @@ fn now(nic: &Nic) -> Wiring {
 fn then(nic: &Nic, used: &Use, wanted: &State) -> Wiring {
     let mut then = now(nic);
     let port = Port { ns: Ns::Root, dev: nic.name.clone() };
-    then.up |= wanted.contains_key(&Key::Up(port.clone()));
-    if let Some(Value::Number(mtu)) = wanted.get(&Key::Mtu(port.clone())) {
-        then.mtu = *mtu;
-    }
+    then.up |= wanted.has(Slot::Up(&port));
+    then.mtu = wanted.mtu(&port).unwrap_or(then.mtu);
     if let Some(bridge) = &used.bridge {
         then.master = Some(bridge.to_string());
         let (from, to) = (format!("dev {}", nic.name), format!("dev {bridge}"));
         then.routes = then.routes.iter().map(|route| route.replace(&from, &to)).collect();
     }
-    let own = wanted.keys().filter_map(|key| match key {
-        Key::Addr(on, net) if *on == port => Some(net.to_string()),
+    let own = wanted.iter().filter_map(|fact| match fact {
+        Fact::Addr(on, net) if *on == port => Some(net.to_string()),
         _ => None,
     });
     then.addresses.extend(own);
     then.addresses.sort();
     then.addresses.dedup();
-    let routes = wanted.iter().filter(|(key, _)| matches!(key, Key::Route(Ns::Root, ..)));
-    let line = |(key, value): (&Key, &Value)| Op::Add(key.clone(), value.clone()).to_string();
+    let routes = wanted.iter().filter(|fact| matches!(fact, Fact::Route(Ns::Root, ..)));
+    let line = |fact: &Fact| Op::Add(fact.clone()).to_string();
     let bare = |line: String| line.replace("ip route add ", "").replace("ip -6 route add ", "");
     let through = |route: &String| route.split(' ').any(|word| word == nic.name.as_str());
     then.routes.extend(routes.map(line).map(bare).filter(through));

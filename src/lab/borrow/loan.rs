@@ -30,7 +30,7 @@ use crate::lab::lock;
 use crate::lab::paths::{self, failed};
 use crate::lab::record::boot_id;
 use crate::name::{IfName, LabName};
-use crate::plan::{Key, Ns, Plan, State, Value};
+use crate::plan::{Fact, Ns, Op, Plan, State};
 use crate::report::lab::Trust;
 use crate::topology::Topology;
 
@@ -85,7 +85,7 @@ impl Loan {
         }
         let mut borrowed = look(lab, uses, terms.seconds)?;
         let applier = start(&mut borrowed)?;
-        if plan.iter().any(|op| matches!(op.key(), Key::Sysctl(Ns::Root, _))) {
+        if plan.iter().any(|op| matches!(op.fact(), Fact::Sysctl(Ns::Root, ..))) {
             keep_learning();
         }
         Ok(Some(Self { borrowed, earlier, applier }))
@@ -118,10 +118,7 @@ impl Loan {
 /// Whether a plan changes something that a lab borrows, or how the machine is reached.
 fn touches(plan: &Plan, uses: &[Use]) -> bool {
     let ours = |dev: &IfName| uses.iter().any(|used| used.nic == *dev || used.bridge.as_ref() == Some(dev));
-    plan.iter()
-        .map(crate::plan::Op::key)
-        .filter(|key| *key.ns() == Ns::Root)
-        .any(|key| key.port().is_none_or(|port| ours(&port.dev)))
+    plan.iter().map(Op::fact).filter(|fact| *fact.ns() == Ns::Root).any(|fact| fact.port().is_none_or(|port| ours(&port.dev)))
 }
 
 /// What a lab is about to borrow, as it is now. What it had borrowed before stays as it was then.
@@ -209,23 +206,21 @@ fn verify(socket: &mut Netlink, borrowed: &Borrowed, expected: &State) -> Result
 /// A fact about a borrowed NIC that is not so.
 fn odd(all: &[Nic], borrowed: &Borrowed, expected: &State) -> Option<String> {
     let used = |dev: &IfName| borrowed.uses.iter().any(|used| used.nic == *dev);
-    let real = |key: &Key| key.port().is_some_and(|port| port.ns == Ns::Root && used(&port.dev));
-    expected.iter().filter(|(key, _)| real(key)).find(|(key, value)| !holds(all, key, value)).map(|(key, value)| fact(key, value))
+    let real = |fact: &&Fact| fact.port().is_some_and(|port| port.ns == Ns::Root && used(&port.dev));
+    expected.iter().filter(real).find(|fact| !holds(all, fact)).map(|fact| Op::Add(fact.clone()).to_string())
 }
 
-fn fact(key: &Key, value: &Value) -> String {
-    crate::plan::Op::Add(key.clone(), value.clone()).to_string()
-}
-
-fn holds(all: &[Nic], key: &Key, value: &Value) -> bool {
-    let Some(nic) = key.port().and_then(|port| all.iter().find(|nic| nic.name == port.dev)) else { return false };
-    match (key, value) {
-        (Key::Member(_), Value::Master(bridge)) => nic.master.as_deref() == Some(bridge.as_str()),
-        (Key::Mtu(_), Value::Number(mtu)) => nic.mtu == *mtu,
-        (Key::Mac(_), Value::Mac(mac)) => nic.mac == Some(*mac),
-        (Key::Up(_), _) => nic.is_up(),
-        (Key::Addr(_, net), _) => nic.addresses.iter().any(|own| own.address() == Some(net.addr())),
-        _ => true,
+fn holds(all: &[Nic], fact: &Fact) -> bool {
+    let Some(nic) = fact.port().and_then(|port| all.iter().find(|nic| nic.name == port.dev)) else { return false };
+    match fact {
+        Fact::Member(_, bridge) => nic.master.as_deref() == Some(bridge.as_str()),
+        Fact::Mtu(_, mtu) => nic.mtu == *mtu,
+        Fact::Mac(_, mac) => nic.mac == Some(*mac),
+        Fact::Up(_) => nic.is_up(),
+        Fact::Addr(_, net) => nic.addresses.iter().any(|own| own.address() == Some(net.addr())),
+        // Never said of a real NIC.
+        Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Route(..) => true,
+        Fact::Stp(_) | Fact::Isolated(_) | Fact::Fdb(..) => true,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::kernel::sys::process::errno;
 use crate::kernel::{fault, verbs};
 use crate::lab::paths::failed;
 use crate::name::{IfName, LabName};
-use crate::plan::{Key, Ns, State};
+use crate::plan::{Fact, Ns, State};
 use crate::report::lab::{Foreign, LeftAlone};
 
 /// How often routes are tried: one may need another one first.
@@ -187,8 +187,8 @@ impl Back<'_> {
     }
 
     fn owns_address(&self, address: &Object) -> bool {
-        self.own.keys().any(|key| match key {
-            Key::Addr(port, net) => port.ns == Ns::Root && port.dev == self.before.name && Some(net.addr()) == address.address(),
+        self.own.iter().any(|fact| match fact {
+            Fact::Addr(port, net) => port.ns == Ns::Root && port.dev == self.before.name && Some(net.addr()) == address.address(),
             _ => false,
         })
     }
@@ -226,8 +226,8 @@ impl Back<'_> {
     }
 
     fn owns_route(&self, route: &Object) -> bool {
-        self.own.keys().any(|key| match key {
-            Key::Route(Ns::Root, table, to, _) => route.leads_to(*table, *to),
+        self.own.iter().any(|fact| match fact {
+            Fact::Route(Ns::Root, table, to, ..) => route.leads_to(*table, *to),
             _ => false,
         })
     }

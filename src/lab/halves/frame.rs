@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::kernel::nic::Nic;
 use crate::lab::journal::Journal;
 use crate::name::{IfName, Mac};
-use crate::plan::{Key, NodeId, Ns, State, Value, compile};
+use crate::plan::{Fact, NodeId, Ns, Port, State, compile};
 use crate::report::half::Frames;
 
 /// What a half says of itself.
@@ -60,8 +60,7 @@ impl Half {
     /// This machine's half of a lab, on one of its NICs.
     pub(super) fn here(journal: &Journal, nic: &Nic) -> Option<Self> {
         let file = journal.origin.as_ref().unwrap_or(journal.described());
-        let facts: Vec<_> = compile(file).into_iter().collect();
-        let facts = serde_json::to_vec(&facts).unwrap_or_default();
+        let facts = serde_json::to_vec(&compile(file)).unwrap_or_default();
         let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let machine = Some(id.trim()).filter(|id| !id.is_empty()).map(|id| digest(&[b"machine-id", id.as_bytes()]));
         let uname = nix::sys::utsname::uname().ok();
@@ -82,10 +81,9 @@ impl Half {
 
 /// The MAC address of a container, where the NIC is a port of a bridge.
 fn guest(own: &State, nic: &IfName) -> Option<Mac> {
-    let is_port = own.keys().any(|key| matches!(key, Key::Member(port) if port.ns == Ns::Root && port.dev == *nic));
-    let container = |key: &Key| matches!(key.ns(), Ns::Node(NodeId::Container(..)));
-    own.iter().filter(|_| is_port).find_map(|(key, value)| match (key, value) {
-        (Key::Mac(_), Value::Mac(mac)) if container(key) => Some(*mac),
+    let is_port = own.iter().any(|fact| matches!(fact, Fact::Member(port, _) if port.ns == Ns::Root && port.dev == *nic));
+    own.iter().filter(|_| is_port).find_map(|fact| match fact {
+        Fact::Mac(Port { ns: Ns::Node(NodeId::Container(..)), .. }, mac) => Some(*mac),
         _ => None,
     })
 }

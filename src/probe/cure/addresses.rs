@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Cures;
 use crate::name::Mac;
 use crate::plan::line::quoted;
-use crate::plan::{Key, MAIN_TABLE, Value};
+use crate::plan::{Fact, MAIN_TABLE};
 use crate::probe::predict::map::At;
 use crate::report::wire::Interface;
 
@@ -53,15 +53,10 @@ impl Cures<'_> {
             let link = self.map.tables(place).named(port);
             link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net))
         };
-        let lost: Vec<(Key, Value)> = self
-            .view
-            .described
-            .iter()
-            .filter(|(key, _)| matches!(key, Key::Addr(port, net) if port.ns == ns && !has(port.dev.as_str(), net)))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        for (key, value) in lost {
-            self.make(node, key, value);
+        let lost = |fact: &&Fact| matches!(fact, Fact::Addr(port, net) if port.ns == ns && !has(port.dev.as_str(), net));
+        let lost: Vec<Fact> = self.view.described.iter().filter(lost).cloned().collect();
+        for fact in lost {
+            self.make(node, fact);
         }
         if !self.lines.is_empty() {
             self.described_routes(node, |_| true);
@@ -115,15 +110,15 @@ impl Cures<'_> {
             let port = self.port(interface);
             self.view
                 .described
-                .keys()
-                .any(|key| matches!(key, Key::Addr(of, net) if Some(of) == port.as_ref() && net.addr() == address))
+                .iter()
+                .any(|fact| matches!(fact, Fact::Addr(of, net) if Some(of) == port.as_ref() && net.addr() == address))
         };
         let Some(wrong) = owners.iter().find(|owner| !described(owner)).or(owners.last()) else { return };
         let Some(at) = self.at(wrong) else { return };
         let Some(net) = self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr() == address) else { return };
         let port = self.port(wrong);
-        let own = self.view.described.keys().find_map(|key| match key {
-            Key::Addr(of, own) if Some(of) == port.as_ref() && own.addr().is_ipv4() == address.is_ipv4() => Some(*own),
+        let own = self.view.described.iter().find_map(|fact| match fact {
+            Fact::Addr(of, own) if Some(of) == port.as_ref() && own.addr().is_ipv4() == address.is_ipv4() => Some(*own),
             _ => None,
         });
         let kept = own.is_some_and(|own| self.map.owners(own.addr()).contains(&at));
@@ -136,13 +131,7 @@ impl Cures<'_> {
 
     /// Whoever has it against the description gets its own back, else the last a new one.
     pub(super) fn duplicate_mac(&mut self, mac: &str, owners: &[Interface]) {
-        let described = |interface: &Interface| {
-            let port = self.port(interface)?;
-            match self.view.described.get(&Key::Mac(port))? {
-                Value::Mac(mac) => Some(*mac),
-                _ => None,
-            }
-        };
+        let described = |interface: &Interface| self.view.described.mac(&self.port(interface)?);
         let other = owners.iter().find(|owner| described(owner).is_some_and(|own| own.to_string() != mac));
         let Some(wrong) = other.or(owners.last()) else { return };
         let fresh = || {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Cures;
+use crate::plan::Fact;
 use crate::plan::line::quoted;
-use crate::plan::{Key, Value};
 use crate::probe::predict::map::At;
 use crate::probe::predict::{Flow, Found, lookup};
 use crate::report::wire::Interface;
@@ -17,11 +17,10 @@ impl Cures<'_> {
         self.run(node, &format!("ip link set {} up", quoted(&interface.interface)));
         let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
         let has = |net| self.map.link(at).addresses.iter().any(|own| own.net == net);
-        let lost = |key: &Key| matches!(key, Key::Addr(of, net) if *of == port && !has(*net));
-        let lost: Vec<(Key, Value)> =
-            self.view.described.iter().filter(|(key, _)| lost(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
-        for (key, value) in lost {
-            self.make(node, key, value);
+        let lost = |fact: &&Fact| matches!(fact, Fact::Addr(of, net) if *of == port && !has(*net));
+        let lost: Vec<Fact> = self.view.described.iter().filter(lost).cloned().collect();
+        for fact in lost {
+            self.make(node, fact);
         }
         self.described_routes(node, |_| true);
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::Cures;
-use crate::plan::{Key, MAIN_TABLE, RouteTo, Value};
+use crate::plan::{Fact, MAIN_TABLE, RouteTo, Slot};
 use crate::probe::predict::map::At;
 use crate::report::node::Kind;
 use crate::report::trace::Route;
@@ -37,16 +37,11 @@ impl Cures<'_> {
     pub(super) fn described_routes(&mut self, node: &str, wanted: impl Fn(&IpNet) -> bool) -> bool {
         let (Some(ns), Some(place)) = (self.ns(node), self.place(node)) else { return false };
         let has = |net: &IpNet| self.map.tables(place).routes.iter().any(|route| route.table == MAIN_TABLE && route.to == *net);
-        let lost: Vec<(Key, Value)> = self
-            .view
-            .described
-            .iter()
-            .filter(|(key, _)| matches!(key, Key::Route(of, _, net, _) if *of == ns && wanted(net) && !has(net)))
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let lost = |fact: &&Fact| matches!(fact, Fact::Route(of, _, net, ..) if *of == ns && wanted(net) && !has(net));
+        let lost: Vec<Fact> = self.view.described.iter().filter(lost).cloned().collect();
         let any = !lost.is_empty();
-        for (key, value) in lost {
-            self.make(node, key, value);
+        for fact in lost {
+            self.make(node, fact);
         }
         any
     }
@@ -124,9 +119,8 @@ impl Cures<'_> {
     }
 
     fn described_via(&self, node: &str, to: IpNet) -> Option<IpAddr> {
-        let key = Key::Route(self.ns(node)?, MAIN_TABLE, to, 0);
-        match self.view.described.get(&key)? {
-            Value::Route(RouteTo::Via(via, _)) => Some(*via),
+        match self.view.described.get(Slot::Route(&self.ns(node)?, MAIN_TABLE, to, 0))? {
+            Fact::Route(.., RouteTo::Via(via, _)) => Some(*via),
             _ => None,
         }
     }

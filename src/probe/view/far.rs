@@ -8,7 +8,7 @@ use crate::kernel::inspect::report;
 use crate::kernel::tables::{Far, Tables};
 use crate::lab::Journal;
 use crate::name::Mac;
-use crate::plan::{Key, Link, NodeId, Ns, Port, State, Value, compile, compile_nodes};
+use crate::plan::{Fact, Link, NodeId, Ns, Port, Slot, State, compile, compile_nodes};
 
 /// Adds the nodes on other machines to those that are here, each network plugged in; what is described of all of them.
 pub(super) fn join(journal: &Journal, places: &mut Vec<Place>) -> State {
@@ -23,18 +23,20 @@ pub(super) fn join(journal: &Journal, places: &mut Vec<Place>) -> State {
     let laid_out = compile(&journal.laid_out());
     let own = Ns::Node(host.clone());
     let is_nic = |port: &Port| port.ns == own && role.nics.values().any(|nic| *nic == port.dev);
-    for (key, value) in &laid_out {
-        let wire = match (key, value) {
-            (Key::Link(one), Value::Link(Link::Veth { peer })) => [one, peer].into_iter().find(|port| is_nic(port)),
+    let mut there = Vec::new();
+    for fact in &laid_out {
+        let wire = match fact {
+            Fact::Link(one, Link::Veth { peer }) => [one, peer].into_iter().find(|port| is_nic(port)),
             _ => None,
         };
         if let Some(nic) = wire {
-            described.remove(&Key::Link(nic.clone()));
+            described.remove(Slot::Link(nic));
         }
-        if wire.is_some() || !is_here(key.ns()) {
-            described.insert(key.clone(), value.clone());
+        if wire.is_some() || !is_here(fact.ns()) {
+            there.push(fact.clone());
         }
     }
+    described.extend(there);
     let mut far = paper::places(&laid_out);
     far.retain(|place| !is_here(&Ns::Node(place.id.clone())));
     let Some(machine) = places.iter_mut().find(|place| place.id == host) else { return described };

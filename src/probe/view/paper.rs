@@ -10,13 +10,13 @@ use super::Place;
 use crate::kernel::inspect::report;
 use crate::kernel::tables::{Address, All, BridgePort, Far, Fdb, LOCAL_TABLE, Link, NextHop, Route, Settings, Tables};
 use crate::name::IfName;
-use crate::plan::{self, Key, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
+use crate::plan::{self, Fact, MAIN_TABLE, NodeId, Ns, Port, RouteTo, Slot, State, Sysctl};
 use crate::report::node::Kind;
 
 /// Every node of a state, as it would look.
 pub(in crate::probe) fn places(state: &State) -> Vec<Place> {
-    let node = |key: &Key| if let Key::Netns(Ns::Node(id)) = key { Some(place(id, state)) } else { None };
-    let mut places: Vec<Place> = state.keys().filter_map(node).collect();
+    let node = |fact: &Fact| if let Fact::Netns(Ns::Node(id)) = fact { Some(place(id, state)) } else { None };
+    let mut places: Vec<Place> = state.iter().filter_map(node).collect();
     carriers(&mut places);
     for place in &mut places {
         place.node = report(&place.tables);
@@ -36,25 +36,18 @@ fn place(id: &NodeId, state: &State) -> Place {
     tables.links.push(lo);
     for (name, kind, far) in links(&here, state) {
         let port = Port { ns: here.clone(), dev: name.clone() };
-        let value = |key: &Key| if let Some(Value::Number(number)) = state.get(key) { Some(*number) } else { None };
-        let master = match state.get(&Key::Member(port.clone())) {
-            Some(Value::Master(bridge)) => index(bridge),
-            _ => None,
-        };
-        let closed = state.contains_key(&Key::Isolated(port.clone()));
-        let forwarding = |setting| value(&Key::Sysctl(here.clone(), setting)) == Some(1);
+        let master = state.master(&port).and_then(index);
+        let closed = state.has(Slot::Isolated(&port));
+        let forwarding = |setting| state.holds(&Fact::Sysctl(here.clone(), setting, 1));
         tables.all4 = All { forwarding: Some(forwarding(Sysctl::Forward4)), rp_filter: 0 };
         tables.all6 = All { forwarding: Some(forwarding(Sysctl::Forward6)), rp_filter: 0 };
         tables.links.push(Link {
             index: index(&name).unwrap_or_default(),
             name: name.to_string(),
             kind: kind.to_owned(),
-            mac: match state.get(&Key::Mac(port.clone())) {
-                Some(Value::Mac(mac)) => Some(*mac),
-                _ => None,
-            },
-            mtu: value(&Key::Mtu(port.clone())).unwrap_or(1500),
-            up: state.contains_key(&Key::Up(port.clone())),
+            mac: state.mac(&port),
+            mtu: state.mtu(&port).unwrap_or(1500),
+            up: state.has(Slot::Up(&port)),
             port: master.map(|_| BridgePort { floods: !closed, learns: !closed, ..BridgePort::default() }),
             master,
             peer: far.map(|(node, name, index)| Far { namespace: None, index, node: Some(node), name: Some(name) }),
@@ -64,8 +57,8 @@ fn place(id: &NodeId, state: &State) -> Place {
         });
     }
     routes(&here, state, &mut tables);
-    for key in state.keys() {
-        let Key::Fdb(at, mac) = key else { continue };
+    for fact in state {
+        let Fact::Fdb(at, mac) = fact else { continue };
         if at.ns == here
             && let Some(port) = index(&at.dev)
             && let Some(bridge) = tables.link(port).and_then(|link| link.master)
@@ -82,8 +75,7 @@ type End = (String, String, u32);
 /// Name, kind, and the other end.
 fn links(here: &Ns, state: &State) -> Vec<(IfName, &'static str, Option<End>)> {
     let mut found = Vec::new();
-    for (key, value) in state {
-        let (Key::Link(near), Value::Link(link)) = (key, value) else { continue };
+    for (near, link) in state.links() {
         match link {
             plan::Link::Bridge if near.ns == *here => found.push((near.dev.clone(), "bridge", None)),
             plan::Link::Veth { peer } if near.ns == *here || peer.ns == *here => {
@@ -98,11 +90,11 @@ fn links(here: &Ns, state: &State) -> Vec<(IfName, &'static str, Option<End>)> {
 }
 
 fn addresses(port: &Port, state: &State) -> Vec<Address> {
-    let of = |key: &Key| if let Key::Addr(at, net) = key { (at == port).then_some(*net) } else { None };
+    let of = |fact: &Fact| if let Fact::Addr(at, net) = fact { (at == port).then_some(*net) } else { None };
     let address = |net| Address { net, secondary: false, scope: 0, tentative: false };
     // The kernel takes the addresses of an interface that goes down out of use, but shows those of IPv4.
-    let up = state.contains_key(&Key::Up(port.clone()));
-    state.keys().filter_map(of).filter(|net| up || net.addr().is_ipv4()).map(address).collect()
+    let up = state.has(Slot::Up(port));
+    state.iter().filter_map(of).filter(|net| up || net.addr().is_ipv4()).map(address).collect()
 }
 
 /// Local, connected and given routes, as far as their interfaces are up.
@@ -128,8 +120,8 @@ fn routes(here: &Ns, state: &State, tables: &mut Tables) {
             routes.push(one(MAIN_TABLE, own.net.trunc(), RouteType::Unicast, kernel, vec![hop(None, dev)], Some(address)));
         }
     }
-    for (key, value) in state {
-        let (Key::Route(ns, table, to, _), Value::Route(route)) = (key, value) else { continue };
+    for fact in state {
+        let Fact::Route(ns, table, to, _, route) = fact else { continue };
         let up = |dev: &IfName| tables.links.iter().find(|link| link.up && link.name == dev.as_str()).map(|link| link.index);
         if ns != here {
             continue;

@@ -5,74 +5,74 @@ use std::collections::HashMap;
 use super::{Place, View};
 use crate::kernel::tables::{Link as Seen, Tables};
 use crate::name::IfName;
-use crate::plan::{Key, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value};
+use crate::plan::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl};
 
 impl View {
     /// Namespaces, links with their settings and addresses, default routes, whether nodes forward.
     pub fn state(&self) -> State {
-        let mut state = State::new();
+        let mut facts = Vec::new();
         let ids: Ids<'_> = self.places.iter().map(|place| (place.node.node.as_str(), &place.id)).collect();
         for place in &self.places {
-            place_state(place, &ids, &mut state);
+            place_facts(place, &ids, &mut facts);
         }
-        state
+        facts.into_iter().collect()
     }
 }
 
 /// Nodes by their names.
 type Ids<'a> = HashMap<&'a str, &'a NodeId>;
 
-fn place_state(place: &Place, ids: &Ids<'_>, state: &mut State) {
+fn place_facts(place: &Place, ids: &Ids<'_>, facts: &mut Vec<Fact>) {
     let ns = Ns::Node(place.id.clone());
-    state.insert(Key::Netns(ns.clone()), Value::Present);
+    facts.push(Fact::Netns(ns.clone()));
     let tables = &place.tables;
     for (all, setting) in [(&tables.all4, Sysctl::Forward4), (&tables.all6, Sysctl::Forward6)] {
         if let Some(on) = all.forwarding {
-            state.insert(Key::Sysctl(ns.clone(), setting), Value::Number(u32::from(on)));
+            facts.push(Fact::Sysctl(ns.clone(), setting, u32::from(on)));
         }
     }
     for link in tables.links.iter().filter(|link| link.kind != "loopback") {
-        link_state(link, &port(&ns, &link.name), (tables, ids), state);
+        link_facts(link, &port(&ns, &link.name), (tables, ids), facts);
     }
     for route in tables.routes.iter().filter(|route| route.table == MAIN_TABLE && route.to.prefix_len() == 0) {
         for hop in &route.hops {
             if let (Some(via), Some(dev)) = (hop.via, tables.link(hop.dev)) {
                 let to = RouteTo::Via(via, IfName::observed(&dev.name));
-                state.insert(Key::Route(ns.clone(), MAIN_TABLE, route.to, route.metric.unwrap_or(0)), Value::Route(to));
+                facts.push(Fact::Route(ns.clone(), MAIN_TABLE, route.to, route.metric.unwrap_or(0), to));
             }
         }
     }
 }
 
-fn link_state(link: &Seen, port: &Port, (tables, ids): (&Tables, &Ids<'_>), state: &mut State) {
+fn link_facts(link: &Seen, port: &Port, (tables, ids): (&Tables, &Ids<'_>), facts: &mut Vec<Fact>) {
     if !link.fallback {
-        made(link, port, ids, state);
+        made(link, port, ids, facts);
     }
     if let Some(bridge) = link.master.and_then(|index| tables.link(index)) {
-        state.insert(Key::Member(port.clone()), Value::Master(IfName::observed(&bridge.name)));
+        facts.push(Fact::Member(port.clone(), IfName::observed(&bridge.name)));
     }
     for address in &link.addresses {
-        state.insert(Key::Addr(port.clone(), address.net), Value::Present);
+        facts.push(Fact::Addr(port.clone(), address.net));
     }
     if link.up {
-        state.insert(Key::Up(port.clone()), Value::Present);
+        facts.push(Fact::Up(port.clone()));
     }
 }
 
 /// The link itself, and what it was born with.
-fn made(link: &Seen, port: &Port, ids: &Ids<'_>, state: &mut State) {
+fn made(link: &Seen, port: &Port, ids: &Ids<'_>, facts: &mut Vec<Fact>) {
     match kind_of(link, port, ids) {
         Link::Veth { peer } if peer < *port => {
-            state.insert(Key::Link(peer), Value::Link(Link::Veth { peer: port.clone() }));
+            facts.push(Fact::Link(peer, Link::Veth { peer: port.clone() }));
         }
         kind => {
-            state.insert(Key::Link(port.clone()), Value::Link(kind));
+            facts.push(Fact::Link(port.clone(), kind));
         }
     }
     if let Some(mac) = link.mac {
-        state.insert(Key::Mac(port.clone()), Value::Mac(mac));
+        facts.push(Fact::Mac(port.clone(), mac));
     }
-    state.insert(Key::Mtu(port.clone()), Value::Number(link.mtu));
+    facts.push(Fact::Mtu(port.clone(), link.mtu));
 }
 
 /// A veth whose other end is in no node of the lab is a link like any other.

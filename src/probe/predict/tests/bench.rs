@@ -6,7 +6,7 @@ use netlink_packet_route::neighbour::NeighbourState;
 use crate::kernel::tables::{Link, Neighbour, Tables};
 use crate::lab::subject::Prompt;
 use crate::name::{IfName, Mac};
-use crate::plan::{self, Key, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, Value, compile};
+use crate::plan::{self, Fact, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, compile};
 use crate::probe::view::{View, paper};
 use crate::topology::{catalog, parse};
 
@@ -30,33 +30,33 @@ impl Bench {
     /// Without the facts whose `ip` lines contain the words; there must be some.
     pub(super) fn without(mut self, words: &str) -> Self {
         let before = self.state.len();
-        self.state.retain(|key, value| !plan::Op::Add(key.clone(), value.clone()).to_string().contains(words));
+        self.state.retain(|fact| !plan::Op::Add(fact.clone()).to_string().contains(words));
         assert!(self.state.len() < before, "nothing has {words:?}");
         self
     }
 
     pub(super) fn address(mut self, node: &str, dev: &str, net: &str) -> Self {
-        self.state.insert(Key::Addr(port(node, dev), net.parse().unwrap()), Value::Present);
+        self.state.insert(Fact::Addr(port(node, dev), net.parse().unwrap()));
         self
     }
 
     pub(super) fn mac(mut self, node: &str, dev: &str, mac: &str) -> Self {
-        self.state.insert(Key::Mac(port(node, dev)), Value::Mac(mac.parse().unwrap()));
+        self.state.insert(Fact::Mac(port(node, dev), mac.parse().unwrap()));
         self
     }
 
     pub(super) fn mtu(mut self, node: &str, dev: &str, mtu: u32) -> Self {
-        self.state.insert(Key::Mtu(port(node, dev)), Value::Number(mtu));
+        self.state.insert(Fact::Mtu(port(node, dev), mtu));
         self
     }
 
     pub(super) fn forwarding(mut self, node: &str, setting: Sysctl, on: bool) -> Self {
-        self.state.insert(Key::Sysctl(ns(node), setting), Value::Number(u32::from(on)));
+        self.state.insert(Fact::Sysctl(ns(node), setting, u32::from(on)));
         self
     }
 
     pub(super) fn route(mut self, node: &str, to: &str, route: RouteTo) -> Self {
-        self.state.insert(Key::Route(ns(node), MAIN_TABLE, net(to), 0), Value::Route(route));
+        self.state.insert(Fact::Route(ns(node), MAIN_TABLE, net(to), 0, route));
         self
     }
 
