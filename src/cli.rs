@@ -14,14 +14,14 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::commands::{self, Context, Front};
+use crate::commands::run::{Context, Front, Run, perform};
+use crate::commands::{self, Command};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, userns};
 use crate::lxd;
 use crate::render::sentences;
-use crate::render::{self, Format, Style, lang::Lang};
+use crate::render::{self, Format, Show, Style, lang::Lang};
 use crate::report::notice::{Notice, Progress, Question};
-use crate::report::{Piece, Report};
 use crate::typed::{self, Reader};
 
 /// Rehearse a networking lab of hosts with containers, on network namespaces, in milliseconds
@@ -39,72 +39,6 @@ struct Cli {
     lang: Option<Lang>,
     #[command(subcommand)]
     command: Option<Command>,
-}
-
-/// The command enum and its dispatch, one line per command.
-macro_rules! commands {
-    ($($name:ident($module:ident)),* $(,)?) => {
-        #[derive(Debug, clap::Subcommand)]
-        enum Command {
-            $($name(commands::$module::$name),)*
-        }
-
-        impl Command {
-            fn run(self, context: &mut Context) -> Result<Report> {
-                match self {
-                    $(Self::$name(command) => command.run(context),)*
-                }
-            }
-        }
-    };
-}
-
-impl Command {
-    /// The formats in which the command can report.
-    fn formats(&self) -> &'static [Format] {
-        match self {
-            Self::Graph(_) => &Format::DRAWN,
-            Self::Check(_) => &Format::JUDGED,
-            _ => &Format::PLAIN,
-        }
-    }
-}
-
-commands! {
-    Up(up),
-    Down(down),
-    Reset(reset),
-    Keep(keep),
-    Status(status),
-    List(list),
-    Topology(topology),
-    Launch(launch),
-    Start(start),
-    Stop(stop),
-    Restart(restart),
-    Delete(delete),
-    Pause(pause),
-    Rename(rename),
-    Exec(exec),
-    Shell(shell),
-    Ps(ps),
-    Show(show),
-    Trace(trace),
-    Check(check),
-    Ping(ping),
-    Capture(capture),
-    Macs(macs),
-    Graph(graph),
-    Agent(agent),
-    Remote(remote),
-    Plan(plan),
-    Validate(validate),
-    Doctor(doctor),
-    Schema(schema),
-    Completions(completions),
-    Man(man),
-    WatchNic(watch_nic),
-    ServeAgent(serve_agent),
 }
 
 /// Work that is done sooner shows no progress bar.
@@ -142,9 +76,12 @@ fn run(err: Style) -> u8 {
     let lang = cli.lang.unwrap_or(err.lang);
     let err = Style { lang, ..err };
     let format = cli.format.unwrap_or_default();
-    let takes = cli.command.as_ref().map_or(&Format::PLAIN[..], Command::formats);
-    if !takes.contains(&format) {
-        let takes = takes.iter().map(|format| format.word()).collect();
+    let takes = |format: &Format| match &cli.command {
+        Some(command) => command.takes(*format),
+        None => <commands::home::Home as Run>::Out::takes(*format),
+    };
+    if !takes(&format) {
+        let takes = Format::ALL.iter().filter(|format| takes(format)).map(|format| format.word()).collect();
         let error = Error::Usage(Usage::Format { format: format.word(), takes });
         tell(&render::error(&error, err));
         return error.exit_code();
@@ -155,16 +92,22 @@ fn run(err: Style) -> u8 {
         tell(&render::refusal(sentences::notices::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
         return 2;
     }
-    let mut terminal = Terminal { style: err, quiet: cli.quiet, format, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: command_line(), format: cli.format, lang, failure: None };
+    let mut terminal = Terminal { style: err, quiet: cli.quiet, bar: None, start: Instant::now() };
+    let mut context = Context {
+        front: &mut terminal,
+        typed: command_line(),
+        format: cli.format,
+        quiet: cli.quiet,
+        style: style(&io::stdout(), lang),
+    };
+    let failure = cli.command.as_ref().and_then(Command::failure);
     let result = match cli.command {
         Some(command) => command.run(&mut context),
-        None => commands::home::Home.run(&mut context),
+        None => perform(commands::home::Home, &mut context),
     };
-    let failure = context.failure;
     terminal.done();
     faults();
-    match result.and_then(|report| print(&report, format, cli.quiet, err)) {
+    match result {
         Ok(code) => code,
         Err(error) => {
             tell(&render::error(&error, err));
@@ -203,11 +146,12 @@ fn lxc(words: &[OsString], err: Style) -> u8 {
         Ok(lxc) => lxc,
         Err(error) => return refuse(&error, err),
     };
-    let mut terminal = Terminal { style: err, quiet: false, format: Format::Text, bar: None, start: Instant::now() };
-    let mut context = Context { front: &mut terminal, typed: command_line(), format: None, lang: err.lang, failure: None };
-    let result = lxc.run(&mut context);
+    let mut terminal = Terminal { style: err, quiet: false, bar: None, start: Instant::now() };
+    let out = style(&io::stdout(), err.lang);
+    let mut context = Context { front: &mut terminal, typed: command_line(), format: None, quiet: false, style: out };
+    let result = perform(lxc, &mut context);
     terminal.done();
-    match result.and_then(|report| print(&report, Format::Text, false, err)) {
+    match result {
         Ok(code) => code,
         Err(error) => {
             tell(&lxd::format::error(&error, err));
@@ -325,16 +269,6 @@ fn refuse(error: &clap::Error, err: Style) -> u8 {
     }
 }
 
-/// Prints a report, and the errors that it carries; its exit code.
-fn print(report: &Report, format: Format, quiet: bool, err: Style) -> Result<u8> {
-    let out = style(&io::stdout(), err.lang);
-    if !(quiet && format == Format::Text && report.is_talk()) {
-        write(&render::report(report, format, out))?;
-    }
-    report.errors().into_iter().for_each(|error| tell(&render::error(error, err)));
-    Ok(report.exit_code())
-}
-
 /// Writes to stdout; false when whoever reads has stopped reading. A full disk is an error.
 fn write(text: &str) -> Result<bool> {
     let mut out = io::stdout().lock();
@@ -387,7 +321,6 @@ fn command_line() -> String {
 struct Terminal {
     style: Style,
     quiet: bool,
-    format: Format,
     bar: Option<ProgressBar>,
     start: Instant,
 }
@@ -407,6 +340,11 @@ impl Front for Terminal {
         }
     }
 
+    fn error(&mut self, error: &Error) {
+        self.done();
+        tell(&render::error(error, self.style));
+    }
+
     fn ask(&mut self, question: &Question) -> Option<bool> {
         if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
             return None;
@@ -418,10 +356,9 @@ impl Front for Terminal {
         Some(sentences::notices::is_yes(self.style.lang, &answer))
     }
 
-    fn emit(&mut self, piece: Piece) -> Result<bool> {
+    fn emit(&mut self, text: &str) -> Result<bool> {
         self.done();
-        let text = render::piece(piece, self.format, style(&io::stdout(), self.style.lang));
-        if text.is_empty() { Ok(true) } else { write(&text) }
+        if text.is_empty() { Ok(true) } else { write(text) }
     }
 
     fn progress(&mut self, step: Progress) {

@@ -1,4 +1,4 @@
-//! One file per command: its arguments, and what it does with them.
+//! One file per command: its arguments, what it does with them, and what it hands back.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets in a help text may be left out")]
 
@@ -46,42 +46,85 @@ mod inside;
 mod instances;
 pub(crate) mod rights;
 mod role;
+pub mod run;
 mod source;
 mod target;
 
 use crate::error::Result;
-use crate::render::Format;
-use crate::render::lang::Lang;
-use crate::report::Piece;
-use crate::report::notice::{Notice, Progress, Question};
+use crate::render::{Format, Show};
+use run::{Context, Run, perform};
 
-/// Whoever started the command: the terminal of `cli`.
-pub trait Front {
-    /// Tells something that is no result.
-    fn notice(&mut self, notice: &Notice);
-    /// Asks; none when nobody is there to answer.
-    fn ask(&mut self, question: &Question) -> Option<bool>;
-    /// Prints a part of the result; false when nobody reads any more.
-    ///
-    /// # Errors
-    /// When the output cannot be written.
-    fn emit(&mut self, piece: Piece) -> Result<bool>;
-    /// Shows how far the work is.
-    fn progress(&mut self, step: Progress);
-    /// The whole command line's grammar.
-    fn grammar(&self) -> clap::Command;
+/// The commands in the order of the help, each with the file that it is in.
+macro_rules! commands {
+    ($($name:ident($module:ident)),* $(,)?) => {
+        /// A command with its arguments.
+        #[derive(Debug, clap::Subcommand)]
+        #[allow(missing_docs, reason = "each says itself what it is for")]
+        pub enum Command {
+            $($name($module::$name),)*
+        }
+
+        impl Command {
+            /// Runs the command and prints its result; the exit code.
+            ///
+            /// # Errors
+            /// Those of [`perform`].
+            pub fn run(self, context: &mut Context) -> Result<u8> {
+                match self {
+                    $(Self::$name(command) => perform(command, context),)*
+                }
+            }
+
+            /// The exit code for nslab's own failures, where the command's codes mean something else.
+            pub fn failure(&self) -> Option<u8> {
+                match self {
+                    $(Self::$name(_) => <$module::$name as Run>::FAILURE,)*
+                }
+            }
+
+            /// Whether its result can be written in a format.
+            pub fn takes(&self, format: Format) -> bool {
+                match self {
+                    $(Self::$name(_) => <$module::$name as Run>::Out::takes(format),)*
+                }
+            }
+        }
+    };
 }
 
-/// What a command works with.
-pub struct Context<'a> {
-    /// Whoever started it.
-    pub front: &'a mut dyn Front,
-    /// The command line as it was typed.
-    pub typed: String,
-    /// The shape of the output that was asked for.
-    pub format: Option<Format>,
-    /// The language that people read, for the width of its words.
-    pub lang: Lang,
-    /// The exit code for nslab's own failures, where the command's codes mean something else.
-    pub failure: Option<u8>,
+commands! {
+    Up(up),
+    Down(down),
+    Reset(reset),
+    Keep(keep),
+    Status(status),
+    List(list),
+    Topology(topology),
+    Launch(launch),
+    Start(start),
+    Stop(stop),
+    Restart(restart),
+    Delete(delete),
+    Pause(pause),
+    Rename(rename),
+    Exec(exec),
+    Shell(shell),
+    Ps(ps),
+    Show(show),
+    Trace(trace),
+    Check(check),
+    Ping(ping),
+    Capture(capture),
+    Macs(macs),
+    Graph(graph),
+    Agent(agent),
+    Remote(remote),
+    Plan(plan),
+    Validate(validate),
+    Doctor(doctor),
+    Schema(schema),
+    Completions(completions),
+    Man(man),
+    WatchNic(watch_nic),
+    ServeAgent(serve_agent),
 }

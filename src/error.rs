@@ -311,16 +311,16 @@ pub enum Usage {
     /// The command has no output of that shape; those that it has.
     Format {
         /// What was asked for.
-        format: &'static str,
+        format: String,
         /// What there is.
-        takes: Vec<&'static str>,
+        takes: Vec<String>,
     },
     /// A file's name does not say in which shape it should be written; endings that would.
     Ending {
         /// The file.
         file: PathBuf,
         /// Endings with their dots.
-        endings: Vec<&'static str>,
+        endings: Vec<String>,
     },
     /// A question must be answered but nobody is there to ask: the flag that answers it.
     NeedsAnswer(&'static str),

@@ -16,15 +16,14 @@ use std::process::{Command, Stdio};
 use nslab::check::KINDS;
 use nslab::graph::{Layer, wiring};
 use nslab::plan::{Fact, compile};
-use nslab::render::{self, Format, Style, lang::Lang};
-use nslab::report::Report;
+use nslab::render::{Format, Show, Style, lang::Lang};
 use nslab::topology::{self, Topology, catalog};
 
 const LAYERS: [Layer; 2] = [Layer::Physical, Layer::L3];
 
 fn drawn(topology: &Topology, layer: Layer, format: Format) -> String {
     let style = Style { lang: Lang::En, colour: false, width: None, unicode: true };
-    render::report(&Report::Graph(Box::new(wiring::graph(topology, None, layer))), format, style)
+    wiring::graph(topology, None, layer).written(format, style)
 }
 
 fn shipped() -> Vec<Topology> {

@@ -12,8 +12,7 @@ use nslab::check::KINDS;
 use nslab::error::Error;
 use nslab::problem::Finding;
 use nslab::render::lang::{Lang, Message};
-use nslab::render::{self, Format, Style, sentences};
-use nslab::report::Report;
+use nslab::render::{self, Show, Style, sentences};
 use nslab::report::half::{Answer, Halves};
 use nslab::report::lab::{Outcome, Up};
 use nslab::report::notice::Notice;
@@ -267,9 +266,9 @@ fn every_bad_file_is_refused_in_spanish() {
 #[test]
 fn every_cause_of_a_packets_death_is_told_in_both_languages() {
     for cause in samples::causes() {
-        let (of, report) = (format!("{cause:?}"), Report::Trace(Box::new(samples::trace(cause))));
+        let (of, report) = (format!("{cause:?}"), samples::trace(cause));
         let [english, spanish] = [Lang::En, Lang::Es].map(|lang| {
-            let text = render::report(&report, Format::Text, Style { lang, colour: false, unicode: true, width: None });
+            let text = report.text(Style { lang, colour: false, unicode: true, width: None });
             let of_width = |line: &&str| line.chars().count() > 80 && !line.contains("nslab exec");
             assert_eq!(text.lines().find(of_width), None, "{text}");
             // Below the heading that says how far it came are the cause and what to do about it.
@@ -285,8 +284,8 @@ fn every_built_in_topology_has_a_spanish_summary() {
         let own = topology::catalog::find(name).unwrap().lines().find_map(|line| line.strip_prefix("summary: ")).unwrap();
         let [english, spanish] = [Lang::En, Lang::Es].map(|lang| {
             let item = Item { name: name.to_owned(), summary: Some(own.to_owned()), hosts: 2, containers: 2 };
-            let list = Report::Topologies(List { topologies: vec![item] });
-            let text = render::report(&list, Format::Text, Style { lang, colour: false, unicode: true, width: None });
+            let list = List { topologies: vec![item] };
+            let text = list.text(Style { lang, colour: false, unicode: true, width: None });
             text.lines().last().unwrap().trim_start_matches(name).trim().to_owned()
         });
         assert_eq!(english, own);

@@ -8,15 +8,16 @@ use clap_complete::engine::ArgValueCompleter;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Context, complete, inside, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
 use crate::kernel::sandbox::Manner;
 use crate::lab::{self, agents, resolve};
 use crate::lxd::client;
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
-use crate::report::Report;
-use crate::report::agent as reports;
+use crate::render::shapes;
+use crate::report::agent::{self as reports, Outcome, Token, Trusted};
 
 /// How long an agent of this machine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -83,30 +84,33 @@ enum TrustVerb {
     },
 }
 
+shapes! {
+    /// What becomes of agents.
+    pub enum Agents { Changed(Outcome), Token(Token), Listed(reports::Agents), Trusted(Trusted) }
+}
+
 /// A host of a lab that is up.
 struct Site {
     lab: LabName,
     host: NodeName,
 }
 
-impl Agent {
-    /// Starts, ends and asks agents.
-    ///
-    /// # Errors
-    /// When there is no such host, or its agent cannot be started or asked.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
-        if let Some(done) = inside::sent(Manner::Follows)? {
-            return Ok(done);
-        }
+impl Run for Agent {
+    type Out = Agents;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Follows)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         match self.verb {
             Verb::Start(on) => start(&on.site(context)?),
             Verb::Stop(on) => {
                 let site = on.site(context)?;
                 let host = site.host.to_string();
                 let ran = agents::stop(&site.lab, &site.host)?;
-                let outcome = if ran { reports::Outcome::Stopped { host } } else { reports::Outcome::NotRunning { host } };
-                Ok(Report::Agent(outcome))
+                let outcome = if ran { Outcome::Stopped { host } } else { Outcome::NotRunning { host } };
+                Ok(Agents::Changed(outcome))
             }
             Verb::Status => status(),
             Verb::Token { on, name } => token(&on.site(context)?, &name),
@@ -114,7 +118,7 @@ impl Agent {
             Verb::Trust { verb: TrustVerb::Remove { host, fingerprint } } => {
                 let site = On { host: Some(host) }.site(context)?;
                 site.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None)?;
-                Ok(Report::Agent(reports::Outcome::Removed { host: site.host.to_string(), fingerprint }))
+                Ok(Agents::Changed(Outcome::Removed { host: site.host.to_string(), fingerprint }))
             }
             Verb::Forget { lab } => forget(&resolve::lab_name(&lab)?),
         }
@@ -178,18 +182,18 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-fn start(site: &Site) -> Result<Report> {
+fn start(site: &Site) -> Result<Agents> {
     let started = agents::start(&site.lab, &site.host)?;
     let (host, addresses) = (site.host.to_string(), site.addresses()?);
     let socket = agents::socket(&site.lab, &site.host).display().to_string();
-    Ok(Report::Agent(if started {
-        reports::Outcome::Started { host, addresses, socket }
+    Ok(Agents::Changed(if started {
+        Outcome::Started { host, addresses, socket }
     } else {
-        reports::Outcome::Running { host, addresses, socket }
+        Outcome::Running { host, addresses, socket }
     }))
 }
 
-fn status() -> Result<Report> {
+fn status() -> Result<Agents> {
     let mut all = Vec::new();
     let mut labs = lab::names();
     labs.sort_by(|a, b| a.lab.cmp(&b.lab));
@@ -202,10 +206,10 @@ fn status() -> Result<Report> {
             all.push(reports::Agent { lab: site.lab.to_string(), host: site.host.to_string(), running, answers, addresses });
         }
     }
-    if all.is_empty() { Err(target::none_up()) } else { Ok(Report::Agents(reports::Agents { agents: all })) }
+    if all.is_empty() { Err(target::none_up()) } else { Ok(Agents::Listed(reports::Agents { agents: all })) }
 }
 
-fn token(site: &Site, name: &str) -> Result<Report> {
+fn token(site: &Site, name: &str) -> Result<Agents> {
     if site.addresses()?.is_empty() {
         return Err(Error::Agent(AgentFault::Nowhere(site.host.to_string())));
     }
@@ -215,18 +219,18 @@ fn token(site: &Site, name: &str) -> Result<Report> {
     let token = json!({"client_name": name, "fingerprint": told["fingerprint"], "addresses": told["addresses"],
         "secret": told["secret"], "expires_at": told["expiresAt"]});
     let token = base64::engine::general_purpose::STANDARD.encode(token.to_string());
-    Ok(Report::Token(reports::Token { host: site.host.to_string(), name: name.to_owned(), token }))
+    Ok(Agents::Token(Token { host: site.host.to_string(), name: name.to_owned(), token }))
 }
 
-fn trusted(site: &Site) -> Result<Report> {
+fn trusted(site: &Site) -> Result<Agents> {
     let told = site.ask(Method::GET, "/1.0/certificates?recursion=1", None)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let client = |one: &Value| reports::Client { name: text(&one["name"]), fingerprint: text(&one["fingerprint"]) };
     let clients = told.as_array().into_iter().flatten().map(client).collect();
-    Ok(Report::Trusted(reports::Trusted { host: site.host.to_string(), clients }))
+    Ok(Agents::Trusted(Trusted { host: site.host.to_string(), clients }))
 }
 
-fn forget(lab: &LabName) -> Result<Report> {
+fn forget(lab: &LabName) -> Result<Agents> {
     agents::end(lab)?;
     let store = agents::stores(lab);
     match std::fs::remove_dir_all(&store) {
@@ -243,5 +247,5 @@ fn forget(lab: &LabName) -> Result<Report> {
     for parent in ["/var/lib/nslab/agents", "/var/lib/nslab"] {
         let _ = std::fs::remove_dir(parent);
     }
-    Ok(Report::Agent(reports::Outcome::Forgotten { lab: lab.to_string() }))
+    Ok(Agents::Changed(Outcome::Forgotten { lab: lab.to_string() }))
 }

@@ -10,7 +10,8 @@ use clap_complete::engine::ArgValueCompleter;
 
 use outlets::{Teller, Writer};
 
-use super::{Context, complete, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::sys;
 use crate::lab::{self, Entry, Subject, resolve};
@@ -21,10 +22,10 @@ use crate::probe::capture::{self, Bounds, Ended, words};
 use crate::probe::filter::{self, Filter};
 use crate::probe::view::View;
 use crate::render::sentences;
-use crate::report::capture::{Direction, Dropped, End, Layout};
+use crate::render::{Format, Printed, json_line};
+use crate::report::capture::{Direction, Dropped, End, Event, Layout};
 use crate::report::notice::Notice;
 use crate::report::wire::Names;
-use crate::report::{Piece, Report};
 
 /// Watch frames at any points of a lab, one line each, or write them for Wireshark
 ///
@@ -78,13 +79,14 @@ fn time(word: &str) -> std::result::Result<Duration, WrongValue> {
     if seconds > 0.0 && seconds <= LONGEST { Ok(Duration::from_secs_f64(seconds)) } else { Err(WrongValue::Span) }
 }
 
-impl Capture {
-    /// Listens, and tells or writes what is heard.
-    ///
-    /// # Errors
-    /// When a point or the filter means nothing, a point cannot be listened at, or the output cannot be written.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
+impl Run for Capture {
+    type Out = Printed;
+
+    fn place(&self) -> Place {
+        Place::Privileged
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let labs = lab::names();
         let (typed, filter) = self.parts(&labs)?;
         let entry = one_lab(typed, &labs, context)?;
@@ -120,7 +122,9 @@ impl Capture {
         let ended = capture::capture(&points, &program, bounds, &mut teller)?;
         Ok(told(&ended, &points, None, true, context))
     }
+}
 
+impl Capture {
     /// The words that name points, and the filter.
     fn parts(&self, labs: &[Entry]) -> Result<(&[String], String)> {
         let (points, filter) =
@@ -183,7 +187,7 @@ fn last(word: &str, labs: &[Entry], context: &mut Context) -> Result<Entry> {
 /// How wide the columns of the lines are.
 fn layout(points: &[Point], view: &View, names: Names, context: &Context) -> Layout {
     let ways = [Direction::In, Direction::Out]
-        .map(|way| sentences::capture::direction(context.lang, way).chars().count())
+        .map(|way| sentences::capture::direction(context.style.lang, way).chars().count())
         .into_iter()
         .max()
         .unwrap_or(0);
@@ -191,7 +195,7 @@ fn layout(points: &[Point], view: &View, names: Names, context: &Context) -> Lay
         Some((here, far)) => format!("{} {here} > {far}", point.name).chars().count(),
         None => point.name.chars().count() + 1 + ways,
     };
-    let groups = [true, false].map(|everybody| sentences::capture::group(context.lang, everybody).to_owned()).into_iter();
+    let groups = [true, false].map(|everybody| sentences::capture::group(context.style.lang, everybody).to_owned()).into_iter();
     let nodes = view.places.iter().map(|place| names.node(&place.node.node));
     Layout {
         start: 0,
@@ -202,20 +206,20 @@ fn layout(points: &[Point], view: &View, names: Names, context: &Context) -> Lay
 }
 
 /// Says how it ended; the exit code.
-fn told(ended: &Ended, points: &[Point], file: Option<String>, result: bool, context: &mut Context) -> Report {
+fn told(ended: &Ended, points: &[Point], file: Option<String>, result: bool, context: &mut Context) -> Printed {
     let lost = points.iter().zip(&ended.counts).filter(|(_, counts)| counts.dropped > 0);
     let end = End {
         frames: ended.frames,
         milliseconds: ended.span.1.saturating_sub(ended.span.0) / 1_000_000,
         dropped: lost.map(|(point, counts)| Dropped { point: point.name.clone(), frames: counts.dropped }).collect(),
     };
-    if result {
+    if result && context.format == Some(Format::Json) {
         // Whoever reads may have gone.
-        let _ = context.front.emit(Piece::CaptureEnd(&end));
+        let _ = context.front.emit(&json_line(&Event::End(&end)));
     }
     context.front.notice(&Notice::Captured(end, file));
     // Ctrl-C is how a capture is ended that knows no other end.
-    Report::Exit(
+    Printed::exit(
         ended.signal.filter(|signal| *signal != libc::SIGINT).map_or(0, |signal| u8::try_from(128 + signal).unwrap_or(255)),
     )
 }

@@ -2,13 +2,14 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, inside, rights, source, target};
+use super::run::{Context, Place, Run};
+use super::{complete, source, target};
 use crate::check::{self, Order};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::{Subject, resolve};
+use crate::render::text::check::change;
 use crate::report::check::Report as Found;
-use crate::report::{Piece, Report};
 use crate::topology::Topology;
 
 /// Check a lab: its own checkpoints, or those of another topology whatever the names in the lab are
@@ -37,16 +38,14 @@ pub struct Check {
     watch: bool,
 }
 
-impl Check {
-    /// Checks the lab.
-    ///
-    /// # Errors
-    /// When there is no such lab or topology, or nothing to check.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
-        if let Some(done) = inside::sent(Manner::Follows)? {
-            return Ok(done);
-        }
+impl Run for Check {
+    type Out = Found;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Follows)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
         let against = self.against.as_deref().map(source::topology).transpose()?;
         let subject = Subject::ours(target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?);
@@ -61,15 +60,15 @@ impl Check {
         known(&self.only, judge)?;
         let order = Order { subject: &subject, lab: &lab, against: against.as_ref(), only: &self.only, partial: self.partial };
         if self.watch {
-            return watch(order, context).map(|report| Report::Check(Box::new(report)));
+            return watch(order, context);
         }
-        check::check(order).map(|report| Report::Check(Box::new(report)))
+        check::check(order)
     }
 }
 
 /// Tells every change as it comes; the last state is the result.
 fn watch(order: Order<'_>, context: &mut Context) -> Result<Found> {
-    let mut report = check::watch(order, &mut |now, before| context.front.emit(Piece::Check(now, before)))?;
+    let mut report = check::watch(order, &mut |now, before| context.tell(|style| change(now, before, style)))?;
     report.told = true;
     Ok(report)
 }

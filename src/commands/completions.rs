@@ -2,9 +2,9 @@
 
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use super::Context;
+use super::run::{Context, Run};
 use crate::error::{Error, Result};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// The variable by which the shell's script asks for completions.
 pub const VARIABLE: &str = "NSLAB_COMPLETE";
@@ -26,12 +26,10 @@ enum Shell {
     Fish,
 }
 
-impl Completions {
-    /// The script calls nslab itself for the words.
-    ///
-    /// # Errors
-    /// None in practice: it is written to memory.
-    pub fn run(self, _context: &mut Context) -> Result<Report> {
+impl Run for Completions {
+    type Out = Printed;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
         let shell: &dyn EnvCompleter = match self.shell {
             Shell::Bash => &Bash,
             Shell::Zsh => &Zsh,
@@ -41,6 +39,6 @@ impl Completions {
         shell
             .write_registration(VARIABLE, "nslab", "nslab", "nslab", &mut script)
             .map_err(|error| Error::Output { errno: error.raw_os_error().unwrap_or(libc::EIO) })?;
-        Ok(Report::Text(String::from_utf8_lossy(&script).trim_start().to_owned()))
+        Ok(Printed::text(String::from_utf8_lossy(&script).trim_start()))
     }
 }

@@ -2,11 +2,11 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, instances};
+use super::run::{Context, Place, Run};
+use super::{complete, instances};
 use crate::error::Result;
 use crate::lab::instances as lab;
-use crate::report::Report;
-use crate::report::instance::Done;
+use crate::report::instance::{Changes, Done};
 
 /// Delete stopped containers, with their files
 ///
@@ -22,12 +22,14 @@ pub struct Delete {
     force: bool,
 }
 
-impl Delete {
-    /// Deletes each.
-    ///
-    /// # Errors
-    /// When there is no such container, or it runs.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Delete {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        instances::place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let force = self.force;
         instances::each(&self.containers, Done::Deleted, context, |site| lab::remove(site, force), |far| far.delete(force))
     }

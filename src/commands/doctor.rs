@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Context, rights};
+use super::rights;
+use super::run::{Context, Run};
 use crate::error::{Error, Result};
 use crate::kernel::{fallback, feature, userns};
 use crate::lab;
 use crate::lab::interference::Seen;
 use crate::name::LabName;
-use crate::report::Report;
 use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
 use crate::report::lab::Condition;
 
@@ -19,12 +19,10 @@ use crate::report::lab::Condition;
 #[derive(Debug, clap::Args)]
 pub struct Doctor;
 
-impl Doctor {
-    /// Looks at everything that the caller's rights allow to see.
-    ///
-    /// # Errors
-    /// None: what cannot be looked at is part of the report.
-    pub fn run(self, _context: &mut Context) -> Result<Report> {
+impl Run for Doctor {
+    type Out = Health;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
         let rights = own_rights();
         let able = matches!(rights, Rights::Root | Rights::UserNamespace);
         let mut findings = feature::findings();
@@ -44,7 +42,7 @@ impl Doctor {
         if able {
             leftovers.extend(labs());
         }
-        Ok(Report::Doctor(Health {
+        Ok(Health {
             kernel: feature::release(),
             rights,
             features: if able { feature::features() } else { Vec::new() },
@@ -53,7 +51,7 @@ impl Doctor {
             interference: seen.found,
             leftovers,
             unseen,
-        }))
+        })
     }
 }
 

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::Result;
 use crate::lab::{self, resolve};
 use crate::name::LabName;
-use crate::report::{Report, lab as reports};
+use crate::report::lab as reports;
 
 /// Take a lab down: its processes, its namespaces, everything that was in them
 ///
@@ -23,14 +24,15 @@ pub struct Down {
     all: bool,
 }
 
-impl Down {
-    /// Takes the lab down.
-    ///
-    /// # Errors
-    /// When several labs are up and none is named, or not everything could be removed.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Down {
+    type Out = reports::Downs;
+
+    fn place(&self) -> Place {
+        Place::Machine
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
-        rights::need_outside(context)?;
         let names: Vec<LabName> = match (&self.lab, self.all) {
             // The name need not be in the index: what is pinned under it goes, even with a damaged journal.
             (Some(name), _) => vec![resolve::lab_name(name)?],
@@ -51,7 +53,7 @@ impl Down {
                 Err(error) => downs.errors.push(error),
             }
         }
-        Ok(Report::Down(downs))
+        Ok(downs)
     }
 }
 

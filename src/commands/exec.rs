@@ -2,10 +2,11 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, far, inside, target};
+use super::run::{Context, Place, Run};
+use super::{complete, far, inside, target};
 use crate::error::Result;
-use crate::kernel::sandbox::Run;
-use crate::report::Report;
+use crate::kernel::sandbox;
+use crate::render::Printed;
 
 /// Run a command in a node: its network, its processes, its hostname, its own writable layer
 ///
@@ -28,18 +29,21 @@ pub struct Exec {
     command: Vec<std::ffi::OsString>,
 }
 
-impl Exec {
-    /// Runs the command and waits for it.
-    ///
-    /// # Errors
-    /// When there is no such node, or the command cannot be run.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Exec {
+    type Out = Printed;
+
+    const FAILURE: Option<u8> = Some(inside::FAILED);
+
+    fn place(&self) -> Place {
+        if far::split(&self.node).is_some() { Place::Anywhere } else { Place::Privileged }
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         if let Some((remote, name)) = far::split(&self.node) {
-            return far::exec(remote, name, self.command, context);
+            return far::exec(remote, name, self.command);
         }
-        inside::begin(context)?;
         let target = target::node(&self.node, context)?;
-        let run = Run { argv: self.command, ..Run::default() };
+        let run = sandbox::Run { argv: self.command, ..sandbox::Run::default() };
         inside::run(&target, run, self.real_root, context)
     }
 }

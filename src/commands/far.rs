@@ -5,15 +5,12 @@ mod instances;
 pub(super) use instances::Far;
 use serde_json::Value;
 
-use super::Context;
+use super::run::Context;
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{self, Client, Ends, Exec, Store};
-use crate::report::Report;
+use crate::render::Printed;
 use crate::report::node::{Process, Processes};
 use crate::report::remote::{Instance, Instances, Outcome};
-
-/// The exit code for nslab's own failures; every other one is the command's.
-const FAILED: u8 = 125;
 
 /// A word that names something of a remote: the remote, and the rest.
 pub(super) fn split(word: &str) -> Option<(&str, &str)> {
@@ -28,11 +25,11 @@ pub(super) fn client(remote: &str) -> Result<Client> {
 }
 
 /// The containers of a remote; of one name where it is not empty.
-pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Report> {
+pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Instances> {
     let client = client(remote)?;
     let all = if name.is_empty() { client.instances()? } else { vec![full(&client, name)?] };
     let instances = all.iter().map(Instance::of).collect();
-    Ok(Report::Instances(Instances { remote: remote.to_owned(), instances, judged }))
+    Ok(Instances { remote: remote.to_owned(), instances, judged })
 }
 
 fn full(client: &Client, name: &str) -> Result<Value> {
@@ -42,16 +39,14 @@ fn full(client: &Client, name: &str) -> Result<Value> {
 }
 
 /// Runs a command there.
-pub(super) fn exec(remote: &str, name: &str, command: Vec<std::ffi::OsString>, context: &mut Context) -> Result<Report> {
-    context.failure = Some(FAILED);
+pub(super) fn exec(remote: &str, name: &str, command: Vec<std::ffi::OsString>) -> Result<Printed> {
     let command = command.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let interactive = terminals();
     run(remote, name, Exec { command, interactive, ..Exec::default() })
 }
 
 /// Opens a shell there: bash where there is one.
-pub(super) fn shell(remote: &str, name: &str, context: &mut Context) -> Result<Report> {
-    context.failure = Some(FAILED);
+pub(super) fn shell(remote: &str, name: &str) -> Result<Printed> {
     let start = "cd ~ 2>/dev/null; command -v bash >/dev/null && exec bash -i; exec sh -i";
     let command = ["sh", "-c", start].map(str::to_owned).to_vec();
     run(remote, name, Exec { command, interactive: terminals(), ..Exec::default() })
@@ -62,18 +57,18 @@ fn terminals() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 
-fn run(remote: &str, name: &str, mut exec: Exec) -> Result<Report> {
+fn run(remote: &str, name: &str, mut exec: Exec) -> Result<Printed> {
     let passed = |(name, value): (String, String)| {
         let wanted = name == "TERM" || name == "LANG" || name.starts_with("LC_");
         wanted.then_some((name, value))
     };
     let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     exec.environment = all.filter_map(passed).collect();
-    client(remote)?.exec(name, &exec, Ends::Mine).map(Report::Exit)
+    client(remote)?.exec(name, &exec, Ends::Mine).map(Printed::exit)
 }
 
 /// The processes of a container, as its own `ps` tells them.
-pub(super) fn processes(remote: &str, name: &str) -> Result<Report> {
+pub(super) fn processes(remote: &str, name: &str) -> Result<Processes> {
     let mut text = Vec::new();
     let command = ["ps", "-o", "pid,user,args"].map(str::to_owned).to_vec();
     let wide = Exec { command, silent: true, ..Exec::default() };
@@ -97,11 +92,11 @@ pub(super) fn processes(remote: &str, name: &str) -> Result<Report> {
             command,
         })
     });
-    Ok(Report::Processes(Processes { processes: processes.collect() }))
+    Ok(Processes { processes: processes.collect() })
 }
 
 /// Adds a remote by a token, or by an address and what makes it trust.
-pub(super) fn add(name: &str, what: &str, password: Option<&str>, accept: bool, context: &mut Context) -> Result<Report> {
+pub(super) fn add(name: &str, what: &str, password: Option<&str>, accept: bool, context: &mut Context) -> Result<Outcome> {
     add_to(Store::open(Store::usual())?, name, what, password, accept, context)
 }
 
@@ -113,7 +108,7 @@ pub(crate) fn add_to(
     password: Option<&str>,
     accept: bool,
     context: &mut Context,
-) -> Result<Report> {
+) -> Result<Outcome> {
     if store.find(name).is_ok() {
         return Err(Error::Remote(RemoteFault::Exists(name.to_owned())));
     }
@@ -130,7 +125,7 @@ pub(crate) fn add_to(
                 crate::report::notice::Question::Certificate { address: what.to_owned(), fingerprint: fingerprint.clone() };
             match context.front.ask(&question) {
                 Some(true) => {}
-                Some(false) => return Ok(Report::Remote(Outcome::Declined { remote: name.to_owned() })),
+                Some(false) => return Ok(Outcome::Declined { remote: name.to_owned() }),
                 None => return Err(Error::Usage(crate::error::Usage::NeedsAnswer("--accept-certificate"))),
             }
         }
@@ -139,5 +134,5 @@ pub(crate) fn add_to(
     };
     store.add(name, &address, &certificate)?;
     let address = store.find(name)?.address;
-    Ok(Report::Remote(Outcome::Added { remote: name.to_owned(), address }))
+    Ok(Outcome::Added { remote: name.to_owned(), address })
 }

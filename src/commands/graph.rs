@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::role::Role;
-use super::{Context, complete, rights, source, target};
+use super::run::{Context, Run};
+use super::{complete, rights, source, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
 use crate::lab::{self, Entry, Subject};
 use crate::plan::{Fact, NodeId, Ns};
 use crate::probe::view::View;
-use crate::render::{self, Format, Style};
-use crate::report::Report;
+use crate::render::{Format, Show, Style, Writer};
 use crate::topology::caller::Caller;
 use crate::topology::catalog;
 
@@ -43,30 +43,20 @@ pub struct Graph {
     role: Role,
 }
 
-/// Which ending stands for which format.
-const ENDINGS: [(&str, Format); 6] = [
-    ("svg", Format::Svg),
-    ("dot", Format::Dot),
-    ("gv", Format::Dot),
-    ("mmd", Format::Mermaid),
-    ("json", Format::Json),
-    ("txt", Format::Text),
-];
+impl Run for Graph {
+    type Out = Option<Drawing>;
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        let format = self.output.as_deref().map(|file| format(file, context.format)).transpose()?;
+        let drawing = self.drawing(context)?;
+        let (Some(file), Some(format)) = (&self.output, format) else { return Ok(Some(drawing)) };
+        let style = Style { lang: context.style.lang, colour: false, width: None, unicode: true };
+        write(file, &drawing.written(format, style))?;
+        Ok(None)
+    }
+}
 
 impl Graph {
-    /// Draws; a lab that is up is only looked at.
-    ///
-    /// # Errors
-    /// When there is no such topology or lab, or the file cannot be written.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        let format = self.output.as_deref().map(|file| format(file, context.format)).transpose()?;
-        let report = Report::Graph(Box::new(self.drawing(context)?));
-        let (Some(file), Some(format)) = (&self.output, format) else { return Ok(report) };
-        let style = Style { lang: context.lang, colour: false, width: None, unicode: true };
-        write(file, &render::report(&report, format, style))?;
-        Ok(Report::Text(String::new()))
-    }
-
     fn drawing(&self, context: &Context) -> Result<Drawing> {
         let entry = match &self.topology {
             _ if self.role.role.is_some() => None,
@@ -113,9 +103,15 @@ fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
 /// The format that was asked for, or that the file's name says.
 fn format(file: &Path, asked: Option<Format>) -> Result<Format> {
     let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    let said = || ENDINGS.iter().find(|(each, _)| Some(*each) == ending.as_deref()).map(|(_, format)| *format);
-    let endings = || vec![".svg", ".dot", ".mmd", ".json", ".txt"];
-    asked.or_else(said).ok_or_else(|| Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings() }))
+    let formats = || Format::ALL.iter().copied().filter(|format| Drawing::takes(*format));
+    let said = || formats().find(|format| ending.as_deref().is_some_and(|ending| format.endings().contains(&ending)));
+    asked.or_else(said).ok_or_else(|| {
+        // Pictures first.
+        let (pictures, others): (Vec<Format>, Vec<Format>) =
+            formats().partition(|format| matches!(format.writer(), Writer::Drawing(_)));
+        let endings = pictures.iter().chain(others.iter().rev()).filter_map(|format| format.endings().first());
+        Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings.map(|ending| format!(".{ending}")).collect() })
+    })
 }
 
 /// Writes with the rights of the user behind `sudo`, whose file it becomes.

@@ -5,38 +5,19 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Context, rights};
+use super::run::{Context, outside};
 use crate::error::{Error, InstanceFault, Result};
 use crate::kernel::sandbox::{self, Manner, Run};
 use crate::lab::resolve::Target;
 use crate::lab::{self, agents};
 use crate::name::NodeName;
 use crate::plan::NodeId;
-use crate::report::Report;
+use crate::render::Printed;
 use crate::report::notice::Notice;
 use crate::topology::Run as Life;
 
 /// The exit code for nslab's own failures; every other one is the command's.
-const FAILED: u8 = 125;
-
-/// Begins a command that runs something in a node: from here on nslab's own failures have an exit code of their own.
-pub(super) fn begin(context: &mut Context) -> Result<()> {
-    context.failure = Some(FAILED);
-    rights::need(context)
-}
-
-/// Runs the whole command line outside of the node in whose shell it was typed: what is not that node's own is out of reach from
-/// there. Nothing where it was typed outside.
-///
-/// # Errors
-/// When nobody outside answers.
-pub(super) fn sent(manner: Manner) -> Result<Option<Report>> {
-    let Some(around) = sandbox::around() else { return Ok(None) };
-    let (lab, node) = around.split_once('/').unwrap_or_default();
-    let lab = lab::resolve::lab_name(lab)?;
-    let code = sandbox::send(&lab::paths::sandboxes(&lab), node, std::env::args_os().skip(1).collect(), manner)?;
-    Ok(Some(Report::Exit(code)))
-}
+pub(super) const FAILED: u8 = 125;
 
 /// Takes the place of nslab where the node is the caller's own; tells what failed where the command cannot be executed.
 fn on_the_spot(run: &Run) -> Error {
@@ -119,13 +100,13 @@ fn path_without_client() -> Option<String> {
 }
 
 /// Runs a command in a node and waits for it; the report is its exit code.
-pub(super) fn run(target: &Target, mut run: Run, real_root: bool, context: &mut Context) -> Result<Report> {
+pub(super) fn run(target: &Target, mut run: Run, real_root: bool, context: &mut Context) -> Result<Printed> {
     if let Some(around) = sandbox::around() {
         let own = around == format!("{}/{}", target.lab, target.node) && !real_root;
         if own {
             return Err(on_the_spot(&run));
         }
-        return sent(Manner::Interactive).map(|report| report.unwrap_or(Report::Exit(FAILED)));
+        return outside(Manner::Interactive).map(|code| Printed::exit(code.unwrap_or(FAILED)));
     }
     let (lock, journal) = lab::enter(&target.lab)?;
     let life = lab::instances::Site::of(&target.lab, &target.node).ok().map(|site| {
@@ -158,5 +139,5 @@ pub(super) fn run(target: &Target, mut run: Run, real_root: bool, context: &mut 
     let started = sandbox::start(&lab::paths::sandboxes(&target.lab), &spec, &run)?;
     drop(lock);
     let exit = started.wait()?;
-    Ok(Report::Exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))
+    Ok(Printed::exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::far::Far;
-use super::{Context, inside, rights, target};
+use super::run::{Context, Place};
+use super::{rights, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::sandbox::Manner;
 use crate::lab::instances::Site;
 use crate::lab::{self, Entry, resolve};
 use crate::name::NodeName;
-use crate::report::Report;
 use crate::report::instance::{Change, Changes, Done, Nic};
 use crate::topology::{Attach, Nic as Card};
 
@@ -21,6 +21,11 @@ pub(super) fn grace(force: bool, timeout: Option<Duration>) -> Duration {
     if force { Duration::ZERO } else { timeout.unwrap_or(GRACE) }
 }
 
+/// Where a command on containers works: those of remotes are reached from anywhere.
+pub(super) fn place(typed: &[String]) -> Place {
+    if typed.iter().any(|word| word.contains(':')) { Place::Anywhere } else { Place::Outside(Manner::Finishes) }
+}
+
 /// Does something to each container that was typed; one that fails does not keep the others from it.
 pub(super) fn each(
     typed: &[String],
@@ -28,50 +33,37 @@ pub(super) fn each(
     context: &mut Context,
     act: impl Fn(&Site) -> Result<usize>,
     far: impl Fn(&Far) -> Result<()>,
-) -> Result<Report> {
-    if typed.iter().all(|word| !word.contains(':'))
-        && let Some(done) = inside::sent(Manner::Finishes)?
-    {
-        return Ok(done);
-    }
+) -> Result<Changes> {
     crate::kernel::sys::note_signals();
     let mut places = Vec::new();
     for word in typed {
         places.push(if let Some(there) = Far::of(word)? {
-            Place::Far(there)
+            Container::Far(there)
         } else {
             rights::need_outside(context)?;
             let found = target::any(word, context)?;
-            Place::Here(Site::of(&found.lab, &found.node)?)
+            Container::Here(Site::of(&found.lab, &found.node)?)
         });
     }
     let mut changes = Changes::default();
     for place in &places {
         let start = Instant::now();
         let result = match place {
-            Place::Here(site) => act(site).map(|operations| change(site, done, operations, start)),
-            Place::Far(there) => far(there).map(|()| there.change(there.name(), done, start)),
+            Container::Here(site) => act(site).map(|operations| change(site, done, operations, start)),
+            Container::Far(there) => far(there).map(|()| there.change(there.name(), done, start)),
         };
         match result {
             Ok(change) => changes.containers.push(change),
             Err(error) => changes.errors.push(error),
         }
     }
-    Ok(Report::Changes(changes))
+    Ok(changes)
 }
 
 /// Where a container is.
-enum Place {
+enum Container {
     Here(Site),
     Far(Far),
-}
-
-/// The rights are there, and signals undo what is half done; or it was done outside of the node where it was typed.
-pub(super) fn begin(context: &Context) -> Result<Option<Report>> {
-    rights::need(context)?;
-    let done = inside::sent(Manner::Finishes)?;
-    crate::kernel::sys::note_signals();
-    Ok(done)
 }
 
 /// What was done to a container.

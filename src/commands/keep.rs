@@ -2,11 +2,12 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, inside, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::Result;
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::loan::keep;
-use crate::report::{Report, lab as reports};
+use crate::report::lab as reports;
 
 /// Keep a change of this machine's NICs that would be taken back otherwise
 ///
@@ -19,18 +20,16 @@ pub struct Keep {
     lab: Option<String>,
 }
 
-impl Keep {
-    /// Keeps the change.
-    ///
-    /// # Errors
-    /// When nothing waits to be kept, or it was taken back already.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
-        if let Some(done) = inside::sent(Manner::Finishes)? {
-            return Ok(done);
-        }
+impl Run for Keep {
+    type Out = reports::Keep;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Finishes)
+    }
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         keep(&entry.lab)?;
-        Ok(Report::Keep(reports::Keep { lab: entry.lab.to_string() }))
+        Ok(reports::Keep { lab: entry.lab.to_string() })
     }
 }

@@ -6,11 +6,11 @@ use std::time::Instant;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::far::Far;
-use super::{Context, complete, instances};
+use super::run::{Context, Place, Run};
+use super::{complete, instances};
 use crate::error::{Result, WrongValue};
 use crate::lab::instances::{Options, launch};
 use crate::lxd::client::New;
-use crate::report::Report;
 use crate::report::instance::{Changes, Done};
 use crate::topology::Keys;
 
@@ -58,18 +58,18 @@ fn device(text: &str) -> std::result::Result<(String, Keys), WrongValue> {
     Ok((name.to_owned(), keys))
 }
 
-impl Launch {
-    /// Adds the container to the lab.
-    ///
-    /// # Errors
-    /// When its host has one of that name, a device is wrong, or an operation fails; what was done is undone.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Launch {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        instances::place(std::slice::from_ref(&self.container))
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         if let Some(far) = Far::of(&self.container)? {
             return launch_there(&self, &far);
         }
-        if let Some(done) = instances::begin(context)? {
-            return Ok(done);
-        }
+        crate::kernel::sys::note_signals();
         let site = instances::site(&self.container, context)?;
         let start = Instant::now();
         let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
@@ -83,11 +83,11 @@ impl Launch {
         let done = if self.stopped { Done::Made } else { Done::Launched };
         let mut change = instances::change(&site, done, launched.operations, start);
         change.nics = Some(instances::cards(&launched.nics));
-        Ok(Report::Changes(Changes { containers: vec![change], errors: Vec::new() }))
+        Ok(Changes { containers: vec![change], errors: Vec::new() })
     }
 }
 
-fn launch_there(wanted: &Launch, far: &Far) -> Result<Report> {
+fn launch_there(wanted: &Launch, far: &Far) -> Result<Changes> {
     let start = Instant::now();
     let mut devices = serde_json::json!({});
     for (name, keys) in &wanted.device {
@@ -101,5 +101,5 @@ fn launch_there(wanted: &Launch, far: &Far) -> Result<Report> {
     let new = New { image: &wanted.image, config, devices, ephemeral: wanted.ephemeral, ..New::default() };
     let name = far.launch(&new, wanted.stopped)?;
     let done = if wanted.stopped { Done::Made } else { Done::Launched };
-    Ok(Report::Changes(Changes { containers: vec![far.change(&name, done, start)], errors: Vec::new() }))
+    Ok(Changes { containers: vec![far.change(&name, done, start)], errors: Vec::new() })
 }

@@ -1,9 +1,11 @@
 //! `nslab list`
 
-use super::{Context, far, target};
+use super::run::{Context, Run};
+use super::{far, target};
 use crate::error::Result;
-use crate::report::Report;
+use crate::render::shapes;
 use crate::report::lab::List as Labs;
+use crate::report::remote::Instances;
 
 /// List the labs that are up, or the containers of a remote
 #[derive(Debug, clap::Args)]
@@ -13,16 +15,19 @@ pub struct List {
     remote: Option<String>,
 }
 
-impl List {
-    /// Reads the index; works without root.
-    ///
-    /// # Errors
-    /// When the index is not as nslab made it.
-    pub fn run(self, _context: &mut Context) -> Result<Report> {
+shapes! {
+    /// Labs that are up, or the containers of a remote.
+    pub enum Listed { Labs(Labs), Instances(Instances) }
+}
+
+impl Run for List {
+    type Out = Listed;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
         if let Some(word) = self.remote.as_deref() {
             let (remote, name) = far::split(word).unwrap_or((word, ""));
-            return far::list(remote, name, false);
+            return far::list(remote, name, false).map(Listed::Instances);
         }
-        Ok(Report::List(Labs { labs: target::items() }))
+        Ok(Listed::Labs(Labs { labs: target::items() }))
     }
 }

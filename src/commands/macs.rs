@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::duration::duration;
-use super::{Context, complete, inside, rights, source, target};
+use super::run::{Context, Place, Run};
+use super::{complete, source, target};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::kernel::{interrupted, sys};
@@ -15,7 +16,6 @@ use crate::probe::macs::{self, census, segments};
 use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::view::View;
-use crate::report::Report;
 use crate::report::macs::{Census, Macs as Found, Pings};
 use crate::report::ping::Family;
 use crate::topology::{Topology, catalog};
@@ -54,29 +54,29 @@ enum Wanted {
     New(Box<Topology>),
 }
 
-impl Macs {
-    /// Listens to the networks, with pings between the hosts.
-    ///
-    /// # Errors
-    /// When there is no such lab or network, or the kernel refuses.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
+impl Run for Macs {
+    type Out = Found;
+
+    fn place(&self) -> Place {
+        let labs = lab::names();
+        let is_up = |word: &String| labs.iter().any(|entry| entry.lab == *word);
+        // A lab of its own is made outside.
+        if self.labs.iter().all(is_up) { Place::Privileged } else { Place::Outside(Manner::Follows) }
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         sys::note_signals();
         let wanted = self.wanted(context)?;
         for one in &wanted {
             let (Wanted::There(_, topology) | Wanted::New(topology)) = one;
             segments::known(topology, self.network.as_deref())?;
         }
-        if wanted.iter().any(|one| matches!(one, Wanted::New(_))) {
-            // A lab of its own is made outside.
-            if let Some(done) = inside::sent(Manner::Follows)? {
-                return Ok(done);
-            }
-        }
         let labs = wanted.into_iter().map(|one| self.measure(one, context)).collect::<Result<_>>()?;
-        Ok(Report::Macs(Found { labs }))
+        Ok(Found { labs })
     }
+}
 
+impl Macs {
     fn wanted(&self, context: &mut Context) -> Result<Vec<Wanted>> {
         if self.labs.is_empty() {
             let entry = target::current(None, context)?;

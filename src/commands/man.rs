@@ -1,8 +1,8 @@
 //! `nslab man`
 
-use super::Context;
+use super::run::{Context, Run};
 use crate::error::{Error, Result};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Print the manual page, or that of a command
 #[derive(Debug, clap::Args)]
@@ -12,12 +12,10 @@ pub struct Man {
     command: Option<String>,
 }
 
-impl Man {
-    /// Derives the page from the command line's grammar.
-    ///
-    /// # Errors
-    /// When there is no such command.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Man {
+    type Out = Printed;
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let mut grammar = context.front.grammar();
         grammar.build();
         let page = match &self.command {
@@ -28,7 +26,7 @@ impl Man {
         clap_mangen::Man::new(page)
             .render(&mut text)
             .map_err(|error| Error::Output { errno: error.raw_os_error().unwrap_or(libc::EIO) })?;
-        Ok(Report::Text(String::from_utf8_lossy(&text).into_owned()))
+        Ok(Printed::text(String::from_utf8_lossy(&text)))
     }
 }
 

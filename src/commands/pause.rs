@@ -3,11 +3,11 @@
 use clap_complete::engine::ArgValueCompleter;
 
 use super::far::Far;
-use super::{Context, complete, instances};
+use super::run::{Context, Place, Run};
+use super::{complete, instances};
 use crate::error::Result;
 use crate::lab::instances as lab;
-use crate::report::Report;
-use crate::report::instance::Done;
+use crate::report::instance::{Changes, Done};
 
 /// Let the processes of containers stand still
 ///
@@ -20,12 +20,14 @@ pub struct Pause {
     containers: Vec<String>,
 }
 
-impl Pause {
-    /// Pauses each.
-    ///
-    /// # Errors
-    /// When there is no such container, or it does not run.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Pause {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        instances::place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         instances::each(&self.containers, Done::Paused, context, |site| lab::pause(site).map(|()| 0), Far::pause)
     }
 }

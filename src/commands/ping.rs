@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::duration::duration;
-use super::{Context, complete, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
 use crate::lab::Subject;
@@ -15,8 +16,8 @@ use crate::probe::ping::one::{self, Came, Order};
 use crate::probe::ping::packet::Slots;
 use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::ping::{all, goal};
+use crate::render::{Style, lines, sentences, shapes, text};
 use crate::report::ping::{self as reports, Event, Family, Matrix, Party, Recorded, Reply, Start, Times};
-use crate::report::{Piece, Report};
 
 /// Ping a node or an address from a node, or every container from every other
 ///
@@ -69,18 +70,26 @@ pub struct Ping {
     ipv6: bool,
 }
 
-impl Ping {
-    /// Sends the requests and tells what comes back.
-    ///
-    /// # Errors
-    /// When there is no such node or address, or a socket cannot be had.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
+shapes! {
+    /// One node that pinged one address, or every pair of containers.
+    pub enum Pinged { One(reports::Ping), All(Matrix) }
+}
+
+impl Run for Ping {
+    type Out = Pinged;
+
+    fn place(&self) -> Place {
+        Place::Privileged
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
         if self.all { self.every(context) } else { self.single(context) }
     }
+}
 
-    fn single(&self, context: &mut Context) -> Result<Report> {
+impl Ping {
+    fn single(&self, context: &mut Context) -> Result<Pinged> {
         let (subject, target) = target::looked_at(self.from.as_deref().unwrap_or_default(), context)?;
         let entry = &subject.entry;
         let stations = Stations::look(&subject)?;
@@ -111,7 +120,7 @@ impl Ping {
             size: usize::from(self.size),
             manner: Manner { ttl: self.ttl, record_route: self.record_route, whole: self.df },
         };
-        report(&order, start, &stations, context).map(Report::Ping)
+        report(&order, start, &stations, context).map(Pinged::One)
     }
 
     fn families(&self) -> &'static [Family] {
@@ -122,7 +131,7 @@ impl Ping {
         }
     }
 
-    fn every(&self, context: &mut Context) -> Result<Report> {
+    fn every(&self, context: &mut Context) -> Result<Pinged> {
         let begin = Instant::now();
         let entry = target::current(self.from.as_deref(), context)?;
         let stations = Stations::look(&Subject::ours(entry.clone()))?;
@@ -135,7 +144,7 @@ impl Ping {
         };
         let members: Vec<&Station> = stations.all.iter().filter(is_member).collect();
         let outcome = all::all(&stations, &members, &|_, _| true, &mut |step| context.front.progress(step))?;
-        Ok(Report::Matrix(Matrix {
+        Ok(Pinged::All(Matrix {
             lab: entry.lab.to_string(),
             nodes: outcome.nodes.iter().map(ToString::to_string).collect(),
             pairs: outcome.pairs,
@@ -155,17 +164,17 @@ fn report(order: &Order, start: Start, stations: &Stations, context: &mut Contex
     let mut failure = None;
     let mut events = Vec::new();
     let mut before: Option<Recorded> = None;
-    let mut told = |piece: Piece| {
-        context.front.emit(piece).unwrap_or_else(|error| {
+    let mut told = |text: &dyn Fn(Style) -> String| {
+        context.tell(text).unwrap_or_else(|error| {
             failure = Some(error);
             false
         })
     };
     let mut sent = 0;
-    if told(Piece::PingStart(&start)) {
+    if told(&|style| lines(&[sentences::ping::start(style.lang, &start)])) {
         sent = one::ping(order, &mut |came| {
             let event = event(came, order.to, stations);
-            let go_on = told(Piece::PingEvent(&start, &event, before.as_ref()));
+            let go_on = told(&|style| text::ping::event(&start, &event, before.as_ref(), style));
             if let Event::Reply(Reply { route: Some(route), .. }) = &event {
                 before = Some(route.clone());
             }

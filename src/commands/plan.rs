@@ -4,13 +4,13 @@ use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::role::Role;
-use super::{Context, complete, rights, source, target};
+use super::run::{Context, Place, Run};
+use super::{complete, rights, source, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab;
 use crate::lxd::script;
 use crate::plan::steps::{Naming, by_hand, by_host, filter, host_namespaces};
 use crate::plan::{Op, State, compile, diff};
-use crate::report::Report;
 use crate::report::plan::{Plan as Commands, Purpose};
 use crate::topology::{Topology, catalog};
 
@@ -45,16 +45,20 @@ enum How {
     Lxc,
 }
 
-impl Plan {
-    /// Compiles the topology; touches nothing.
-    ///
-    /// # Errors
-    /// When there is no such topology or lab.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        if self.by_hand { self.by_hand(context) } else { self.whole(context) }
+impl Run for Plan {
+    type Out = Commands;
+
+    fn place(&self) -> Place {
+        if self.by_hand { Place::Privileged } else { Place::Anywhere }
     }
 
-    fn whole(&self, context: &Context) -> Result<Report> {
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        if self.by_hand { self.by_hand() } else { self.whole(context) }
+    }
+}
+
+impl Plan {
+    fn whole(&self, context: &Context) -> Result<Commands> {
         let topology = match &self.topology {
             Some(word) if catalog::is_file(word) => source::topology(word)?,
             Some(word) => match source::described(word) {
@@ -76,18 +80,17 @@ impl Plan {
         }
         let topology = self.role.casting()?.apart(&topology)?;
         let steps = by_host(&diff(&State::new(), &compile(&topology)), &Naming::of(&topology));
-        Ok(Report::Plan(Commands { lab, purpose: Purpose::Build, steps, machine: None }))
+        Ok(Commands { lab, purpose: Purpose::Build, steps, machine: None })
     }
 
-    fn on_lxd(&self, topology: &Topology) -> Result<Report> {
+    fn on_lxd(&self, topology: &Topology) -> Result<Commands> {
         // The hosts of class are whole machines in either case; only the NICs are called otherwise.
         let part = self.role.casting()?.apart(topology)?;
         let steps = script::by_host(&part, self.role.role.as_deref(), self.image.as_deref().unwrap_or("ubuntu:22.04"));
-        Ok(Report::Plan(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps, machine: None }))
+        Ok(Commands { lab: topology.name.to_string(), purpose: Purpose::BuildOnLxd, steps, machine: None })
     }
 
-    fn by_hand(&self, context: &Context) -> Result<Report> {
-        rights::need(context)?;
+    fn by_hand(&self) -> Result<Commands> {
         let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
         let status = lab::status(&entry.lab)?;
         let made: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
@@ -97,7 +100,7 @@ impl Plan {
         }
         steps.extend(by_hand(&made, &Naming::of(&status.journal.topology)));
         steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, entry.lab.as_str())));
-        Ok(Report::Plan(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None }))
+        Ok(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None })
     }
 }
 

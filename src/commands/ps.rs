@@ -2,13 +2,13 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, far, inside, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, far, target};
 use crate::error::Result;
 use crate::kernel::sandbox::{self, Manner};
 use crate::lab::{self, Subject, resolve};
 use crate::name::LabName;
 use crate::plan::NodeId;
-use crate::report::Report;
 use crate::report::node::{Process, Processes};
 
 /// List the processes that run in a lab or node
@@ -19,18 +19,16 @@ pub struct Ps {
     place: Option<String>,
 }
 
-impl Ps {
-    /// Looks through the machine's processes for those of the nodes.
-    ///
-    /// # Errors
-    /// When there is no such lab or node.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Ps {
+    type Out = Processes;
+
+    fn place(&self) -> Place {
+        if self.place.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Outside(Manner::Follows) }
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         if let Some((remote, name)) = self.place.as_deref().and_then(far::split) {
             return far::processes(remote, name);
-        }
-        rights::need(context)?;
-        if let Some(done) = inside::sent(Manner::Follows)? {
-            return Ok(done);
         }
         let mut processes = Vec::new();
         for (lab, nodes) in self.places(context)? {
@@ -46,9 +44,11 @@ impl Ps {
             processes.extend(found);
         }
         processes.sort_by(|a, b| (&a.lab, &a.node, a.pid).cmp(&(&b.lab, &b.node, b.pid)));
-        Ok(Report::Processes(Processes { processes }))
+        Ok(Processes { processes })
     }
+}
 
+impl Ps {
     /// The nodes to look into, by their labs. A word that is a lab and a node is the lab.
     fn places(&self, context: &mut Context) -> Result<Vec<(LabName, Vec<NodeId>)>> {
         let labs = lab::names();

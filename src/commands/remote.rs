@@ -1,10 +1,11 @@
 //! `nslab remote`
 
-use super::{Context, far};
+use super::far;
+use super::run::{Context, Run};
 use crate::error::{Error, Result, Thing};
 use crate::lxd::client::Store;
 use crate::name::NodeName;
-use crate::report::Report;
+use crate::render::shapes;
 use crate::report::remote::{Outcome, Remote as Item, Remotes};
 
 /// Know other hosts by a name: nslab's agent, LXD, Incus; then REMOTE:NODE means a container there
@@ -42,26 +43,29 @@ enum Verb {
     },
 }
 
-impl Remote {
-    /// Adds, lists or forgets; works without root.
-    ///
-    /// # Errors
-    /// When the host cannot be reached or does not trust this client, or the files cannot be used.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+shapes! {
+    /// Hosts that are known.
+    pub enum Known { Changed(Outcome), Listed(Remotes) }
+}
+
+impl Run for Remote {
+    type Out = Known;
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         match self.verb {
             Verb::Add { name, what, password, accept_certificate } => {
                 let named = name.parse::<NodeName>().map(String::from);
                 let name = named.map_err(|fault| Error::BadName { what: Thing::Remote, word: name.clone(), fault })?;
-                far::add(&name, &what, password.as_deref(), accept_certificate, context)
+                far::add(&name, &what, password.as_deref(), accept_certificate, context).map(Known::Changed)
             }
             Verb::List => {
                 let all = Store::open(Store::usual())?.remotes().into_iter();
                 let item = all.map(|one| Item { remote: one.name, address: one.address, fingerprint: one.fingerprint });
-                Ok(Report::Remotes(Remotes { remotes: item.collect() }))
+                Ok(Known::Listed(Remotes { remotes: item.collect() }))
             }
             Verb::Remove { name } => {
                 Store::open(Store::usual())?.remove(&name)?;
-                Ok(Report::Remote(Outcome::Removed { remote: name }))
+                Ok(Known::Changed(Outcome::Removed { remote: name }))
             }
         }
     }

@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, instances, target};
+use super::run::{Context, Place, Run};
+use super::{complete, instances, target};
 use crate::error::Result;
+use crate::kernel::sandbox::Manner;
 use crate::lab::instances::{Site, rename};
-use crate::report::Report;
 use crate::report::instance::{Changes, Done};
 
 /// Give a stopped container another name
@@ -24,15 +25,14 @@ pub struct Rename {
     name: String,
 }
 
-impl Rename {
-    /// Renames the container.
-    ///
-    /// # Errors
-    /// When it runs, or its host has one of that name.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        if let Some(done) = instances::begin(context)? {
-            return Ok(done);
-        }
+impl Run for Rename {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Finishes)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let found = target::any(&self.container, context)?;
         let site = Site::of(&found.lab, &found.node)?;
         let name = instances::name(&self.name)?;
@@ -40,6 +40,6 @@ impl Rename {
         rename(&site, &name)?;
         let mut change = instances::change(&site, Done::Renamed, 0, start);
         change.now = Some(name.to_string());
-        Ok(Report::Changes(Changes { containers: vec![change], errors: Vec::new() }))
+        Ok(Changes { containers: vec![change], errors: Vec::new() })
     }
 }

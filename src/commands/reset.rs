@@ -2,12 +2,13 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, inside, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab;
+use crate::report::lab as reports;
 use crate::report::notice::Question;
-use crate::report::{Report, lab as reports};
 
 /// Remove what was made by hand in a lab and restore what is missing
 #[derive(Debug, clap::Args)]
@@ -20,17 +21,15 @@ pub struct Reset {
     yes: bool,
 }
 
-impl Reset {
-    /// Makes the lab exactly as described, after a question.
-    ///
-    /// # Errors
-    /// When nobody is there to answer the question.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Reset {
+    type Out = reports::Reset;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Interactive)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
-        rights::need(context)?;
-        if let Some(done) = inside::sent(Manner::Interactive)? {
-            return Ok(done);
-        }
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         let name = entry.lab;
         let status = lab::status(&name)?;
@@ -47,6 +46,6 @@ impl Reset {
             let reset = lab::reset(&name)?;
             (report.operations, report.namespaces, report.tables) = (reset.operations, reset.namespaces, reset.tables);
         }
-        Ok(Report::Reset(report))
+        Ok(report)
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, duration, instances};
+use super::run::{Context, Place, Run};
+use super::{complete, duration, instances};
 use crate::error::Result;
 use crate::lab::instances as lab;
-use crate::report::Report;
-use crate::report::instance::Done;
+use crate::report::instance::{Changes, Done};
 
 /// Stop containers and start them again
 ///
@@ -27,12 +27,14 @@ pub struct Restart {
     timeout: Option<Duration>,
 }
 
-impl Restart {
-    /// Restarts each.
-    ///
-    /// # Errors
-    /// When there is no such container, it is stopped, or a process cannot be ended.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Restart {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        instances::place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let grace = instances::grace(self.force, self.timeout);
         instances::each(
             &self.containers,

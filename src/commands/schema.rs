@@ -1,9 +1,9 @@
 //! `nslab schema`
 
-use super::Context;
+use super::run::{Context, Run};
 use crate::check::KINDS;
 use crate::error::Result;
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Print the JSON schema of topology files, for editors
 #[derive(Debug, clap::Args)]
@@ -12,12 +12,10 @@ use crate::report::Report;
 )]
 pub struct Schema;
 
-impl Schema {
-    /// Derives the schema from the file's types.
-    ///
-    /// # Errors
-    /// None.
-    pub fn run(self, _context: &mut Context) -> Result<Report> {
-        Ok(Report::Text(format!("{:#}\n", crate::topology::schema(KINDS))))
+impl Run for Schema {
+    type Out = Printed;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
+        Ok(Printed::text(format!("{:#}\n", crate::topology::schema(KINDS))))
     }
 }

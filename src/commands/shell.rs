@@ -2,11 +2,12 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, far, inside, target};
+use super::run::{Context, Place, Run};
+use super::{complete, far, inside, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::sandbox;
 use crate::lab::{self, resolve};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Open a shell in a node; its prompt shows which
 ///
@@ -21,16 +22,19 @@ pub struct Shell {
     node: Option<String>,
 }
 
-impl Shell {
-    /// Runs the caller's shell and waits for it.
-    ///
-    /// # Errors
-    /// When there is no such node.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Shell {
+    type Out = Printed;
+
+    const FAILURE: Option<u8> = Some(inside::FAILED);
+
+    fn place(&self) -> Place {
+        if self.node.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Privileged }
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         if let Some((remote, name)) = self.node.as_deref().and_then(far::split) {
-            return far::shell(remote, name, context);
+            return far::shell(remote, name);
         }
-        inside::begin(context)?;
         let typed = self.node.map_or_else(only_node, Ok)?;
         let target = target::node(&typed, context)?;
         let shell = sandbox::shell(&lab::paths::sandboxes(&target.lab));

@@ -2,12 +2,12 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::lab::subject::Netns;
 use crate::lab::{self, resolve};
-use crate::report::Report;
 use crate::report::node::{Kind, Node};
 
 /// Show what is in a node: interfaces, addresses, routes, forwarding tables, neighbours
@@ -18,13 +18,14 @@ pub struct Show {
     node: String,
 }
 
-impl Show {
-    /// Asks the kernel inside the node's namespace.
-    ///
-    /// # Errors
-    /// When there is no such node or its namespace is gone.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
+impl Run for Show {
+    type Out = Node;
+
+    fn place(&self) -> Place {
+        Place::Privileged
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let (word, interface) = resolve::parts(&self.node);
         let (subject, target) = target::looked_at(word, context)?;
         let nodes = subject.nodes();
@@ -37,13 +38,13 @@ impl Show {
         node.node = target.node.to_string();
         node.kind = Kind::of(&target.node);
         match interface {
-            None => Ok(Report::Node(node)),
+            None => Ok(node),
             Some(interface) => {
                 let known = node.links.iter().any(|link| link.name == interface);
                 if let Some(error) = resolve::dotted(&self.node, &lab::names()).filter(|_| !known) {
                     return Err(error);
                 }
-                only(interface, node).map(Report::Node)
+                only(interface, node)
             }
         }
     }

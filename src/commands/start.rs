@@ -3,11 +3,11 @@
 use clap_complete::engine::ArgValueCompleter;
 
 use super::far::Far;
-use super::{Context, complete, instances};
+use super::run::{Context, Place, Run};
+use super::{complete, instances};
 use crate::error::Result;
 use crate::lab::instances as lab;
-use crate::report::Report;
-use crate::report::instance::Done;
+use crate::report::instance::{Changes, Done};
 
 /// Start stopped containers, or let paused ones go on
 ///
@@ -20,12 +20,14 @@ pub struct Start {
     containers: Vec<String>,
 }
 
-impl Start {
-    /// Starts each.
-    ///
-    /// # Errors
-    /// When there is no such container; one that fails does not keep the others from starting.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Start {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        instances::place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         instances::each(&self.containers, Done::Started, context, lab::start, Far::start)
     }
 }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, far, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, far, target};
 use crate::error::Result;
 use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
 use crate::plan::{Op, steps};
-use crate::report::Report;
+use crate::render::shapes;
 use crate::report::lab::{Namespace, Played, Status as Lab, Statuses, Table};
+use crate::report::remote::Instances;
 
 /// How long the machine of another half may take to answer.
 const PATIENCE: Duration = Duration::from_millis(450);
@@ -25,19 +27,25 @@ pub struct Status {
     lab: Option<String>,
 }
 
-impl Status {
-    /// Compares each lab with its description.
-    ///
-    /// # Errors
-    /// When there is no such lab or its journal cannot be read.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+shapes! {
+    /// How labs are, or the containers of a remote.
+    pub enum Conditions { Labs(Statuses), Instances(Instances) }
+}
+
+impl Run for Status {
+    type Out = Conditions;
+
+    fn place(&self) -> Place {
+        if self.lab.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Privileged }
+    }
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
         if let Some((remote, name)) = self.lab.as_deref().and_then(far::split) {
-            return far::list(remote, name, true);
+            return far::list(remote, name, true).map(Conditions::Instances);
         }
-        rights::need(context)?;
         let labs = target::labs(self.lab.as_deref())?;
         let labs = labs.iter().map(status).collect::<Result<_>>()?;
-        Ok(Report::Status(Statuses { labs }))
+        Ok(Conditions::Labs(Statuses { labs }))
     }
 }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, duration, instances};
+use super::run::{Context, Place, Run};
+use super::{complete, duration, instances};
 use crate::error::Result;
 use crate::lab::instances as lab;
-use crate::report::Report;
-use crate::report::instance::Done;
+use crate::report::instance::{Changes, Done};
 
 /// Stop containers: their processes end, their links go, their files stay
 ///
@@ -27,12 +27,14 @@ pub struct Stop {
     timeout: Option<Duration>,
 }
 
-impl Stop {
-    /// Stops each.
-    ///
-    /// # Errors
-    /// When there is no such container, or a process cannot be ended.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Stop {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        instances::place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         let grace = instances::grace(self.force, self.timeout);
         instances::each(&self.containers, Done::Stopped, context, |site| lab::stop(site, Some(grace)), |far| far.stop(grace))
     }

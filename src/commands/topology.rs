@@ -2,9 +2,10 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, source};
+use super::run::{Context, Run};
+use super::{complete, source};
 use crate::error::Result;
-use crate::report::Report;
+use crate::render::shapes;
 use crate::report::topology::{Item, List, Source};
 use crate::topology::catalog;
 
@@ -18,15 +19,18 @@ pub struct Topology {
     name: Option<String>,
 }
 
-impl Topology {
-    /// Reads the catalogue in the binary.
-    ///
-    /// # Errors
-    /// When there is no such topology.
-    pub fn run(self, _context: &mut Context) -> Result<Report> {
-        let Some(name) = self.name else { return Ok(Report::Topologies(List { topologies: items()? })) };
+shapes! {
+    /// The built-in topologies, or the file of one.
+    pub enum Shown { List(List), Source(Source) }
+}
+
+impl Run for Topology {
+    type Out = Shown;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
+        let Some(name) = self.name else { return Ok(Shown::List(List { topologies: items()? })) };
         let text = catalog::find(&name).ok_or_else(|| source::unknown(&name))?.to_owned();
-        Ok(Report::Topology(Source { name, text }))
+        Ok(Shown::Source(Source { name, text }))
     }
 }
 

@@ -4,14 +4,15 @@ use std::net::IpAddr;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{Context, complete, rights, target};
+use super::run::{Context, Place, Run};
+use super::{complete, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::goal::goal;
 use crate::probe::ping::stations::Stations;
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
-use crate::report::Report;
 use crate::report::ping::Family;
+use crate::report::trace::Trace as Found;
 
 /// Show the path of one packet and of its reply, and where and why it dies
 ///
@@ -41,13 +42,14 @@ pub struct Trace {
     ipv6: bool,
 }
 
-impl Trace {
-    /// Sends a probe, watches it, and says what became of it.
-    ///
-    /// # Errors
-    /// When there is no such node or address, or a socket cannot be had.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need(context)?;
+impl Run for Trace {
+    type Out = Found;
+
+    fn place(&self) -> Place {
+        Place::Privileged
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
         let (subject, target) = target::looked_at(&self.from, context)?;
         let entry = &subject.entry;
@@ -56,9 +58,11 @@ impl Trace {
         let goal = goal(&self.to, self.families(), stations.get(&target.node)?, &stations, entry)?;
         check(goal.address, &view)?;
         let order = Order { from: &target.node, to: goal.address, scope: goal.scope, payload: self.size, ttl: self.ttl };
-        trace(&mut view, order, stations.names.clone()).map(|trace| Report::Trace(Box::new(trace)))
+        trace(&mut view, order, stations.names.clone())
     }
+}
 
+impl Trace {
     fn families(&self) -> &'static [Family] {
         match (self.ipv4, self.ipv6) {
             (true, _) => &[Family::Ipv4],

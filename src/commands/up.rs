@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::role::Role;
-use super::{Context, complete, duration, inside, rights, source};
+use super::run::{Context, Place, Run};
+use super::{complete, duration, source};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::check::{self, Terms};
 use crate::lab::{self, Casting, halves, resolve};
 use crate::name::NodeName;
 use crate::plan::{compile, steps};
-use crate::report::lab::{Exercise, Hint, Ping};
+use crate::render::shapes;
+use crate::report::lab::{self as reports, Exercise, Hint, Ping};
 use crate::report::notice::Notice;
 use crate::report::plan::{Plan, Purpose};
-use crate::report::{Report, lab as reports};
 use crate::topology::{Host, Inside, Topology};
 
 /// How long the machine of another half may take to answer: it may well not be there yet.
@@ -48,17 +49,20 @@ pub struct Up {
     confirm_within: Duration,
 }
 
-impl Up {
-    /// Makes the lab as described.
-    ///
-    /// # Errors
-    /// When the file is wrong, the machine cannot, or an operation fails; what was done is undone.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+shapes! {
+    /// A lab that is up, or what would be done.
+    pub enum Made { Up(reports::Up), Preview(Plan) }
+}
+
+impl Run for Up {
+    type Out = Made;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Finishes)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
-        rights::need(context)?;
-        if let Some(done) = inside::sent(Manner::Finishes)? {
-            return Ok(done);
-        }
         let mut topology = source::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
             topology.rename(resolve::lab_name(name)?)?;
@@ -74,15 +78,15 @@ impl Up {
     }
 }
 
-fn preview(topology: &Topology, casting: &Casting) -> Result<Report> {
+fn preview(topology: &Topology, casting: &Casting) -> Result<Made> {
     let lab = topology.name.to_string();
     let (topology, plan) = lab::preview(topology, casting)?;
     let steps = steps::in_order(&plan, &steps::Naming::of(&topology));
     let machine = Some(check::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
-    Ok(Report::Plan(Plan { lab, purpose: Purpose::Preview, steps, machine }))
+    Ok(Made::Preview(Plan { lab, purpose: Purpose::Preview, steps, machine }))
 }
 
-fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Report> {
+fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Made> {
     let start = Instant::now();
     let up = lab::up_on(topology, casting, terms, &mut |step| context.front.progress(step))
         .inspect_err(|error| explain(error, topology, casting, context))?;
@@ -104,7 +108,7 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
     for found in found {
         context.front.notice(&Notice::Interference(found));
     }
-    Ok(Report::Up(reports::Up {
+    Ok(Made::Up(reports::Up {
         lab: topology.name.to_string(),
         outcome: up.outcome,
         hosts: journal.topology.hosts.len(),

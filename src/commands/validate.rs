@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 
-use super::Context;
 use super::role::Role;
+use super::run::{Context, Run};
 use crate::check::KINDS;
 use crate::error::{Error, Result};
 use crate::lab::Casting;
 use crate::render::lang::Lang;
 use crate::render::sentences;
-use crate::report::Report;
 use crate::report::topology::{File, Finding, Validation};
 use crate::topology::read;
 
@@ -27,15 +26,13 @@ pub struct Validate {
     role: Role,
 }
 
-impl Validate {
-    /// Reads each file as `up` would.
-    ///
-    /// # Errors
-    /// When the name of a role is none; what is wrong with a file is part of the report.
-    pub fn run(self, _: &mut Context) -> Result<Report> {
+impl Run for Validate {
+    type Out = Validation;
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
         let casting = self.role.casting()?;
         let files = self.files.iter().map(|file| check(file, &casting)).collect();
-        Ok(Report::Validation(Validation { files }))
+        Ok(Validation { files })
     }
 }
 

@@ -1,9 +1,9 @@
 //! `nslab watch-nic`: the watchdog of `up`, which starts it; nobody types it.
 
-use super::{Context, rights};
+use super::run::{Context, Place, Run};
 use crate::error::Result;
 use crate::lab::{resolve, watchdog};
-use crate::report::Report;
+use crate::report::lab::Downs;
 
 /// Put this machine's NICs back unless a change of them is kept; started by `up`
 #[derive(Debug, clap::Args)]
@@ -13,13 +13,14 @@ pub struct WatchNic {
     lab: String,
 }
 
-impl WatchNic {
-    /// Watches until the lab goes, or takes it back.
-    ///
-    /// # Errors
-    /// When it cannot begin, or not everything could be put back.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
-        rights::need_outside(context)?;
+impl Run for WatchNic {
+    type Out = Option<Downs>;
+
+    fn place(&self) -> Place {
+        Place::Machine
+    }
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
         watchdog::stand(&resolve::lab_name(&self.lab)?)
     }
 }

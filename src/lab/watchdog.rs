@@ -27,14 +27,13 @@ use crate::kernel::sys::process;
 use crate::kernel::turn::Patience;
 use crate::name::LabName;
 use crate::plan::State;
-use crate::report::Report;
 use crate::report::lab::{Downs, Trust};
 
 /// The watchdog's life.
 ///
 /// # Errors
 /// When it cannot begin; nothing was changed then.
-pub fn stand(lab: &LabName) -> Result<Report> {
+pub fn stand(lab: &LabName) -> Result<Option<Downs>> {
     let fail = |errno| failed("watch the machine's NICs", errno);
     detach();
     let borrowed = Borrowed::read(lab).ok_or_else(|| Error::Usage(Usage::NothingToKeep(lab.to_string())))?;
@@ -85,7 +84,7 @@ impl Watch {
         self.timer.set(Expiration::OneShot(TimeSpec::seconds(seconds)), TimerSetTimeFlags::empty())
     }
 
-    fn all(&mut self) -> Result<Report> {
+    fn all(&mut self) -> Result<Option<Downs>> {
         loop {
             let [timer, door, applier, question] = self.wait();
             // What the applier said came before the question of whoever saw it end.
@@ -160,7 +159,7 @@ impl Watch {
     }
 
     /// Puts everything back. Who holds the lab has five seconds to let go of it; the NICs do not wait longer than that.
-    fn take_back(&mut self, why: Rollback) -> Result<Report> {
+    fn take_back(&mut self, why: Rollback) -> Result<Option<Downs>> {
         let lab = self.borrowed.lab.clone();
         // Nothing is kept any more, whatever comes.
         let _ = std::fs::remove_file(socket(&lab));
@@ -169,11 +168,11 @@ impl Watch {
         loop {
             match lock::within(&paths::lab(&lab), Some(lab.as_str()), Patience::at_most(Duration::from_secs(5))) {
                 Ok(Some(lock)) => return self.roll_back(lock, why),
-                Ok(None) => return Ok(Report::Exit(0)),
+                Ok(None) => return Ok(None),
                 Err(_) if !early => {
                     early = true;
                     if Borrowed::read(&lab).is_none_or(|record| !self.is_mine(&record)) {
-                        return Ok(Report::Exit(0));
+                        return Ok(None);
                     }
                     let _ = restore(&mut self.netlink, &self.borrowed, &State::new());
                 }
@@ -183,17 +182,17 @@ impl Watch {
     }
 
     /// The record that counts is the one under the lock: somebody may have kept the change a moment ago.
-    fn roll_back(&self, lock: Lock, why: Rollback) -> Result<Report> {
+    fn roll_back(&self, lock: Lock, why: Rollback) -> Result<Option<Downs>> {
         let lab = &self.borrowed.lab;
         let kept = |record: &Borrowed| record.trust == Trust::Kept && matches!(why, Rollback::Unconfirmed(_));
         if Borrowed::read(lab).is_none_or(|record| kept(&record) || !self.is_mine(&record)) {
-            return Ok(Report::Exit(0));
+            return Ok(None);
         }
         let start = Instant::now();
         let down = down::roll_back(lab, lock, why.clone())?;
         // Who looks into the log finds the reason first.
         let errors = vec![Error::RolledBack { lab: lab.to_string(), why }];
-        Ok(Report::Down(Downs { labs: vec![down.report(lab, start.elapsed())], errors }))
+        Ok(Some(Downs { labs: vec![down.report(lab, start.elapsed())], errors }))
     }
 
     /// The record is of the change that this watchdog was started for, not of one that came after it.

@@ -15,10 +15,10 @@ pub(crate) use instance::nic;
 
 use std::path::PathBuf;
 
-use crate::commands::Context;
+use crate::commands::run::{Context, Run};
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{Client, Remote, Store};
-use crate::report::{Piece, Report};
+use crate::render::Printed;
 
 /// Command line client of LXD's API, by nslab
 #[derive(Debug, clap::Parser)]
@@ -69,12 +69,10 @@ enum Verb {
     Version,
 }
 
-impl Lxc {
-    /// Does what the verb says.
-    ///
-    /// # Errors
-    /// When the server cannot be reached or refuses.
-    pub fn run(self, context: &mut Context) -> Result<Report> {
+impl Run for Lxc {
+    type Out = Printed;
+
+    fn run(self, context: &mut Context) -> Result<Printed> {
         match self.verb {
             Verb::List(list) => list.run(),
             Verb::Launch(launch) => launch.run(context),
@@ -99,7 +97,7 @@ impl Lxc {
             Verb::Operation(operation) => operation.run(),
             Verb::Query(query) => query.run(),
             Verb::Monitor(monitor) => monitor.run(context),
-            Verb::Version => Ok(Report::Text(concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned())),
+            Verb::Version => Ok(Printed::text(concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned())),
         }
     }
 }
@@ -157,11 +155,11 @@ fn pair(word: &str) -> Result<(String, String)> {
 }
 
 /// Nothing to print.
-fn done() -> Report {
-    Report::Text(String::new())
+fn done() -> Printed {
+    Printed::text(String::new())
 }
 
 /// Prints a line while the work goes on.
 fn tell(context: &mut Context, line: &str) -> Result<()> {
-    context.front.emit(Piece::Text(&format!("{line}\n"))).map(drop)
+    context.front.emit(&format!("{line}\n")).map(drop)
 }

@@ -1,71 +1,274 @@
 //! Reports as text for people.
 
 mod agent;
-mod capture;
-mod check;
+pub(crate) mod capture;
+pub(crate) mod check;
 mod doctor;
 mod labs;
 mod macs;
 mod node;
-mod ping;
+pub(crate) mod ping;
 mod remote;
 mod table;
 mod topologies;
 mod trace;
 
-use super::{Style, script};
+use super::{Format, Show, Style, Writer, json, lines, script};
+use crate::error::Error;
 use crate::render::sentences;
-use crate::report::{Piece, Report};
+use crate::report as reports;
 
-/// A report as text, each line ended.
-pub fn report(report: &Report, style: Style) -> String {
-    match report {
-        Report::Home(home) => labs::home(home, style),
-        Report::Up(up) => lines(&sentences::labs::up(style.lang, up)),
-        Report::Down(downs) => labs::down(downs, style),
-        Report::Changes(changes) => lines(&sentences::instances::changes(style.lang, changes)),
-        Report::Keep(keep) => lines(&[sentences::nics::kept(style.lang, keep)]),
-        Report::Reset(reset) => lines(&[sentences::labs::reset(style.lang, reset)]),
-        Report::Status(statuses) => labs::status(statuses, style),
-        Report::List(list) => labs::list(list, style),
-        Report::Topologies(list) => topologies::list(&list.topologies, style),
-        Report::Topology(source) => source.text.clone(),
-        Report::Validation(validation) => topologies::validation(validation, style),
-        Report::Plan(plan) => script::script(plan, style),
-        Report::Node(node) => node::node(node, style),
-        Report::Ping(ping) => ping::end(ping, style),
-        Report::Matrix(matrix) => ping::matrix(matrix, style),
-        Report::Macs(found) => macs::macs(found, style),
-        Report::Processes(processes) => node::processes(processes, style),
-        Report::Check(report) => check::check(report, style),
-        Report::Trace(trace) => trace::trace(trace, style),
-        Report::Doctor(doctor) => doctor::doctor(doctor, style),
-        Report::Graph(graph) => super::graph::text::drawing(graph, style),
-        Report::Agent(outcome) => lines(&[sentences::agent::outcome(style.lang, outcome)]),
-        Report::Token(token) => lines(std::slice::from_ref(&token.token)),
-        Report::Agents(all) => agent::agents(all, style),
-        Report::Trusted(all) => agent::trusted(all, style),
-        Report::Remotes(all) => remote::remotes(all, style),
-        Report::Instances(all) => remote::instances(all, style),
-        Report::Remote(outcome) => lines(&[sentences::remote::outcome(style.lang, outcome)]),
-        Report::Text(text) => text.clone(),
-        Report::Exit(_) => String::new(),
+impl Show for reports::lab::Home {
+    fn text(&self, style: Style) -> String {
+        labs::home(self, style)
     }
 }
 
-/// A part of a result as text, each line ended.
-pub fn piece(piece: Piece, style: Style) -> String {
-    match piece {
-        Piece::PingStart(start) => lines(&[sentences::ping::start(style.lang, start)]),
-        Piece::Check(now, before) => check::change(now, before, style),
-        Piece::PingEvent(start, event, before) => ping::event(start, event, before, style),
-        Piece::Frames(layout, frames) => frames.iter().map(|frame| capture::line(frame, layout, style)).collect(),
-        Piece::Text(text) => text.to_owned(),
-        Piece::CaptureEnd(_) => String::new(),
+impl Show for reports::lab::Up {
+    fn text(&self, style: Style) -> String {
+        lines(&sentences::labs::up(style.lang, self))
+    }
+
+    fn is_talk(&self) -> bool {
+        true
     }
 }
 
-/// Lines, each ended.
-fn lines(lines: &[String]) -> String {
-    lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+impl Show for reports::lab::Downs {
+    fn text(&self, style: Style) -> String {
+        labs::down(self, style)
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.errors.first().map_or(0, Error::exit_code)
+    }
+
+    fn errors(&self) -> Vec<&Error> {
+        self.errors.iter().collect()
+    }
+}
+
+impl Show for reports::instance::Changes {
+    fn text(&self, style: Style) -> String {
+        lines(&sentences::instances::changes(style.lang, self))
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.errors.first().map_or(0, Error::exit_code)
+    }
+
+    fn errors(&self) -> Vec<&Error> {
+        self.errors.iter().collect()
+    }
+}
+
+impl Show for reports::lab::Keep {
+    fn text(&self, style: Style) -> String {
+        lines(&[sentences::nics::kept(style.lang, self)])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+}
+
+impl Show for reports::lab::Reset {
+    fn text(&self, style: Style) -> String {
+        lines(&[sentences::labs::reset(style.lang, self)])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+}
+
+impl Show for reports::lab::Statuses {
+    fn text(&self, style: Style) -> String {
+        labs::status(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(self.labs.iter().any(|lab| !lab.condition.is_up()))
+    }
+}
+
+impl Show for reports::lab::List {
+    fn text(&self, style: Style) -> String {
+        labs::list(self, style)
+    }
+}
+
+impl Show for reports::topology::List {
+    fn text(&self, style: Style) -> String {
+        topologies::list(&self.topologies, style)
+    }
+}
+
+impl Show for reports::topology::Source {
+    fn text(&self, _: Style) -> String {
+        self.text.clone()
+    }
+}
+
+impl Show for reports::topology::Validation {
+    fn text(&self, style: Style) -> String {
+        topologies::validation(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.files.iter().all(|file| file.valid) { 0 } else { 2 }
+    }
+
+    fn errors(&self) -> Vec<&Error> {
+        self.files.iter().filter_map(|file| file.error.as_ref()).collect()
+    }
+}
+
+impl Show for reports::plan::Plan {
+    fn text(&self, style: Style) -> String {
+        script::script(self, style)
+    }
+}
+
+impl Show for reports::node::Node {
+    fn text(&self, style: Style) -> String {
+        node::node(self, style)
+    }
+}
+
+impl Show for reports::ping::Ping {
+    fn text(&self, style: Style) -> String {
+        ping::end(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(self.received == 0)
+    }
+}
+
+impl Show for reports::ping::Matrix {
+    fn text(&self, style: Style) -> String {
+        ping::matrix(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.failed.is_empty())
+    }
+}
+
+impl Show for reports::macs::Macs {
+    fn text(&self, style: Style) -> String {
+        macs::macs(self, style)
+    }
+}
+
+impl Show for reports::node::Processes {
+    fn text(&self, style: Style) -> String {
+        node::processes(self, style)
+    }
+}
+
+impl Show for reports::check::Report {
+    fn text(&self, style: Style) -> String {
+        check::check(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        reports::check::Report::exit_code(self)
+    }
+
+    fn takes(format: Format) -> bool {
+        !matches!(format.writer(), Writer::Drawing(_))
+    }
+
+    fn written(&self, format: Format, style: Style) -> String {
+        match format.writer() {
+            Writer::Text => self.text(style),
+            Writer::Json => json(self),
+            Writer::Checks(write) => write(self, style),
+            Writer::Drawing(_) => String::new(),
+        }
+    }
+}
+
+impl Show for reports::trace::Trace {
+    fn text(&self, style: Style) -> String {
+        trace::trace(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(self.death().is_some())
+    }
+}
+
+impl Show for reports::doctor::Doctor {
+    fn text(&self, style: Style) -> String {
+        doctor::doctor(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.works() { 0 } else { 3 }
+    }
+}
+
+impl Show for reports::agent::Outcome {
+    fn text(&self, style: Style) -> String {
+        lines(&[sentences::agent::outcome(style.lang, self)])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+}
+
+impl Show for reports::agent::Token {
+    fn text(&self, _: Style) -> String {
+        lines(std::slice::from_ref(&self.token))
+    }
+}
+
+impl Show for reports::agent::Agents {
+    fn text(&self, style: Style) -> String {
+        agent::agents(self, style)
+    }
+}
+
+impl Show for reports::agent::Trusted {
+    fn text(&self, style: Style) -> String {
+        agent::trusted(self, style)
+    }
+}
+
+impl Show for reports::remote::Remotes {
+    fn text(&self, style: Style) -> String {
+        remote::remotes(self, style)
+    }
+}
+
+impl Show for reports::remote::Instances {
+    fn text(&self, style: Style) -> String {
+        remote::instances(self, style)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(self.judged && !self.instances.iter().all(reports::remote::Instance::runs))
+    }
+}
+
+impl Show for reports::remote::Outcome {
+    fn text(&self, style: Style) -> String {
+        lines(&[sentences::remote::outcome(style.lang, self)])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
 }

@@ -143,8 +143,8 @@ every!(takes: Takes {
 });
 
 every!(usages: Usage {
-    Usage::Format { .. } => [Usage::Format { format: "svg", takes: vec!["text", "json"] }],
-    Usage::Ending { .. } => [Usage::Ending { file: PathBuf::from("lab.png"), endings: vec![".svg", ".dot"] }],
+    Usage::Format { .. } => [Usage::Format { format: "svg".to_owned(), takes: vec!["text".to_owned(), "json".to_owned()] }],
+    Usage::Ending { .. } => [Usage::Ending { file: PathBuf::from("lab.png"), endings: vec![".svg".to_owned(), ".dot".to_owned()] }],
     Usage::NeedsAnswer(_) => [Usage::NeedsAnswer("--yes")],
     Usage::LabNamedLikeHost(_) => [Usage::LabNamedLikeHost(word("host-a"))],
     Usage::NothingUp => [Usage::NothingUp],

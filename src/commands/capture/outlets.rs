@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::commands::Context;
+use crate::commands::run::Context;
 use crate::error::Result;
 use crate::kernel::packet::Seen;
 use crate::kernel::sys;
@@ -12,8 +12,9 @@ use crate::probe::capture::sink::Sink;
 use crate::probe::capture::{Ended, Watcher};
 use crate::probe::filter::Filter;
 use crate::probe::pcapng;
-use crate::report::Piece;
-use crate::report::capture::{Layout, Line};
+use crate::render::text::capture::line;
+use crate::render::{Format, json_line};
+use crate::report::capture::{Event, Layout, Line};
 use crate::report::notice::Notice;
 
 fn listening(points: &[Point], context: &mut Context) {
@@ -44,7 +45,12 @@ impl Watcher for Teller<'_, '_> {
         if self.lines.is_empty() {
             return Ok(true);
         }
-        let read = self.context.front.emit(Piece::Frames(&self.layout, &self.lines));
+        let style = self.context.style;
+        let told: String = match self.context.format {
+            Some(Format::Json) => self.lines.iter().map(|frame| json_line(&Event::Frame(frame))).collect(),
+            _ => self.lines.iter().map(|frame| line(frame, &self.layout, style)).collect(),
+        };
+        let read = self.context.front.emit(&told);
         self.lines.clear();
         read
     }

@@ -9,7 +9,7 @@ use super::{done, pair, reach, refuse, trust};
 use crate::error::Result;
 use crate::lxd::client::Client;
 use crate::lxd::format;
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Settings of instances and of servers
 #[derive(Debug, clap::Subcommand)]
@@ -100,7 +100,7 @@ pub(super) enum Device {
 }
 
 impl Config {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         match self {
             Self::Show { name, expanded } => show(&name, expanded),
             Self::Get { words } => get(&words),
@@ -125,11 +125,11 @@ fn last(words: &[String]) -> (&str, &str) {
     }
 }
 
-fn show(word: &str, expanded: bool) -> Result<Report> {
+fn show(word: &str, expanded: bool) -> Result<Printed> {
     let (client, name) = reach(word)?;
     if name.is_empty() {
         let server = client.get("/1.0")?;
-        return Ok(Report::Text(format::yaml(&json!({"config": server["config"]}))));
+        return Ok(Printed::text(format::yaml(&json!({"config": server["config"]}))));
     }
     let (told, _) = client.instance(name)?;
     let (config, devices) = if expanded { ("expanded_config", "expanded_devices") } else { ("config", "devices") };
@@ -137,10 +137,10 @@ fn show(word: &str, expanded: bool) -> Result<Report> {
     for key in ["architecture", "ephemeral", "profiles", "stateful", "description"] {
         shown[key] = told[key].clone();
     }
-    Ok(Report::Text(format::yaml(&shown)))
+    Ok(Printed::text(format::yaml(&shown)))
 }
 
-fn get(words: &[String]) -> Result<Report> {
+fn get(words: &[String]) -> Result<Printed> {
     let (place, key) = last(words);
     let (client, name) = reach(place)?;
     let told = if name.is_empty() { client.get("/1.0")? } else { client.instance(name)?.0 };
@@ -149,10 +149,10 @@ fn get(words: &[String]) -> Result<Report> {
         Value::String(value) => value.clone(),
         other => other.to_string(),
     };
-    Ok(Report::Text(value + "\n"))
+    Ok(Printed::text(value + "\n"))
 }
 
-fn set(words: &[String]) -> Result<Report> {
+fn set(words: &[String]) -> Result<Printed> {
     let pairs = |words: &[String]| words.iter().map(|word| pair(word)).collect::<Result<Vec<_>>>();
     match words {
         [first, ..] if first.contains('=') => change("", &pairs(words)?),
@@ -164,7 +164,7 @@ fn set(words: &[String]) -> Result<Report> {
 }
 
 /// Changes settings of an instance or of the server; an empty value forgets.
-fn change(place: &str, pairs: &[(String, String)]) -> Result<Report> {
+fn change(place: &str, pairs: &[(String, String)]) -> Result<Printed> {
     let (client, name) = reach(place)?;
     if name.is_empty() {
         let body: Value =
@@ -210,7 +210,7 @@ fn strings(map: &mut Value) {
     }
 }
 
-fn edit(word: &str) -> Result<Report> {
+fn edit(word: &str) -> Result<Printed> {
     let new = input()?;
     let (client, name) = reach(word)?;
     client.edit(name, |all| {
@@ -224,7 +224,7 @@ fn edit(word: &str) -> Result<Report> {
 }
 
 impl Device {
-    fn run(self) -> Result<Report> {
+    fn run(self) -> Result<Printed> {
         match self {
             Self::Add { name, device, kind, settings } => {
                 let mut made = json!({"type": kind});
@@ -234,13 +234,13 @@ impl Device {
                 }
                 let (client, name) = reach(&name)?;
                 add(&client, name, &device, made)?;
-                Ok(Report::Text(format!("Device {device} added to {name}\n")))
+                Ok(Printed::text(format!("Device {device} added to {name}\n")))
             }
             Self::Remove { name, devices } => {
                 let (client, name) = reach(&name)?;
                 remove(&client, name, &devices)?;
                 let lines: Vec<String> = devices.iter().map(|device| format!("Device {device} removed from {name}\n")).collect();
-                Ok(Report::Text(lines.concat()))
+                Ok(Printed::text(lines.concat()))
             }
             Self::Set { name, device, settings } => {
                 let (client, name) = reach(&name)?;
@@ -257,14 +257,14 @@ impl Device {
             }
             Self::Show { name } => {
                 let (client, name) = reach(&name)?;
-                Ok(Report::Text(format::yaml(&client.instance(name)?.0["devices"])))
+                Ok(Printed::text(format::yaml(&client.instance(name)?.0["devices"])))
             }
             Self::List { name } => {
                 let (client, name) = reach(&name)?;
                 let told = client.instance(name)?.0;
                 let names = told["devices"].as_object().into_iter().flatten();
                 let lines: Vec<String> = names.map(|(device, _)| format!("{device}\n")).collect();
-                Ok(Report::Text(lines.concat()))
+                Ok(Printed::text(lines.concat()))
             }
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use super::{pair, reach, tell};
-use crate::commands::Context;
+use crate::commands::run::Context;
 use crate::error::Result;
 use crate::lxd::client::{self, Ends};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Run a command in an instance
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub(super) struct Exec {
 }
 
 impl Exec {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let (client, name) = reach(&self.name)?;
         let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let interactive = match self.mode.as_str() {
@@ -69,7 +69,7 @@ impl Exec {
             group: self.group,
             cwd: self.cwd,
         };
-        client.exec(name, &exec, Ends::Mine).map(Report::Exit)
+        client.exec(name, &exec, Ends::Mine).map(Printed::exit)
     }
 }
 
@@ -84,11 +84,11 @@ pub(super) struct Console {
 }
 
 impl Console {
-    pub(super) fn run(self, context: &mut Context) -> Result<Report> {
+    pub(super) fn run(self, context: &mut Context) -> Result<Printed> {
         let (client, name) = reach(&self.name)?;
         if self.show_log {
             let log = client.console_log(name)?;
-            return Ok(Report::Text(format!("\nConsole log:\n\n{}\n", String::from_utf8_lossy(&log))));
+            return Ok(Printed::text(format!("\nConsole log:\n\n{}\n", String::from_utf8_lossy(&log))));
         }
         tell(context, "To detach from the console, press: <ctrl>+a q")?;
         client.console(name)?;

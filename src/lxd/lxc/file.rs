@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{done, reach, refuse};
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{Client, Kind, Owner};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Files of instances
 #[derive(Debug, clap::Subcommand)]
@@ -18,7 +18,7 @@ pub(super) enum File {
 }
 
 impl File {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         match self {
             Self::Push(push) => push.run(),
             Self::Pull(pull) => pull.run(),
@@ -66,7 +66,7 @@ pub(super) struct Push {
 }
 
 impl Push {
-    fn run(self) -> Result<Report> {
+    fn run(self) -> Result<Printed> {
         let Some((target, files)) = self.words.split_last() else { return Ok(done()) };
         let (client, name, path) = place(target)?;
         let mode = self.mode.as_deref().map(|mode| u32::from_str_radix(mode, 8)).transpose();
@@ -162,7 +162,7 @@ pub(super) struct Pull {
 }
 
 impl Pull {
-    fn run(self) -> Result<Report> {
+    fn run(self) -> Result<Printed> {
         let Some((target, files)) = self.words.split_last() else { return Ok(done()) };
         let target = Path::new(target);
         if self.create_dirs {
@@ -223,7 +223,7 @@ pub(super) struct Delete {
 }
 
 impl Delete {
-    fn run(self) -> Result<Report> {
+    fn run(self) -> Result<Printed> {
         for word in &self.words {
             let (client, name, path) = place(word)?;
             client.remove(name, &path)?;

@@ -6,7 +6,7 @@ use super::list::Shape;
 use super::reach;
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::Client;
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Images of the server
 #[derive(Debug, clap::Subcommand)]
@@ -29,7 +29,7 @@ pub(super) enum Image {
 }
 
 impl Image {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         match self {
             Self::List { remote, format } => list(&remote, format),
             Self::Info { name } => {
@@ -59,7 +59,7 @@ fn size(value: &Value) -> String {
     format!("{}.{:02}MB", hundredths / 100, hundredths % 100)
 }
 
-fn list(remote: &str, format: Shape) -> Result<Report> {
+fn list(remote: &str, format: Shape) -> Result<Printed> {
     let all = reach(remote)?.0.get("/1.0/images?recursion=1")?;
     let row = |one: &Value| {
         let alias = text(&one["aliases"][0]["name"]);
@@ -80,7 +80,7 @@ fn list(remote: &str, format: Shape) -> Result<Report> {
     Ok(format.print(&headings, &rows, &all))
 }
 
-fn info(one: &Value) -> Report {
+fn info(one: &Value) -> Printed {
     let mut lines = vec![format!(
         "Fingerprint: {}\nSize: {}\nArchitecture: {}\nType: {}\nPublic: {}\nTimestamps:\n    Created: {}\n    Uploaded: {}\n",
         text(&one["fingerprint"]),
@@ -99,5 +99,5 @@ fn info(one: &Value) -> Report {
     for alias in one["aliases"].as_array().into_iter().flatten() {
         lines.push(format!("    - {}\n", text(&alias["name"])));
     }
-    Report::Text(lines.concat())
+    Printed::text(lines.concat())
 }

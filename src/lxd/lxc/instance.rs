@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{client, done, pair, parse, reach, refuse, store, tell};
-use crate::commands::Context;
+use crate::commands::run::Context;
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{Action, Change, Client, New};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// What is made, and how.
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,7 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    pub(super) fn run(self, context: &mut Context) -> Result<Report> {
+    pub(super) fn run(self, context: &mut Context) -> Result<Printed> {
         let (client, name) = self.made.make(context)?;
         tell(context, &format!("Starting {name}"))?;
         client.change(&name, Change { action: Action::Start, force: false, timeout: -1 })?;
@@ -101,14 +101,14 @@ pub(super) struct Init {
 }
 
 impl Init {
-    pub(super) fn run(self, context: &mut Context) -> Result<Report> {
+    pub(super) fn run(self, context: &mut Context) -> Result<Printed> {
         self.made.make(context)?;
         Ok(done())
     }
 }
 
 /// Does something to each instance; the first error ends it.
-fn each(names: &[String], mut what: impl FnMut(&Client, &str) -> Result<()>) -> Result<Report> {
+fn each(names: &[String], mut what: impl FnMut(&Client, &str) -> Result<()>) -> Result<Printed> {
     for word in names {
         let (client, name) = reach(word)?;
         what(&client, name)?;
@@ -125,7 +125,7 @@ pub(super) struct Start {
 }
 
 impl Start {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         each(&self.names, |client, name| {
             let frozen = client.instance(name)?.0["status"] == "Frozen";
             let action = if frozen { Action::Unfreeze } else { Action::Start };
@@ -152,7 +152,7 @@ pub(super) struct Stop {
 }
 
 impl Stop {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let change = Change { action: Action::Stop, force: self.force, timeout: self.timeout };
         if self.all {
             let (client, _) = reach(self.names.first().map_or("", String::as_str))?;
@@ -180,7 +180,7 @@ pub(super) struct Restart {
 }
 
 impl Restart {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let change = Change { action: Action::Restart, force: self.force, timeout: self.timeout };
         each(&self.names, |client, name| client.change(name, change))
     }
@@ -195,7 +195,7 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         each(&self.names, |client, name| client.change(name, Change { action: Action::Freeze, force: false, timeout: -1 }))
     }
 }
@@ -212,7 +212,7 @@ pub(super) struct Delete {
 }
 
 impl Delete {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         each(&self.names, |client, name| {
             let (told, _) = client.instance(name)?;
             if told["status"] != "Stopped" {
@@ -242,7 +242,7 @@ pub(super) struct Rename {
 }
 
 impl Rename {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let (client, name) = reach(&self.name)?;
         client.rename(name, self.to.split_once(':').map_or(self.to.as_str(), |(_, name)| name))?;
         Ok(done())

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{reach, refuse};
 use crate::error::Result;
 use crate::lxd::format;
-use crate::report::Report;
+use crate::render::Printed;
 
 /// How a table is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -21,8 +21,8 @@ pub(super) enum Shape {
 
 impl Shape {
     /// Rows, or what they were made of.
-    pub(super) fn print(self, headings: &[&str], rows: &[Vec<String>], all: &Value) -> Report {
-        Report::Text(match self {
+    pub(super) fn print(self, headings: &[&str], rows: &[Vec<String>], all: &Value) -> Printed {
+        Printed::text(match self {
             Self::Table | Self::Compact => format::table(headings, rows),
             Self::Csv => format::csv(rows),
             Self::Json => format::json(all),
@@ -50,7 +50,7 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let (place, filters) = match self.words.split_first() {
             Some((first, rest)) if first.contains(':') => {
                 let (remote, name) = first.split_once(':').unwrap_or((first, ""));

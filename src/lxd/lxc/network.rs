@@ -7,7 +7,7 @@ use super::list::Shape;
 use super::{config, done, instance, pair, reach, refuse};
 use crate::error::Result;
 use crate::lxd::format;
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Networks of the server
 #[derive(Debug, clap::Subcommand)]
@@ -93,12 +93,12 @@ pub(super) enum Network {
 }
 
 impl Network {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         match self {
             Self::List { remote, format } => list(&remote, format),
             Self::Show { name } => {
                 let (client, name) = reach(&name)?;
-                Ok(Report::Text(format::yaml(&client.network(name)?)))
+                Ok(Printed::text(format::yaml(&client.network(name)?)))
             }
             Self::Info { name } => info(&name),
             Self::Create { name, settings, kind } => {
@@ -107,17 +107,17 @@ impl Network {
                 let settings = settings.collect::<Result<Map<_, _>>>()?;
                 let body = json!({"name": name, "type": kind, "description": "", "config": settings});
                 client.finish(Method::POST, "/1.0/networks", Some(&body), &[])?;
-                Ok(Report::Text(format!("Network {name} created\n")))
+                Ok(Printed::text(format!("Network {name} created\n")))
             }
             Self::Delete { name } => {
                 let (client, name) = reach(&name)?;
                 client.finish(Method::DELETE, &format!("/1.0/networks/{name}"), None, &[])?;
-                Ok(Report::Text(format!("Network {name} deleted\n")))
+                Ok(Printed::text(format!("Network {name} deleted\n")))
             }
             Self::Get { name, key } => {
                 let (client, name) = reach(&name)?;
                 let told = client.network(name)?;
-                Ok(Report::Text(format!("{}\n", told["config"][key].as_str().unwrap_or_default())))
+                Ok(Printed::text(format!("{}\n", told["config"][key].as_str().unwrap_or_default())))
             }
             Self::Set { name, settings } => {
                 let words = match settings.as_slice() {
@@ -160,7 +160,7 @@ fn attached(told: &Value, network: &str) -> Result<String> {
     }
 }
 
-fn list(remote: &str, format: Shape) -> Result<Report> {
+fn list(remote: &str, format: Shape) -> Result<Printed> {
     let (client, _) = reach(remote)?;
     let all = client.get("/1.0/networks?recursion=1")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -182,7 +182,7 @@ fn list(remote: &str, format: Shape) -> Result<Report> {
     Ok(format.print(&headings, &rows, &all))
 }
 
-fn info(word: &str) -> Result<Report> {
+fn info(word: &str) -> Result<Printed> {
     let (client, name) = reach(word)?;
     let told = client.get(&format!("/1.0/networks/{name}/state"))?;
     let text = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
@@ -211,10 +211,10 @@ fn info(word: &str) -> Result<Report> {
         number(&counters["packets_received"]),
         number(&counters["packets_sent"])
     ));
-    Ok(Report::Text(lines.concat()))
+    Ok(Printed::text(lines.concat()))
 }
 
-fn set(word: &str, pairs: &[(String, String)]) -> Result<Report> {
+fn set(word: &str, pairs: &[(String, String)]) -> Result<Printed> {
     let (client, name) = reach(word)?;
     let path = format!("/1.0/networks/{name}");
     let (mut told, tag) = client.get_tagged(&path)?;

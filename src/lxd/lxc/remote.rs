@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::list::Shape;
 use super::{LOCAL, done, refuse, socket, store};
-use crate::commands::{Context, far};
+use crate::commands::far;
+use crate::commands::run::Context;
 use crate::error::Result;
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Servers that are known by a name
 #[derive(Debug, clap::Subcommand)]
@@ -52,7 +53,7 @@ pub(super) enum Remotes {
 }
 
 impl Remotes {
-    pub(super) fn run(self, context: &mut Context) -> Result<Report> {
+    pub(super) fn run(self, context: &mut Context) -> Result<Printed> {
         match self {
             Self::Add { words, password, accept_certificate, protocol, auth_type } => {
                 if protocol != "lxd" || auth_type != "tls" {
@@ -74,7 +75,7 @@ impl Remotes {
                 store()?.remove(&name)?;
                 Ok(done())
             }
-            Self::GetDefault => Ok(Report::Text(store()?.default_remote() + "\n")),
+            Self::GetDefault => Ok(Printed::text(store()?.default_remote() + "\n")),
             Self::Switch { name } => {
                 let mut store = store()?;
                 if name != LOCAL {
@@ -87,7 +88,7 @@ impl Remotes {
     }
 }
 
-fn list(format: Shape) -> Result<Report> {
+fn list(format: Shape) -> Result<Printed> {
     let store = store()?;
     let mut all: Vec<(String, String)> = store.remotes().into_iter().map(|one| (one.name, one.address)).collect();
     if !all.iter().any(|(name, _)| name == LOCAL) {

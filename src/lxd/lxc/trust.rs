@@ -8,7 +8,7 @@ use super::list::Shape;
 use super::{done, reach, refuse};
 use crate::error::Result;
 use crate::lxd::client::{self, Answer};
-use crate::report::Report;
+use crate::render::Printed;
 
 /// Clients that the server trusts
 #[derive(Debug, clap::Subcommand)]
@@ -58,7 +58,7 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         match self {
             Self::Add { words, name, quiet } => add(&words, name, quiet),
             Self::List { remote, format } => list(&remote, format),
@@ -89,7 +89,7 @@ impl Trust {
                 let id =
                     id.ok_or_else(|| refuse(format!("No certificate add token for member {name} on remote: {}", client.name())))?;
                 client.ask(Method::DELETE, &format!("/1.0/operations/{id}"), None, &[])?;
-                Ok(Report::Text(format!("Certificate add token for {name} deleted\n")))
+                Ok(Printed::text(format!("Certificate add token for {name} deleted\n")))
             }
         }
     }
@@ -101,7 +101,7 @@ fn tokens(client: &client::Client) -> Result<Vec<Value>> {
     Ok(each.filter(|one| one["class"] == "token" && one["status"] == "Running").cloned().collect())
 }
 
-fn add(words: &[String], name: Option<String>, quiet: bool) -> Result<Report> {
+fn add(words: &[String], name: Option<String>, quiet: bool) -> Result<Printed> {
     let (place, file) = match words {
         [place, file, ..] => (place.as_str(), Some(file)),
         [one] if one.ends_with(':') => (one.as_str(), None),
@@ -128,10 +128,10 @@ fn add(words: &[String], name: Option<String>, quiet: bool) -> Result<Report> {
         "expires_at": told.get("expiresAt").cloned().unwrap_or_else(|| "0001-01-01T00:00:00Z".into()),
     });
     let token = base64::engine::general_purpose::STANDARD.encode(token.to_string());
-    Ok(Report::Text(if quiet { format!("{token}\n") } else { format!("Client {name} certificate add token:\n{token}\n") }))
+    Ok(Printed::text(if quiet { format!("{token}\n") } else { format!("Client {name} certificate add token:\n{token}\n") }))
 }
 
-fn list(place: &str, format: Shape) -> Result<Report> {
+fn list(place: &str, format: Shape) -> Result<Printed> {
     let all = reach(place)?.0.get("/1.0/certificates?recursion=1")?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let row = |one: &Value| {

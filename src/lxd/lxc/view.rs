@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::list::Shape;
 use super::{reach, refuse};
-use crate::commands::Context;
+use crate::commands::run::Context;
 use crate::error::Result;
 use crate::lxd::client::Answer;
 use crate::lxd::format;
-use crate::report::{Piece, Report};
+use crate::render::Printed;
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
@@ -31,15 +31,15 @@ pub(super) struct Info {
 }
 
 impl Info {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let (client, name) = reach(&self.name)?;
         if name.is_empty() {
             let path = if self.resources { "/1.0/resources" } else { "/1.0" };
-            return Ok(Report::Text(format::yaml(&client.get(path)?)));
+            return Ok(Printed::text(format::yaml(&client.get(path)?)));
         }
         let (told, _) = client.instance(name)?;
         let state = client.state(name)?;
-        Ok(Report::Text(instance(&told, &state)))
+        Ok(Printed::text(instance(&told, &state)))
     }
 }
 
@@ -102,7 +102,7 @@ pub(super) struct Query {
 }
 
 impl Query {
-    pub(super) fn run(self) -> Result<Report> {
+    pub(super) fn run(self) -> Result<Printed> {
         let (client, path) = reach(&self.path)?;
         let body = self.data.as_deref().map(serde_json::from_str::<Value>).transpose();
         let body = body.map_err(|error| refuse(error.to_string()))?;
@@ -117,7 +117,7 @@ impl Query {
                 Answer::Done(told, _) | Answer::Working(_, told) => told,
             }
         };
-        Ok(Report::Text(if told.is_null() { String::new() } else { format::json(&told) }))
+        Ok(Printed::text(if told.is_null() { String::new() } else { format::json(&told) }))
     }
 }
 
@@ -133,10 +133,10 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    pub(super) fn run(self, context: &mut Context) -> Result<Report> {
+    pub(super) fn run(self, context: &mut Context) -> Result<Printed> {
         let (client, _) = reach(&self.remote)?;
         let kinds = if self.kinds.is_empty() { "lifecycle,operation".to_owned() } else { self.kinds.join(",") };
-        client.events(&kinds, &mut |event| context.front.emit(Piece::Text(&(format::yaml(event) + "\n\n"))))?;
+        client.events(&kinds, &mut |event| context.front.emit(&(format::yaml(event) + "\n\n")))?;
         Ok(super::done())
     }
 }
@@ -164,7 +164,7 @@ macro_rules! looked_at {
         }
 
         impl $name {
-            pub(super) fn run(self) -> Result<Report> {
+            pub(super) fn run(self) -> Result<Printed> {
                 match self {
                     Self::List { remote, format } => {
                         let all = reach(&remote)?.0.get(concat!($path, "?recursion=1"))?;
@@ -177,7 +177,7 @@ macro_rules! looked_at {
                     }
                     Self::Show { name } => {
                         let (client, name) = reach(&name)?;
-                        Ok(Report::Text(format::yaml(&client.get(&format!(concat!($path, "/{}"), name))?)))
+                        Ok(Printed::text(format::yaml(&client.get(&format!(concat!($path, "/{}"), name))?)))
                     }
                 }
             }

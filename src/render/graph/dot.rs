@@ -10,7 +10,7 @@ use crate::render::sentences::graph::Words;
 struct Dot;
 
 /// The whole drawing.
-pub(super) fn drawing(graph: &Graph, style: Style) -> String {
+pub(in crate::render) fn drawing(graph: &Graph, style: Style) -> String {
     written::<Dot>(graph, Words(style.lang)) + "}\n"
 }
 

@@ -9,7 +9,7 @@ use crate::render::sentences::graph::Words;
 struct Mermaid;
 
 /// The whole drawing.
-pub(super) fn drawing(graph: &Graph, style: Style) -> String {
+pub(in crate::render) fn drawing(graph: &Graph, style: Style) -> String {
     written::<Mermaid>(graph, Words(style.lang))
 }
 

@@ -320,7 +320,7 @@ fn wrong_use(lang: Lang, usage: &Usage) -> Message {
     match usage {
         Usage::Format { format, takes } => say(t!(lang, "this command has no --format {format}", format))
             .why(t!(lang, "It has: {formats}.", formats = takes.join(", ")))
-            .hint(format!("--format {}", takes.first().unwrap_or(&"text"))),
+            .hint(format!("--format {}", takes.first().map_or("text", String::as_str))),
         Usage::Ending { file, endings } => say(t!(lang, "the name {file} does not say what to write", file = file.display()))
             .hint(t!(lang, "a name that ends in one of {endings}, or --format", endings = endings.join(" "))),
         Usage::NeedsAnswer(flag) => say(w!(lang, "a question must be answered, but there is no terminal to ask on")).hint(t!(

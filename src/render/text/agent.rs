@@ -1,9 +1,9 @@
 //! Agents as text.
 
-use super::lines;
 use super::table::Table;
 use crate::render::Style;
 use crate::render::lang::words;
+use crate::render::lines;
 use crate::render::sentences;
 use crate::report::agent::{Agents, Trusted};
 

@@ -11,7 +11,7 @@ use crate::report::wire::Station;
 /// Columns of the time: seconds with six places.
 const TIME: usize = 11;
 
-pub(super) fn line(line: &Line, layout: &Layout, style: Style) -> String {
+pub(crate) fn line(line: &Line, layout: &Layout, style: Style) -> String {
     let since = line.nanoseconds.saturating_sub(layout.start);
     let time = format!("{}.{:06}", since / 1_000_000_000, since / 1000 % 1_000_000);
     let place = match &line.ends {

@@ -15,7 +15,7 @@ pub(super) fn check(report: &Report, style: Style) -> String {
 }
 
 /// What holds now: on a terminal the whole anew in its place, else what is not as before.
-pub(super) fn change(now: &Report, before: Option<&Report>, style: Style) -> String {
+pub(crate) fn change(now: &Report, before: Option<&Report>, style: Style) -> String {
     let waiting = if now.exit_code() == 0 { String::new() } else { format!("{}\n", say::watching(style.lang)) };
     let drawn = style.colour && style.width.is_some();
     let Some(before) = before.filter(|_| !drawn) else {

@@ -34,7 +34,9 @@ pub(super) fn doctor(doctor: &Doctor, style: Style) -> String {
         doctor.leftovers.iter().map(|leftover| sentences::doctor::leftover(style.lang, leftover)),
         style,
     );
-    text += &super::lines(&doctor.unseen.iter().map(|unseen| sentences::doctor::unseen(style.lang, *unseen)).collect::<Vec<_>>());
+    text += &crate::render::lines(
+        &doctor.unseen.iter().map(|unseen| sentences::doctor::unseen(style.lang, *unseen)).collect::<Vec<_>>(),
+    );
     text + &style.bold(&sentences::doctor::verdict(style.lang, doctor)) + "\n"
 }
 

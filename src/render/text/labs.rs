@@ -1,11 +1,12 @@
 //! Labs as text.
 
 use super::table::{Table, section};
-use super::{lines, topologies};
+use super::topologies;
 use crate::plan::steps::Step;
 use crate::render::Style;
 use crate::render::escape::escape;
 use crate::render::lang::{w, words};
+use crate::render::lines;
 use crate::render::sentences;
 use crate::report::lab::{Downs, Home, Item, List, Statuses};
 use crate::typed;

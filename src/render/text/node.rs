@@ -1,9 +1,9 @@
 //! One node as text: its tables.
 
-use super::lines;
 use super::table::{Table, section};
 use crate::render::Style;
 use crate::render::lang::{w, words};
+use crate::render::lines;
 use crate::render::sentences;
 use crate::report::node::{FdbState, Link, Node, Peer, Processes, Route};
 

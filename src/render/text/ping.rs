@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::lines;
 use crate::render::Style;
 use crate::render::escape::escape;
+use crate::render::lines;
 use crate::render::sentences;
 use crate::render::sentences::ping::{Failing, Mark, Way};
 use crate::report::ping::{Attempt, Event, Family, Matrix, Pair, Party, Ping, Recorded, Start};
@@ -14,7 +14,7 @@ const WIDTH: usize = 80;
 /// So many pairs are named; the rest is counted.
 const NAMED: usize = 12;
 
-pub(super) fn event(start: &Start, event: &Event, before: Option<&Recorded>, style: Style) -> String {
+pub(crate) fn event(start: &Start, event: &Event, before: Option<&Recorded>, style: Style) -> String {
     let mut told = vec![sentences::ping::event(style.lang, start, event)];
     if let Event::Reply(reply) = event
         && let Some(route) = &reply.route

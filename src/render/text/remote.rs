@@ -1,9 +1,9 @@
 //! Remotes and their containers as text.
 
-use super::lines;
 use super::table::Table;
 use crate::render::Style;
 use crate::render::lang::words;
+use crate::render::lines;
 use crate::render::sentences;
 use crate::report::remote::{Instances, Remotes};
 

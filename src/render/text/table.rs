@@ -60,7 +60,7 @@ impl Table {
         if let Some(heading) = lines.first_mut() {
             *heading = self.style.bold(heading);
         }
-        super::lines(&lines)
+        crate::render::lines(&lines)
     }
 }
 

@@ -1,0 +1,128 @@
+//! What a command is: where it works, what it works with, what it hands back.
+
+use super::rights;
+use crate::error::{Error, Result};
+use crate::kernel::sandbox::{self, Manner};
+use crate::lab::{self, resolve};
+use crate::render::{Format, Show, Style};
+use crate::report::notice::{Notice, Progress, Question};
+
+/// Whoever started the command: the terminal of `cli`.
+pub trait Front {
+    /// Tells something that is no result.
+    fn notice(&mut self, notice: &Notice);
+    /// Tells what failed.
+    fn error(&mut self, error: &Error);
+    /// Asks; none when nobody is there to answer.
+    fn ask(&mut self, question: &Question) -> Option<bool>;
+    /// Prints the result, or a part of it while the command still works; false when nobody reads any more.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    fn emit(&mut self, text: &str) -> Result<bool>;
+    /// Shows how far the work is.
+    fn progress(&mut self, step: Progress);
+    /// The whole command line's grammar.
+    fn grammar(&self) -> clap::Command;
+}
+
+/// What a command works with.
+pub struct Context<'a> {
+    /// Whoever started it.
+    pub front: &'a mut dyn Front,
+    /// The command line as it was typed.
+    pub typed: String,
+    /// The format that was asked for.
+    pub format: Option<Format>,
+    /// Only errors and what was asked for are wanted.
+    pub quiet: bool,
+    /// How text looks on standard output.
+    pub style: Style,
+}
+
+impl Context<'_> {
+    /// Tells people a part of the result while the command still works; false when nobody reads any more.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn tell(&mut self, text: impl FnOnce(Style) -> String) -> Result<bool> {
+        if self.format.unwrap_or_default() == Format::Text { self.front.emit(&text(self.style)) } else { Ok(true) }
+    }
+
+    /// Prints a result and the errors that it carries; its exit code.
+    fn print(&mut self, result: &impl Show) -> Result<u8> {
+        let format = self.format.unwrap_or_default();
+        if !(self.quiet && format == Format::Text && result.is_talk()) {
+            self.front.emit(&result.written(format, self.style))?;
+        }
+        result.errors().into_iter().for_each(|error| self.front.error(error));
+        Ok(result.exit_code())
+    }
+}
+
+/// Where a command works, and with which rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Anywhere, as any user.
+    Anywhere,
+    /// Anywhere, with the rights to make labs.
+    Privileged,
+    /// With these rights, and in the shell of a node not at all: the machine's mounts are out of reach there.
+    Machine,
+    /// With these rights, and in the shell of a node outside of it: what is not that node's own is out of reach there.
+    Outside(Manner),
+}
+
+/// A command: its arguments, and what it does with them.
+pub trait Run: Sized {
+    /// What it hands back.
+    type Out: Show;
+
+    /// The exit code for nslab's own failures, where the command's codes mean something else.
+    const FAILURE: Option<u8> = None;
+
+    /// Where it works.
+    fn place(&self) -> Place {
+        Place::Anywhere
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Those of the command.
+    fn run(self, context: &mut Context) -> Result<Self::Out>;
+}
+
+/// Runs a command where it works, and prints its result; the exit code.
+///
+/// # Errors
+/// Those of the command, of missing rights, and of an output that cannot be written.
+pub fn perform<C: Run>(command: C, context: &mut Context) -> Result<u8> {
+    match command.place() {
+        Place::Anywhere => {}
+        Place::Privileged => rights::need(context)?,
+        Place::Machine => rights::need_outside(context)?,
+        Place::Outside(manner) => {
+            rights::need(context)?;
+            if manner == Manner::Finishes {
+                crate::kernel::sys::note_signals();
+            }
+            if let Some(code) = outside(manner)? {
+                return Ok(code);
+            }
+        }
+    }
+    let result = command.run(context)?;
+    context.print(&result)
+}
+
+/// Runs the whole command line outside of the node in whose shell it was typed; its exit code. None where it was typed outside.
+///
+/// # Errors
+/// When nobody outside answers.
+pub(super) fn outside(manner: Manner) -> Result<Option<u8>> {
+    let Some(around) = sandbox::around() else { return Ok(None) };
+    let (lab, node) = around.split_once('/').unwrap_or_default();
+    let lab = resolve::lab_name(lab)?;
+    sandbox::send(&lab::paths::sandboxes(&lab), node, std::env::args_os().skip(1).collect(), manner).map(Some)
+}
