@@ -7,8 +7,8 @@ pub mod echo;
 pub mod fallback;
 pub mod fault;
 pub mod feature;
-mod files;
 pub mod filter;
+pub mod flock;
 pub mod inspect;
 pub mod interference;
 mod listen;
@@ -31,16 +31,14 @@ pub mod tables;
 pub mod teardown;
 pub mod terminal;
 mod thread;
-pub mod turn;
 pub mod userns;
 pub mod verbs;
 
 pub use backend::{Backend, Scope};
-pub use files::open_files;
 pub use listen::{keep_alive, listen, present, within};
 pub use movement::move_link;
 pub use space::Pins;
-pub use thread::{interrupted, joined, processors, shared, thread};
+pub use thread::{interrupted, joined, open_files, processors, shared, thread};
 
 use crate::error::Result;
 use crate::plan::{Op, Plan, State};

@@ -16,7 +16,7 @@ use nix::sys::socket::{
 };
 
 use super::socket::Netlink;
-use super::sys::option;
+use super::sys::fd;
 use super::sys::process::errno;
 use super::thread::thread;
 use crate::error::{Error, KernelError, Result};
@@ -96,17 +96,17 @@ impl Echo {
         match family {
             Family::Ipv4 => {
                 let blocked = HEARD.iter().fold(u32::MAX, |blocked, kind| blocked & !(1 << kind));
-                option::set(socket, SOL_RAW, FILTER, &blocked.to_ne_bytes())?;
+                fd::set(socket, SOL_RAW, FILTER, &blocked.to_ne_bytes())?;
                 if let Some(ttl) = manner.ttl {
-                    option::set_number(socket, libc::IPPROTO_IP, libc::IP_TTL, i32::from(ttl))?;
+                    fd::set_number(socket, libc::IPPROTO_IP, libc::IP_TTL, i32::from(ttl))?;
                 }
                 if manner.record_route {
                     let mut bytes = [0; 40];
                     bytes[..3].copy_from_slice(&RECORD_ROUTE);
-                    option::set(socket, libc::IPPROTO_IP, libc::IP_OPTIONS, &bytes)?;
+                    fd::set(socket, libc::IPPROTO_IP, libc::IP_OPTIONS, &bytes)?;
                 }
                 let cut = if manner.whole { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
-                option::set_number(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, cut)
+                fd::set_number(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, cut)
             }
             Family::Ipv6 => {
                 let mut blocked = [u32::MAX; 8];
@@ -114,14 +114,14 @@ impl Echo {
                     blocked[usize::from(kind >> 5)] &= !(1 << (kind & 31));
                 }
                 let bytes: Vec<u8> = blocked.iter().flat_map(|word| word.to_ne_bytes()).collect();
-                option::set(socket, libc::IPPROTO_ICMPV6, FILTER, &bytes)?;
-                option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
+                fd::set(socket, libc::IPPROTO_ICMPV6, FILTER, &bytes)?;
+                fd::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT, 1)?;
                 if let Some(ttl) = manner.ttl {
-                    option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, i32::from(ttl))?;
+                    fd::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, i32::from(ttl))?;
                 }
                 if manner.whole {
-                    option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
-                    option::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)?;
+                    fd::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
+                    fd::set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 1)?;
                 }
                 Ok(())
             }

@@ -2,14 +2,17 @@
 //!
 //! Nothing is changed, and no packet is sent.
 
-mod cure;
-mod facts;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
+use nix::errno::Errno;
 
-pub use facts::{Facts, look};
-
-use super::filter::walk::{Dropped, Load, Packet};
+use crate::kernel::filter::ruleset;
+use crate::kernel::filter::walk::{Dropped, Load, Packet, Ruleset};
+use crate::kernel::managers::{self, Manager};
+use crate::kernel::nic::{self, way};
+use crate::kernel::socket::Netlink;
+use crate::plan::line::quoted;
 use crate::report::interference::{Filter, Interference, Obstacle, Traffic};
 
 /// What a lab needs of the machine that it has a role on.
@@ -48,10 +51,7 @@ pub fn judge(need: &Need, facts: &Facts) -> Vec<Interference> {
     found.extend(managed(need, facts));
     found.extend(reversed(need, facts));
     found.extend(without_ipv6(need, facts));
-    found
-        .into_iter()
-        .map(|obstacle| Interference { lab: need.lab.clone(), cures: cure::cures(need, &obstacle), obstacle })
-        .collect()
+    found.into_iter().map(|obstacle| Interference { lab: need.lab.clone(), cures: cures(need, &obstacle), obstacle }).collect()
 }
 
 /// The families of chains that see a forwarded or received packet.
@@ -212,4 +212,218 @@ fn reversed(need: &Need, facts: &Facts) -> Vec<Obstacle> {
 fn without_ipv6(need: &Need, facts: &Facts) -> Vec<Obstacle> {
     let off = need.addressed6.iter().filter(|name| facts.without_ipv6(name));
     off.map(|name| Obstacle::Ipv6Off { interface: name.clone() }).collect()
+}
+
+/// What there is on the machine that may get in the way.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Its packet filters.
+    pub filters: Ruleset,
+    /// `br_netfilter` shows bridged frames to the packet filters: of IPv4, of IPv6.
+    pub shows_bridged: (bool, bool),
+    /// Its interfaces and their indices.
+    pub interfaces: Vec<(String, u32)>,
+    /// Who configures which of the lab's interfaces.
+    pub managers: Vec<(String, Manager)>,
+    /// Interfaces whose reverse path filter is strict.
+    pub strict: Vec<String>,
+    /// By which interface each far subnet is reached; asked for only where a filter is strict.
+    pub ways: Vec<(IpNet, Option<String>)>,
+    /// Interfaces, and `default` for those to come, where IPv6 is off.
+    pub ipv6_off: Vec<String>,
+}
+
+impl Facts {
+    /// The index of an interface.
+    pub fn index(&self, name: &str) -> Option<u32> {
+        self.interfaces.iter().find(|(known, _)| known == name).map(|(_, index)| *index)
+    }
+
+    /// Whether an interface has no IPv6, or would be born so.
+    pub fn without_ipv6(&self, name: &str) -> bool {
+        let of = if self.index(name).is_some() { name } else { "default" };
+        self.ipv6_off.iter().any(|off| off == of)
+    }
+}
+
+/// Reads what matters to a lab, in the namespace of the caller.
+///
+/// # Errors
+/// When there is no netlink socket, or the kernel refuses an answer.
+pub fn look(need: &Need) -> Result<Facts, Errno> {
+    let mut socket = Netlink::open()?;
+    let interfaces: Vec<(String, u32)> =
+        nic::survey(&mut socket)?.into_iter().map(|nic| (nic.name.to_string(), nic.index)).collect();
+    let names: Vec<&str> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
+    let clients = managers::clients(&names);
+    let software = |name: &str| need.bridges.iter().any(|(bridge, _)| bridge == name);
+    let own = |name: &str| need.nics.iter().any(|nic| nic == name) || software(name);
+    let managers = interfaces.iter().filter(|(name, _)| own(name)).flat_map(|(name, index)| {
+        managers::of(name, *index, software(name), &clients).into_iter().map(|manager| (name.clone(), manager))
+    });
+    // The stricter of the two holds (`IN_DEV_RPFILTER` of `linux/inetdevice.h`): 1 is strict, 2 is loose.
+    let level = |name: &str| setting(&format!("ipv4/conf/{name}/rp_filter")).unwrap_or(0);
+    let all = level("all");
+    let strict: Vec<String> = names.iter().filter(|name| level(name).max(all) == 1).map(|name| (*name).to_owned()).collect();
+    let mut ways = Vec::new();
+    if need.addressed.iter().any(|name| strict.contains(name)) {
+        for net in need.far.iter().filter(|net| net.addr().is_ipv4()) {
+            let index = way::to(&mut socket, somebody(net))?;
+            let name = interfaces.iter().find(|(_, known)| Some(*known) == index).map(|(name, _)| name.clone());
+            ways.push((*net, name));
+        }
+    }
+    let off = |name: &&str| setting(&format!("ipv6/conf/{name}/disable_ipv6")) == Some(1);
+    let ipv6_off = names.iter().copied().chain(["default"]).filter(off).map(str::to_owned).collect();
+    let shows = |setting_: &str| setting(&format!("bridge/bridge-nf-call-{setting_}")) == Some(1);
+    Ok(Facts {
+        filters: ruleset::read(),
+        shows_bridged: (shows("iptables"), shows("ip6tables")),
+        managers: managers.collect(),
+        strict,
+        ways,
+        ipv6_off,
+        interfaces,
+    })
+}
+
+/// An address of a subnet that a machine may have.
+fn somebody(net: &IpNet) -> IpAddr {
+    net.hosts().next().unwrap_or(net.addr())
+}
+
+fn setting(path: &str) -> Option<u32> {
+    std::fs::read_to_string(format!("/proc/sys/net/{path}")).ok()?.trim().parse().ok()
+}
+
+/// More interfaces of containers than this are named by what they begin with.
+const SEVERAL: usize = 4;
+/// How the ends of containers' cables begin.
+const VETH: &str = "veth-";
+
+/// Ways out, each the commands of it; none where a lab that is not there yet would have to be named.
+fn cures(need: &Need, obstacle: &Obstacle) -> Vec<Vec<String>> {
+    match obstacle {
+        Obstacle::Filter { traffic: Traffic::Bridged { netfilter: false, ports, .. }, filter } => {
+            some(shortened(ports).iter().map(|name| side(filter, Side::In, name, "")).collect())
+        }
+        Obstacle::Filter { traffic: Traffic::Bridged { bridge, ipv6, .. }, filter } => {
+            let program = if *ipv6 { "ip6tables" } else { "iptables" };
+            let unseen = vec![format!("sudo sysctl -w net.bridge.bridge-nf-call-{program}=0")];
+            bridge.iter().map(|bridge| vec![across(filter, bridge)]).chain([unseen]).collect()
+        }
+        Obstacle::Filter { traffic: Traffic::Routed { interfaces, .. }, filter } => {
+            let mut way: Vec<String> = shortened(interfaces).iter().map(|name| side(filter, Side::In, name, "")).collect();
+            if need.lab.is_none() {
+                way.extend(interfaces.iter().map(|name| side(filter, Side::Out, name, "")));
+                way.dedup();
+            }
+            some(way)
+        }
+        Obstacle::Filter { traffic: Traffic::Received { interfaces, ipv6 }, filter } => {
+            let protocol = if *ipv6 { "ipv6-icmp" } else { "icmp" };
+            some(shortened(interfaces).iter().map(|name| side(filter, Side::In, name, protocol)).collect())
+        }
+        Obstacle::Manager { interface, service, pid, certain } => {
+            // One that has no interface of its own is not ended for the sake of one.
+            some(service.leave(&quoted(interface), pid.filter(|_| *certain)))
+        }
+        Obstacle::ReversePath { interface, .. } => {
+            vec![vec![format!("sudo sysctl -w {}=2", of_interface("ipv4", interface, "rp_filter"))]]
+        }
+        Obstacle::Ipv6Off { interface } => {
+            vec![vec![format!("sudo sysctl -w {}=0", of_interface("ipv6", interface, "disable_ipv6"))]]
+        }
+    }
+}
+
+fn some(way: Vec<String>) -> Vec<Vec<String>> {
+    if way.is_empty() { Vec::new() } else { vec![way] }
+}
+
+/// The name of an interface's setting: `sysctl` writes the dots of a name as slashes.
+fn of_interface(family: &str, interface: &str, setting: &str) -> String {
+    format!("net.{family}.conf.{}.{setting}", interface.replace('.', "/"))
+}
+
+/// The names, those of many containers' cables as one.
+fn shortened(interfaces: &[String]) -> Vec<String> {
+    let (cables, mut rest): (Vec<String>, Vec<String>) = interfaces.iter().cloned().partition(|name| name.starts_with(VETH));
+    if cables.len() > SEVERAL {
+        rest.push(format!("{VETH}*"));
+    } else {
+        rest.extend(cables);
+    }
+    rest
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    In,
+    Out,
+}
+
+/// Who writes rules for the chain.
+enum Writer {
+    Iptables(String),
+    Firewalld,
+    Nft(String),
+}
+
+impl Writer {
+    fn of(filter: &Filter) -> Self {
+        let base = match filter.family.as_str() {
+            "ip" => Some("iptables"),
+            "ip6" => Some("ip6tables"),
+            _ => None,
+        };
+        let usual = filter.table == "filter" && ["INPUT", "FORWARD"].contains(&filter.chain.as_str());
+        match base.filter(|_| usual) {
+            _ if filter.makers.contains(&"firewalld") => Self::Firewalld,
+            Some(program) if filter.legacy => Self::Iptables(format!("sudo {program}-legacy -I {}", filter.chain)),
+            Some(program) => Self::Iptables(format!("sudo {program} -I {}", filter.chain)),
+            None => {
+                Self::Nft(format!("sudo nft insert rule {} {} {}", filter.family, quoted(&filter.table), quoted(&filter.chain)))
+            }
+        }
+    }
+}
+
+/// A name for `iptables`, which has `+` for the rest of a name.
+fn plus(name: &str) -> String {
+    quoted(&name.replace('*', "+")).into_owned()
+}
+
+/// A name for `nft`, which has `*` for the rest of a name, between quotes of its own.
+fn star(name: &str) -> String {
+    if name.contains('*') { format!("'\"{name}\"'") } else { quoted(name).into_owned() }
+}
+
+fn trusted(name: &str) -> String {
+    format!("sudo firewall-cmd --zone=trusted --change-interface={}", plus(name))
+}
+
+/// What goes between the ports of a bridge.
+fn across(filter: &Filter, bridge: &str) -> String {
+    match Writer::of(filter) {
+        Writer::Firewalld => trusted(bridge),
+        Writer::Iptables(line) => format!("{line} -i {0} -o {0} -j ACCEPT", plus(bridge)),
+        Writer::Nft(line) => format!("{line} iifname {0} oifname {0} accept", star(bridge)),
+    }
+}
+
+/// What comes in, or goes out, by an interface: all of it, or of a protocol.
+fn side(filter: &Filter, side: Side, name: &str, protocol: &str) -> String {
+    let of = |word: &str| if protocol.is_empty() { String::new() } else { format!(" {word} {protocol}") };
+    match Writer::of(filter) {
+        Writer::Firewalld => trusted(name),
+        Writer::Iptables(line) => {
+            let option = if side == Side::In { "-i" } else { "-o" };
+            format!("{line} {option} {}{} -j ACCEPT", plus(name), of("-p"))
+        }
+        Writer::Nft(line) => {
+            let key = if side == Side::In { "iifname" } else { "oifname" };
+            format!("{line} {key} {}{} accept", star(name), of("meta l4proto"))
+        }
+    }
 }

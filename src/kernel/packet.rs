@@ -8,8 +8,8 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
+use super::sys::packet::Ring;
 use super::sys::packet::{self, Beside};
-use super::sys::ring::Ring;
 
 /// Bytes that one frame may have: more than 64 KiB with headers, as segmentation offload makes them.
 const LONGEST: usize = 1 << 18;

@@ -14,7 +14,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 
 use super::fault;
-use super::sys::option;
+use super::sys::fd;
 
 /// Most bytes of one batch; the kernel takes what fits the socket's send buffer (212992 by default).
 const BATCH: usize = 60 * 1024;
@@ -66,7 +66,7 @@ impl Netlink {
 
     /// Whether an interface has the index: no message, and less than a microsecond.
     pub fn has_index(&self, index: u32) -> bool {
-        option::has_index(&self.socket, index)
+        fd::has_index(&self.socket, index)
     }
 
     /// Adds a request to the batch; `tag` names it in a refusal.

@@ -1,12 +1,9 @@
 //! Everything that Rust cannot check, each block with its reason.
 #![allow(unsafe_code, reason = "this is the one place for it")]
 
-pub mod option;
+pub mod fd;
 pub mod packet;
-pub mod passing;
 pub mod process;
-pub mod ring;
-pub mod watched;
 
 use std::sync::atomic::{AtomicI32, Ordering};
 

@@ -1,6 +1,9 @@
-//! Threads: those that may move into a namespace because they end afterwards, and those that share work.
+//! Threads: those that may move into a namespace because they end afterwards, and those that share work; and how many files they may
+//! have open.
 
 use std::thread::{Builder, ScopedJoinHandle};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::sys;
 use crate::error::{Error, Limit, Result};
@@ -36,4 +39,12 @@ pub fn processors() -> usize {
 /// A signal has arrived: stop at the next boundary.
 pub fn interrupted() -> Result<()> {
     sys::signal().map_or(Ok(()), |signal| Err(Error::Signal(signal)))
+}
+
+/// Raises the limit of open files as far as needed and allowed; how many there may be.
+pub fn open_files(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
+    let wanted = u64::try_from(wanted).unwrap_or(soft).clamp(soft, hard.max(soft));
+    let now = if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(now).unwrap_or(usize::MAX)
 }

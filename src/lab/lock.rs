@@ -11,8 +11,8 @@ use nix::fcntl::Flock;
 
 use super::paths::{self, system};
 use crate::error::{Error, Result};
+use crate::kernel::flock::{self, Patience, Untaken};
 use crate::kernel::sys::process::errno;
-use crate::kernel::turn::{self, Patience, Untaken};
 
 /// A held lock.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ fn take(path: &Path, lab: Option<&str>, exclusive: bool, patience: Patience) -> 
 }
 
 fn hold(file: File, path: &Path, lab: Option<&str>, exclusive: bool, patience: Patience) -> Result<Flock<File>> {
-    turn::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)).map_err(|why| match why {
+    flock::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)).map_err(|why| match why {
         Untaken::Busy(file) => Error::Busy { lab: lab.map(str::to_owned), holder: holder(&file) },
         Untaken::Stopped(error) => error,
         Untaken::Refused(errno) => system("flock", path, errno),

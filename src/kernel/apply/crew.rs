@@ -7,8 +7,8 @@ use super::units::Unit;
 use super::worker::{self, Worker};
 use super::{Run, settings};
 use crate::error::Result;
-use crate::kernel::files::open_files;
 use crate::kernel::space::Space;
+use crate::kernel::thread::open_files;
 use crate::kernel::thread::{joined, processors};
 use crate::plan::{Op, Plan};
 

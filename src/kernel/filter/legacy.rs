@@ -101,7 +101,7 @@ fn blob(layout: &Layout) -> Result<Blob, Errno> {
     let open = socket(layout.domain, SockType::Raw, SockFlag::SOCK_CLOEXEC, nix::sys::socket::SockProtocol::Raw)?;
     let mut named = vec![0; INFO];
     named[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
-    let info = sys::option::get(&open, layout.level, GET_INFO, named)?;
+    let info = sys::fd::get(&open, layout.level, GET_INFO, named)?;
     let number = |at: usize| number(&info, at).ok_or(Errno::EIO);
     // The name, which hooks there are, five beginnings, five policies, how many rules, how long all are.
     let five = |at: usize| (0..5).map(|hook| number(at + 4 * hook)).collect::<Result<Vec<_>, _>>();
@@ -110,7 +110,7 @@ fn blob(layout: &Layout) -> Result<Blob, Errno> {
     asked[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
     let length = u32::try_from(size).map_err(|_| Errno::EINVAL)?;
     asked[NAME..NAME + 4].copy_from_slice(&length.to_ne_bytes());
-    let all = sys::option::get(&open, layout.level, GET_ENTRIES, asked)?;
+    let all = sys::fd::get(&open, layout.level, GET_ENTRIES, asked)?;
     Ok(Blob { begins, policies, rules: all.get(HEAD..).unwrap_or_default().to_vec() })
 }
 

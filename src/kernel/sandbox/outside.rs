@@ -21,7 +21,7 @@ use nix::unistd::{isatty, read, write};
 use super::shim::{self, Request};
 use super::spec::{Paths, Tried, at, error};
 use crate::error::Result;
-use crate::kernel::sys::{passing, process};
+use crate::kernel::sys::{fd, process};
 use crate::kernel::terminal::Raw;
 
 /// Bytes that are copied at once.
@@ -69,7 +69,7 @@ fn sent(paths: &Paths, node: &str, arguments: Vec<OsString>, manner: Manner) -> 
     // What stands for a stream of the caller's that is the terminal.
     let slave = terminal.as_ref().map(|terminal| terminal.slave.as_raw_fd());
     let streams: Vec<RawFd> = (0..=2).map(|number| slave.filter(|_| is_terminal(number)).unwrap_or(number)).collect();
-    passing::send(&stream, &length, &streams, MsgFlags::empty()).map_err(at("ask nslab outside of the sandbox"))?;
+    fd::send(&stream, &length, &streams, MsgFlags::empty()).map_err(at("ask nslab outside of the sandbox"))?;
     (&stream).write_all(&text).map_err(at("ask nslab outside of the sandbox"))?;
     match terminal {
         Some(terminal) => serve(&terminal, &stream),

@@ -12,8 +12,8 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::spec::{Paths, Spec, Tried, at, error};
 use crate::error::Error;
+use crate::kernel::flock::{self, Patience, Untaken};
 use crate::kernel::sys::process;
-use crate::kernel::turn::{self, Patience, Untaken};
 
 /// What the command line of every init begins with.
 pub(super) const TITLE: &str = "nslab: init of ";
@@ -54,7 +54,7 @@ pub(super) fn lock(path: &Path, spec: &Spec) -> crate::error::Result<Flock<File>
     let file = open(path, false).map_err(|failure| error(&spec.node, failure))?;
     // Each that takes it writes its pid.
     let written = |file: &File| file.metadata().ok().map(|meta| (meta.mtime(), meta.mtime_nsec()));
-    match turn::take(file, true, Patience::USUAL, written) {
+    match flock::take(file, true, Patience::USUAL, written) {
         Ok(mut lock) => {
             let _ = lock.set_len(0).and_then(|()| write!(&mut *lock, "{}", std::process::id()));
             Ok(lock)

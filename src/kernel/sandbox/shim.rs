@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::record;
 use super::spec::{Clients, Paths, Spec, Tried, at};
 use super::wait::Exit;
-use crate::kernel::sys::{passing, process};
+use crate::kernel::sys::{fd, process};
 
 /// What the command line of every shim begins with.
 const TITLE: &str = "nslab: shim of ";
@@ -171,7 +171,7 @@ fn apart(stream: &UnixStream, act: impl FnOnce() -> i32) {
 fn handed(stream: &UnixStream, clients: &Clients, flags: MsgFlags) -> bool {
     let Ok(agent) = UnixDatagram::unbound() else { return false };
     short(&clients.handoff, |path| agent.connect(path)).is_ok()
-        && passing::send(&agent, b"client", &[stream.as_fd().as_raw_fd()], flags).is_ok()
+        && fd::send(&agent, b"client", &[stream.as_fd().as_raw_fd()], flags).is_ok()
 }
 
 /// Starts the agent for a client that waits for it; one that does not come up says why, as LXD says its errors.
@@ -223,7 +223,7 @@ fn started(stream: &UnixStream, spec: &Spec) -> i32 {
 fn read(mut stream: &UnixStream) -> Option<(Request, Vec<OwnedFd>)> {
     let _ = stream.set_read_timeout(Some(PATIENCE));
     let mut length = [0; 4];
-    let (came, streams) = passing::receive(&stream, &mut length).ok()?;
+    let (came, streams) = fd::receive(&stream, &mut length).ok()?;
     stream.read_exact(&mut length[came..]).ok()?;
     let length = usize::try_from(u32::from_ne_bytes(length)).ok().filter(|&length| length <= LONGEST)?;
     let mut text = vec![0; length];

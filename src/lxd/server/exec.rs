@@ -14,8 +14,8 @@ use super::door::{Expected, PATIENCE, Socket};
 use super::order::Wish;
 use super::pump::{self, Flag, Source, Typed};
 use crate::kernel::sandbox::{Exit, Refused, Session, Streams};
+use crate::kernel::sys::fd::watched;
 use crate::kernel::sys::process;
-use crate::kernel::sys::watched::watched;
 
 /// Bytes of a message on the control websocket.
 const LONGEST: usize = 32 << 10;

@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use crate::kernel::sys::watched::watched;
+use crate::kernel::sys::fd::watched;
 
 /// Bytes that are read at once.
 const PART: usize = 32 << 10;

@@ -23,7 +23,7 @@ use super::answer::{Fault, Reply};
 use super::call::Client;
 use super::routes;
 use super::trust::Certificate;
-use crate::kernel::sys::passing;
+use crate::kernel::sys::fd;
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ pub async fn local(agent: Arc<Agent>, listener: UnixListener) {
 /// Serves root in a sandbox of the host, whose connections somebody else has accepted.
 pub async fn handed(agent: Arc<Agent>, socket: UnixDatagram) {
     while socket.readable().await.is_ok() {
-        let came = socket.try_io(Interest::READABLE, || passing::receive(&socket, &mut [0; 16]).map_err(Into::into));
+        let came = socket.try_io(Interest::READABLE, || fd::receive(&socket, &mut [0; 16]).map_err(Into::into));
         for descriptor in came.map(|(_, descriptors)| descriptors).unwrap_or_default() {
             let stream = std::os::unix::net::UnixStream::from(descriptor);
             if stream.set_nonblocking(true).is_ok()
