@@ -71,7 +71,7 @@ fn an_echo_request_has_its_addresses_its_ttl_and_its_numbers() {
     let packet = packet(&format!("{ETHER} 0800 4500001c 12344000 40010000 0a00000b 0a000015 08000000 00070003"));
     assert_eq!((packet.source.to_string().as_str(), packet.destination.to_string().as_str()), ("10.0.0.11", "10.0.0.21"));
     assert_eq!((packet.ttl, packet.protocol, packet.length, packet.whole), (64, 1, 28, true));
-    assert_eq!(packet.body, Body::Echo { reply: false, id: 7, sequence: 3 });
+    assert!(matches!(packet.body, Body::Echo { reply: false, id: 7, sequence: 3, .. }), "{packet:?}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_recorded_route_is_what_lies_before_the_pointer() {
     let packet = packet(&format!("{ETHER} 0800 4f000044 00000000 40010000 0a00000b 0a000015 {route} 08000000 00070001"));
     let addresses = vec!["192.168.100.1".parse().unwrap(), "10.1.0.1".parse().unwrap()];
     assert_eq!(packet.route, Some(Recorded { addresses, free: 7 }));
-    assert_eq!(packet.body, Body::Echo { reply: false, id: 7, sequence: 1 });
+    assert!(matches!(packet.body, Body::Echo { reply: false, id: 7, sequence: 1, .. }), "{packet:?}");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn an_error_message_quotes_the_packet_it_is_about() {
     let exceeded = packet(&format!("{ETHER} 0800 45000038 00000000 40010000 0a010001 0a00000b 0b000000 00000000 {quoted}"));
     let Body::TimeExceeded { code: 0, quoted: Some(inner) } = exceeded.body else { panic!("{exceeded:?}") };
     assert_eq!((inner.ttl, inner.destination.to_string().as_str()), (1, "8.8.8.8"));
-    assert_eq!(inner.body, Body::Echo { reply: false, id: 7, sequence: 9 });
+    assert!(matches!(inner.body, Body::Echo { reply: false, id: 7, sequence: 9, .. }), "{inner:?}");
     let needed = packet(&format!("{ETHER} 0800 45000038 00000000 40010000 0a010001 0a00000b 03040000 00000578 {quoted}"));
     assert!(matches!(needed.body, Body::Unreachable { code: 4, mtu: Some(1400), quoted: Some(_) }), "{needed:?}");
 }

@@ -15,11 +15,11 @@ use super::{complete, target};
 use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::sys;
 use crate::lab::{self, Entry, Subject, resolve};
-use crate::probe::capture::line::Owners;
-use crate::probe::capture::points::{ALL, Lab, Point};
-use crate::probe::capture::sink::Sink;
-use crate::probe::capture::{self, Bounds, Ended, words};
+use crate::probe::capture::Owners;
+use crate::probe::capture::points::{ALL, Lab, Point, split};
+use crate::probe::capture::{self, Bounds, Ended};
 use crate::probe::filter::{self, Filter};
+use crate::probe::pcapng::Sink;
 use crate::probe::view::View;
 use crate::render::sentences;
 use crate::render::{Format, Printed, json_line};
@@ -127,8 +127,7 @@ impl Run for Capture {
 impl Capture {
     /// The words that name points, and the filter.
     fn parts(&self, labs: &[Entry]) -> Result<(&[String], String)> {
-        let (points, filter) =
-            if self.filter.is_empty() { words::split(&self.words) } else { (&self.words[..], &self.filter[..]) };
+        let (points, filter) = if self.filter.is_empty() { split(&self.words) } else { (&self.words[..], &self.filter[..]) };
         // A word that could begin a filter and is a name, too.
         if let Some(word) = filter.first().filter(|_| self.filter.is_empty()) {
             let named = |entry: &&Entry| {

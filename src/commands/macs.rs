@@ -12,7 +12,7 @@ use crate::kernel::sandbox::Manner;
 use crate::kernel::{interrupted, sys};
 use crate::lab::{self, Entry, Private, Subject, resolve};
 use crate::plan::NodeId;
-use crate::probe::macs::{self, census, segments};
+use crate::probe::macs;
 use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::view::View;
@@ -69,7 +69,7 @@ impl Run for Macs {
         let wanted = self.wanted(context)?;
         for one in &wanted {
             let (Wanted::There(_, topology) | Wanted::New(topology)) = one;
-            segments::known(topology, self.network.as_deref())?;
+            macs::known(topology, self.network.as_deref())?;
         }
         let labs = wanted.into_iter().map(|one| self.measure(one, context)).collect::<Result<_>>()?;
         Ok(Found { labs })
@@ -115,7 +115,7 @@ impl Macs {
     }
 
     fn census(&self, subject: &Subject, topology: &Topology, context: &mut Context) -> Result<Census> {
-        let segments = segments::segments(topology, &View::look(subject)?, self.network.as_deref());
+        let segments = macs::segments(topology, &View::look(subject)?, self.network.as_deref());
         let stations = Stations::look(subject)?;
         let (pings, tallies) = macs::listen(&segments, || {
             let begin = Instant::now();
@@ -127,7 +127,7 @@ impl Macs {
             if self.passive { Ok(pings) } else { interrupted().map(|()| pings) }
         })?;
         let after = View::look(subject)?;
-        let networks = segments.iter().zip(&tallies).map(|(segment, tally)| census::network(segment, tally, &after)).collect();
+        let networks = segments.iter().zip(&tallies).map(|(segment, tally)| macs::network(segment, tally, &after)).collect();
         let is_container = |station: &&Station| matches!(station.id, NodeId::Container(..));
         let containers = stations.all.iter().filter(is_container).count();
         Ok(Census { lab: subject.entry.lab.to_string(), own: false, containers, pings, networks, names: stations.names })

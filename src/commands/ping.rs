@@ -12,11 +12,11 @@ use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
 use crate::lab::Subject;
 use crate::plan::NodeId;
+use crate::probe::ping::all;
 use crate::probe::ping::one::{self, Came, Order};
-use crate::probe::ping::packet::Slots;
-use crate::probe::ping::stations::{Station, Stations};
-use crate::probe::ping::{all, goal};
+use crate::probe::ping::stations::{Station, Stations, goal};
 use crate::render::{Style, lines, sentences, shapes, text};
+use crate::report::frame;
 use crate::report::ping::{self as reports, Event, Family, Matrix, Party, Recorded, Reply, Start, Times};
 
 /// Ping a node or an address from a node, or every container from every other
@@ -94,7 +94,7 @@ impl Ping {
         let entry = &subject.entry;
         let stations = Stations::look(&subject)?;
         let from = stations.get(&target.node)?;
-        let goal = goal::goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
+        let goal = goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {
             return Err(Error::Usage(Usage::Option("-R", Takes::RecordRoute)));
         }
@@ -205,14 +205,14 @@ fn times(answers: &[f64]) -> Option<Times> {
 
 fn event(came: Came, to: IpAddr, stations: &Stations) -> Event {
     match came {
-        Came::Reply { sequence, from, ttl, bytes, after, duplicate, slots } => Event::Reply(Reply {
+        Came::Reply { sequence, from, ttl, bytes, after, duplicate, route } => Event::Reply(Reply {
             sequence,
             from: stations.party(from),
             bytes,
             ttl,
             milliseconds: after.as_secs_f64() * 1000.0,
             duplicate,
-            route: slots.map(|slots| recorded(&slots, to, stations)),
+            route: route.map(|route| recorded(&route, to, stations)),
         }),
         Came::Error { sequence, from, fault } => {
             Event::Error { sequence, from: from.map(|address| stations.party(address)), fault }
@@ -221,9 +221,9 @@ fn event(came: Came, to: IpAddr, stations: &Stations) -> Event {
 }
 
 /// The way there ends where the destination has written its address; it writes it once more as it answers.
-fn recorded(slots: &Slots, to: IpAddr, stations: &Stations) -> Recorded {
-    let parties: Vec<Party> = slots.addresses.iter().map(|address| stations.party((*address).into())).collect();
+fn recorded(route: &frame::Recorded, to: IpAddr, stations: &Stations) -> Recorded {
+    let parties: Vec<Party> = route.addresses.iter().map(|address| stations.party((*address).into())).collect();
     let turn = parties.iter().position(|party| party.address == to).map_or(parties.len(), |at| at + 1);
     let (there, back) = parties.split_at(turn);
-    Recorded { there: there.to_vec(), back: back.to_vec(), full: slots.full }
+    Recorded { there: there.to_vec(), back: back.to_vec(), full: route.free == 0 }
 }

@@ -1,23 +1,27 @@
 //! Frames of many points in one stream, in the order of time.
 
-pub mod line;
-mod pins;
 pub mod points;
-pub mod sink;
-mod taps;
-pub mod words;
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::error::Result;
-use crate::kernel::packet::{self, Counts, Seen, Tap};
+use super::frame::{Frame, Payload};
+use super::view::View;
+use super::watch::Taps;
+use crate::error::{Error, KernelError, Limit, Result};
+use crate::kernel::packet::{self, Buffer, Counts, Seen, Spot, Tap};
 use crate::kernel::sys;
+use crate::name::Mac;
+use crate::report::capture::{Direction, Line};
 use crate::report::notice::Notice;
-use pins::Pins;
-use points::Point;
+use crate::report::wire::{Interface, Station};
+use points::{Bridge, Point};
 
 /// Frames of several points wait so long for earlier ones of other points: a ring hands over what it has after 10 ms.
 const WINDOW: Duration = Duration::from_millis(60);
@@ -78,8 +82,11 @@ fn now() -> u64 {
 /// When a point cannot be listened at, or the output cannot be written.
 pub fn capture(points: &[Point], filter: &[libc::sock_filter], bounds: Bounds, watcher: &mut dyn Watcher) -> Result<Ended> {
     crate::kernel::open_files(points.len() + 64);
-    let taps = taps::open(points, filter)?;
-    let ears = taps.into_iter().map(|tap| Ear { tap: Some(tap), leaves: None, counts: Counts::default() }).collect();
+    let mut taps = open(points, filter)?;
+    let ears = std::mem::take(&mut taps.0)
+        .into_iter()
+        .map(|tap| Ear { tap: Some(tap), leaves: None, counts: Counts::default() })
+        .collect();
     let mut run = Run { points, ears, pending: Vec::new(), frames: 0, limit: bounds.frames.unwrap_or(u64::MAX) };
     let (start, began) = (now(), Instant::now());
     let listened = match watcher.begin(start) {
@@ -266,5 +273,123 @@ impl Ear {
         let mut tap = self.tap.take()?;
         self.counts = tap.counts();
         Some(tap)
+    }
+}
+
+/// Bytes of all rings together; a ring has 1 MiB at least.
+const RINGS: usize = 64 << 20;
+
+/// With more points than this each has a queue instead, which takes memory only when it is used.
+const MOST_RINGS: usize = 64;
+
+/// Bytes of such a queue.
+const QUEUE: usize = 4 << 20;
+
+/// Opens a tap at every point, or at none.
+fn open(points: &[Point], filter: &[libc::sock_filter]) -> Result<Taps> {
+    let queue = Buffer::Queue(QUEUE);
+    let ring = Buffer::Ring((RINGS / points.len().max(1)).max(1 << 20));
+    let wanted = if points.len() > MOST_RINGS { queue } else { ring };
+    match open_with(points, filter, wanted) {
+        // Memory for the rings could not be had in one piece.
+        Err((_, tried, Errno::ENOMEM)) if tried.contains("RING") => open_with(points, filter, queue),
+        other => other,
+    }
+    .map_err(|(point, tried, errno)| match errno {
+        Errno::EMFILE => Error::Machine(Limit::OpenFiles),
+        Errno::EPERM if tried.starts_with("socket") => Error::Machine(Limit::Capability("CAP_NET_RAW")),
+        // The kernel keeps filters in memory of this limit.
+        Errno::ENOMEM if tried.contains("FILTER") => Error::Machine(Limit::Sysctl("net.core.optmem_max")),
+        Errno::ENOMEM => Error::Machine(Limit::Memory),
+        errno => Error::Kernel(KernelError { node: Some(point), tried, errno: errno as i32, said: None }),
+    })
+}
+
+fn open_with(
+    points: &[Point],
+    filter: &[libc::sock_filter],
+    buffer: Buffer,
+) -> std::result::Result<Taps, (String, String, Errno)> {
+    let spots: Vec<Spot<'_>> =
+        points.iter().map(|point| Spot { pin: &point.pin, on: Some(point.index), filter, buffer }).collect();
+    let failed = |point: usize, tried, errno| (points[point].name.clone(), tried, errno);
+    let taps = Taps::open(&spots).map_err(|(point, tried, errno)| failed(point, tried, errno))?;
+    for (number, (point, tap)) in points.iter().zip(&taps.0).enumerate().filter(|(_, (point, _))| point.bridge == Bridge::Whole) {
+        tap.promiscuous(point.index).map_err(|errno| failed(number, "promiscuous mode".to_owned(), errno))?;
+    }
+    Ok(taps)
+}
+
+/// Which namespace is pinned there: its device and inode.
+type Identity = Option<(u64, u64)>;
+
+/// Every pin, with what it pinned at the start and the points behind it: when one is gone, so is its node, though a tap keeps
+/// the namespace.
+struct Pins<'a>(HashMap<&'a Path, (Identity, Vec<usize>)>);
+
+fn identity(pin: &Path) -> Identity {
+    std::fs::metadata(pin).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+impl<'a> Pins<'a> {
+    fn new(points: &'a [Point]) -> Self {
+        let mut pins: HashMap<&Path, (Identity, Vec<usize>)> = HashMap::new();
+        for (number, point) in points.iter().enumerate() {
+            pins.entry(&point.pin).or_insert_with(|| (identity(&point.pin), Vec::new())).1.push(number);
+        }
+        Self(pins)
+    }
+
+    /// The points whose node is gone.
+    fn gone(&self) -> Vec<usize> {
+        let gone = self.0.iter().filter(|(pin, (then, _))| identity(pin) != *then);
+        let mut points: Vec<usize> = gone.flat_map(|(_, (_, points))| points.iter().copied()).collect();
+        points.sort_unstable();
+        points
+    }
+}
+
+/// Who has which MAC address; none where several nodes have it.
+#[derive(Debug, Default)]
+pub struct Owners(HashMap<Mac, Option<Interface>>);
+
+impl Owners {
+    /// The owners in a lab.
+    pub fn of(view: &View) -> Self {
+        let mut owners: HashMap<Mac, Option<Interface>> = HashMap::new();
+        for place in &view.places {
+            for link in &place.node.links {
+                let Some(mac) = link.mac.as_ref().and_then(|mac| mac.parse().ok()) else { continue };
+                let here = place.interface(link);
+                let same_node = |known: &Option<Interface>| known.as_ref().is_some_and(|known| known.node == here.node);
+                let owner = owners.entry(mac).or_insert_with(|| Some(here.clone()));
+                if !same_node(owner) {
+                    *owner = None;
+                }
+            }
+        }
+        Self(owners)
+    }
+
+    fn station(&self, mac: Mac) -> Station {
+        Station { mac: mac.to_string(), owner: self.0.get(&mac).cloned().flatten() }
+    }
+
+    /// The line of a frame at a point.
+    pub fn line(&self, point: &Point, seen: &Seen<'_>) -> Line {
+        let frame = Frame::decode(seen.bytes);
+        let ends = point.ends.clone().map(|(here, far)| if seen.outgoing { (here, far) } else { (far, here) });
+        Line {
+            nanoseconds: seen.nanoseconds,
+            point: point.name.clone(),
+            seen: point.interface.clone(),
+            direction: if seen.outgoing { Direction::Out } else { Direction::In },
+            ends,
+            length: seen.length,
+            source: frame.as_ref().map(|frame| self.station(frame.source)),
+            destination: frame.as_ref().map(|frame| self.station(frame.destination)),
+            vlan: frame.as_ref().and_then(|frame| frame.vlan),
+            payload: frame.map_or(Payload::Short, |frame| frame.payload),
+        }
     }
 }

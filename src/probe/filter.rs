@@ -4,22 +4,17 @@
 //! the same words, with its oddities: `and` and `or` bind alike, from the left; `port` passes over later parts of packets
 //! that were cut; an IPv6 packet with extension headers (but a fragment header) is none of TCP or UDP.
 
-mod bpf;
-mod code;
-pub mod fixed;
-mod names;
 mod parse;
-mod qualifier;
-mod words;
+mod program;
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::view::{Place, View};
 use crate::error::{Error, FilterFault, Result};
+use crate::lab::{Entry, resolve};
 use crate::name::Mac;
-
-pub use names::Lab;
 
 /// The words that a filter can begin with.
 pub const KEYWORDS: [&str; 16] =
@@ -119,10 +114,68 @@ impl Filter {
     pub fn program(&self) -> Result<Vec<libc::sock_filter>> {
         let whole = |fault| Error::Filter { text: self.text.clone(), at: 0..self.text.len(), fault };
         let Some(expression) = &self.expression else { return Ok(Vec::new()) };
-        if !code::can_hold(expression) {
+        if !program::can_hold(expression) {
             return Err(whole(FilterFault::Never));
         }
-        let program = code::program(expression);
-        if program.len() > bpf::LONGEST { Err(whole(FilterFault::TooLong(program.len()))) } else { Ok(program) }
+        let program = program::program(expression);
+        if program.len() > program::LONGEST { Err(whole(FilterFault::TooLong(program.len()))) } else { Ok(program) }
+    }
+}
+
+/// No name stands for anything.
+impl Names for () {
+    fn owned(&self, _name: &str) -> std::result::Result<Owned, FilterFault> {
+        Err(FilterFault::NoNode(Vec::new()))
+    }
+}
+
+/// A lab that is up, and what is in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Lab<'a> {
+    /// Its names.
+    pub entry: &'a Entry,
+    /// Its nodes and their tables.
+    pub view: &'a View,
+}
+
+impl Names for Lab<'_> {
+    fn owned(&self, name: &str) -> std::result::Result<Owned, FilterFault> {
+        let (word, interface) = resolve::parts(name);
+        let place = self.place(word)?;
+        let links = place.node.links.iter().filter(|link| link.kind != "loopback");
+        let mut owned = Owned::default();
+        let mut known = Vec::new();
+        for link in links {
+            known.push(link.name.clone());
+            if interface.is_none_or(|interface| interface == link.name) {
+                owned.addresses.extend(link.addresses.iter().map(IpNet::addr));
+                owned.macs.extend(link.mac.as_ref().and_then(|mac| mac.parse::<Mac>().ok()));
+            }
+        }
+        owned.macs.sort_unstable();
+        owned.macs.dedup();
+        match interface {
+            Some(interface) if !known.iter().any(|name| name == interface) => {
+                let candidates = resolve::near(interface, known);
+                Err(FilterFault::NoInterface(candidates.into_iter().map(|name| format!("{word}.{name}")).collect()))
+            }
+            _ => Ok(owned),
+        }
+    }
+}
+
+impl Lab<'_> {
+    fn place(&self, word: &str) -> std::result::Result<&Place, FilterFault> {
+        let none = || FilterFault::NoNode(Vec::new());
+        // Namespaces made by hand are in the view alone.
+        if let Some(place) = self.view.places.iter().find(|place| resolve::word(&place.id) == word) {
+            return Ok(place);
+        }
+        match resolve::node(word, std::slice::from_ref(self.entry), None) {
+            Ok(target) => self.view.place(&target.node).ok_or_else(none),
+            Err(Error::Ambiguous { candidates, .. }) => Err(FilterFault::Ambiguous(candidates)),
+            Err(Error::Unknown { candidates, .. }) => Err(FilterFault::NoNode(candidates)),
+            Err(_) => Err(none()),
+        }
     }
 }

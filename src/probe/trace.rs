@@ -3,7 +3,6 @@
 mod judge;
 mod sighting;
 mod verdict;
-mod watch;
 mod way;
 
 use std::collections::HashSet;
@@ -12,8 +11,8 @@ use std::time::Duration;
 
 use judge::End;
 use netlink_packet_route::neighbour::NeighbourState;
+use sighting::Prober;
 use verdict::{Account, Acted};
-use watch::{Patience, Watch};
 
 use crate::error::Result;
 use crate::kernel::echo;
@@ -22,16 +21,17 @@ use crate::kernel::filter::trace::{Step, Traced, Tracer, number_of};
 use crate::plan::NodeId;
 use crate::probe::predict::{self, Prediction, predict};
 use crate::probe::view::{Place, View};
+use crate::probe::watch::Patience;
 use crate::report::node::Kind;
 use crate::report::trace::{Cause, Leg, Outcome, Trace};
 use crate::report::wire::Names;
 
 /// Where the tables say that the packet dies, it is dead when nothing was seen of it for so long.
-const FORETOLD: Patience = Patience { quiet: Duration::from_millis(100), whole: Duration::from_secs(2) };
+const FORETOLD: Patience = Patience { quiet: Duration::from_millis(100), whole: Some(Duration::from_secs(2)) };
 /// Where they say that it is answered.
-const HOPED: Patience = Patience { quiet: Duration::from_millis(200), whole: Duration::from_secs(2) };
+const HOPED: Patience = Patience { quiet: Duration::from_millis(200), whole: Some(Duration::from_secs(2)) };
 /// Once more, after a question for a MAC address that the tables say is answered: it is repeated after a second.
-const ASKING: Patience = Patience { quiet: Duration::from_millis(1200), whole: Duration::from_secs(4) };
+const ASKING: Patience = Patience { quiet: Duration::from_millis(1200), whole: Some(Duration::from_secs(4)) };
 
 /// What to send.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +64,7 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     view.read_settings(std::slice::from_ref(&sender))?;
     let packet = predict::Probe { size: order.size(), ttl: ttl(view, &order), may_fragment: false, source: None };
     let prediction = foretell(view, &order, &packet)?;
-    let mut watch = Watch::open(&places(view, &order, &prediction), &order)?;
+    let mut watch = Prober::open(&places(view, &order, &prediction), &order)?;
     let first = watch.shoot(if prediction.death.is_some() { FORETOLD } else { HOPED })?;
     let mut account = Account::of(view, &prediction, &first);
     let mut acted = Vec::new();
@@ -149,7 +149,7 @@ fn is_asking(view: &View, node: &str) -> bool {
 }
 
 /// Where the packet died, the kernel tells which rule does it, if the node has any.
-fn tracer(view: &View, end: &End, watch: &Watch) -> Option<Tracer> {
+fn tracer(view: &View, end: &End, watch: &Prober) -> Option<Tracer> {
     let place = view.places.iter().find(|place| place.node.node == end.node)?;
     if place.tables.settings.as_ref().is_none_or(|settings| settings.chains.is_empty()) {
         return None;

@@ -101,6 +101,9 @@ pub enum Body {
         id: u16,
         /// Tells one packet from the next.
         sequence: u16,
+        /// The first bytes of its payload, eight at most.
+        #[serde(skip)]
+        payload: Vec<u8>,
     },
     /// The time to live ran out (code 0), or parts did not arrive in time (code 1).
     TimeExceeded {
@@ -152,6 +155,9 @@ pub enum Body {
         kind: u8,
         /// The code.
         code: u8,
+        /// The packet it is about, of an error.
+        #[serde(skip)]
+        quoted: Option<Box<Packet>>,
     },
     /// A UDP datagram.
     Udp {

@@ -14,9 +14,9 @@ use crate::check::scene::Scene;
 use crate::kernel::echo::Manner;
 use crate::plan::NodeId;
 use crate::probe::ping::one::{Came, Order, ping};
-use crate::probe::ping::packet::Slots;
 use crate::render::lang::t;
 use crate::render::sentences::statement::Words;
+use crate::report::frame::Recorded;
 use crate::report::ping::Family;
 use crate::topology::reader::Item;
 
@@ -79,9 +79,9 @@ impl Kind for RecordRoute {
             size: 16,
             manner: Manner { ttl: None, record_route: true, whole: false },
         };
-        let mut slots: Option<Slots> = None;
+        let mut slots: Option<Recorded> = None;
         let sent = ping(&order, &mut |came| match came {
-            Came::Reply { slots: Some(found), .. } => {
+            Came::Reply { route: Some(found), .. } => {
                 slots = Some(found);
                 false
             }
@@ -125,7 +125,7 @@ fn without(from: &NodeId, to: &NodeId, stage: &Stage<'_>) -> Common {
 }
 
 /// Who wrote an address on the way there; the destination writes its own last.
-fn hops(slots: &Slots, to: IpAddr, stage: &Stage<'_>) -> Vec<String> {
+fn hops(slots: &Recorded, to: IpAddr, stage: &Stage<'_>) -> Vec<String> {
     let mut hops: Vec<String> = Vec::new();
     for address in &slots.addresses {
         let address = IpAddr::from(*address);

@@ -1,4 +1,4 @@
-//! Points of a lab to listen at: nodes, interfaces, networks, or everything.
+//! Points of a lab to listen at: nodes, interfaces, networks, or everything; as they are typed before a filter.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -226,5 +226,38 @@ impl Lab<'_> {
         let peer = link.peer.as_ref()?;
         let node = peer.node.clone().unwrap_or_else(|| interface.node.clone());
         Some(Interface { node, interface: peer.name.clone()? })
+    }
+}
+
+/// Splits the words where the filter begins: at the first that begins one.
+///
+/// Every word of the filter language is a word of its own there; a filter in quotation marks has blanks, which no name has.
+pub fn split(words: &[String]) -> (&[String], &[String]) {
+    words.split_at(words.iter().position(|word| begins_filter(word)).unwrap_or(words.len()))
+}
+
+/// Whether a filter begins with the word, wherever it stands.
+pub fn begins_filter(word: &str) -> bool {
+    KEYWORDS.contains(&word) || word.starts_with(['(', '!']) || word.contains(char::is_whitespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_begins_at_its_first_word() {
+        let split = |text: &str| {
+            let words: Vec<String> = text.split('|').map(str::to_owned).collect();
+            let (points, filter) = split(&words);
+            format!("{} / {}", points.join(" "), filter.join(" "))
+        };
+        assert_eq!(split("a1|b1.eth0"), "a1 b1.eth0 / ");
+        assert_eq!(split("all|icmp|and|host|a1"), "all / icmp and host a1");
+        assert_eq!(split("a1|not|arp"), "a1 / not arp");
+        assert_eq!(split("a1|!arp"), "a1 / !arp");
+        assert_eq!(split("a1|(|arp|)"), "a1 / ( arp )");
+        assert_eq!(split("internal|icmp and host a1"), "internal / icmp and host a1");
+        assert_eq!(split("icmp"), " / icmp");
     }
 }

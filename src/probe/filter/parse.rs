@@ -5,8 +5,6 @@ use std::ops::Range;
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::qualifier::{Protocol, Qualifiers, Type};
-use super::words::{Word, words};
 use super::{Expression, KEYWORDS, Names, Side, Test, kind, protocol};
 use crate::error::{Awaited, FilterFault};
 use crate::name::Mac;
@@ -306,4 +304,127 @@ fn net(word: &str) -> std::result::Result<IpNet, FilterFault> {
     let mut octets = [0; 4];
     octets.get_mut(..bytes.len()).ok_or(FilterFault::Net)?.copy_from_slice(&bytes);
     Ipv4Net::new(Ipv4Addr::from(octets), length).map(IpNet::V4).map_err(|_| FilterFault::Net)
+}
+
+/// A protocol before `host`, `net`, `port`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Ip,
+    Ip6,
+    Arp,
+    Rarp,
+    Tcp,
+    Udp,
+    Icmp,
+    Icmp6,
+    Ether,
+}
+
+impl Protocol {
+    fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "ip" => Self::Ip,
+            "ip6" => Self::Ip6,
+            "arp" => Self::Arp,
+            "rarp" => Self::Rarp,
+            "tcp" => Self::Tcp,
+            "udp" => Self::Udp,
+            "icmp" => Self::Icmp,
+            "icmp6" => Self::Icmp6,
+            "ether" => Self::Ether,
+            _ => return None,
+        })
+    }
+
+    /// The protocol as a condition of its own.
+    fn alone(self) -> Option<Test> {
+        let both = |number| Test::Protocol { v4: Some(number), v6: Some(number) };
+        Some(match self {
+            Self::Ip => Test::Kind(kind::IP),
+            Self::Ip6 => Test::Kind(kind::IP6),
+            Self::Arp => Test::Kind(kind::ARP),
+            Self::Rarp => Test::Kind(kind::RARP),
+            Self::Tcp => both(protocol::TCP),
+            Self::Udp => both(protocol::UDP),
+            Self::Icmp => Test::Protocol { v4: Some(protocol::ICMP), v6: None },
+            Self::Icmp6 => Test::Protocol { v4: None, v6: Some(protocol::ICMP6) },
+            Self::Ether => return None,
+        })
+    }
+}
+
+/// What a word stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Host,
+    Net,
+    Port,
+}
+
+impl Type {
+    fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "host" => Self::Host,
+            "net" => Self::Net,
+            "port" => Self::Port,
+            _ => return None,
+        })
+    }
+}
+
+/// What precedes a word that names something.
+#[derive(Debug, Clone, Copy)]
+struct Qualifiers {
+    protocol: Option<Protocol>,
+    side: Side,
+    of: Type,
+}
+
+/// A word and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word<'a> {
+    text: &'a str,
+    at: Range<usize>,
+}
+
+/// Marks that are words even where no blank is around them.
+const MARKS: [&str; 5] = ["&&", "||", "(", ")", "!"];
+
+/// Splits a filter.
+fn words(text: &str) -> Vec<Word<'_>> {
+    let mut words: Vec<Word<'_>> = Vec::new();
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let length = match mark(rest) {
+            Some(mark) => mark.len(),
+            None if c.is_whitespace() => c.len_utf8(),
+            None => rest
+                .char_indices()
+                .find(|(place, c)| c.is_whitespace() || mark(&rest[*place..]).is_some())
+                .map_or(rest.len(), |(place, _)| place),
+        };
+        if !c.is_whitespace() {
+            words.push(Word { text: &rest[..length], at: at..at + length });
+        }
+        at += length;
+    }
+    words
+}
+
+fn mark(text: &str) -> Option<&'static str> {
+    MARKS.into_iter().find(|mark| text.starts_with(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_need_no_blanks() {
+        let of = |text| words(text).into_iter().map(|word| word.text).collect::<Vec<_>>();
+        assert_eq!(of("!(icmp&&host a1)||port  80"), ["!", "(", "icmp", "&&", "host", "a1", ")", "||", "port", "80"]);
+        assert_eq!(of("  "), Vec::<&str>::new());
+        assert_eq!(words("é host")[1].at, 3..7);
+    }
 }

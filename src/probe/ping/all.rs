@@ -5,17 +5,16 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::key;
-use super::packet::{self, Answer, Key};
 use super::rounds::{self, Link, Memory};
 use super::stations::{Station, Stations};
+use super::{Answer, Key, answer, key, request};
 use crate::error::{Error, KernelError, Limit, Result};
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::space::{self, Space};
 use crate::kernel::{interrupted, joined, open_files, processors, thread};
 use crate::plan::NodeId;
+use crate::probe::watch;
 use crate::report::notice::Progress;
 use crate::report::ping::{Attempt, Family, Fault, Pair};
 
@@ -350,7 +349,7 @@ impl Share<'_, '_> {
         let Sender { echo, jobs, waiting } = &mut self.senders[sender];
         let job = &mut jobs[job];
         let number = u16::try_from(job.link.to).unwrap_or(u16::MAX);
-        let sent = echo.send(job.address, 0, &packet::request(self.family, self.key, number, SIZE));
+        let sent = echo.send(job.address, 0, &request(self.family, self.key, number, SIZE));
         job.fault = sent.err().map(|errno| Fault::Unsent { errno: errno as i32 });
         job.flying = sent.is_ok();
         *waiting += usize::from(job.flying);
@@ -361,33 +360,21 @@ impl Share<'_, '_> {
     /// The senders that wait and have something to read.
     fn wait(&self, at_most: Duration) -> Result<Vec<usize>> {
         let who: Vec<usize> = (0..self.senders.len()).filter(|sender| self.senders[*sender].waiting > 0).collect();
-        let mut fds: Vec<PollFd> =
-            who.iter().map(|sender| PollFd::new(self.senders[*sender].echo.as_fd(), PollFlags::POLLIN)).collect();
+        let sockets = who.iter().map(|sender| self.senders[*sender].echo.as_fd());
         // A signal may have come to another thread.
-        let timeout = PollTimeout::try_from(at_most.min(TICK) + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, timeout) {
-            Ok(_) => {
-                Ok(who.into_iter().zip(&fds).filter(|(_, fd)| fd.any().unwrap_or(false)).map(|(sender, _)| sender).collect())
-            }
-            Err(Errno::EINTR) => Ok(Vec::new()),
-            Err(errno) => Err(system("poll", errno)),
-        }
+        let ready = watch::wait(sockets, Some(at_most.min(TICK))).map_err(|errno| system("poll", errno))?;
+        Ok(who.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(sender, _)| sender).collect())
     }
 
     /// Takes what is there for a sender; how many of its requests are settled by it.
     fn hear(&mut self, sender: usize, buffer: &mut [u8]) -> Result<usize> {
-        let (family, key) = (self.family, self.key);
+        let key = self.key;
         let sender = &mut self.senders[sender];
         let before = sender.waiting;
         while sender.waiting > 0 {
             let received = sender.echo.receive(buffer).map_err(|errno| system("recvmsg", errno))?;
             let Some(heard) = received else { break };
-            let bytes = &buffer[..heard.length.min(buffer.len())];
-            let answer = match family {
-                Family::Ipv4 => packet::read4(bytes, key),
-                Family::Ipv6 => packet::read6(bytes, heard.hop_limit, key),
-            };
-            if let Some(answer) = answer {
+            if let Some((_, answer)) = answer(&heard, buffer, key.magic).filter(|(id, _)| *id == key.id) {
                 sender.settle(&answer, heard.from);
             }
         }

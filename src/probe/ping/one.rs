@@ -6,17 +6,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::key;
-use super::packet::{self, Answer, Key};
+use super::{Answer, Key, LARGEST, answer, key, request};
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::echo::{self, Echo, Manner};
 use crate::kernel::sys;
+use crate::probe::frame::Recorded;
+use crate::probe::watch;
 use crate::report::ping::{Family, Fault};
 
-/// Larger than any datagram (RFC 791).
-const LARGEST: usize = 65_536;
 /// The kernel gives up asking for a MAC address after three seconds (`mcast_solicit`, `retrans_time_ms`), and then says so.
 const RESOLUTION: Duration = Duration::from_millis(3300);
 
@@ -61,7 +59,7 @@ pub enum Came {
         /// Answered before.
         duplicate: bool,
         /// The record route option.
-        slots: Option<packet::Slots>,
+        route: Option<Recorded>,
     },
     /// An error.
     Error {
@@ -146,7 +144,7 @@ impl Run<'_> {
         let sequence = self.sent.len() as u64 + 1;
         // The header has 16 bits; what comes back is matched with the latest request of that number.
         let number = u16::try_from(sequence & 0xffff).unwrap_or(0);
-        let message = packet::request(Family::of(order.to), self.key, number, order.size);
+        let message = request(Family::of(order.to), self.key, number, order.size);
         let at = Instant::now();
         let sent = self.echo.send(order.to, order.scope, &message);
         self.sent.push(Sent { at, answered: false, settled: sent.is_err() });
@@ -157,14 +155,8 @@ impl Run<'_> {
     }
 
     fn wait(&self, until: Instant) -> Result<()> {
-        // Rounded up: poll counts whole milliseconds, and must not spin through the last one.
-        let left = until.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(self.echo.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(self.failed("poll", errno)),
-        }
+        let left = until.saturating_duration_since(Instant::now());
+        watch::wait([self.echo.as_fd()].into_iter(), Some(left)).map(drop).map_err(|errno| self.failed("poll", errno))
     }
 
     fn hear(&mut self, each: &mut dyn FnMut(Came) -> bool) -> Result<bool> {
@@ -175,12 +167,8 @@ impl Run<'_> {
                 Err(errno) => return Err(self.failed("recvmsg", errno)),
             };
             let now = Instant::now();
-            let bytes = &self.buffer[..heard.length.min(self.buffer.len())];
-            let answer = match self.order.to {
-                IpAddr::V4(_) => packet::read4(bytes, self.key),
-                IpAddr::V6(_) => packet::read6(bytes, heard.hop_limit, self.key),
-            };
-            let came = answer.and_then(|answer| self.settle(answer, heard.from, now));
+            let answer = answer(&heard, &self.buffer, self.key.magic).filter(|(id, _)| *id == self.key.id);
+            let came = answer.and_then(|(_, answer)| self.settle(answer, heard.from, now));
             if let Some(came) = came
                 && !each(came)
             {
@@ -198,13 +186,13 @@ impl Run<'_> {
 
     fn settle(&mut self, answer: Answer, from: IpAddr, now: Instant) -> Option<Came> {
         match answer {
-            Answer::Reply { sequence, ttl, bytes, slots } => {
+            Answer::Reply { sequence, ttl, bytes, route } => {
                 let at = self.find(sequence)?;
                 let sent = &mut self.sent[at];
                 let duplicate = sent.answered;
                 (sent.answered, sent.settled) = (true, true);
                 let after = now.saturating_duration_since(sent.at);
-                Some(Came::Reply { sequence: at as u64 + 1, from, ttl, bytes, after, duplicate, slots })
+                Some(Came::Reply { sequence: at as u64 + 1, from, ttl, bytes, after, duplicate, route })
             }
             Answer::Error { sequence, to, fault } => {
                 let at = self.find(sequence).filter(|_| to == self.order.to)?;

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::sighting::{Sighting, What};
-use super::watch::Shot;
+use super::sighting::{Shot, Sighting, What};
 use super::way::{Stop, way};
 use crate::name::Mac;
 use crate::probe::view::View;

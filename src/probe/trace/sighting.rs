@@ -1,11 +1,133 @@
-//! What a tap saw that belongs to the probe.
+//! One probe sent, and what was seen of it on every segment.
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
+use super::Order;
+use crate::error::{Error, Result};
+use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::packet::Seen;
 use crate::name::Mac;
 use crate::probe::frame::{Body, Frame, Packet, Payload};
+use crate::probe::ping::{self, Answer, Key};
+use crate::probe::view::Place;
+use crate::probe::watch::{Patience, Watch, Watcher};
+use crate::report::ping::Family;
 use crate::report::trace::{IcmpWord, Leg};
+
+/// What became of one probe.
+#[derive(Debug, Clone, Default)]
+pub struct Shot {
+    /// What was seen of it, in the order of time.
+    pub sightings: Vec<Sighting>,
+    /// Its reply came back to the socket that sent it.
+    pub answered: bool,
+    /// From when it was sent until it was answered or given up.
+    pub took: Duration,
+}
+
+impl Shot {
+    /// Adds the questions for MAC addresses of a probe before: their answers still hold.
+    pub fn after(mut self, before: &Self) -> Self {
+        let resolved = before.sightings.iter().filter(|seen| matches!(seen.what, What::Asks { .. } | What::Answers { .. }));
+        self.sightings.splice(..0, resolved.cloned());
+        self
+    }
+
+    /// From when the packet left its sender until its reply came back there, in milliseconds: by the stamps of the frames, or
+    /// where the kernel did not stamp both, until the reply was read.
+    pub fn milliseconds(&self) -> f64 {
+        let of = |seen: &&Sighting, wanted| seen.packet().is_some_and(|(leg, _)| leg == wanted);
+        let left = self.sightings.iter().find(|seen| of(seen, Leg::Request));
+        let back = self.sightings.iter().rfind(|seen| of(seen, Leg::Reply));
+        let stamped = left.zip(back).and_then(|(left, back)| back.nanoseconds.checked_sub(left.nanoseconds));
+        let between = stamped.map(Duration::from_nanos).filter(|between| *between < self.took && !between.is_zero());
+        between.unwrap_or(self.took).as_secs_f64() * 1000.0
+    }
+}
+
+/// Taps in the namespaces that matter, and the socket that probes leave by.
+pub struct Prober {
+    watch: Watch,
+    to: IpAddr,
+    scope: u32,
+    payload: usize,
+    key: Key,
+    sequence: u16,
+}
+
+impl Prober {
+    /// Opens a tap in each of the places; the probes will leave from the first.
+    ///
+    /// # Errors
+    /// When a namespace cannot be entered or the kernel refuses a socket.
+    pub fn open(places: &[&Place], order: &Order<'_>) -> Result<Self> {
+        let Some(from) = places.first() else { return Err(Error::Internal("a trace from nowhere".to_owned())) };
+        let Order { to, scope, payload, ttl, .. } = *order;
+        let manner = Manner { ttl, record_route: false, whole: true };
+        let echo = Echo::open(&from.pin, &from.id.to_string(), Family::of(to), manner)?;
+        let key = ping::key();
+        let watch = Watch::open(places, "arp or icmp or icmp6", vec![echo], key.magic)?;
+        Ok(Self { watch, to, scope, payload: payload.into(), key, sequence: 0 })
+    }
+
+    /// Whether the probe is of IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.to.is_ipv6()
+    }
+
+    /// What tells the next probe from other packets.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Sends a probe and watches it until its reply is there, or patience ends.
+    ///
+    /// # Errors
+    /// When a signal arrives.
+    pub fn shoot(&mut self, patience: Patience) -> Result<Shot> {
+        self.sequence += 1;
+        let mark = Mark { id: self.key.id, sequence: self.sequence };
+        // What the last probe left behind is none of this one's.
+        self.watch.take(&mut Flight { mark, shot: Shot::default() });
+        let message = ping::request(Family::of(self.to), self.key, self.sequence, self.payload);
+        let (began, mut flight) = (Instant::now(), Flight { mark, shot: Shot::default() });
+        for echo in &self.watch.echoes {
+            // What the kernel refuses goes nowhere, and that is seen.
+            let _ = echo.send(self.to, self.scope, &message);
+        }
+        self.watch.run(patience, &mut flight)?;
+        let mut shot = flight.shot;
+        shot.took = began.elapsed();
+        shot.sightings.sort_by_key(|sighting| sighting.nanoseconds);
+        Ok(shot)
+    }
+}
+
+/// A probe under way.
+struct Flight {
+    mark: Mark,
+    shot: Shot,
+}
+
+impl Watcher for Flight {
+    fn answer(&mut self, id: u16, _by: IpAddr, answer: &Answer) -> bool {
+        let answered = matches!(answer, Answer::Reply { sequence, .. } if Mark { id, sequence: *sequence } == self.mark);
+        self.shot.answered |= answered;
+        answered
+    }
+
+    fn frame(&mut self, node: &str, interface: &str, seen: &Seen<'_>) -> bool {
+        let sighting = Sighting::of(seen, node, interface, self.mark);
+        let any = sighting.is_some();
+        self.shot.sightings.extend(sighting);
+        any
+    }
+
+    fn is_done(&self) -> bool {
+        self.shot.answered
+    }
+}
 
 /// What tells the probe, its reply and the errors about them from all other packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +253,7 @@ fn in_packet(packet: &Packet, mark: Mark) -> Option<What> {
 /// Which of the two a packet is.
 fn leg(packet: &Packet, mark: Mark) -> Option<Leg> {
     match packet.body {
-        Body::Echo { reply, id, sequence } if id == mark.id && sequence == mark.sequence => {
+        Body::Echo { reply, id, sequence, .. } if id == mark.id && sequence == mark.sequence => {
             Some(if reply { Leg::Reply } else { Leg::Request })
         }
         _ => None,

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use super::judge::{self, End};
-use super::sighting::What;
-use super::watch::Shot;
+use super::sighting::{Shot, What};
 use crate::kernel::filter::trace::Step;
 use crate::probe::cure::cure;
 use crate::probe::predict::Prediction;

@@ -65,8 +65,8 @@ fn body(lang: Lang, packet: &Packet) -> String {
     let icmp = if packet.source.is_ipv6() { "ICMPv6" } else { "ICMP" };
     let named = || named(lang, packet.protocol);
     match &packet.body {
-        Body::Echo { reply: true, id, sequence } => t!(lang, "{icmp} echo reply id {id} seq {sequence}", icmp, id, sequence),
-        Body::Echo { reply: false, id, sequence } => {
+        Body::Echo { reply: true, id, sequence, .. } => t!(lang, "{icmp} echo reply id {id} seq {sequence}", icmp, id, sequence),
+        Body::Echo { reply: false, id, sequence, .. } => {
             t!(lang, "{icmp} echo request id {id} seq {sequence}", icmp, id, sequence)
         }
         Body::TimeExceeded { code: 0, quoted } => about(lang, t!(lang, "{icmp} time to live ran out", icmp), quoted.as_deref()),
@@ -81,7 +81,7 @@ fn body(lang: Lang, packet: &Packet) -> String {
         Body::Solicitation { target, .. } => t!(lang, "{icmp} who has {target}?", icmp, target),
         Body::Advertisement { target, mac: Some(mac) } => t!(lang, "{icmp} {target} is at {mac}", icmp, target, mac),
         Body::Advertisement { target, mac: None } => t!(lang, "{icmp} I have {target}", icmp, target),
-        Body::Icmp { kind, code } => format!("{icmp} {}", message(lang, packet.source.is_ipv6(), *kind, *code)),
+        Body::Icmp { kind, code, .. } => format!("{icmp} {}", message(lang, packet.source.is_ipv6(), *kind, *code)),
         Body::Udp { source, destination, length } => {
             let bytes = bytes(lang, usize::from(*length));
             t!(lang, "UDP port {source} > {destination}, {bytes}", source, destination, bytes)
