@@ -12,7 +12,7 @@ use crate::lab::Subject;
 use crate::plan::{Fact, NodeId};
 use crate::probe::cure::cure;
 use crate::probe::trace::{Order, trace};
-use crate::probe::view::View;
+use crate::probe::view::{Looked, View};
 use crate::report::trace::Cause;
 use crate::report::wire::Names;
 
@@ -39,8 +39,10 @@ impl<'a> Hints<'a> {
     /// Takes the lab's own description out of a view where it leads elsewhere than the one that judges: its addresses, routes and
     /// ports of bridges.
     pub(super) fn forget(&self, view: &mut View) {
-        if self.other {
-            view.described.retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
+        if self.other
+            && let Looked::Known(described) = &mut view.described
+        {
+            described.retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
         }
     }
 
@@ -98,7 +100,7 @@ impl<'a> Hints<'a> {
         }
         let order = Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
         // The pings have left their marks in the tables since.
-        let traced = View::living(self.subject).and_then(|(mut view, _)| {
+        let traced = View::living(self.subject).and_then(|mut view| {
             self.forget(&mut view);
             trace(&mut view, order, self.names.clone())
         });

@@ -56,7 +56,8 @@ struct Task {
 /// When the lab cannot be looked at, or a signal arrives.
 pub fn check(order: Order<'_>) -> Result<Report> {
     let began = Instant::now();
-    let (mut view, gone) = View::living(order.subject)?;
+    let mut view = View::living(order.subject)?;
+    let gone = view.absent.clone();
     let judge = order.against.unwrap_or(order.lab);
     let players = match order.against {
         None => Players::Own(order.subject.journal()?.topology.role.as_ref()),

@@ -15,7 +15,7 @@ use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
 use crate::lab::{self, Entry, Subject};
-use crate::plan::{Fact, NodeId, Ns};
+use crate::plan::{Fact, NodeId, Ns, State};
 use crate::probe::view::View;
 use crate::render::{Format, Show, Style, Writer};
 use crate::topology::caller::Caller;
@@ -79,7 +79,7 @@ impl Graph {
 fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
     let subject = Subject::ours(entry);
     let journal = subject.journal()?;
-    let view = View::living(&subject)?.0;
+    let view = View::living(&subject)?;
     let mut seen = view.state();
     let Some(role) = &journal.topology.role else { return Ok(wiring::graph(&journal.topology, Some(&seen), layer)) };
     let machine = NodeId::Host(role.host.clone());
@@ -97,7 +97,9 @@ fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
             *fact.ns() != machine || dev.is_none_or(|dev| names.contains(dev.as_str()))
         });
     }
-    Ok(wiring::half(&journal.laid_out(), &role.host, &view.described, &seen, layer))
+    let none = State::new();
+    let described = view.described.as_ref().known().unwrap_or(&none);
+    Ok(wiring::half(&journal.laid_out(), &role.host, described, &seen, layer))
 }
 
 /// The format that was asked for, or that the file's name says.

@@ -15,11 +15,15 @@ use crate::report::trace::Cause;
 use crate::report::wire::Interface;
 use crate::typed;
 
-/// The commands against a cause, in order; empty where no command helps or nslab knows none.
+/// The commands against a cause, in order; empty where no command helps, where nslab knows none, and where one would have to
+/// be typed on another machine, of whose nodes nothing is known here.
 pub fn cure(view: &View, cause: &Cause) -> Vec<String> {
     let map = Map::new(view);
-    let mut cures = Cures { view, map: &map, lines: Vec::new() };
+    let mut cures = Cures { view, map: &map, lines: Vec::new(), blind: false };
     cures.of(cause);
+    if cures.blind {
+        return Vec::new();
+    }
     cures.lines.iter().map(|line| typed::here(line)).collect()
 }
 
@@ -28,6 +32,8 @@ struct Cures<'a> {
     view: &'a View,
     map: &'a Map<'a>,
     lines: Vec<String>,
+    /// A command is for a node where nobody has looked.
+    blind: bool,
 }
 
 impl Cures<'_> {
@@ -72,6 +78,7 @@ impl Cures<'_> {
     fn run(&mut self, node: &str, command: &str) {
         let Some(place) = self.place(node) else { return };
         let here = &self.view.places[place];
+        self.blind |= here.far;
         let line = match &here.id {
             NodeId::Container(host, name) if here.by_hand => {
                 let inside = format!("ip netns exec {} {command}", quoted(name.as_str()));

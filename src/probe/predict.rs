@@ -23,6 +23,7 @@ use super::view::View;
 use crate::kernel::tables::{self, Chain, NextHop, Tables};
 use crate::plan::NodeId;
 use crate::report::trace::{Cause, Death, Journey, Leg, Note, Route};
+use crate::report::wire::Interface;
 
 /// The time to live of packets where the node says nothing else (RFC 1700, `IPDEFTTL`).
 const TTL: u8 = 64;
@@ -102,14 +103,42 @@ pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Predict
         }
     };
     let death = died.map(|(leg, node, cause)| {
+        let (node, cause) = if is_known(view, &cause) { (node, cause) } else { left(view, &request, node, &cause) };
         let cure = cure(view, &cause);
         Death { leg, node, cause, certain: false, cure }
     });
     let (notes, choices) = (world.notes, world.choices);
-    let notes = notes.into_iter().filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
+    let notes = notes.into_iter().filter(|note| is_known(view, note));
+    let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
     let notes = notes.map(|cause| Note { cure: cure(view, &cause), cause }).collect();
     let chains = chains(view, [Some(&request), reply.as_ref()]);
     Prediction { request, reply, death, receiver, notes, choices, chains }
+}
+
+/// Whether everything that a cause blames was looked at; that several have an address takes two that were. A NIC of another
+/// machine has the MAC address that nodes here have learned.
+fn is_known(view: &View, cause: &Cause) -> bool {
+    let blamed = cause.blames();
+    let unknown = blamed.iter().filter(|node| view.seen(node).is_unknown()).count();
+    match cause {
+        Cause::DuplicateAddress { .. } => unknown == 0 || blamed.len() - unknown > 1,
+        Cause::DuplicateMac { .. } | Cause::ClonedMac { .. } => unknown == 0 || unknown < blamed.len(),
+        _ => unknown == 0,
+    }
+}
+
+/// What is said instead of a cause that rests on tables where nobody has looked: the packet left for that machine.
+fn left(view: &View, request: &Journey, node: String, cause: &Cause) -> (String, Cause) {
+    let unknown = |node: &str| view.seen(node).is_unknown();
+    let Some(there) = cause.blames().into_iter().find(|node| unknown(node)) else { return (node, cause.clone()) };
+    let host = there.split('.').next().unwrap_or(there).to_owned();
+    let known = request.visits.iter().take_while(|visit| !unknown(&visit.node));
+    let last = known.last().map(|visit| (visit.node.clone(), visit.leaves.clone()));
+    match last {
+        Some((node, Some(interface))) => (node.clone(), Cause::OtherMachine { interface: Interface { node, interface }, host }),
+        Some((node, None)) => (node.clone(), Cause::Unknown { node, interface: None }),
+        None => (node.clone(), Cause::Unknown { node, interface: None }),
+    }
 }
 
 fn ignored(tables: &Tables, to: IpAddr) -> bool {

@@ -16,9 +16,44 @@ use crate::kernel::observe;
 use crate::kernel::tables::{self, Tables};
 use crate::lab::subject::{Netns, Prompt, Subject};
 use crate::name::{IfName, LabName, Mac};
-use crate::plan::{NodeId, Ns, Port, Slot, State};
+use crate::plan::{Fact, NodeId, Ns, Port, Slot, State};
 use crate::report::node::{Kind, Link, Node};
 use crate::report::wire::Interface;
+
+/// What is known of something that is looked at: what nobody could look at is not what is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked<T> {
+    /// It was seen.
+    Known(T),
+    /// Nobody could look.
+    NotKnown,
+    /// It was looked for, and is not there.
+    Absent,
+}
+
+impl<T> Looked<T> {
+    /// What was seen; none where nobody could look, and where nothing is.
+    pub fn known(self) -> Option<T> {
+        match self {
+            Self::Known(seen) => Some(seen),
+            Self::NotKnown | Self::Absent => None,
+        }
+    }
+
+    /// Whether nobody could look.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::NotKnown)
+    }
+
+    /// The same by reference.
+    pub fn as_ref(&self) -> Looked<&T> {
+        match self {
+            Self::Known(seen) => Looked::Known(seen),
+            Self::NotKnown => Looked::NotKnown,
+            Self::Absent => Looked::Absent,
+        }
+    }
+}
 
 /// A node and what is in it.
 #[derive(Debug)]
@@ -29,7 +64,8 @@ pub struct Place {
     pub pin: PathBuf,
     /// Somebody made it inside a host: the lab does not know its name.
     pub by_hand: bool,
-    /// It is on another machine: what it looks like is what the file says.
+    /// It is on another machine, where nobody has looked: what is in it is what the file says. A packet is followed through it
+    /// so, but nothing is concluded from it: see [`View::seen`].
     pub far: bool,
     /// What is in it, as `show` tells.
     pub node: Node,
@@ -61,8 +97,10 @@ pub struct View {
     pub lab: LabName,
     /// Its nodes, switches first, each host before its containers.
     pub places: Vec<Place>,
-    /// What its topology says of it; nothing where its journal could not be read.
-    pub described: State,
+    /// Nodes that it should have and whose namespaces are gone.
+    pub absent: Vec<NodeId>,
+    /// What its topology says of it; not known where its journal could not be read.
+    pub described: Looked<State>,
     /// How commands are typed for its nodes.
     pub prompt: Prompt,
 }
@@ -73,19 +111,19 @@ impl View {
     /// # Errors
     /// When a namespace is gone or cannot be entered.
     pub fn look(subject: &Subject) -> Result<Self> {
-        Self::of(subject, subject.nodes())
+        Self::of(subject, subject.nodes(), Vec::new())
     }
 
-    /// Looks at those nodes whose namespaces are there; the others are named beside.
+    /// Looks at those nodes whose namespaces are there; the others are absent.
     ///
     /// # Errors
     /// When a namespace cannot be entered.
-    pub fn living(subject: &Subject) -> Result<(Self, Vec<NodeId>)> {
+    pub fn living(subject: &Subject) -> Result<Self> {
         let (here, gone): (Vec<_>, Vec<_>) = subject.nodes().into_iter().partition(|one| observe::is_namespace(&one.pin));
-        Ok((Self::of(subject, here)?, gone.into_iter().map(|one| one.node).collect()))
+        Self::of(subject, here, gone.into_iter().map(|one| one.node).collect())
     }
 
-    fn of(subject: &Subject, nodes: Vec<Netns>) -> Result<Self> {
+    fn of(subject: &Subject, nodes: Vec<Netns>, absent: Vec<NodeId>) -> Result<Self> {
         let lab = subject.entry.lab.clone();
         let pins: Vec<Pin> = nodes.iter().map(|one| Pin { node: one.node.to_string(), path: one.pin.clone() }).collect();
         let mut places = Vec::with_capacity(nodes.len());
@@ -97,8 +135,8 @@ impl View {
             places.push(Place { id, pin, by_hand, far: false, node, tables });
         }
         // Where the journal is damaged what is there can be looked at all the same.
-        let described = subject.journal().map_or_else(|_| State::new(), |journal| far::join(journal, &mut places));
-        Ok(Self { lab, places, described, prompt: subject.prompt.clone() })
+        let described = subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(far::join(journal, &mut places)));
+        Ok(Self { lab, places, absent, described, prompt: subject.prompt.clone() })
     }
 
     /// Reads what costs more than the tables, of those nodes of which it is not known yet: `/proc/sys`, packet filters.
@@ -120,6 +158,20 @@ impl View {
         self.places.iter().filter(|place| !place.far)
     }
 
+    /// What was seen in a node, `host` or `host.container`.
+    pub fn seen(&self, node: &str) -> Looked<&Tables> {
+        match self.places.iter().find(|place| place.node.node == node) {
+            Some(place) if place.far => Looked::NotKnown,
+            Some(place) => Looked::Known(&place.tables),
+            None => Looked::Absent,
+        }
+    }
+
+    /// What the topology says of the lab, fact by fact; nothing where that is not known.
+    pub fn described(&self) -> impl Iterator<Item = &Fact> {
+        self.described.as_ref().known().into_iter().flat_map(State::iter)
+    }
+
     /// Whether the node is on another machine.
     pub fn is_far(&self, id: &NodeId) -> bool {
         self.place(id).is_some_and(|place| place.far)
@@ -135,7 +187,8 @@ impl View {
             far.is_some_and(|node| node != place.node.node && nodes.contains(node))
         };
         let port = |link: &tables::Link| Port { ns: Ns::Node(place.id.clone()), dev: IfName::observed(&link.name) };
-        let described = |link: &tables::Link| self.described.has(Slot::Link(&port(link)));
+        let described =
+            |link: &tables::Link| self.described.as_ref().known().is_some_and(|state| state.has(Slot::Link(&port(link))));
         let mut found: HashSet<u32> =
             links.iter().filter(|link| plugged(link) || described(link)).map(|link| link.index).collect();
         let bridges: HashSet<u32> =

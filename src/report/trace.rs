@@ -343,6 +343,40 @@ pub enum Cause {
     Unknown { node: String, interface: Option<String> },
 }
 
+impl Cause {
+    /// The nodes where it says that the fault is, `host` or `host.container`.
+    pub fn blames(&self) -> Vec<&str> {
+        match self {
+            Self::NoRoute { node, .. }
+            | Self::NoAddress { node }
+            | Self::ForwardingOff { node, .. }
+            | Self::NoSuchGateway { node, .. }
+            | Self::TtlExpired { node, .. }
+            | Self::Refused { node, .. }
+            | Self::Filtered { node, .. }
+            | Self::EchoIgnored { node }
+            | Self::Unknown { node, .. } => vec![node],
+            Self::WrongPrefix { interface, .. }
+            | Self::NotInBridge { interface, .. }
+            | Self::PortClosed { interface, .. }
+            | Self::ReversePath { interface, .. }
+            | Self::TooBig { interface, .. }
+            | Self::WrongNeighbour { interface, .. }
+            | Self::AddressOnPort { interface, .. }
+            | Self::OtherNic { interface, .. } => vec![&interface.node],
+            Self::LinkDown { interface, peer: other } | Self::Unresolved { interface, owner: other, .. } => {
+                vec![&other.as_ref().unwrap_or(interface).node]
+            }
+            Self::DuplicateAddress { owners, .. } | Self::DuplicateMac { owners, .. } | Self::ClonedMac { owners, .. } => {
+                owners.iter().map(|owner| owner.node.as_str()).collect()
+            }
+            Self::Loop { routes, .. } => routes.iter().map(|(node, _)| node.as_str()).collect(),
+            // What a network is, no table of a node tells.
+            Self::ForeignMac { .. } | Self::OtherMachine { .. } => Vec::new(),
+        }
+    }
+}
+
 impl Trace {
     /// The shortest words for a node.
     pub fn word(&self, node: &str) -> String {

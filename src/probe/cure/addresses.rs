@@ -54,7 +54,7 @@ impl Cures<'_> {
             link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net))
         };
         let lost = |fact: &&Fact| matches!(fact, Fact::Addr(port, net) if port.ns == ns && !has(port.dev.as_str(), net));
-        let lost: Vec<Fact> = self.view.described.iter().filter(lost).cloned().collect();
+        let lost: Vec<Fact> = self.view.described().filter(lost).cloned().collect();
         for fact in lost {
             self.make(node, fact);
         }
@@ -109,15 +109,18 @@ impl Cures<'_> {
         let described = |interface: &Interface| {
             let port = self.port(interface);
             self.view
-                .described
-                .iter()
+                .described()
                 .any(|fact| matches!(fact, Fact::Addr(of, net) if Some(of) == port.as_ref() && net.addr() == address))
         };
+        // Whose it is to be, nobody knows.
+        if self.view.described.is_unknown() {
+            return;
+        }
         let Some(wrong) = owners.iter().find(|owner| !described(owner)).or(owners.last()) else { return };
         let Some(at) = self.at(wrong) else { return };
         let Some(net) = self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr() == address) else { return };
         let port = self.port(wrong);
-        let own = self.view.described.iter().find_map(|fact| match fact {
+        let own = self.view.described().find_map(|fact| match fact {
             Fact::Addr(of, own) if Some(of) == port.as_ref() && own.addr().is_ipv4() == address.is_ipv4() => Some(*own),
             _ => None,
         });
@@ -131,7 +134,7 @@ impl Cures<'_> {
 
     /// Whoever has it against the description gets its own back, else the last a new one.
     pub(super) fn duplicate_mac(&mut self, mac: &str, owners: &[Interface]) {
-        let described = |interface: &Interface| self.view.described.mac(&self.port(interface)?);
+        let described = |interface: &Interface| self.view.described.as_ref().known()?.mac(&self.port(interface)?);
         let other = owners.iter().find(|owner| described(owner).is_some_and(|own| own.to_string() != mac));
         let Some(wrong) = other.or(owners.last()) else { return };
         let fresh = || {

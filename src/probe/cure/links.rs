@@ -18,7 +18,7 @@ impl Cures<'_> {
         let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
         let has = |net| self.map.link(at).addresses.iter().any(|own| own.net == net);
         let lost = |fact: &&Fact| matches!(fact, Fact::Addr(of, net) if *of == port && !has(*net));
-        let lost: Vec<Fact> = self.view.described.iter().filter(lost).cloned().collect();
+        let lost: Vec<Fact> = self.view.described().filter(lost).cloned().collect();
         for fact in lost {
             self.make(node, fact);
         }

@@ -38,7 +38,7 @@ impl Cures<'_> {
         let (Some(ns), Some(place)) = (self.ns(node), self.place(node)) else { return false };
         let has = |net: &IpNet| self.map.tables(place).routes.iter().any(|route| route.table == MAIN_TABLE && route.to == *net);
         let lost = |fact: &&Fact| matches!(fact, Fact::Route(of, _, net, ..) if *of == ns && wanted(net) && !has(net));
-        let lost: Vec<Fact> = self.view.described.iter().filter(lost).cloned().collect();
+        let lost: Vec<Fact> = self.view.described().filter(lost).cloned().collect();
         let any = !lost.is_empty();
         for fact in lost {
             self.make(node, fact);
@@ -119,7 +119,7 @@ impl Cures<'_> {
     }
 
     fn described_via(&self, node: &str, to: IpNet) -> Option<IpAddr> {
-        match self.view.described.get(Slot::Route(&self.ns(node)?, MAIN_TABLE, to, 0))? {
+        match self.view.described.as_ref().known()?.get(Slot::Route(&self.ns(node)?, MAIN_TABLE, to, 0))? {
             Fact::Route(.., RouteTo::Via(via, _)) => Some(*via),
             _ => None,
         }

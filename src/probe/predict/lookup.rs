@@ -189,7 +189,8 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
     }
 }
 
-/// Whether packets of the family that come in by the interface are passed on.
+/// Whether packets of the family that come in by the interface are passed on, as far as is known: what the kernel did not tell
+/// is not off.
 pub(super) fn forwards(tables: &Tables, link: &Link, ipv6: bool) -> bool {
-    if ipv6 { tables.all6.forwarding == Some(true) } else { link.forwarding4 }
+    if ipv6 { tables.all6.forwarding != Some(false) } else { link.forwarding4 }
 }

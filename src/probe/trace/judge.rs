@@ -217,7 +217,7 @@ impl Teller<'_> {
     }
 
     fn is_far(&self, node: &str) -> bool {
-        self.view.places.iter().any(|place| place.far && place.node.node == node)
+        self.view.seen(node).is_unknown()
     }
 
     /// The NIC of a host on another machine that the frame is for.

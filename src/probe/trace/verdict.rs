@@ -90,7 +90,9 @@ impl Account {
             if self.confirms(prediction) {
                 // A frame for nobody may have gone to many nodes.
                 let node = if let Cause::WrongNeighbour { interface, .. } = &death.cause { &interface.node } else { &death.node };
-                return (death.leg, node.clone(), self.counted(&death.cause), true);
+                // What happens where nobody looks is not certain.
+                let certain = !matches!(death.cause, Cause::OtherMachine { .. });
+                return (death.leg, node.clone(), self.counted(&death.cause), certain);
             }
             if here && self.unanswered().is_none() {
                 return (death.leg, death.node.clone(), death.cause.clone(), false);
@@ -160,7 +162,7 @@ impl Account {
 }
 
 fn is_far(view: &View, node: &str) -> bool {
-    view.places.iter().any(|place| place.far && place.node.node == node)
+    view.seen(node).is_unknown()
 }
 
 /// That the rest is to be looked for on the machine of a node.

@@ -120,7 +120,7 @@ impl<'a, 'v> Graph<'a, 'v> {
     /// It came in by a NIC that leads to another machine.
     fn comes_from_far(&self, seen: &Sighting) -> bool {
         let far = self.link(&seen.node, &seen.interface).and_then(|link| link.peer.as_ref()?.node.as_ref());
-        far.is_some_and(|far| self.view.places.iter().any(|place| place.far && place.node.node == *far))
+        far.is_some_and(|far| self.view.seen(far).is_unknown())
     }
 
     /// Without recursion: a storm in a circle of bridges is long.

@@ -7,7 +7,7 @@ use crate::kernel::tables::{Link, Neighbour, Tables};
 use crate::lab::subject::Prompt;
 use crate::name::{IfName, Mac};
 use crate::plan::{self, Fact, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, compile};
-use crate::probe::view::{View, paper};
+use crate::probe::view::{Looked, View, paper};
 use crate::topology::{catalog, parse};
 
 /// A lab that is described, before anything goes wrong.
@@ -63,7 +63,8 @@ impl Bench {
     /// The tables that the kernel would have.
     pub(super) fn view(self) -> View {
         let places = paper::places(&self.state);
-        View { lab: self.name.parse().unwrap(), places, described: self.described, prompt: Prompt::ours(None) }
+        let (lab, described) = (self.name.parse().unwrap(), Looked::Known(self.described));
+        View { lab, places, absent: Vec::new(), described, prompt: Prompt::ours(None) }
     }
 }
 
@@ -96,6 +97,15 @@ impl View {
     /// The tables of a node, to be changed.
     pub(super) fn tables(&mut self, name: &str) -> &mut Tables {
         &mut self.places.iter_mut().find(|place| place.node.node == name).unwrap().tables
+    }
+
+    /// A host and its containers are on another machine, where nobody looks.
+    pub(super) fn elsewhere(mut self, host: &str) -> Self {
+        let inside = format!("{host}.");
+        for place in self.places.iter_mut().filter(|place| place.node.node == host || place.node.node.starts_with(&inside)) {
+            place.far = true;
+        }
+        self
     }
 
     /// An interface, to be changed.

@@ -7,8 +7,10 @@ use super::rules::SIX;
 use super::{PROBE, ask, death};
 use crate::lab::subject::Prompt;
 use crate::plan::{RouteTo, Sysctl};
+use crate::probe::cure::cure;
 use crate::probe::predict::{Prediction, Probe, predict};
-use crate::report::trace::Leg;
+use crate::probe::view::{Looked, View};
+use crate::report::trace::{Cause, Leg};
 
 /// The cause as JSON with the leg and the node of the death.
 fn told(prediction: &Prediction) -> String {
@@ -48,6 +50,57 @@ fn forwarding_off() {
     assert_eq!(routed(lab), r#"host-b: {"cause":"forwarding-off","node":"host-b","ipv6":false}"#);
     let view = Bench::new(SIX).forwarding("host-a", Sysctl::Forward6, false).view();
     assert_eq!(told(&ask(&view, "host-a.a1", "fd00:2::2")), r#"host-a: {"cause":"forwarding-off","node":"host-a","ipv6":true}"#);
+}
+
+/// What nobody looked at is no cause: the same lab with its other half on another machine.
+#[test]
+fn nothing_is_concluded_from_what_is_not_known() {
+    let there = r#"{"cause":"other-machine","interface":{"node":"host-a","interface":"enp0s8"},"host":"host-b"}"#;
+    let broken = [
+        Bench::new("routed").forwarding("host-b", Sysctl::Forward4, false),
+        Bench::new("routed").without("-n host-b.b1 route add default"),
+        Bench::new("routed").without("10.2.0.2/30"),
+        Bench::new("routed").without("-n host-b.b1 link set eth0 up"),
+    ];
+    for lab in broken {
+        let known = ask(&lab.clone().view(), "host-a.a1", "10.2.0.2");
+        assert!(!told(&known).contains("other-machine"), "{}", told(&known));
+        let half = ask(&lab.view().elsewhere("host-b"), "host-a.a1", "10.2.0.2");
+        let death = half.death.as_ref().unwrap();
+        assert!(told(&half).ends_with(there) && death.node == "host-a" && death.cure.is_empty(), "{half:#?}");
+    }
+    // What is known here is told as before, with its cure.
+    let lab = Bench::new("routed").forwarding("host-a", Sysctl::Forward4, false).view().elsewhere("host-b");
+    let half = ask(&lab, "host-a.a1", "10.2.0.2");
+    assert_eq!(told(&half), r#"host-a: {"cause":"forwarding-off","node":"host-a","ipv6":false}"#);
+    assert!(!half.death.unwrap().cure.is_empty());
+    // That an address is there twice takes two who were seen to have it.
+    let twice = Bench::new("routed").address("host-a.a2", "eth0", "10.2.0.2/32");
+    for (view, noted) in [(twice.clone().view(), true), (twice.view().elsewhere("host-b"), false)] {
+        let notes = ask(&view, "host-a.a1", "10.2.0.2").notes;
+        assert_eq!(notes.iter().any(|note| matches!(note.cause, Cause::DuplicateAddress { .. })), noted, "{notes:?}");
+    }
+}
+
+#[test]
+fn what_the_kernel_did_not_tell_is_not_off() {
+    let mut view = Bench::new(SIX).view();
+    view.tables("host-a").all6.forwarding = None;
+    assert!(ask(&view, "host-a.a1", "fd00:2::2").death.is_none());
+}
+
+/// Whose address it is to be, a description tells that could be read.
+#[test]
+fn no_cure_rests_on_a_description_that_could_not_be_read() {
+    let lab = || Bench::new("bridged").address("host-a.a2", "eth0", "10.0.0.21/24");
+    let cause = |view: &View| {
+        let owners = view.owners_of_address("10.0.0.21".parse().unwrap());
+        Cause::DuplicateAddress { address: "10.0.0.21".parse().unwrap(), owners }
+    };
+    let mut view = lab().view();
+    assert!(!cure(&view, &cause(&view)).is_empty());
+    view.described = Looked::NotKnown;
+    assert!(cure(&view, &cause(&view)).is_empty());
 }
 
 #[test]
