@@ -7,3 +7,5 @@ pub mod format;
 pub mod lxc;
 pub mod script;
 pub mod server;
+pub mod tls;
+pub mod url;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use nslab::kernel::sandbox::{Paths, Spec, open};
-use nslab::lxd::server::door::{Door, socket};
+use nslab::lxd::server::command::Request;
 use nslab::lxd::server::exec::{Cut, Outcome, record, run};
-use nslab::lxd::server::order::Request;
+use nslab::lxd::server::streams::{Door, socket};
 use support::{in_box, ok, wait_for};
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;

@@ -14,6 +14,7 @@ use hyper::{HeaderMap, Method};
 use nslab::kernel::sandbox::{Paths, Spec};
 use nslab::lxd::server::files::{Place, answer};
 use nslab::lxd::server::sftp::serve;
+use nslab::lxd::url::decoded;
 use russh_sftp::client::SftpSession;
 use support::{in_box, ok, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,7 +35,8 @@ fn place() -> Place {
 async fn ask(method: Method, path: &str, headers: &[(&'static str, &'static str)], body: &[u8]) -> (u16, HeaderMap, Vec<u8>) {
     let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
     let body = Full::new(Bytes::copy_from_slice(body));
-    let answer = answer(&place(), &method, &format!("path={path}"), &headers, body).await;
+    let path = decoded(path, true).unwrap();
+    let answer = answer(&place(), &method, &path, &headers, body).await.unwrap_or_else(|fault| fault.reply());
     let (head, body) = answer.into_parts();
     (head.status.as_u16(), head.headers, body.collect().await.unwrap().to_bytes().to_vec())
 }

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 /// Every room of `src` and its layer; a file uses its own layer or a lower one. A room whose parts stand on layers of their own
 /// is named by them.
-const LAYERS: [(&str, u8); 22] = [
+const LAYERS: &[(&str, u8)] = &[
     ("name", 0),
     ("error", 0),
     ("problem", 0),
     ("typed", 0),
+    ("lxd::url", 0),
     ("topology", 1),
     ("lxd::devices", 1),
     ("plan", 2),
@@ -25,6 +26,7 @@ const LAYERS: [(&str, u8); 22] = [
     ("probe", 5),
     ("check", 5),
     ("lxd::client", 5),
+    ("lxd::tls", 5),
     ("commands", 6),
     ("lxd::lxc", 6),
     ("lxd::server", 6),

@@ -119,7 +119,7 @@ pub(crate) fn add_to(
         if what.len() > 255 || !what.contains(['.', ':']) && !what.starts_with(|c: char| c.is_ascii_lowercase()) {
             return Err(Error::Remote(RemoteFault::NoToken(what.chars().take(24).collect())));
         }
-        let fingerprint = client::fingerprint(&client::look(name, what)?);
+        let fingerprint = crate::lxd::tls::fingerprint(&client::look(name, what)?);
         if !accept {
             let question =
                 crate::report::notice::Question::Certificate { address: what.to_owned(), fingerprint: fingerprint.clone() };

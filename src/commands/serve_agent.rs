@@ -3,7 +3,7 @@
 use super::run::{Context, Place, Run};
 use crate::error::{Error, Result, Thing};
 use crate::lab::resolve;
-use crate::lxd::server::life;
+use crate::lxd::server::serve;
 use crate::name::NodeName;
 use crate::render::Printed;
 
@@ -27,7 +27,7 @@ impl Run for ServeAgent {
     fn run(self, _: &mut Context) -> Result<Self::Out> {
         let host = self.host.parse::<NodeName>();
         let host = host.map_err(|fault| Error::BadName { what: Thing::Host, word: self.host.clone(), fault })?;
-        life::stand(&resolve::lab_name(&self.lab)?, &host)?;
+        serve::stand(&resolve::lab_name(&self.lab)?, &host)?;
         Ok(Printed::exit(0))
     }
 }

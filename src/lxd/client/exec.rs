@@ -1,6 +1,7 @@
 //! A command in a container: its streams are websockets, one connection each, opened while the request is still on its way.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
 use futures::future::{try_join, try_join_all};
 use futures::{SinkExt, StreamExt};
@@ -11,9 +12,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::instance::path;
-use super::wire::{Pipe, Socket, Wire};
-use super::{Answer, Client, terminal};
+use super::instances::path;
+use super::requests::{Answer, Client, Pipe, Socket, Wire};
 use crate::error::{Error, RemoteFault, Result};
 use crate::kernel::sys::process;
 use crate::kernel::terminal::Raw;
@@ -103,10 +103,10 @@ impl Wire {
         let mut sockets = sockets.into_iter();
         let (Some(control), Some(data)) = (sockets.next(), sockets.next()) else { return Err(self.cut()) };
         let _raw = Raw::begin();
-        let (sender, thread) = terminal::output(false);
+        let (sender, thread) = output(false);
         let leave = Some(LEAVE);
         tokio::select! {
-            () = both(data, terminal::input(), sender, leave) => {}
+            () = both(data, input(), sender, leave) => {}
             () = steer(control, true) => {}
         }
         drop(thread);
@@ -135,15 +135,15 @@ impl Wire {
         let mut sockets = sockets.into_iter();
         let (Some(control), Some(data)) = (sockets.next(), sockets.next()) else { return Err(self.cut()) };
         let reads = matches!(ends, Ends::Mine) && !exec.silent;
-        let input = if reads { terminal::input() } else { mpsc::channel(1).1 };
+        let input = if reads { input() } else { mpsc::channel(1).1 };
         let (out, out_thread) = match &ends {
-            Ends::Mine => terminal::output(false),
+            Ends::Mine => output(false),
             Ends::Kept(_) => keep(),
         };
         let carried = async {
             if let (Some(stdout), Some(stderr)) = (sockets.next(), sockets.next()) {
                 let (err, err_thread) = match &ends {
-                    Ends::Mine => terminal::output(true),
+                    Ends::Mine => output(true),
                     Ends::Kept(_) => keep(),
                 };
                 let fed = tokio::spawn(feed(data, input));
@@ -315,4 +315,46 @@ async fn forward(mut arrived: Signal, orders: mpsc::Sender<Value>, order: impl F
             return;
         }
     }
+}
+
+/// Bytes that are read at once.
+const CHUNK: usize = 32 << 10;
+/// Chunks that wait for the other end.
+const WAITING: usize = 4;
+
+/// Standard input, chunk by chunk; it ends with the channel.
+pub(super) fn input() -> mpsc::Receiver<Bytes> {
+    let (sender, receiver) = mpsc::channel(WAITING);
+    // The thread stays in its read when nobody listens any more, and ends with the process.
+    std::thread::spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut chunk = vec![0; CHUNK];
+        while let Ok(length @ 1..) = stdin.read(&mut chunk) {
+            let Some(read) = chunk.get(..length) else { return };
+            if sender.blocking_send(Bytes::copy_from_slice(read)).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Writes chunks to standard output, or to standard error, until there are no more; a reader that is gone ends it.
+pub(super) fn output(error: bool) -> (mpsc::Sender<Bytes>, std::thread::JoinHandle<Vec<u8>>) {
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(WAITING);
+    let thread = std::thread::spawn(move || {
+        while let Some(chunk) = receiver.blocking_recv() {
+            let written = if error {
+                std::io::stderr().write_all(&chunk)
+            } else {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(&chunk).and_then(|()| stdout.flush())
+            };
+            if written.is_err() {
+                break;
+            }
+        }
+        Vec::new()
+    });
+    (sender, thread)
 }

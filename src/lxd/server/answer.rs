@@ -7,10 +7,12 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::operations::Operation;
 use crate::error::{Error, InstanceFault, Thing};
+use crate::lxd::tls::{Flaw, fingerprint};
 use crate::render::lang::Lang;
 use crate::render::sentences;
+use nix::errno::Errno;
+use std::io::ErrorKind;
 
 /// A body, whole or streamed.
 pub type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
@@ -88,6 +90,35 @@ impl From<Error> for Fault {
     }
 }
 
+impl From<std::io::Error> for Fault {
+    fn from(fault: std::io::Error) -> Self {
+        let code = match (fault.kind(), fault.raw_os_error()) {
+            // In the words that LXD has, and its clients know.
+            (ErrorKind::NotFound, _) => return Self::new(404, "Not Found"),
+            (ErrorKind::StorageFull, _) => 507,
+            (_, Some(_)) => 400,
+            _ => 500,
+        };
+        let errno = fault.raw_os_error().map(|number| Errno::from_raw(number).desc());
+        Self::new(code, errno.map_or_else(|| fault.to_string(), str::to_owned))
+    }
+}
+
+impl From<Flaw> for Fault {
+    fn from(flaw: Flaw) -> Self {
+        flaw.error().into()
+    }
+}
+
+/// Does something on a thread that may block.
+///
+/// # Errors
+/// Those of the work; 500 where it ends without an answer.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Fault::new(500, "The work ended without an answer")))
+}
+
 fn envelope(status: StatusCode, value: &Value) -> Reply {
     let mut reply = Response::new(whole(value.to_string() + "\n"));
     *reply.status_mut() = status;
@@ -98,6 +129,13 @@ fn envelope(status: StatusCode, value: &Value) -> Reply {
 /// A body that is known whole.
 pub fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// Bytes as they are.
+pub fn octets(body: Body) -> Reply {
+    let mut reply = Response::new(body);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    reply
 }
 
 fn done(metadata: impl Serialize) -> Value {
@@ -121,8 +159,7 @@ pub fn tagged(metadata: impl Serialize, writable: &Value) -> Answer {
 
 /// The tag of something that can be written.
 pub fn tag(writable: &Value) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, writable.to_string().as_bytes());
-    format!("\"{}\"", super::secret::hex(digest.as_ref()))
+    format!("\"{}\"", fingerprint(writable.to_string().as_bytes()))
 }
 
 /// Something was made.
@@ -134,13 +171,12 @@ pub fn created(location: &str) -> Answer {
     Ok(reply)
 }
 
-/// An operation works on it.
-pub fn working(operation: &Operation) -> Answer {
-    let path = operation.path();
+/// An operation works on it: its path, and as it is told.
+pub fn working(path: &str, told: &Value) -> Answer {
     let value = json!({"type": "async", "status": "Operation created", "status_code": 100, "operation": path,
-        "error_code": 0, "error": "", "metadata": operation.told()});
+        "error_code": 0, "error": "", "metadata": told});
     let mut reply = envelope(StatusCode::ACCEPTED, &value);
-    if let Ok(place) = HeaderValue::from_str(&path) {
+    if let Ok(place) = HeaderValue::from_str(path) {
         reply.headers_mut().insert(LOCATION, place);
     }
     Ok(reply)

@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::Fault;
-use super::identity;
-use super::secret::{hex, random};
-use crate::error::{Error, Result};
+use crate::lxd::tls::{self, Flaw};
 
 /// Where to listen; unset it means the host's lab addresses, `none` nowhere.
 pub const ADDRESS: &str = "core.https_address";
@@ -49,7 +47,7 @@ pub struct Config {
 fn hashed(salt: &str, password: &str) -> String {
     let mut hash = [0; 32];
     pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, salt.as_bytes(), password.as_bytes(), &mut hash);
-    hex(&hash)
+    tls::hex(&hash)
 }
 
 /// A time as LXD writes it: numbers with S, M, H, d, w, m (of 30 days) or y, added up. None where it is not one, or none at all.
@@ -80,13 +78,8 @@ impl Config {
     ///
     /// # Errors
     /// When it is damaged or cannot be read.
-    pub fn open(file: PathBuf) -> Result<Self> {
-        let stored = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| Error::Tampered(file.clone()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Stored::default(),
-            Err(error) => return Err(identity::failed("read", &file, &error)),
-        };
-        Ok(Self { file, stored: Mutex::new(stored) })
+    pub fn open(file: PathBuf) -> Result<Self, Flaw> {
+        Ok(Self { stored: Mutex::new(tls::read(&file)?), file })
     }
 
     fn locked(&self) -> MutexGuard<'_, Stored> {
@@ -101,7 +94,7 @@ impl Config {
     /// Whether this is the password that makes a client trusted. It takes its time, so it is asked on a thread that may block.
     pub fn admits(&self, password: &str) -> bool {
         let Some((salt, hash)) = self.locked().password.clone() else { return false };
-        !password.is_empty() && super::secret::same(&hashed(&salt, password), &hash)
+        !password.is_empty() && tls::same(&hashed(&salt, password), &hash)
     }
 
     /// How long a new token can be redeemed: half an hour, where nobody said.
@@ -129,7 +122,7 @@ impl Config {
     ///
     /// # Errors
     /// 400 for a key that there is not; when the file cannot be written.
-    pub fn set(&self, config: &BTreeMap<String, String>, whole: bool) -> std::result::Result<(), Fault> {
+    pub fn set(&self, config: &BTreeMap<String, String>, whole: bool) -> Result<(), Fault> {
         let mut after = self.locked().clone();
         if whole {
             // The password is told as `true`: said so again it stays.
@@ -142,7 +135,7 @@ impl Config {
                 PASSWORD if value == "true" && after.password.is_some() => {}
                 PASSWORD if value.is_empty() => after.password = None,
                 PASSWORD => {
-                    let salt = hex(&random::<16>()?);
+                    let salt = tls::hex(&tls::random::<16>()?);
                     after.password = Some((salt.clone(), hashed(&salt, value)));
                 }
                 TOKENS if value.is_empty() => after.token_expiry = None,
@@ -156,7 +149,7 @@ impl Config {
             }
         }
         let text = serde_json::to_vec_pretty(&after).map_err(|error| Fault::new(500, error.to_string()))?;
-        identity::write(&self.file, &text)?;
+        tls::write(&self.file, &text, 0o600)?;
         *self.locked() = after;
         Ok(())
     }

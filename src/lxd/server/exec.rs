@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
 use nix::errno::Errno;
-
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::answer::told;
-use super::door::{Expected, PATIENCE, Socket};
-use super::order::Wish;
-use super::pump::{self, Flag, Source, Typed};
+use super::command::Wish;
+use super::streams::{self, Expected, Flag, PATIENCE, Socket, Source, Typed};
 use crate::kernel::sandbox::{Exit, Refused, Session, Streams};
 use crate::kernel::sys::fd::watched;
 use crate::kernel::sys::process;
@@ -103,7 +101,7 @@ pub async fn run(
     let mut gone = cut.flag();
     let connected = tokio::select! {
         connected = tokio::time::timeout(PATIENCE, all) => matches!(connected, Ok(Some(()))),
-        () = pump::set(&mut gone) => false,
+        () = streams::set(&mut gone) => false,
     };
     if !connected {
         return Outcome::failed(None, "Timed out waiting for websockets to connect");
@@ -157,7 +155,7 @@ async fn dismiss(sockets: Vec<Socket>, terminal: bool) {
         if terminal == (at == 0) {
             let _ = socket.send(Message::Text(Utf8Bytes::default())).await;
         }
-        tokio::spawn(pump::linger(socket));
+        tokio::spawn(streams::linger(socket));
     }
 }
 
@@ -168,7 +166,7 @@ async fn finish(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut:
     let handle = watched(handle)?;
     let killed = tokio::select! {
         ready = handle.readable() => ready.map(|_| false)?,
-        () = pump::set(&mut gone) => true,
+        () = streams::set(&mut gone) => true,
     };
     if killed {
         let session = Arc::clone(session);
@@ -180,7 +178,7 @@ async fn finish(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut:
     for mut task in served {
         tokio::select! {
             _ = &mut task => {}
-            () = pump::set(&mut gone) => task.abort(),
+            () = streams::set(&mut gone) => task.abort(),
         }
     }
     Ok(Outcome::of(exit))
@@ -199,10 +197,10 @@ fn on_pipes(
     let (flag, cutting) = (ended.clone(), cut.clone());
     tokio::spawn(async move {
         let mut stdin = stdin;
-        let typed = pump::take(&mut stdin, &input, flag).await;
+        let typed = streams::take(&mut stdin, &input, flag).await;
         drop(input);
         match typed {
-            Typed::End => while !pump::over(stdin.next().await.as_ref()) {},
+            Typed::End => while !streams::over(stdin.next().await.as_ref()) {},
             Typed::Gone => {}
             Typed::Lost => cutting.cut(),
         }
@@ -212,8 +210,8 @@ fn on_pipes(
         let source = Source::new(fd, ended.clone())?;
         let (cut, controlled) = (cut.clone(), Arc::clone(&controlled));
         served.push(tokio::spawn(async move {
-            if pump::give(source, &mut socket, |_| ()).await {
-                tokio::spawn(pump::linger(socket));
+            if streams::give(source, &mut socket, |_| ()).await {
+                tokio::spawn(streams::linger(socket));
             } else if !controlled.load(std::sync::atomic::Ordering::Relaxed) {
                 // Older clients have no control websocket whose end would tell.
                 cut.cut();
@@ -247,13 +245,13 @@ fn on_terminal(
     let (flag, cutting) = (ended.clone(), cut.clone());
     tokio::spawn(async move {
         // The end of what is typed is not the end of a terminal.
-        while pump::take(&mut keys, &typed, flag.clone()).await == Typed::End {}
+        while streams::take(&mut keys, &typed, flag.clone()).await == Typed::End {}
         if !*flag.borrow() {
             cutting.cut();
         }
     });
     let served = tokio::spawn(async move {
-        pump::give_half(source, &mut shown, note).await;
+        streams::give_half(source, &mut shown, note).await;
     });
     let (session, ended, cut) = (Arc::clone(session), ended.clone(), cut.clone());
     tokio::spawn(async move { obey(control, &session, Some(window), ended, &cut).await });
@@ -265,7 +263,7 @@ async fn obey(mut control: Socket, session: &Shared, window: Option<OwnedFd>, mu
     loop {
         let message = tokio::select! {
             message = control.next() => message,
-            () = pump::set(&mut ended) => break,
+            () = streams::set(&mut ended) => break,
         };
         match message {
             Some(Ok(Message::Text(text))) if text.len() <= LONGEST => match Wish::read(&text) {
@@ -279,7 +277,7 @@ async fn obey(mut control: Socket, session: &Shared, window: Option<OwnedFd>, mu
             _ => return cut.cut(),
         }
     }
-    pump::linger(control).await;
+    streams::linger(control).await;
 }
 
 /// Runs a command without a client: how it ended, and the first of what it wrote to each stream.

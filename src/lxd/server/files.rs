@@ -7,17 +7,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Body, Bytes, Frame};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::answer::told;
+use super::answer::{self, Answer, Fault, octets, sync, told};
 use crate::kernel::sandbox::{Attributes, Kind, Look, Paths, Spec, Tree, files};
 
 /// Bytes that are read at once.
@@ -27,9 +26,6 @@ const WAITING: usize = 4;
 /// Bytes of a link's target (`PATH_MAX`).
 const TARGET: usize = 4096;
 
-/// The body of an answer.
-pub type Answer = Response<BoxBody<Bytes, std::io::Error>>;
-
 /// Where the files are: an instance and its sandbox.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -37,29 +33,6 @@ pub struct Place {
     pub paths: Paths,
     /// Of the instance.
     pub spec: Spec,
-}
-
-/// Why a request is refused.
-struct Refusal(StatusCode, String);
-
-type Outcome<T> = Result<T, Refusal>;
-
-impl From<std::io::Error> for Refusal {
-    fn from(fault: std::io::Error) -> Self {
-        let status = match (fault.kind(), fault.raw_os_error()) {
-            // In the words that LXD has, and its clients know.
-            (ErrorKind::NotFound, _) => return Self(StatusCode::NOT_FOUND, "Not Found".to_owned()),
-            (ErrorKind::StorageFull, _) => StatusCode::INSUFFICIENT_STORAGE,
-            (_, Some(_)) => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let errno = fault.raw_os_error().map(|number| Errno::from_raw(number).desc());
-        Self(status, errno.map_or_else(|| fault.to_string(), str::to_owned))
-    }
-}
-
-fn bad(what: impl Into<String>) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, what.into())
 }
 
 impl Place {
@@ -74,58 +47,27 @@ impl Place {
     }
 }
 
-/// Answers a request for a file: GET, HEAD, POST or DELETE.
-pub async fn answer<B>(place: &Place, method: &Method, query: &str, headers: &HeaderMap, body: B) -> Answer
+/// Answers a request for a file: GET, HEAD, POST or DELETE of a path, which begins at the root and is followed nowhere yet.
+pub async fn answer<B>(place: &Place, method: &Method, path: &str, headers: &HeaderMap, body: B) -> Answer
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Display,
 {
-    let answered = match path(query) {
-        Err(refusal) => Err(refusal),
-        Ok(path) => match *method {
-            Method::GET => get(place, path, true).await,
-            Method::HEAD => get(place, path, false).await,
-            Method::POST => post(place, path, headers, body).await,
-            Method::DELETE => place.work(move |tree| tree.remove(&path)).await.map(|()| plain(&json!({}))).map_err(Refusal::from),
-            _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".to_owned())),
-        },
-    };
-    answered.unwrap_or_else(|Refusal(status, text)| {
-        let body = json!({"type": "error", "status": "", "status_code": 0, "operation": "", "error_code": status.as_u16(),
-            "error": text, "metadata": null});
-        let mut answer = of_json(&body);
-        *answer.status_mut() = status;
-        answer
-    })
-}
-
-/// The path that a query asks for, from the root; followed nowhere yet.
-fn path(query: &str) -> Outcome<PathBuf> {
-    let text = query.split('&').find_map(|pair| pair.strip_prefix("path=")).unwrap_or_default();
-    let bytes = decoded(text).filter(|bytes| !bytes.contains(&0)).ok_or_else(|| bad("Invalid path"))?;
-    if bytes.is_empty() {
-        return Err(bad("Missing path argument"));
+    if path.is_empty() {
+        return Err(Fault::bad("Missing path argument"));
     }
     // A path that is absolute takes the place of the root.
-    Ok(Path::new("/").join(OsStr::from_bytes(&bytes)))
-}
-
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::new();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                let digits =
-                    std::str::from_utf8(&digits).ok().filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-                u8::from_str_radix(digits, 16).ok()?
-            }
-            byte => byte,
-        });
+    let path = Path::new("/").join(path);
+    match *method {
+        Method::GET => get(place, path, true).await,
+        Method::HEAD => get(place, path, false).await,
+        Method::POST => post(place, path, headers, body).await,
+        Method::DELETE => {
+            place.work(move |tree| tree.remove(&path)).await?;
+            sync(json!({}))
+        }
+        _ => Err(Fault::new(405, "Method not allowed")),
     }
-    Some(decoded)
 }
 
 enum Found {
@@ -135,7 +77,7 @@ enum Found {
     Nothing,
 }
 
-async fn get(place: &Place, path: PathBuf, whole: bool) -> Outcome<Answer> {
+async fn get(place: &Place, path: PathBuf, whole: bool) -> Answer {
     let found = place.work(move |tree| {
         let look = tree.look(&path)?;
         let found = match look.kind {
@@ -148,14 +90,14 @@ async fn get(place: &Place, path: PathBuf, whole: bool) -> Outcome<Answer> {
         Ok((look, found))
     });
     let (look, found) = found.await?;
-    let mut answer = match found {
-        Found::File(file) => bytes(streamed(file)),
-        Found::Target(target) => bytes(full(target)),
-        Found::Names(names) => plain(&json!(names)),
-        Found::Nothing => bytes(full(Vec::new())),
+    let mut reply = match found {
+        Found::File(file) => octets(streamed(file)),
+        Found::Target(target) => octets(answer::whole(target)),
+        Found::Names(names) => sync(names)?,
+        Found::Nothing => octets(answer::whole("")),
     };
-    tell(answer.headers_mut(), &look);
-    Ok(answer)
+    tell(reply.headers_mut(), &look);
+    Ok(reply)
 }
 
 /// Names what a file is, for the clients of LXD and of Incus.
@@ -195,7 +137,7 @@ struct Sent {
 }
 
 impl Sent {
-    fn of(headers: &HeaderMap) -> Outcome<Self> {
+    fn of(headers: &HeaderMap) -> Result<Self, Fault> {
         let word = |name: &str| {
             let value = ["x-lxd-", "x-incus-"].iter().find_map(|family| headers.get(format!("{family}{name}")))?;
             Some(value.to_str().unwrap_or("?").trim().to_owned()).filter(|value| !value.is_empty())
@@ -203,18 +145,18 @@ impl Sent {
         let number = |name: &str, radix: u32, most: u32| {
             let Some(word) = word(name) else { return Ok(None) };
             let number = u32::from_str_radix(&word, radix).ok().filter(|number| *number <= most && !word.starts_with('+'));
-            number.map(Some).ok_or_else(|| bad(format!("Invalid {name} {word:?}")))
+            number.map(Some).ok_or_else(|| Fault::bad(format!("Invalid {name} {word:?}")))
         };
         let kind = match word("type").as_deref() {
             None | Some("file") => Kind::File,
             Some("directory") => Kind::Directory,
             Some("symlink") => Kind::Symlink,
-            Some(other) => return Err(bad(format!("Bad file type: {other:?}"))),
+            Some(other) => return Err(Fault::bad(format!("Bad file type: {other:?}"))),
         };
         let append = match word("write").as_deref() {
             None | Some("overwrite") => false,
             Some("append") => true,
-            Some(other) => return Err(bad(format!("Bad file write mode: {other:?}"))),
+            Some(other) => return Err(Fault::bad(format!("Bad file write mode: {other:?}"))),
         };
         let (user, group) = (number("uid", 10, u32::MAX - 1)?, number("gid", 10, u32::MAX - 1)?);
         let attributes = Attributes { mode: number("mode", 8, 0o7777)?, user, group, ..Attributes::default() };
@@ -222,7 +164,7 @@ impl Sent {
     }
 }
 
-async fn post<B>(place: &Place, path: PathBuf, headers: &HeaderMap, body: B) -> Outcome<Answer>
+async fn post<B>(place: &Place, path: PathBuf, headers: &HeaderMap, body: B) -> Answer
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Display,
@@ -247,7 +189,7 @@ where
             place.work(move |tree| tree.make_link(&path, OsStr::from_bytes(&target), attributes)).await?;
         }
     }
-    Ok(plain(&json!({})))
+    sync(json!({}))
 }
 
 fn is_directory(tree: &Tree, path: &Path) -> bool {
@@ -255,7 +197,7 @@ fn is_directory(tree: &Tree, path: &Path) -> bool {
 }
 
 /// Writes a body to a file as it comes.
-async fn store<B>(mut file: File, body: B) -> Outcome<()>
+async fn store<B>(mut file: File, body: B) -> Result<(), Fault>
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Display,
@@ -274,7 +216,7 @@ where
             Ok(Ok(part)) => part,
             Ok(Err(_)) => continue,
             Err(fault) => {
-                cut = Some(bad(format!("The body ended early: {fault}")));
+                cut = Some(Fault::bad(format!("The body ended early: {fault}")));
                 break;
             }
         };
@@ -288,7 +230,7 @@ where
     cut.map_or(Ok(()), Err)
 }
 
-async fn short<B>(body: B) -> Outcome<Vec<u8>>
+async fn short<B>(body: B) -> Result<Vec<u8>, Fault>
 where
     B: Body<Data = Bytes> + Send,
     B::Error: Display,
@@ -296,17 +238,17 @@ where
     let mut body = Box::pin(body);
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|fault| bad(format!("The body ended early: {fault}")))?;
+        let frame = frame.map_err(|fault| Fault::bad(format!("The body ended early: {fault}")))?;
         bytes.extend(frame.into_data().unwrap_or_default());
         if bytes.len() >= TARGET {
-            return Err(bad("The target of the link is too long"));
+            return Err(Fault::bad("The target of the link is too long"));
         }
     }
     Ok(bytes)
 }
 
 /// A file as the body of an answer: read as fast as the client takes it.
-fn streamed(mut file: File) -> BoxBody<Bytes, std::io::Error> {
+fn streamed(mut file: File) -> answer::Body {
     let (sender, parts) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
         loop {
@@ -343,52 +285,10 @@ impl futures::Stream for SyncStream {
     }
 }
 
-fn full(bytes: Vec<u8>) -> BoxBody<Bytes, std::io::Error> {
-    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed()
-}
-
-fn bytes(body: BoxBody<Bytes, std::io::Error>) -> Answer {
-    let mut answer = Response::new(body);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    answer
-}
-
-/// An answer of bytes as they are.
-pub fn of_bytes(text: Vec<u8>) -> Answer {
-    bytes(full(text))
-}
-
-fn plain(metadata: &Value) -> Answer {
-    of_json(&json!({"type": "sync", "status": "Success", "status_code": 200, "operation": "", "error_code": 0, "error": "",
-        "metadata": metadata}))
-}
-
-fn of_json(value: &Value) -> Answer {
-    let mut answer = Response::new(full(value.to_string().into_bytes()));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
     use super::*;
-
-    #[test]
-    fn a_path_is_decoded_and_begins_at_the_root() {
-        for (query, wanted) in [
-            ("path=%2Ftmp%2Fhn", "/tmp/hn"),
-            ("project=default&path=tmp%2Fhn", "/tmp/hn"),
-            ("path=a+b%20c", "/a b c"),
-            ("path=..%2F..%2Fetc", "/../../etc"),
-        ] {
-            assert_eq!(path(query).ok().unwrap(), Path::new(wanted), "{query}");
-        }
-        for query in ["", "path=", "path=%", "path=%2", "path=%zz", "path=%+1", "path=a%00b", "xpath=a"] {
-            assert!(path(query).is_err(), "{query}");
-        }
-    }
 
     #[test]
     fn headers_of_both_families_are_read_and_bad_ones_refused() {

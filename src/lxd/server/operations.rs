@@ -1,28 +1,22 @@
-//! Operations: work that outlives its request, and can be asked for until a while after its end.
+//! Operations: work that outlives its request, and can be asked for until a while after its end; what happens, as
+//! `/1.0/events` tells it; and what was recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{broadcast, watch};
 
 use super::answer::Fault;
-use super::clock;
-use super::events::Bus;
-use super::secret;
+use super::answer::{Answer, blocking, working};
+use super::streams::{Door, Place};
+use crate::lxd::tls::uuid;
 
 /// How long one that has ended can be asked for.
 const KEPT: Duration = Duration::from_secs(60);
-
-/// Takes the connection of a websocket that has been let in.
-pub type Take = Box<dyn FnOnce(hyper::upgrade::Upgraded) + Send>;
-
-/// Lets the websockets of an operation in.
-pub trait Entrance: Send + Sync {
-    /// What takes the websocket that a secret of a client is for; the secret is used up.
-    fn enter(&self, secret: &str, client: &str) -> Option<Take>;
-}
 
 /// How an operation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +56,7 @@ pub struct New {
     /// The client that began it, by the fingerprint of its certificate.
     pub client: String,
     /// Where its websockets come in.
-    pub entrance: Option<Arc<dyn Entrance>>,
+    pub entrance: Option<Door>,
     /// What ends it before its time.
     pub cancel: Option<Box<dyn Fn() + Send + Sync>>,
     /// A client may end it.
@@ -134,12 +128,17 @@ impl Operation {
             "location": "none"})
     }
 
+    /// As what answers the request that began it.
+    pub fn answer(&self) -> Answer {
+        working(&self.path(), &self.told())
+    }
+
     /// Adds to what is told of it.
     pub fn note(&self, more: Map<String, Value>) {
         {
             let mut state = locked(&self.state);
             state.metadata.extend(more);
-            state.updated = clock::now();
+            state.updated = now();
         }
         self.bus.operation(&self.told());
     }
@@ -153,7 +152,7 @@ impl Operation {
             }
             state.status = status;
             state.failure = failure.into();
-            state.updated = clock::now();
+            state.updated = now();
             state.ended = Some(Instant::now());
         }
         self.bus.operation(&self.told());
@@ -166,7 +165,7 @@ impl Operation {
     }
 
     /// Lets a websocket in.
-    pub fn enter(&self, secret: &str, client: &str) -> Option<Take> {
+    pub fn enter(&self, secret: &str, client: &str) -> Option<Place> {
         self.new.entrance.as_ref()?.enter(secret, client)
     }
 
@@ -214,13 +213,13 @@ impl Operations {
             status: Status::Running,
             metadata: new.metadata.clone(),
             failure: String::new(),
-            updated: clock::now(),
+            updated: now(),
             ended: None,
         };
         let operation = Arc::new(Operation {
-            id: secret::uuid()?,
+            id: uuid()?,
             new,
-            created: clock::now(),
+            created: now(),
             state: Mutex::new(state),
             over: watch::Sender::new(false),
             bus: self.bus.clone(),
@@ -244,10 +243,9 @@ impl Operations {
         let operation = self.begin(New { class: "task", ..new })?;
         let ours = Arc::clone(&operation);
         tokio::spawn(async move {
-            match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(())) => ours.end(Status::Success, ""),
-                Ok(Err(fault)) => ours.end(Status::Failure, fault.text),
-                Err(_) => ours.end(Status::Failure, "The work ended without an answer"),
+            match blocking(work).await {
+                Ok(()) => ours.end(Status::Success, ""),
+                Err(fault) => ours.end(Status::Failure, fault.text),
             }
         });
         Ok(operation)
@@ -269,5 +267,162 @@ impl Operations {
     /// Forgets one.
     pub fn forget(&self, id: &str) {
         locked(&self.all).remove(id);
+    }
+}
+
+/// Events that one slow listener may be behind before it misses some.
+const BACKLOG: usize = 4096;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub struct Event {
+    /// `operation` or `lifecycle`.
+    pub kind: &'static str,
+    /// As the API tells it.
+    pub text: String,
+}
+
+/// Where events are told.
+#[derive(Debug, Clone)]
+pub struct Bus(broadcast::Sender<Arc<Event>>);
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BACKLOG))
+    }
+}
+
+impl Bus {
+    /// Listens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.0.subscribe()
+    }
+
+    /// Tells the state of an operation.
+    pub fn operation(&self, told: &Value) {
+        self.tell("operation", told);
+    }
+
+    /// Tells that something was done to an instance or a network: `instance-started`, its path.
+    pub fn lifecycle(&self, action: &str, source: &str) {
+        self.tell("lifecycle", &json!({"action": action, "source": source, "context": {}}));
+    }
+
+    fn tell(&self, kind: &'static str, metadata: &Value) {
+        if self.0.receiver_count() == 0 {
+            return;
+        }
+        let text = json!({"type": kind, "timestamp": now(), "metadata": metadata, "location": "none",
+            "project": "default"});
+        let _ = self.0.send(Arc::new(Event { kind, text: text.to_string() }));
+    }
+}
+
+/// Bytes of a console that are kept.
+const SHOWN: usize = 128 << 10;
+/// Recorded outputs that are kept.
+const OUTPUTS: usize = 32;
+
+/// What a command wrote to one stream.
+#[derive(Debug)]
+struct Output {
+    instance: String,
+    name: String,
+    text: Vec<u8>,
+}
+
+/// The records of an agent.
+#[derive(Debug, Default)]
+pub struct Logs {
+    consoles: Mutex<BTreeMap<String, Vec<u8>>>,
+    outputs: Mutex<VecDeque<Output>>,
+}
+
+impl Logs {
+    /// A console shows something.
+    pub fn show(&self, instance: &str, part: &[u8]) {
+        let mut consoles = locked(&self.consoles);
+        let shown = consoles.entry(instance.to_owned()).or_default();
+        shown.extend(part);
+        let more = shown.len().saturating_sub(SHOWN);
+        shown.drain(..more);
+    }
+
+    /// The last of what an instance's console showed.
+    pub fn shown(&self, instance: &str) -> Vec<u8> {
+        locked(&self.consoles).get(instance).cloned().unwrap_or_default()
+    }
+
+    /// Forgets what an instance's console showed.
+    pub fn clear(&self, instance: &str) {
+        locked(&self.consoles).remove(instance);
+    }
+
+    /// Keeps what a command wrote; the oldest goes.
+    pub fn keep(&self, instance: &str, name: &str, text: Vec<u8>) {
+        let mut outputs = locked(&self.outputs);
+        if outputs.len() >= OUTPUTS {
+            outputs.pop_front();
+        }
+        outputs.push_back(Output { instance: instance.to_owned(), name: name.to_owned(), text });
+    }
+
+    /// The names of what is kept of an instance.
+    pub fn names(&self, instance: &str) -> Vec<String> {
+        locked(&self.outputs).iter().filter(|output| output.instance == instance).map(|output| output.name.clone()).collect()
+    }
+
+    /// What a command wrote.
+    pub fn kept(&self, instance: &str, name: &str) -> Option<Vec<u8>> {
+        let outputs = locked(&self.outputs);
+        outputs.iter().find(|output| output.instance == instance && output.name == name).map(|output| output.text.clone())
+    }
+
+    /// Forgets what a command wrote; tells whether there was anything.
+    pub fn forget(&self, instance: &str, name: &str) -> bool {
+        let mut outputs = locked(&self.outputs);
+        let before = outputs.len();
+        outputs.retain(|output| output.instance != instance || output.name != name);
+        outputs.len() < before
+    }
+}
+
+/// Never, or not known: the time that clients written in Go take for none.
+pub const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Now, by RFC 3339.
+pub fn now() -> String {
+    rfc3339(OffsetDateTime::now_utc())
+}
+
+/// Seconds since 1970, by RFC 3339.
+pub fn seconds(since: u64) -> String {
+    let since = i64::try_from(since).ok().and_then(|since| OffsetDateTime::from_unix_timestamp(since).ok());
+    since.map_or_else(|| NEVER.to_owned(), rfc3339)
+}
+
+/// A time, by RFC 3339.
+pub fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| NEVER.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_everything_is_kept() {
+        let logs = Logs::default();
+        logs.show("a1", &vec![b'x'; SHOWN]);
+        logs.show("a1", b"end");
+        let shown = logs.shown("a1");
+        assert!(shown.len() == SHOWN && shown.ends_with(b"xend"));
+        logs.clear("a1");
+        assert_eq!(logs.shown("a1"), b"");
+        for number in 0..=OUTPUTS {
+            logs.keep("a1", &number.to_string(), vec![b'y']);
+        }
+        assert_eq!((logs.names("a1").len(), logs.kept("a1", "0")), (OUTPUTS, None));
+        assert!(logs.kept("a2", "1").is_none() && logs.forget("a1", "1") && !logs.forget("a1", "1"));
     }
 }

@@ -7,10 +7,11 @@ use hyper::body::Incoming;
 use hyper::header::{HeaderMap, ORIGIN, UPGRADE};
 use hyper::{Method, Request};
 
-use super::Agent;
+use super::agent::Agent;
 use super::answer::{Answer, Fault};
-use super::api::{certificates, instances, networks, operations, server, sessions, statics};
-use super::call::{Call, Client, decoded, query};
+use super::api::{certificates, instances, networks, server, sessions};
+use super::request::{Call, Client};
+use crate::lxd::url::{decoded, query};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +59,12 @@ routes! {
     POST "/1.0/certificates" Anybody certificates::add,
     GET "/1.0/certificates/*" Trusted certificates::get,
     DELETE "/1.0/certificates/*" Trusted certificates::remove,
-    GET "/1.0/events" Trusted operations::events,
-    GET "/1.0/operations" Trusted operations::list,
-    GET "/1.0/operations/*" Trusted operations::get,
-    DELETE "/1.0/operations/*" Trusted operations::cancel,
-    GET "/1.0/operations/*/wait" Trusted operations::wait,
-    GET "/1.0/operations/*/websocket" Trusted operations::websocket,
+    GET "/1.0/events" Trusted server::events,
+    GET "/1.0/operations" Trusted server::operations,
+    GET "/1.0/operations/*" Trusted server::operation,
+    DELETE "/1.0/operations/*" Trusted server::cancel,
+    GET "/1.0/operations/*/wait" Trusted server::wait,
+    GET "/1.0/operations/*/websocket" Trusted server::websocket,
     GET "/1.0/instances" Trusted instances::list,
     POST "/1.0/instances" Trusted instances::create,
     GET "/1.0/instances/*" Trusted instances::get,
@@ -95,15 +96,15 @@ routes! {
     POST "/1.0/instances/*/files" Trusted sessions::file,
     DELETE "/1.0/instances/*/files" Trusted sessions::file,
     GET "/1.0/instances/*/sftp" Trusted sessions::sftp,
-    GET "/1.0/projects" Trusted statics::projects,
-    GET "/1.0/projects/*" Trusted statics::project,
-    GET "/1.0/storage-pools" Trusted statics::pools,
-    GET "/1.0/cluster" Trusted statics::cluster,
-    GET "/1.0/images" Trusted statics::images,
-    GET "/1.0/images/*" Trusted statics::image,
-    POST "/1.0/images/*/secret" Trusted statics::secret,
-    GET "/1.0/images/aliases" Trusted statics::aliases,
-    GET "/1.0/images/aliases/**" Trusted statics::alias,
+    GET "/1.0/projects" Trusted server::projects,
+    GET "/1.0/projects/*" Trusted server::project,
+    GET "/1.0/storage-pools" Trusted server::pools,
+    GET "/1.0/cluster" Trusted server::cluster,
+    GET "/1.0/images" Trusted server::images,
+    GET "/1.0/images/*" Trusted server::image,
+    POST "/1.0/images/*/secret" Trusted server::secret,
+    GET "/1.0/images/aliases" Trusted server::aliases,
+    GET "/1.0/images/aliases/**" Trusted server::alias,
 }
 
 /// The words of a path that a pattern's stars stand for.

@@ -1,7 +1,10 @@
-//! Connections: who may have how many, for how long, and where their requests go.
+//! The process of an agent and its connections: who may have how many, for how long, and where their requests go.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,19 +14,90 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, UnixDatagram, UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::Agent;
+use super::agent::{Agent, IN_USE};
 use super::answer::{Fault, Reply};
-use super::call::Client;
+use super::request::Client;
 use super::routes;
 use super::trust::Certificate;
-use crate::kernel::sys::fd;
+use crate::error::{Error, Result};
+use crate::kernel::sys::{fd, process};
+use crate::lab::{Phase, agents, load};
+use crate::lxd::tls::Flaw;
+use crate::name::{LabName, NodeName};
+
+/// Serves until it is told to end. Whoever started it hears on its standard input when it is ready.
+///
+/// # Errors
+/// When it cannot begin.
+pub fn stand(lab: &LabName, host: &NodeName) -> Result<()> {
+    let _ = nix::unistd::setsid();
+    process::ignore_terminal();
+    let failed = |error: std::io::Error| Error::Internal(error.to_string());
+    let mut starter = StdUnixStream::from(process::standard(0).try_clone_to_owned().map_err(failed)?);
+    process::silence_input().map_err(|errno| failed(errno.into()))?;
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let result = runtime.block_on(async {
+        let agent = match begin(lab, host).await {
+            Ok(agent) => agent,
+            Err(fault) => {
+                let taken = fault.text.strip_suffix(IN_USE).filter(|_| fault.code == 409);
+                let words = taken.map_or_else(|| fault.text.clone(), |at| format!("{}{at}", agents::TAKEN));
+                let _ = starter.write_all(words.as_bytes());
+                return Err(Error::Internal(fault.text));
+            }
+        };
+        let mut ended = signal(SignalKind::terminate()).map_err(failed)?;
+        let _ = starter.write_all(agents::READY.as_bytes());
+        drop(starter);
+        ended.recv().await;
+        for operation in agent.operations.all() {
+            operation.cut();
+        }
+        let _ = std::fs::remove_file(agents::socket(lab, host));
+        Ok(())
+    });
+    runtime.shutdown_background();
+    result
+}
+
+async fn begin(lab: &LabName, host: &NodeName) -> std::result::Result<Arc<Agent>, Fault> {
+    let agent = Arc::new(Agent::open(lab.clone(), host.clone(), accept)?);
+    let address = agent.config.address();
+    match agent.listen(address.as_deref()).await {
+        // An address that somebody gave the host by hand goes with the lab; root on this machine is served all the same.
+        Err(fault) if address.is_some() && fault.code == 400 => {}
+        listens => listens?,
+    }
+    let (path, handoff) = (agents::socket(lab, host), agents::handoff(lab, host));
+    for path in [&path, &handoff] {
+        let _ = std::fs::remove_file(path);
+    }
+    // The directory lets root alone in, before the socket's own mode does.
+    let listener = UnixListener::bind(&path).map_err(|error| Flaw::File("listen on", path.clone(), error))?;
+    let own = std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600));
+    own.map_err(|error| Flaw::File("chmod", path.clone(), error))?;
+    // Whoever takes the lab down says so before it looks for agents: one of the two sees the other.
+    if load(lab)?.phase == Phase::Going {
+        let _ = std::fs::remove_file(&path);
+        return Err(Fault::missing("Lab"));
+    }
+    let handoff = UnixDatagram::bind(&handoff).map_err(|error| Flaw::File("listen on", handoff.clone(), error))?;
+    tokio::spawn(local(Arc::clone(&agent), listener));
+    tokio::spawn(handed(Arc::clone(&agent), handoff));
+    Ok(agent)
+}
 
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -61,8 +135,13 @@ impl Strangers {
     }
 }
 
+/// Serves clients on the network as a task of its own.
+fn accept(agent: Arc<Agent>, listener: TcpListener, tls: Arc<ServerConfig>) -> AbortHandle {
+    tokio::spawn(far(agent, listener, tls)).abort_handle()
+}
+
 /// Serves clients on the network.
-pub async fn far(agent: Arc<Agent>, listener: TcpListener, tls: Arc<ServerConfig>) {
+async fn far(agent: Arc<Agent>, listener: TcpListener, tls: Arc<ServerConfig>) {
     let (strangers, friends) = (Arc::new(Strangers::default()), Arc::new(Semaphore::new(FRIENDS)));
     let acceptor = TlsAcceptor::from(tls);
     loop {
@@ -103,7 +182,7 @@ pub async fn far(agent: Arc<Agent>, listener: TcpListener, tls: Arc<ServerConfig
 }
 
 /// Serves root of this machine.
-pub async fn local(agent: Arc<Agent>, listener: UnixListener) {
+async fn local(agent: Arc<Agent>, listener: UnixListener) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -114,11 +193,11 @@ pub async fn local(agent: Arc<Agent>, listener: UnixListener) {
 }
 
 /// Serves root in a sandbox of the host, whose connections somebody else has accepted.
-pub async fn handed(agent: Arc<Agent>, socket: UnixDatagram) {
+async fn handed(agent: Arc<Agent>, socket: UnixDatagram) {
     while socket.readable().await.is_ok() {
         let came = socket.try_io(Interest::READABLE, || fd::receive(&socket, &mut [0; 16]).map_err(Into::into));
         for descriptor in came.map(|(_, descriptors)| descriptors).unwrap_or_default() {
-            let stream = std::os::unix::net::UnixStream::from(descriptor);
+            let stream = StdUnixStream::from(descriptor);
             if stream.set_nonblocking(true).is_ok()
                 && let Ok(stream) = UnixStream::from_std(stream)
             {
@@ -139,7 +218,7 @@ where
     drop(permit);
 }
 
-async fn answered(agent: Arc<Agent>, client: Client, request: Request<Incoming>) -> Result<Reply, Infallible> {
+async fn answered(agent: Arc<Agent>, client: Client, request: Request<Incoming>) -> std::result::Result<Reply, Infallible> {
     let chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let mut reply = if chunked && request.headers().contains_key(CONTENT_LENGTH) {
         Fault::bad("A body has one length").reply()

@@ -14,8 +14,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::answer::Fault;
-use super::identity::{self, fingerprint};
-use crate::error::Result;
+use crate::lxd::tls::{self, Flaw};
 
 /// Wrong secrets that are answered for one address within [`WINDOW`].
 const GUESSES: usize = 5;
@@ -56,7 +55,7 @@ impl Certificate {
         let (rest, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
         let validity = parsed.validity();
         let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-        rest.is_empty().then(|| Self { der: der.to_vec(), fingerprint: fingerprint(der), from, until })
+        rest.is_empty().then(|| Self { der: der.to_vec(), fingerprint: tls::fingerprint(der), from, until })
     }
 
     /// Whether it holds now, by a clock that may be up to ten minutes behind the client's.
@@ -98,14 +97,9 @@ impl Trust {
     ///
     /// # Errors
     /// When it is damaged or cannot be read.
-    pub fn open(file: PathBuf) -> Result<Self> {
-        let entries = match std::fs::read(&file) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|_| crate::error::Error::Tampered(file.clone()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(identity::failed("read", &file, &error)),
-        };
-        let (entries, guesses) = (Mutex::new(entries), Mutex::default());
-        Ok(Self { file, entries, changed: watch::Sender::new(()), guesses })
+    pub fn open(file: PathBuf) -> Result<Self, Flaw> {
+        let entries = Mutex::new(tls::read(&file)?);
+        Ok(Self { file, entries, changed: watch::Sender::new(()), guesses: Mutex::default() })
     }
 
     /// Whether a client with this certificate is trusted now.
@@ -132,7 +126,7 @@ impl Trust {
     ///
     /// # Errors
     /// 409 where it is trusted already; when the store cannot be written.
-    pub fn add(&self, name: &str, certificate: &Certificate) -> std::result::Result<(), Fault> {
+    pub fn add(&self, name: &str, certificate: &Certificate) -> Result<(), Fault> {
         let mut entries = locked(&self.entries);
         if entries.contains_key(&certificate.fingerprint) {
             return Err(Fault::new(409, "Certificate already in trust store"));
@@ -149,7 +143,7 @@ impl Trust {
     ///
     /// # Errors
     /// 404 where there is none, 400 where there are several.
-    pub fn find(&self, prefix: &str) -> std::result::Result<String, Fault> {
+    pub fn find(&self, prefix: &str) -> Result<String, Fault> {
         let entries = locked(&self.entries);
         let mut found = entries.keys().filter(|fingerprint| !prefix.is_empty() && fingerprint.starts_with(prefix));
         match (found.next(), found.next()) {
@@ -163,7 +157,7 @@ impl Trust {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn remove(&self, fingerprint: &str) -> std::result::Result<(), Fault> {
+    pub fn remove(&self, fingerprint: &str) -> Result<(), Fault> {
         let mut entries = locked(&self.entries);
         let mut after = entries.clone();
         after.remove(fingerprint);
@@ -174,9 +168,9 @@ impl Trust {
         Ok(())
     }
 
-    fn write(&self, entries: &BTreeMap<String, Entry>) -> std::result::Result<(), Fault> {
+    fn write(&self, entries: &BTreeMap<String, Entry>) -> Result<(), Fault> {
         let text = serde_json::to_vec_pretty(entries).map_err(|error| Fault::new(500, error.to_string()))?;
-        Ok(identity::write(&self.file, &text)?)
+        Ok(tls::write(&self.file, &text, 0o600)?)
     }
 
     /// Every client, as the API tells it.
@@ -193,7 +187,7 @@ impl Trust {
     ///
     /// # Errors
     /// 429 where the address has guessed wrong too often.
-    pub fn may_guess(&self, from: IpAddr) -> std::result::Result<(), Fault> {
+    pub fn may_guess(&self, from: IpAddr) -> Result<(), Fault> {
         let mut guesses = locked(&self.guesses);
         let Some(own) = guesses.get_mut(&from) else { return Ok(()) };
         while own.front().is_some_and(|at| at.elapsed() > WINDOW) {
@@ -215,10 +209,7 @@ impl Trust {
 }
 
 fn told(fingerprint: &str, entry: &Entry) -> Value {
-    let lines: Vec<&str> = (0..entry.certificate.len().div_ceil(64))
-        .filter_map(|line| entry.certificate.get(line * 64..entry.certificate.len().min(line * 64 + 64)))
-        .collect();
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"));
+    let pem = tls::pem(&STANDARD.decode(&entry.certificate).unwrap_or_default());
     json!({"name": entry.name, "type": "client", "restricted": false, "projects": [], "certificate": pem,
         "fingerprint": fingerprint})
 }

@@ -9,12 +9,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged, working};
-use crate::lxd::server::call::{Call, Client};
-use crate::lxd::server::clock;
-use crate::lxd::server::operations::{New, Operation, Status};
-use crate::lxd::server::secret::{hex, random, same};
+use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged};
+use crate::lxd::server::operations::{New, Operation, Status, rfc3339};
+use crate::lxd::server::request::{Call, Client};
 use crate::lxd::server::trust::{Certificate, Validity};
+use crate::lxd::tls::{hex, random, same};
 
 /// Characters of a client's name.
 const LONGEST: usize = 64;
@@ -112,7 +111,7 @@ async fn token(call: &Call, wanted: &Wanted) -> Answer {
         return Err(Fault::bad("The agent does not listen on the network: set core.https_address"));
     }
     let life = call.agent.config.token_life();
-    let until = clock::text(OffsetDateTime::now_utc() + life);
+    let until = rfc3339(OffsetDateTime::now_utc() + life);
     let request = json!({"name": wanted.name, "type": "client", "restricted": false, "projects": null, "certificate": "",
         "password": "", "token": true});
     let told = json!({"addresses": addresses, "fingerprint": call.agent.identity.fingerprint,
@@ -129,7 +128,7 @@ async fn token(call: &Call, wanted: &Wanted) -> Answer {
             () = waiting.over() => {}
         }
     });
-    working(&operation)
+    operation.answer()
 }
 
 /// Whether the time that a token was given is over, by the wall clock; its operation ends by the other one.

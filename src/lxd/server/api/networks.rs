@@ -3,13 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::described;
-use super::instances::host;
+use super::instances::{host, network as described};
 use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::lab::{facts, instances, paths::netns_path};
-use crate::lxd::server::Agent;
+use crate::lxd::server::agent::Agent;
 use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged};
-use crate::lxd::server::call::Call;
+use crate::lxd::server::request::Call;
 use crate::name::IfName;
 use crate::plan::NodeId;
 use crate::topology::{Attach, Bridge, Host, Keys};
@@ -84,7 +83,7 @@ pub async fn state(call: Call) -> Answer {
         let here = Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) };
         let link =
             inspect(&here, &[])?.links.into_iter().find(|link| link.name == name).ok_or_else(|| Fault::missing("Network"))?;
-        Ok(described::network(&link, &traffic(&here)?.remove(&name).unwrap_or_default()))
+        Ok(described(&link, &traffic(&here)?.remove(&name).unwrap_or_default()))
     });
     let mut told = seen.await?;
     for other in ["bond", "bridge", "vlan", "ovn"] {

@@ -2,32 +2,22 @@
 
 use std::sync::Arc;
 
-use hyper::Method;
-use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 
 use crate::kernel::sandbox::{self, Order};
 use crate::lab;
-use crate::lxd::server::answer::{Answer, Fault, sync, working};
-use crate::lxd::server::call::Call;
-use crate::lxd::server::door::{self, Door};
+use crate::lxd::server::agent::Agent;
+use crate::lxd::server::answer::{Answer, Fault, Reply, octets, sync, whole};
+use crate::lxd::server::command::{Console, Request};
 use crate::lxd::server::exec::{self, Cut, Outcome, Started};
 use crate::lxd::server::files::{self, Place};
-use crate::lxd::server::operations::{Entrance, New, Operation, Status, Take};
-use crate::lxd::server::order::{Console, Request};
-use crate::lxd::server::{Agent, sftp, websocket};
+use crate::lxd::server::operations::{New, Operation, Status};
+use crate::lxd::server::request::{Call, upgraded};
+use crate::lxd::server::sftp;
+use crate::lxd::server::streams::{Door, Expected};
 use crate::plan::NodeId;
 use crate::topology::Run;
-
-impl Entrance for Door {
-    fn enter(&self, secret: &str, client: &str) -> Option<Take> {
-        let place = Door::enter(self, secret, client)?;
-        Some(Box::new(move |pipe: Upgraded| {
-            tokio::spawn(async move { place.take(door::socket(TokioIo::new(pipe)).await) });
-        }))
-    }
-}
 
 /// The sandbox of an instance that is there, and how it is.
 fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
@@ -77,14 +67,13 @@ fn end(operation: &Operation, outcome: Outcome, more: Map<String, Value>) {
 }
 
 /// Begins an operation whose websockets serve a command.
-fn serve(call: &Call, descriptors: &[&'static str], mut new: New) -> Result<(Arc<Operation>, door::Expected, Cut), Fault> {
-    let none = || Fault::new(500, "The system has no random numbers");
-    let (door, secrets, expected) = Door::new(call.client.name(), descriptors).ok_or_else(none)?;
+fn serve(call: &Call, descriptors: &[&'static str], mut new: New) -> Result<(Arc<Operation>, Expected, Cut), Fault> {
+    let (door, secrets, expected) = Door::new(call.client.name(), descriptors)?;
     let cut = Cut::default();
     new.class = "websocket";
     new.instances = vec![format!("/1.0/instances/{}", call.word(0))];
     call.client.name().clone_into(&mut new.client);
-    new.entrance = Some(Arc::new(door));
+    new.entrance = Some(door);
     new.metadata.insert("fds".to_owned(), json!(secrets));
     let cutting = cut.clone();
     new.cancel = Some(Box::new(move || cutting.cut()));
@@ -110,7 +99,7 @@ pub async fn exec(mut call: Call) -> Answer {
         let outcome = exec::run(start(place, order), expected, request.interactive, cut, |_| ()).await;
         end(&ours, outcome, Map::new());
     });
-    working(&operation)
+    operation.answer()
 }
 
 /// Without websockets: what the command writes can be asked for afterwards.
@@ -138,7 +127,7 @@ fn recorded(call: &Call, mut new: New, place: Place, order: Order, keep: bool) -
         }
         end(&ours, outcome, more);
     });
-    working(&operation)
+    operation.answer()
 }
 
 /// `POST /1.0/instances/NAME/console`
@@ -156,13 +145,17 @@ pub async fn console(mut call: Call) -> Answer {
         let failure = outcome.failure.filter(|_| outcome.code.is_none());
         end(&ours, Outcome { code: None, failure }, Map::new());
     });
-    working(&operation)
+    operation.answer()
+}
+
+fn bytes(text: Vec<u8>) -> Reply {
+    octets(whole(text))
 }
 
 /// `GET /1.0/instances/NAME/console`
 pub async fn console_log(call: Call) -> Answer {
     there(&call).await?;
-    Ok(files::of_bytes(call.agent.logs.shown(call.word(0))))
+    Ok(bytes(call.agent.logs.shown(call.word(0))))
 }
 
 /// `DELETE /1.0/instances/NAME/console`
@@ -181,7 +174,7 @@ pub async fn logs(call: Call) -> Answer {
 /// `GET /1.0/instances/NAME/logs/FILE`
 pub async fn log(call: Call) -> Answer {
     let found = call.agent.logs.kept(call.word(0), call.word(1));
-    found.map(files::of_bytes).ok_or_else(|| Fault::missing("Log file"))
+    found.map(bytes).ok_or_else(|| Fault::missing("Log file"))
 }
 
 /// `DELETE /1.0/instances/NAME/logs/FILE`
@@ -193,13 +186,13 @@ pub async fn forget_log(call: Call) -> Answer {
 /// Any method of `/1.0/instances/NAME/files`
 pub async fn file(call: Call) -> Answer {
     let place = there(&call).await?;
+    let path = call.asked("path").unwrap_or_default().to_owned();
     let (head, body) = call.request.into_parts();
-    let method: &Method = &head.method;
-    Ok(files::answer(&place, method, head.uri.query().unwrap_or_default(), &head.headers, body).await)
+    files::answer(&place, &head.method, &path, &head.headers, body).await
 }
 
 /// `GET /1.0/instances/NAME/sftp`
 pub async fn sftp(mut call: Call) -> Answer {
     let place = there(&call).await?;
-    websocket::upgraded(&mut call, "sftp", move |pipe| sftp::serve(place, TokioIo::new(pipe)))
+    upgraded(&mut call, "sftp", move |pipe| sftp::serve(place, TokioIo::new(pipe)))
 }

@@ -1,4 +1,4 @@
-//! A request: who sends it, and what it says.
+//! A request: who sends it, what it says, and its connection as it becomes another protocol.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, HeaderMap, IF_MATCH};
-use hyper::{Method, Request};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::Agent;
-use super::answer::{Fault, tag};
+use super::agent::Agent;
+use super::answer::blocking;
+use super::answer::{Answer, Fault, tag, whole};
 use super::trust::Certificate;
 
 /// Bytes of a body that is read whole.
@@ -157,54 +162,54 @@ impl Call {
     }
 }
 
-/// Does something on a thread that may block.
+/// Answers that the connection becomes another protocol, and hands it over as soon as it has. What `then` does with it ends
+/// when the client is trusted no more.
+pub fn upgraded<F, W>(call: &mut Call, protocol: &'static str, then: F) -> Answer
+where
+    F: FnOnce(Upgraded) -> W + Send + 'static,
+    W: Future<Output = ()> + Send,
+{
+    let asked = call.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
+    if !asked.is_some_and(|asked| asked.eq_ignore_ascii_case(protocol)) {
+        return Err(Fault::bad(format!("Not an upgrade to {protocol}")));
+    }
+    let coming = hyper::upgrade::on(&mut call.request);
+    let (agent, client) = (call.agent.clone(), call.client.clone());
+    tokio::spawn(async move {
+        let Ok(pipe) = coming.await else { return };
+        let revoked = async {
+            match &client {
+                Client::Local => std::future::pending().await,
+                Client::Far { .. } => agent.trust.revoked(client.name()).await,
+            }
+        };
+        tokio::select! {
+            () = then(pipe) => {}
+            () = revoked => {}
+        }
+    });
+    let mut reply = Response::new(whole(""));
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    reply.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+    Ok(reply)
+}
+
+/// As [`upgraded`], for a websocket.
 ///
 /// # Errors
-/// Those of the work; 500 where it ends without an answer.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Fault::new(500, "The work ended without an answer")))
-}
-
-/// Decodes `%41` of a part of a URL; none where that is no text or holds NUL.
-pub fn decoded(part: &str, plus: bool) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        bytes.push(match first {
-            b'%' => {
-                let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-                rest = after.get(2..)?;
-                u8::try_from(digit(0)? * 16 + digit(1)?).ok()?
-            }
-            b'+' if plus => b' ',
-            other => *other,
-        });
-    }
-    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
-}
-
-/// The keys and values of a query.
-pub fn query(text: &str) -> Option<Vec<(String, String)>> {
-    let pair = |part: &str| {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        Some((decoded(key, true)?, decoded(value, true)?))
+/// 400 where the request is for none.
+pub fn opened<F, W>(call: &mut Call, then: F) -> Answer
+where
+    F: FnOnce(Upgraded) -> W + Send + 'static,
+    W: Future<Output = ()> + Send,
+{
+    let Some(key) = call.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())) else {
+        return Err(Fault::bad("Not a websocket"));
     };
-    text.split('&').filter(|part| !part.is_empty()).map(pair).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_of_a_url_is_decoded_and_nonsense_is_not() {
-        assert_eq!(decoded("%2Ftmp%2fa+b", false).as_deref(), Some("/tmp/a+b"));
-        assert_eq!(decoded("a+b%20c", true).as_deref(), Some("a b c"));
-        for bad in ["%", "%4", "%zz", "%00", "%ff", "%+1"] {
-            assert_eq!(decoded(bad, false), None, "{bad}");
-        }
-        let pairs = query("filter=&recursion=2&x").unwrap_or_default();
-        assert_eq!(pairs, [("filter", ""), ("recursion", "2"), ("x", "")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let mut reply = upgraded(call, "websocket", then)?;
+    if let Ok(accepted) = HeaderValue::from_str(&key) {
+        reply.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accepted);
     }
+    Ok(reply)
 }

@@ -1,4 +1,4 @@
-//! What a client wants to run: the body of `POST /1.0/instances/NAME/exec`, and of `.../console`.
+//! What a client wants to run: the body of `POST /1.0/instances/NAME/exec` and of `.../console`, and what it says meanwhile.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -159,7 +159,6 @@ impl Wish {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

@@ -1,22 +1,89 @@
-//! Where an agent listens on the network: addresses of its host, in its host's namespace.
+//! The agent of one host: what it knows, and where it listens on the network: addresses of its host, in its host's namespace.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::AbortHandle;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::answer::Fault;
-use super::call::blocking;
-use super::{Agent, PORT, serve};
+use super::answer::blocking;
+use super::config::Config;
+use super::operations::{Bus, Logs, Operations};
+use super::trust::Trust;
 use crate::error::{Error, KernelError};
 use crate::kernel;
 use crate::kernel::sys::process;
-use crate::lab::{load, paths::netns_path};
+use crate::lab::paths::netns_path;
+use crate::lab::{agents, load};
+use crate::lxd::client::PORT;
+use crate::lxd::tls::{Flaw, Identity, Side};
+use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::topology::{Attach, Host};
+
+/// Serves clients on a socket of the network, as a task of its own.
+pub type Accept = fn(Arc<Agent>, tokio::net::TcpListener, Arc<ServerConfig>) -> AbortHandle;
+
+/// The agent of one host.
+pub struct Agent {
+    /// Its lab.
+    pub lab: LabName,
+    /// Its host.
+    pub host: NodeName,
+    /// Whom it trusts.
+    pub trust: Trust,
+    /// What is under way.
+    pub operations: Operations,
+    /// What was recorded of instances.
+    pub logs: Logs,
+    /// Where it tells what happens.
+    pub bus: Bus,
+    /// Its key and certificate.
+    pub identity: Identity,
+    /// How it is configured.
+    pub config: Config,
+    /// Where it listens.
+    pub listeners: Listeners,
+    accept: Accept,
+}
+
+impl Agent {
+    /// An agent with its key, its trust store and its configuration, which are made where there are none.
+    ///
+    /// # Errors
+    /// When its files are damaged or cannot be read or written.
+    pub fn open(lab: LabName, host: NodeName, accept: Accept) -> Result<Self, Fault> {
+        let store = agents::store(&lab, &host);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&store);
+        made.map_err(|error| Flaw::File("mkdir", store.clone(), error))?;
+        let bus = Bus::default();
+        Ok(Self {
+            trust: Trust::open(store.join("trust.json"))?,
+            identity: Identity::of(&store, Side::Server(host.as_str()))?,
+            config: Config::open(store.join("config.json"))?,
+            operations: Operations::new(bus.clone()),
+            logs: Logs::default(),
+            listeners: Listeners::default(),
+            bus,
+            accept,
+            lab,
+            host,
+        })
+    }
+
+    /// Ends everything that a client has begun: it is trusted no more.
+    pub fn cut(&self, fingerprint: &str) {
+        for operation in self.operations.all() {
+            if operation.client() == fingerprint {
+                operation.cut();
+            }
+        }
+    }
+}
 
 /// The sockets that an agent listens on.
 #[derive(Debug, Default)]
@@ -135,17 +202,12 @@ impl Agent {
             let (pin, at) = (netns_path(&self.lab, &NodeId::Host(self.host.clone())), *address);
             let socket = blocking(move || bind(&pin, at)).await?;
             let listener = tokio::net::TcpListener::from_std(socket).map_err(|error| Fault::new(500, error.to_string()))?;
-            let tls = self.identity.tls()?;
-            let task = served(Arc::clone(self), listener, tls);
+            let tls = self.identity.serve()?;
+            let task = (self.accept)(Arc::clone(self), listener, tls);
             self.listeners.locked().insert(*address, task);
         }
         Ok(())
     }
-}
-
-/// Serves a socket as a task of its own.
-fn served(agent: Arc<Agent>, listener: tokio::net::TcpListener, tls: Arc<ServerConfig>) -> AbortHandle {
-    tokio::spawn(serve::far(agent, listener, tls)).abort_handle()
 }
 
 /// What follows an address that somebody else listens at.

@@ -1,12 +1,15 @@
-//! Containers of a server.
+//! Containers of a server, and their files.
 
 use std::collections::BTreeMap;
 
 use hyper::Method;
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use super::Client;
+use super::requests::{Answer, Client};
+use super::requests::{Response, refused};
 use crate::error::{Error, RemoteFault, Result};
+use crate::lxd::url::quote;
 
 /// What can be done to a container as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,12 +60,6 @@ pub struct New<'a> {
     pub profiles: Option<Vec<String>>,
     /// Whether it goes when it stops.
     pub ephemeral: bool,
-}
-
-/// Text as one segment of a path or as a value of a query (RFC 3986).
-pub(super) fn quote(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 pub(super) fn path(name: &str) -> String {
@@ -171,13 +168,119 @@ impl Client {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::quote;
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Kind {
+    File,
+    Directory,
+    Symlink,
+}
 
-    #[test]
-    fn names_cannot_leave_their_segment() {
-        assert_eq!(quote("c1"), "c1");
-        assert_eq!(quote("../1.0?x=y"), "..%2F1.0%3Fx%3Dy");
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symlink",
+        }
+    }
+}
+
+/// Whose a file is and who may use it: numbers inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+    pub mode: u32,
+}
+
+/// A file of a container.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// What it is.
+    pub kind: Kind,
+    /// Who may use it.
+    pub mode: u32,
+    /// What is in it: bytes, the names in a directory, the target of a link.
+    pub content: Bytes,
+    /// The names in a directory.
+    pub names: Vec<String>,
+}
+
+fn files(name: &str, file: &str) -> String {
+    format!("{}/files?path={}", path(name), quote(file))
+}
+
+fn header<'a>(response: &'a Response, end: &str) -> Option<&'a str> {
+    ["x-lxd-", "x-incus-"].iter().find_map(|start| response.headers.get(format!("{start}{end}"))?.to_str().ok())
+}
+
+impl Client {
+    /// Reads a file or a directory.
+    ///
+    /// # Errors
+    /// When there is none, or the server cannot be reached or refuses.
+    pub fn pull(&self, name: &str, file: &str) -> Result<File> {
+        let response = self.runtime.block_on(self.wire.send(Method::GET, &files(name, file), None, &[]))?;
+        if !response.status.is_success() {
+            Answer::of(self.name(), &response)?;
+            return Err(refused(self.name(), response.status, response.status.as_str()));
+        }
+        let kind = match header(&response, "type") {
+            Some("directory") => Kind::Directory,
+            Some("symlink") => Kind::Symlink,
+            _ => Kind::File,
+        };
+        let mode = header(&response, "mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o644);
+        let names = if kind == Kind::Directory { Answer::of(self.name(), &response)?.told() } else { serde_json::Value::Null };
+        let names = names.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+        Ok(File { kind, mode, content: response.body, names })
+    }
+
+    /// What a container's console has shown.
+    ///
+    /// # Errors
+    /// When it keeps none, or the server cannot be reached or refuses.
+    pub fn console_log(&self, name: &str) -> Result<Bytes> {
+        let log = format!("{}/console", path(name));
+        let response = self.runtime.block_on(self.wire.send(Method::GET, &log, None, &[]))?;
+        if !response.status.is_success() {
+            Answer::of(self.name(), &response)?;
+        }
+        Ok(response.body)
+    }
+
+    /// Writes a file, or makes a directory or link.
+    ///
+    /// # Errors
+    /// When it cannot be written there, or the server cannot be reached or refuses.
+    pub fn push(&self, name: &str, file: &str, kind: Kind, owner: Owner, content: Vec<u8>) -> Result<()> {
+        let (uid, gid, mode) = (owner.uid.to_string(), owner.gid.to_string(), format!("{:04o}", owner.mode & 0o7777));
+        let headers = [
+            ("Content-Type", "application/octet-stream"),
+            ("X-LXD-uid", &uid),
+            ("X-LXD-gid", &gid),
+            ("X-LXD-mode", &mode),
+            ("X-LXD-type", kind.word()),
+            ("X-LXD-write", "overwrite"),
+            ("X-Incus-uid", &uid),
+            ("X-Incus-gid", &gid),
+            ("X-Incus-mode", &mode),
+            ("X-Incus-type", kind.word()),
+            ("X-Incus-write", "overwrite"),
+        ];
+        let file = files(name, file);
+        let sent = self.wire.send(Method::POST, &file, Some(content.into()), &headers);
+        Answer::of(self.name(), &self.runtime.block_on(sent)?).map(drop)
+    }
+
+    /// Deletes a file or an empty directory.
+    ///
+    /// # Errors
+    /// When there is none, or the server cannot be reached or refuses.
+    pub fn remove(&self, name: &str, file: &str) -> Result<()> {
+        self.ask(Method::DELETE, &files(name, file), None, &[]).map(drop)
     }
 }
