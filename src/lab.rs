@@ -26,7 +26,7 @@ pub mod watchdog;
 pub use down::{Down, down};
 pub use index::{Entry, every, names, remains};
 pub use journal::{Journal, Phase, enter, load};
-pub use role::{Casting, Wish};
+pub use role::{Casting, NicChoice};
 pub use status::{Reset, Status, reset, status};
 pub use subject::Subject;
 pub use up::{Private, Up, preview, up, up_on};

@@ -6,7 +6,7 @@ mod support;
 use nslab::kernel::socket::Netlink;
 use nslab::lab::borrow::loan::{applied, look};
 use nslab::lab::borrow::restore::{Restored, restore};
-use nslab::lab::borrow::{Borrowed, Use};
+use nslab::lab::borrow::{Borrowed, NicUse};
 use nslab::plan::State;
 use support::{Machine, in_box, sh};
 
@@ -50,7 +50,7 @@ fn rich() {
 
 fn lend() -> Borrowed {
     let name = |text: &str| text.parse().unwrap();
-    let uses = vec![Use { nic: name("enp0s8"), bridge: Some(name("br0")) }];
+    let uses = vec![NicUse { nic: name("enp0s8"), bridge: Some(name("br0")) }];
     let mut lent = look(&"lent".parse().unwrap(), uses, 60).unwrap();
     sh(TAKEN);
     applied(&mut lent, &State::new()).unwrap();

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use nslab::lab::borrow::{Borrowed, Use};
+use nslab::lab::borrow::{Borrowed, NicUse};
 use nslab::plan::State;
 use support::{Machine, in_box, nslab, sh, wait_for};
 
@@ -31,7 +31,7 @@ struct Watched {
 /// The watchdog of a change that may last so many seconds.
 fn watched(seconds: u64) -> Watched {
     let name = |text: &str| text.parse().unwrap();
-    let uses = vec![Use { nic: name("enp0s3"), bridge: Some(name("br0")) }];
+    let uses = vec![NicUse { nic: name("enp0s3"), bridge: Some(name("br0")) }];
     let lent = nslab::lab::borrow::loan::look(&"lent".parse().unwrap(), uses, seconds).unwrap();
     assert!(lent.management, "it carries the default route");
     lent.write().unwrap();

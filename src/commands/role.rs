@@ -4,7 +4,7 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::complete;
 use crate::error::{Error, Result, Thing};
-use crate::lab::{Casting, Wish};
+use crate::lab::{Casting, NicChoice};
 
 /// The host that this machine plays, and its real NICs.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -14,7 +14,7 @@ pub struct Role {
     pub(super) role: Option<String>,
     /// The real NIC; TOPOLOGY=NAME, once for each, where the host has several. Without it the only free one is taken
     #[arg(long, value_name = "NAME", requires = "role")]
-    pub(super) nic: Vec<Wish>,
+    pub(super) nic: Vec<NicChoice>,
 }
 
 impl Role {

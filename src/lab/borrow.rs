@@ -25,7 +25,7 @@ use crate::report::lab::Trust;
 
 /// A real NIC that a lab uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Use {
+pub struct NicUse {
     /// The NIC.
     pub nic: IfName,
     /// The lab's bridge that it becomes a port of.
@@ -43,7 +43,7 @@ pub struct Setting {
 
 /// What the machine looked like in what a lab changes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Picture {
+pub struct Snapshot {
     /// The borrowed NICs.
     pub nics: Vec<Nic>,
     /// Settings under `/proc/sys/net`.
@@ -58,13 +58,13 @@ pub struct Borrowed {
     /// The machine's boot that it belongs to: after a restart nothing is borrowed any more.
     pub boot_id: String,
     /// What it uses.
-    pub uses: Vec<Use>,
+    pub uses: Vec<NicUse>,
     /// Seconds since the machine's start, when `before` was taken.
     pub at: u64,
     /// Before the first change.
-    pub before: Picture,
+    pub before: Snapshot,
     /// After the last; none while the change is being made.
-    pub after: Option<Picture>,
+    pub after: Option<Snapshot>,
     /// The machine is reached through one of the NICs.
     pub management: bool,
     /// Seconds that somebody has to confirm the change.
@@ -80,11 +80,11 @@ pub struct Borrowed {
 }
 
 /// The real NICs in a state: interfaces of the machine that the state speaks of and does not make.
-pub fn uses(state: &State) -> Vec<Use> {
+pub fn uses(state: &State) -> Vec<NicUse> {
     let made: BTreeSet<_> = state.ends().collect();
     let ports = state.iter().filter_map(Fact::port).filter(|port| port.ns == Ns::Root && port.dev != IfName::loopback());
     let real: BTreeSet<_> = ports.filter(|port| !made.contains(port)).collect();
-    real.into_iter().map(|port| Use { nic: port.dev.clone(), bridge: state.master(port).cloned() }).collect()
+    real.into_iter().map(|port| NicUse { nic: port.dev.clone(), bridge: state.master(port).cloned() }).collect()
 }
 
 /// Whether there is a record of this boot that cannot be read.
@@ -116,9 +116,9 @@ fn uptime() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).ok().and_then(|now| u64::try_from(now.tv_sec()).ok()).unwrap_or_default()
 }
 
-impl Picture {
+impl Snapshot {
     /// Looks at the machine; a NIC that is gone is left out.
-    pub fn take(socket: &mut Netlink, uses: &[Use]) -> Result<Self> {
+    pub fn take(socket: &mut Netlink, uses: &[NicUse]) -> Result<Self> {
         let all = nic::survey(socket).map_err(|errno| failed("ip addr", errno))?;
         let nics: Vec<Nic> = all.into_iter().filter(|nic| uses.iter().any(|used| used.nic == nic.name)).collect();
         let settings = settings(uses);
@@ -169,7 +169,7 @@ const OF_ALL: [(&str, &str); 5] =
 const OF_NIC: [(&str, &str); 3] = [("ipv6", "disable_ipv6"), ("ipv6", "addr_gen_mode"), ("ipv6", "accept_dad")];
 
 /// The settings as they are, the ones of all interfaces first: they overwrite the others.
-fn settings(uses: &[Use]) -> Vec<Setting> {
+fn settings(uses: &[NicUse]) -> Vec<Setting> {
     let mut paths = Vec::new();
     for (family, name) in OF_ALL {
         let mut devices: Vec<String> = fs::read_dir(format!("{ROOT}/{family}/conf"))

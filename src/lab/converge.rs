@@ -64,8 +64,8 @@ pub(super) enum By {
     Edit,
 }
 
-/// What there is, and what to do.
-pub(super) struct Prospect {
+/// The way from what there is of a lab to what it is to be.
+pub(super) struct Transition {
     by: By,
     before: Option<Journal>,
     pub(super) wanted: Wanted,
@@ -80,7 +80,7 @@ pub(super) struct Prospect {
     asleep: Vec<NodeName>,
 }
 
-impl Prospect {
+impl Transition {
     /// Looks at what there is, and compares.
     pub(super) fn observe(wanted: Wanted, before: Option<Journal>, by: By) -> Result<Self> {
         let pins = paths::pins(&wanted.topology.name);
@@ -193,36 +193,36 @@ pub(super) struct Done {
     pub(super) journal: Journal,
 }
 
-/// Carries a prospect out, or undoes what was done.
-pub(super) fn converge(mut prospect: Prospect, lock: Lock, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Done> {
-    let (outcome, operations) = (prospect.outcome(), prospect.plan.len());
+/// Carries a transition out, or undoes what was done.
+pub(super) fn converge(mut transition: Transition, lock: Lock, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Done> {
+    let (outcome, operations) = (transition.outcome(), transition.plan.len());
     if outcome == Outcome::Already
         && operations == 0
-        && let Some(journal) = prospect.before.take()
+        && let Some(journal) = transition.before.take()
     {
-        attend(&prospect.wanted.topology.name)?;
+        attend(&transition.wanted.topology.name)?;
         return Ok(Done { outcome, operations, journal });
     }
     let mut loan = None;
-    match persist(&prospect, terms, &mut loan, tell) {
+    match persist(&transition, terms, &mut loan, tell) {
         Ok(journal) => {
             loan.into_iter().for_each(Loan::done);
             Ok(Done { outcome, operations, journal })
         }
-        Err(error) => Err(undo(&prospect, lock, loan, error)),
+        Err(error) => Err(undo(&transition, lock, loan, error)),
     }
 }
 
 /// A name whose last bearer is dying with its namespace is not free for a moment, though nothing shows it any more: then
 /// what is there is looked at again, and the rest is done.
-fn persist(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
-    let first = guarded(|| carry_out(prospect, terms, loan, tell));
-    if prospect.before.is_none() {
+fn persist(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
+    let first = guarded(|| carry_out(transition, terms, loan, tell));
+    if transition.before.is_none() {
         return first;
     }
     patiently(first, || {
         guarded(|| {
-            let rest = Prospect::observe(prospect.wanted.clone(), Some(prospect.coming()), prospect.by)?;
+            let rest = Transition::observe(transition.wanted.clone(), Some(transition.coming()), transition.by)?;
             rest.check_names()?;
             carry_out(&rest, terms, loan, tell)
         })
@@ -242,39 +242,39 @@ fn patiently<T>(first: Result<T>, mut again: impl FnMut() -> Result<T>) -> Resul
     result
 }
 
-fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
-    let Wanted { topology, state, .. } = &prospect.wanted;
+fn carry_out(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
+    let Wanted { topology, state, .. } = &transition.wanted;
     let name = &topology.name;
     let pins = paths::pins(name);
-    let mut journal = prospect.coming();
+    let mut journal = transition.coming();
     journal.write()?;
     if journal.has_role() {
-        root_netns::note(name, &prospect.all_owned(), &journal.baseline)?;
+        root_netns::note(name, &transition.all_owned(), &journal.baseline)?;
     }
-    prospect.enter(&journal)?;
+    transition.enter(&journal)?;
     if loan.is_none() {
-        *loan = Loan::begin(name, state, &prospect.plan, terms)?;
+        *loan = Loan::begin(name, state, &transition.plan, terms)?;
     }
     make_pins(&pins)?;
     if let Some(role) = &topology.role {
         let node = NodeId::Host(role.host.clone());
         pins.play(&node).map_err(|(tried, errno)| space::error(&node, &tried, errno))?;
     }
-    if let Some(before) = &prospect.before {
+    if let Some(before) = &transition.before {
         dismissed(&before.topology, topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
-        down::end_nodes(topology, &gone(&prospect.plan))?;
+        down::end_nodes(topology, &gone(&transition.plan))?;
     }
-    for node in &prospect.unlisted {
+    for node in &transition.unlisted {
         pins.list(node).map_err(|(tried, errno)| space::error(node, &tried, errno))?;
     }
-    let (mut done, of) = (0, prospect.plan.len());
+    let (mut done, of) = (0, transition.plan.len());
     let mut count = |_: &Op| {
         done += 1;
         tell(Progress { done, of });
     };
     let mut kernel = Kernel::new(pins);
-    kernel.apply(&prospect.plan, &mut count)?;
-    if prospect.before.is_some() {
+    kernel.apply(&transition.plan, &mut count)?;
+    if transition.before.is_some() {
         // A link that was there before follows what is new at its other end or among its ports; observing settles that.
         kernel.observe(&facts::scope(state.clone()))?;
     }
@@ -282,7 +282,7 @@ fn carry_out(prospect: &Prospect, terms: &Terms, loan: &mut Option<Loan>, tell: 
     let paths = paths::sandboxes(name);
     topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
     loan.as_mut().map_or(Ok(()), |loan| loan.applied(state))?;
-    for host in &prospect.asleep {
+    for host in &transition.asleep {
         fault::point().map_err(|errno| system("start the agent in", &agents::directory(name, host), errno))?;
         agents::start(name, host)?;
     }
@@ -332,38 +332,38 @@ fn make_pins(pins: &Pins) -> Result<()> {
 }
 
 /// Takes back what was done: a new lab goes, a changed one becomes what it was.
-fn undo(prospect: &Prospect, lock: Lock, loan: Option<Loan>, error: Error) -> Error {
+fn undo(transition: &Transition, lock: Lock, loan: Option<Loan>, error: Error) -> Error {
     let _hold = sys::hold_signals();
-    let undone = match &prospect.before {
-        None => down::dismantle(&prospect.wanted.topology.name, Some(&prospect.coming()), lock).map(drop),
+    let undone = match &transition.before {
+        None => down::dismantle(&transition.wanted.topology.name, Some(&transition.coming()), lock).map(drop),
         Some(before) => {
-            let restored = patiently(restore(prospect, before), || restore(prospect, before));
+            let restored = patiently(restore(transition, before), || restore(transition, before));
             restored.and_then(|()| loan.map_or(Ok(()), Loan::undone))
         }
     };
     match undone {
         Err(Error::Left(left)) => Error::Left(left),
-        Err(second) if prospect.before.is_none() && !matches!(error, Error::Signal(_)) => second,
+        Err(second) if transition.before.is_none() && !matches!(error, Error::Signal(_)) => second,
         Ok(()) | Err(_) => error,
     }
 }
 
-fn restore(prospect: &Prospect, before: &Journal) -> Result<()> {
-    let now = &prospect.wanted;
+fn restore(transition: &Transition, before: &Journal) -> Result<()> {
+    let now = &transition.wanted;
     let name = &now.topology.name;
     dismissed(&now.topology, &before.topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
-    let scope = facts::scope(prospect.all_owned().into_owned());
+    let scope = facts::scope(transition.all_owned().into_owned());
     let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(&scope)?;
     let wanted = facts::of(&before.topology)?;
-    let alone = match prospect.by {
+    let alone = match transition.by {
         By::File => State::new(),
         By::Edit => facts::unchanged(&now.state, &seen, &wanted),
     };
     let from: State = seen.into_iter().filter(|fact| scope.expected.has(fact.slot())).chain(alone).collect();
-    kernel.apply(&diff(&from, &facts::over(&prospect.baseline, &wanted)), &mut |_| {})?;
+    kernel.apply(&diff(&from, &facts::over(&transition.baseline, &wanted)), &mut |_| {})?;
     before.write()?;
-    prospect.enter(before)
+    transition.enter(before)
 }
 
 /// A lab that could not begin leaves no directory behind.

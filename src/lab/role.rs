@@ -21,19 +21,19 @@ pub struct Casting {
     /// The host; none where the lab is a whole one, or its part is known already.
     pub host: Option<NodeName>,
     /// The real NICs that were named.
-    pub nics: Vec<Wish>,
+    pub nics: Vec<NicChoice>,
 }
 
 /// A real NIC that was named: `NAME`, or `TOPOLOGY=NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct NicChoice {
     /// The NIC of the topology that it stands for.
     pub described: Option<IfName>,
     /// Its name on this machine.
     pub real: IfName,
 }
 
-impl FromStr for Wish {
+impl FromStr for NicChoice {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
@@ -117,7 +117,7 @@ fn part(whole: &Topology, role: &NodeName, nics: &Nics) -> Result<Topology> {
 }
 
 /// A real NIC for each of the host's; of those that nobody named the machine's only free one is taken.
-fn choose(host: &Host, wishes: &[Wish], cards: Option<&[Card]>) -> Result<Nics> {
+fn choose(host: &Host, wishes: &[NicChoice], cards: Option<&[Card]>) -> Result<Nics> {
     let fault = |fault| Err(Error::Role(fault));
     let mut nics = Nics::new();
     for wish in wishes {

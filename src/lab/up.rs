@@ -2,7 +2,7 @@
 
 use super::borrow::check::{Terms, check};
 use super::borrow::waits;
-use super::converge::{By, Done, Prospect, Wanted, converge, give_up, guarded};
+use super::converge::{By, Done, Transition, Wanted, converge, give_up, guarded};
 use super::index::{Entry, PRIVATE, every};
 use super::journal::{Journal, Phase, load};
 use super::lock::{self, Lock};
@@ -40,14 +40,14 @@ pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut d
     let name = &topology.name;
     let lock = guarded(|| rundir::hold(name)).inspect_err(|_| give_up(name, None))?;
     let begun = guarded(|| {
-        let prospect = prospect(topology, casting)?;
-        prospect.check_names()?;
-        check(name, &prospect.wanted.state, terms)?;
-        Ok(prospect)
+        let transition = transition(topology, casting)?;
+        transition.check_names()?;
+        check(name, &transition.wanted.state, terms)?;
+        Ok(transition)
     });
     match begun {
-        Ok(prospect) => {
-            let Done { outcome, operations, journal } = converge(prospect, lock, terms, tell)?;
+        Ok(transition) => {
+            let Done { outcome, operations, journal } = converge(transition, lock, terms, tell)?;
             Ok(Up { outcome, operations, journal, confirm_within: waits(name) })
         }
         Err(error) => {
@@ -59,10 +59,10 @@ pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut d
 
 /// What `up` would do.
 pub fn preview(topology: &Topology, casting: &Casting) -> Result<(Topology, Plan)> {
-    prospect(topology, casting).map(|prospect| (prospect.wanted.topology, prospect.plan))
+    transition(topology, casting).map(|transition| (transition.wanted.topology, transition.plan))
 }
 
-fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
+fn transition(topology: &Topology, casting: &Casting) -> Result<Transition> {
     // Of one that is stale or was taken back no more than files are left: the kernel's objects are gone.
     let before = Journal::read(&topology.name)?.filter(|before| !before.is_stale() && before.phase != Phase::RolledBack);
     let (mut topology, mut origin) = (topology.clone(), None);
@@ -75,7 +75,7 @@ fn prospect(topology: &Topology, casting: &Casting) -> Result<Prospect> {
         origin = topology.carry(before.described()).then_some(file);
     }
     let wanted = Wanted::cast(&topology, origin, casting, before.as_ref())?;
-    Prospect::observe(wanted, before, By::File)
+    Transition::observe(wanted, before, By::File)
 }
 
 /// A lab that is up, and the lock on it.
@@ -126,9 +126,9 @@ pub(super) fn back(name: &LabName) -> Result<usize> {
 /// The lab follows its topology; returns how many operations it took.
 fn follow(topology: &Topology, origin: Option<Topology>, before: Journal, lock: Lock) -> Result<usize> {
     let wanted = Wanted::cast(topology, origin, &Casting::default(), Some(&before))?;
-    let prospect = Prospect::observe(wanted, Some(before), By::Edit)?;
-    prospect.check_names()?;
-    Ok(converge(prospect, lock, &Terms::default(), &mut |_| {})?.operations)
+    let transition = Transition::observe(wanted, Some(before), By::Edit)?;
+    transition.check_names()?;
+    Ok(converge(transition, lock, &Terms::default(), &mut |_| {})?.operations)
 }
 
 /// What the file describes; none while nothing differs from it.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Borrowed, Use, read_setting, uses};
+use super::{Borrowed, NicUse, read_setting, uses};
 use crate::error::{Allow, Error, Refusal, Result, Thing};
 use crate::kernel::managers;
 use crate::kernel::nic::{self, Kind, Nic, Object, way};
@@ -30,8 +30,8 @@ impl Default for Terms {
 /// Refuses what should not be done to the NICs of a lab; those that it has borrowed already are its own.
 pub fn check(lab: &LabName, wanted: &State, terms: &Terms) -> Result<()> {
     let earlier = Borrowed::live(lab);
-    let has = |used: &Use| earlier.as_ref().is_some_and(|earlier| earlier.before.nic(&used.nic).is_some());
-    let new: Vec<Use> = uses(wanted).into_iter().filter(|used| !has(used)).collect();
+    let has = |used: &NicUse| earlier.as_ref().is_some_and(|earlier| earlier.before.nic(&used.nic).is_some());
+    let new: Vec<NicUse> = uses(wanted).into_iter().filter(|used| !has(used)).collect();
     if new.is_empty() { Ok(()) } else { refuse(&new, &terms.allowed) }
 }
 
@@ -39,7 +39,7 @@ pub fn check(lab: &LabName, wanted: &State, terms: &Terms) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Unknown`] for one that is not there, [`Error::Nic`] for one with reasons against it that are not allowed.
-fn refuse(uses: &[Use], allowed: &[Allow]) -> Result<()> {
+fn refuse(uses: &[NicUse], allowed: &[Allow]) -> Result<()> {
     let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
     let all = nic::survey(&mut socket).map_err(|errno| failed("ip link", errno))?;
     for used in uses {
@@ -59,7 +59,7 @@ fn refuse(uses: &[Use], allowed: &[Allow]) -> Result<()> {
 }
 
 /// Every reason against it.
-fn reasons(socket: &mut Netlink, nic: &Nic, used: &Use) -> Result<Vec<Refusal>> {
+fn reasons(socket: &mut Netlink, nic: &Nic, used: &NicUse) -> Result<Vec<Refusal>> {
     let mut all = Vec::new();
     if nic.kind == Kind::Loopback {
         return Ok(vec![Refusal::Loopback]);
@@ -156,7 +156,7 @@ fn now(nic: &Nic) -> Wiring {
     }
 }
 
-fn then(nic: &Nic, used: &Use, wanted: &State) -> Wiring {
+fn then(nic: &Nic, used: &NicUse, wanted: &State) -> Wiring {
     let mut then = now(nic);
     let port = Port { ns: Ns::Root, dev: nic.name.clone() };
     then.up |= wanted.has(Slot::Up(&port));

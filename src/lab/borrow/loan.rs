@@ -19,7 +19,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::check::{Terms, ssh_comes_in};
 use super::restore::hand_over;
-use super::{Borrowed, Picture, Use, first, keep_learning, uptime, uses};
+use super::{Borrowed, NicUse, Snapshot, first, keep_learning, uptime, uses};
 use crate::error::{Error, Result, Rollback, Usage};
 use crate::kernel::neighbours::{self, Entry};
 use crate::kernel::nic::{self, Nic};
@@ -116,16 +116,16 @@ impl Loan {
 }
 
 /// Whether a plan changes something that a lab borrows, or how the machine is reached.
-fn touches(plan: &Plan, uses: &[Use]) -> bool {
+fn touches(plan: &Plan, uses: &[NicUse]) -> bool {
     let ours = |dev: &IfName| uses.iter().any(|used| used.nic == *dev || used.bridge.as_ref() == Some(dev));
     plan.iter().map(Op::fact).filter(|fact| *fact.ns() == Ns::Root).any(|fact| fact.port().is_none_or(|port| ours(&port.dev)))
 }
 
 /// What a lab is about to borrow, as it is now. What it had borrowed before stays as it was then.
-pub fn look(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Borrowed> {
+pub fn look(lab: &LabName, uses: Vec<NicUse>, seconds: u64) -> Result<Borrowed> {
     let earlier = Borrowed::live(lab);
     let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
-    let now = Picture::take(&mut socket, &uses)?;
+    let now = Snapshot::take(&mut socket, &uses)?;
     let management =
         now.nics.iter().any(|nic| nic.defaults().next().is_some()) || ssh_comes_in(&mut socket, &now.nics)?.is_some();
     let neighbours = answering(&mut socket, &now.nics).map_err(|errno| failed("ip neigh", errno))?;
@@ -153,13 +153,13 @@ pub fn look(lab: &LabName, uses: Vec<Use>, seconds: u64) -> Result<Borrowed> {
 fn since(mut new: Borrowed, earlier: Borrowed) -> Borrowed {
     let is_new = |nic: &Nic| earlier.before.nic(&nic.name).is_none();
     let added: Vec<Nic> = new.before.nics.iter().filter(|nic| is_new(nic)).cloned().collect();
-    let uses: BTreeSet<Use> = earlier.uses.iter().chain(&new.uses).cloned().collect();
+    let uses: BTreeSet<NicUse> = earlier.uses.iter().chain(&new.uses).cloned().collect();
     let settings = first(&earlier.before.settings, &new.before.settings);
     new.management |= earlier.management;
     new.at = earlier.at;
-    new.before = Picture { nics: earlier.before.nics.into_iter().chain(added).collect(), settings };
+    new.before = Snapshot { nics: earlier.before.nics.into_iter().chain(added).collect(), settings };
     // The NIC's last word counts for one that changes its bridge.
-    let last = |used: &Use| new.uses.contains(used) || new.uses.iter().all(|mine| mine.nic != used.nic);
+    let last = |used: &NicUse| new.uses.contains(used) || new.uses.iter().all(|mine| mine.nic != used.nic);
     new.uses = uses.into_iter().filter(last).collect();
     new
 }
@@ -172,7 +172,7 @@ pub fn applied(borrowed: &mut Borrowed, expected: &State) -> Result<()> {
     let mut socket = Netlink::open().map_err(|errno| failed("socket", errno))?;
     hand_over(&mut socket, borrowed)?;
     verify(&mut socket, borrowed, expected)?;
-    borrowed.after = Some(Picture::take(&mut socket, &borrowed.uses)?);
+    borrowed.after = Some(Snapshot::take(&mut socket, &borrowed.uses)?);
     borrowed.trust = if borrowed.management { Trust::Waiting } else { Trust::Kept };
     borrowed.write()
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use nix::errno::Errno;
 
-use super::{Borrowed, Picture, Setting, read_setting, uptime, write_setting};
+use super::{Borrowed, Setting, Snapshot, read_setting, uptime, write_setting};
 use crate::error::{Left, Result};
 use crate::kernel::nic::{self, Nic, Object, put};
 use crate::kernel::socket::Netlink;
@@ -259,7 +259,7 @@ fn requests(socket: &mut Netlink, steps: Vec<(verbs::Request, String)>, done: &m
 }
 
 /// What is to become of each setting is decided before the first is written: the ones of all interfaces overwrite others.
-fn put_settings(before: &[Setting], after: Option<&Picture>, done: &mut Restored) {
+fn put_settings(before: &[Setting], after: Option<&Snapshot>, done: &mut Restored) {
     let set_by_nslab = |path: &str| after.and_then(|after| after.settings.iter().find(|setting| setting.path == path));
     let mut targets: Vec<(&str, String)> = Vec::new();
     for setting in before {
