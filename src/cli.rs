@@ -78,7 +78,7 @@ fn run(err: Style) -> u8 {
     let format = cli.format.unwrap_or_default();
     let takes = |format: &Format| match &cli.command {
         Some(command) => command.takes(*format),
-        None => <commands::home::Home as Run>::Out::takes(*format),
+        None => <commands::status::Home as Run>::Out::takes(*format),
     };
     if !takes(&format) {
         let takes = Format::ALL.iter().filter(|format| takes(format)).map(|format| format.word()).collect();
@@ -103,7 +103,7 @@ fn run(err: Style) -> u8 {
     let failure = cli.command.as_ref().and_then(Command::failure);
     let result = match cli.command {
         Some(command) => command.run(&mut context),
-        None => perform(commands::home::Home, &mut context),
+        None => perform(commands::status::Home, &mut context),
     };
     terminal.done();
     faults();

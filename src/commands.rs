@@ -1,4 +1,4 @@
-//! One file per command: its arguments, what it does with them, and what it hands back.
+//! The commands: its arguments, what it does with them, and what it hands back.
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "what is in brackets in a help text may be left out")]
 
@@ -6,48 +6,24 @@ pub mod agent;
 pub mod capture;
 pub mod check;
 pub mod completions;
-pub mod delete;
+pub mod containers;
 pub mod doctor;
 pub mod down;
 pub mod exec;
 pub mod graph;
-pub mod home;
-pub mod keep;
-pub mod launch;
-pub mod list;
-
 pub mod macs;
-pub mod man;
-pub mod pause;
 pub mod ping;
 pub mod plan;
-pub mod ps;
 pub mod remote;
-pub mod rename;
-pub mod reset;
-pub mod restart;
-pub mod schema;
-pub mod serve_agent;
-pub mod shell;
+pub mod run;
 pub mod show;
-pub mod start;
 pub mod status;
-pub mod stop;
 pub mod topology;
 pub mod trace;
 pub mod up;
-pub mod validate;
-pub mod watch_nic;
 
-mod complete;
-mod duration;
 pub(crate) mod far;
-mod inside;
-mod instances;
 pub(crate) mod rights;
-mod role;
-pub mod run;
-mod source;
 mod target;
 
 use crate::error::Result;
@@ -95,21 +71,21 @@ macro_rules! commands {
 commands! {
     Up(up),
     Down(down),
-    Reset(reset),
-    Keep(keep),
+    Reset(down),
+    Keep(down),
     Status(status),
-    List(list),
+    List(status),
     Topology(topology),
-    Launch(launch),
-    Start(start),
-    Stop(stop),
-    Restart(restart),
-    Delete(delete),
-    Pause(pause),
-    Rename(rename),
+    Launch(containers),
+    Start(containers),
+    Stop(containers),
+    Restart(containers),
+    Delete(containers),
+    Pause(containers),
+    Rename(containers),
     Exec(exec),
-    Shell(shell),
-    Ps(ps),
+    Shell(exec),
+    Ps(exec),
     Show(show),
     Trace(trace),
     Check(check),
@@ -120,11 +96,11 @@ commands! {
     Agent(agent),
     Remote(remote),
     Plan(plan),
-    Validate(validate),
+    Validate(topology),
     Doctor(doctor),
-    Schema(schema),
+    Schema(topology),
     Completions(completions),
-    Man(man),
-    WatchNic(watch_nic),
-    ServeAgent(serve_agent),
+    Man(completions),
+    WatchNic(down),
+    ServeAgent(agent),
 }

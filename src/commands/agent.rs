@@ -1,4 +1,4 @@
-//! `nslab agent`
+//! Agents of hosts: `agent`, and the process of one, which it starts.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -9,14 +9,15 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::run::{Context, Place, Run};
-use super::{complete, target};
+use super::{completions, target};
 use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
 use crate::kernel::sandbox::Manner;
 use crate::lab::{self, agents, resolve};
 use crate::lxd::client;
+use crate::lxd::server::serve;
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
-use crate::render::shapes;
+use crate::render::{Printed, shapes};
 use crate::report::agent::{self as reports, Outcome, Token, Trusted};
 
 /// How long an agent of this machine may take to answer.
@@ -38,7 +39,7 @@ pub struct Agent {
 #[derive(Debug, clap::Args)]
 struct On {
     /// The host.
-    #[arg(help = "The host: [LAB/]HOST; may be left out where only one comes into question", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(help = "The host: [LAB/]HOST; may be left out where only one comes into question", add = ArgValueCompleter::new(completions::nodes))]
     host: Option<String>,
 }
 
@@ -77,7 +78,7 @@ enum TrustVerb {
     /// Trust a client no more; what it has under way ends
     Remove {
         /// The host
-        #[arg(help = "The host: [LAB/]HOST", add = ArgValueCompleter::new(complete::nodes))]
+        #[arg(help = "The host: [LAB/]HOST", add = ArgValueCompleter::new(completions::nodes))]
         host: String,
         /// The first digits of its certificate's fingerprint
         fingerprint: String,
@@ -248,4 +249,29 @@ fn forget(lab: &LabName) -> Result<Agents> {
         let _ = std::fs::remove_dir(parent);
     }
     Ok(Agents::Changed(Outcome::Forgotten { lab: lab.to_string() }))
+}
+
+/// Serve LXD's API over one host of a lab; started by agent start
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub struct ServeAgent {
+    /// The lab
+    lab: String,
+    /// The host
+    host: String,
+}
+
+impl Run for ServeAgent {
+    type Out = Printed;
+
+    fn place(&self) -> Place {
+        Place::Machine
+    }
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
+        let host = self.host.parse::<NodeName>();
+        let host = host.map_err(|fault| Error::BadName { what: Thing::Host, word: self.host.clone(), fault })?;
+        serve::stand(&resolve::lab_name(&self.lab)?, &host)?;
+        Ok(Printed::exit(0))
+    }
 }

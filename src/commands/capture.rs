@@ -11,7 +11,7 @@ use clap_complete::engine::ArgValueCompleter;
 use outlets::{Teller, Writer};
 
 use super::run::{Context, Place, Run};
-use super::{complete, target};
+use super::{completions, target};
 use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::sys;
 use crate::lab::{self, Entry, Subject, resolve};
@@ -47,7 +47,7 @@ Examples:
 )]
 pub struct Capture {
     /// Where to listen, then what passes
-    #[arg(value_name = "POINT", required = true, add = ArgValueCompleter::new(complete::points))]
+    #[arg(value_name = "POINT", required = true, add = ArgValueCompleter::new(completions::points))]
     words: Vec<String>,
     /// What passes
     #[arg(last = true, value_name = "FILTER")]

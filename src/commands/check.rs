@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 
 use super::run::{Context, Place, Run};
-use super::{complete, source, target};
+use super::{completions, target};
 use crate::check::{self, Order};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
@@ -22,10 +22,10 @@ use crate::topology::Topology;
 )]
 pub struct Check {
     /// The lab; may be left out when only one is up
-    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    #[arg(add = ArgValueCompleter::new(completions::labs))]
     lab: Option<String>,
     /// The topology whose checkpoints must hold: a built-in one, or a file
-    #[arg(long, value_name = "TOPOLOGY", add = ArgValueCompleter::new(complete::topologies))]
+    #[arg(long, value_name = "TOPOLOGY", add = ArgValueCompleter::new(completions::topologies))]
     against: Option<String>,
     /// Check this alone: the name of a checkpoint, or a kind of check such as reach; may be given several times
     #[arg(long, value_name = "NAME")]
@@ -47,7 +47,7 @@ impl Run for Check {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
-        let against = self.against.as_deref().map(source::topology).transpose()?;
+        let against = self.against.as_deref().map(target::topology).transpose()?;
         let subject = Subject::ours(target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?);
         let lab = subject.journal()?.laid_out();
         if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {

@@ -1,15 +1,19 @@
-//! `nslab down`
+//! The end of labs, and of what was done to them: `down`, `reset`, `keep`, and the watchdog of the machine's NICs.
 
 use std::time::Instant;
 
 use clap_complete::engine::ArgValueCompleter;
 
 use super::run::{Context, Place, Run};
-use super::{complete, target};
-use crate::error::Result;
-use crate::lab::{self, resolve};
+use super::{completions, target};
+use crate::error::{Error, Result, Usage};
+use crate::kernel::sandbox::Manner;
+use crate::lab::borrow::loan::keep;
+use crate::lab::{self, resolve, watchdog};
 use crate::name::LabName;
 use crate::report::lab as reports;
+use crate::report::lab::Downs;
+use crate::report::notice::Question;
 
 /// Take a lab down: its processes, its namespaces, everything that was in them
 ///
@@ -17,7 +21,7 @@ use crate::report::lab as reports;
 #[derive(Debug, clap::Args)]
 pub struct Down {
     /// The lab; may be left out when only one is up
-    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    #[arg(add = ArgValueCompleter::new(completions::labs))]
     lab: Option<String>,
     /// Take every lab down
     #[arg(long, conflicts_with = "lab")]
@@ -61,4 +65,89 @@ fn down(name: &LabName, context: &mut Context) -> Result<reports::Down> {
     let start = Instant::now();
     let down = lab::down(name, &mut |step| context.front.progress(step))?;
     Ok(down.report(name, start.elapsed()))
+}
+
+/// Remove what was made by hand in a lab and restore what is missing
+#[derive(Debug, clap::Args)]
+pub struct Reset {
+    /// The lab; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(completions::labs))]
+    lab: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Run for Reset {
+    type Out = reports::Reset;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Interactive)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        crate::kernel::sys::note_signals();
+        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
+        let name = entry.lab;
+        let status = lab::status(&name)?;
+        let by_hand = status.by_hand.len()
+            + status.namespaces.len()
+            + status.tables.len()
+            + status.kept.map_or(0, |kept| kept.launched + kept.stopped + kept.configured);
+        let mut report = reports::Reset { lab: name.to_string(), confirmed: true, operations: 0, namespaces: 0, tables: 0 };
+        if by_hand > 0 && !self.yes {
+            let answer = context.front.ask(&Question::Reset { lab: report.lab.clone(), by_hand });
+            report.confirmed = answer.ok_or(Error::Usage(Usage::NeedsAnswer("--yes")))?;
+        }
+        if report.confirmed {
+            let reset = lab::reset(&name)?;
+            (report.operations, report.namespaces, report.tables) = (reset.operations, reset.namespaces, reset.tables);
+        }
+        Ok(report)
+    }
+}
+
+/// Keep a change of this machine's NICs that would be taken back otherwise
+///
+/// `up` with a role may change the NIC that this machine is reached by. Nobody knows better than you whether it still is:
+/// log in once more and type this there.
+#[derive(Debug, clap::Args)]
+pub struct Keep {
+    /// The lab; may be left out when only one is up
+    #[arg(add = ArgValueCompleter::new(completions::labs))]
+    lab: Option<String>,
+}
+
+impl Run for Keep {
+    type Out = reports::Keep;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Finishes)
+    }
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
+        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
+        keep(&entry.lab)?;
+        Ok(reports::Keep { lab: entry.lab.to_string() })
+    }
+}
+
+/// Put this machine's NICs back unless a change of them is kept; started by `up`
+#[derive(Debug, clap::Args)]
+#[command(hide = true)]
+pub struct WatchNic {
+    /// The lab
+    lab: String,
+}
+
+impl Run for WatchNic {
+    type Out = Option<Downs>;
+
+    fn place(&self) -> Place {
+        Place::Machine
+    }
+
+    fn run(self, _: &mut Context) -> Result<Self::Out> {
+        watchdog::stand(&resolve::lab_name(&self.lab)?)
+    }
 }

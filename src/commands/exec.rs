@@ -1,12 +1,24 @@
-//! `nslab exec`
+//! Processes in nodes: `exec`, `shell`, `ps`.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
-use super::{complete, far, inside, target};
-use crate::error::Result;
-use crate::kernel::sandbox;
+use super::run::{Context, Place, Run, outside};
+use super::{completions, far, target};
+use crate::error::{Error, InstanceFault, Result, Thing};
+use crate::kernel::sandbox::{self, Manner};
+use crate::lab::resolve::{self, Target};
+use crate::lab::{self, Subject, agents};
+use crate::name::{LabName, NodeName};
+use crate::plan::NodeId;
 use crate::render::Printed;
+use crate::report::node::{Process, Processes};
+use crate::report::notice::Notice;
+use crate::topology::Run as Life;
 
 /// Run a command in a node: its network, its processes, its hostname, its own writable layer
 ///
@@ -22,7 +34,7 @@ pub struct Exec {
     #[arg(long)]
     real_root: bool,
     /// The node.
-    #[arg(help = "The node: [REMOTE:][LAB/][HOST/]NODE", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(help = "The node: [REMOTE:][LAB/][HOST/]NODE", add = ArgValueCompleter::new(completions::nodes))]
     node: String,
     /// The command and its arguments; everything after NODE belongs to it
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
@@ -32,7 +44,7 @@ pub struct Exec {
 impl Run for Exec {
     type Out = Printed;
 
-    const FAILURE: Option<u8> = Some(inside::FAILED);
+    const FAILURE: Option<u8> = Some(FAILED);
 
     fn place(&self) -> Place {
         if far::split(&self.node).is_some() { Place::Anywhere } else { Place::Privileged }
@@ -43,7 +55,237 @@ impl Run for Exec {
             return far::exec(remote, name, self.command);
         }
         let target = target::node(&self.node, context)?;
-        let run = sandbox::Run { argv: self.command, ..sandbox::Run::default() };
-        inside::run(&target, run, self.real_root, context)
+        let command = sandbox::Run { argv: self.command, ..sandbox::Run::default() };
+        run(&target, command, self.real_root, context)
     }
+}
+
+/// Open a shell in a node; its prompt shows which
+///
+/// In a host's shell `lxc` commands its containers; where the stock client is not installed lxc is nslab. Its containers are namespaces under their bare names: `ip link add v1 type veth peer name eth0 netns a1`.
+#[derive(Debug, clap::Args)]
+pub struct Shell {
+    /// Use the machine's own files, without the private writable layer
+    #[arg(long)]
+    real_root: bool,
+    /// The node.
+    #[arg(help = "The node: [REMOTE:][LAB/][HOST/]NODE; may be left out in a lab with one node", add = ArgValueCompleter::new(completions::nodes))]
+    node: Option<String>,
+}
+
+impl Run for Shell {
+    type Out = Printed;
+
+    const FAILURE: Option<u8> = Some(FAILED);
+
+    fn place(&self) -> Place {
+        if self.node.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Privileged }
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        if let Some((remote, name)) = self.node.as_deref().and_then(far::split) {
+            return far::shell(remote, name);
+        }
+        let typed = self.node.map_or_else(only_node, Ok)?;
+        let target = target::node(&typed, context)?;
+        let shell = sandbox::shell(&lab::paths::sandboxes(&target.lab));
+        run(&target, shell, self.real_root, context)
+    }
+}
+
+/// The node of a lab that has but one.
+fn only_node() -> Result<String> {
+    let entry = target::lab(None)?.ok_or_else(target::none_up)?;
+    match resolve::shortest(&entry).as_slice() {
+        [(_, words)] => Ok(words.clone()),
+        many => {
+            let candidates = many.iter().map(|(_, words)| words.clone()).collect();
+            Err(Error::Ambiguous { what: Thing::Node, word: String::new(), candidates })
+        }
+    }
+}
+
+/// List the processes that run in a lab or node
+#[derive(Debug, clap::Args)]
+pub struct Ps {
+    /// The lab or node, or REMOTE:NODE; all labs when left out
+    #[arg(value_name = "LAB|NODE", add = ArgValueCompleter::new(completions::labs_and_nodes))]
+    place: Option<String>,
+}
+
+impl Run for Ps {
+    type Out = Processes;
+
+    fn place(&self) -> Place {
+        if self.place.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Outside(Manner::Follows) }
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        if let Some((remote, name)) = self.place.as_deref().and_then(far::split) {
+            return far::processes(remote, name);
+        }
+        let mut processes = Vec::new();
+        for (lab, nodes) in self.places(context)? {
+            let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            let found = sandbox::processes(&lab::paths::sandboxes(&lab), &names)?.into_iter().map(|process| Process {
+                lab: lab.to_string(),
+                node: process.node,
+                pid: process.pid,
+                inside: process.inside,
+                user: process.user,
+                command: process.command,
+            });
+            processes.extend(found);
+        }
+        processes.sort_by(|a, b| (&a.lab, &a.node, a.pid).cmp(&(&b.lab, &b.node, b.pid)));
+        Ok(Processes { processes })
+    }
+}
+
+impl Ps {
+    /// The nodes to look into, by their labs. A word that is a lab and a node is the lab.
+    fn places(&self, context: &mut Context) -> Result<Vec<(LabName, Vec<NodeId>)>> {
+        let labs = lab::names();
+        let is_lab = |word: &str| labs.iter().any(|entry| entry.lab == word);
+        match self.place.as_deref() {
+            Some(word) if !is_lab(word) => {
+                let target = target::node(word, context)?;
+                Ok(vec![(target.lab, vec![target.node])])
+            }
+            word => target::labs(word)?
+                .into_iter()
+                .map(|lab| {
+                    let subject = Subject::ours(resolve::find(lab.as_str(), &labs)?.clone());
+                    let nodes = subject.nodes().into_iter().filter(|one| !one.by_hand).map(|one| one.node);
+                    Ok((lab, nodes.collect()))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The exit code for nslab's own failures; every other one is the command's.
+const FAILED: u8 = 125;
+
+/// Takes the place of nslab where the node is the caller's own; tells what failed where the command cannot be executed.
+fn on_the_spot(run: &sandbox::Run) -> Error {
+    let mut words = run.argv.iter();
+    let program = words.next().cloned().unwrap_or_default();
+    let env = run.env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    executed(Command::new(&program).args(words).envs(env), &program)
+}
+
+fn executed(command: &mut Command, program: &std::ffi::OsStr) -> Error {
+    let fault = command.exec();
+    Error::Command { command: program.to_string_lossy().into_owned(), errno: fault.raw_os_error().unwrap_or(libc::EIO) }
+}
+
+/// The machine itself is the host: the command takes the place of nslab, with everything that its caller has.
+fn on_machine(run: &sandbox::Run) -> Error {
+    let mut words = run.argv.iter();
+    let program = words.next().cloned().unwrap_or_default();
+    let mut command = Command::new(&program);
+    if run.interactive {
+        // A shell's start-up file for nodes is none for the machine, and neither is its prompt.
+        command.envs(run.env.iter().filter(|(name, _)| name != "PS1" && name != "PROMPT").cloned());
+    } else {
+        command.args(words).envs(run.env.iter().cloned());
+    }
+    if run.env.iter().any(|(name, _)| name == "LXD_DIR") {
+        // They would go before the directory that says where the host's agent is.
+        command.env_remove("LXD_SOCKET").env_remove("INCUS_SOCKET");
+    }
+    executed(&mut command, &program)
+}
+
+/// Clients of LXD's API, and shells, which may start one.
+const CLIENTS: [&str; 2] = ["lxc", "incus"];
+const SHELLS: [&str; 5] = ["bash", "dash", "sh", "zsh", "fish"];
+
+/// Whether a command on the machine may want to command the host's containers: a client is named in it, or it is a shell that reads
+/// what to do.
+fn commands(argv: &[OsString]) -> bool {
+    let words = || argv.iter().map(|word| word.to_string_lossy());
+    let apart = |c: char| !c.is_alphanumeric() && c != '-' && c != '_';
+    let named = |word: &str| word.split(apart).any(|part| CLIENTS.contains(&part));
+    let shell = argv.first().is_some_and(|word| {
+        let name = Path::new(word).file_name().map(|name| name.to_string_lossy());
+        name.is_some_and(|name| SHELLS.contains(&name.as_ref()))
+    });
+    words().any(|word| named(&word)) || shell && words().all(|word| word != "-c")
+}
+
+/// The machine plays the host: its agent runs, and the command finds it and, where there is none, a client. What stands in the way
+/// is told, and no more: the command may do without.
+fn ready_machine(target: &Target, host: &NodeName, run: &mut sandbox::Run, context: &mut Context) {
+    let ready = agents::serve(&target.lab, host).and_then(|(clients, new)| {
+        let text =
+            |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned());
+        run.env.extend(clients.variables().map(text));
+        if let Some(path) = path_without_client() {
+            run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
+        }
+        Ok(new)
+    });
+    tell(host, ready, run, context);
+}
+
+/// Says once what images are, for the client's directory outlives the lab; and what is in the clients' way.
+fn tell(host: &NodeName, ready: Result<bool>, run: &sandbox::Run, context: &mut Context) {
+    match ready {
+        Ok(new) if new && run.interactive => context.front.notice(&Notice::Class { host: host.to_string() }),
+        Ok(_) => {}
+        Err(why) => context.front.notice(&Notice::Agentless { host: host.to_string(), why: Box::new(why) }),
+    }
+}
+
+/// Where commands are looked for, unless the stock client is there.
+fn path_without_client() -> Option<String> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = |dir: &str| Path::new(dir).join("lxc").exists();
+    let there = path.split(':').chain(["/usr/bin", "/snap/bin"]).any(found);
+    (!there).then_some(path)
+}
+
+/// Runs a command in a node and waits for it; the report is its exit code.
+fn run(target: &Target, mut run: sandbox::Run, real_root: bool, context: &mut Context) -> Result<Printed> {
+    if let Some(around) = sandbox::around() {
+        let own = around == format!("{}/{}", target.lab, target.node) && !real_root;
+        if own {
+            return Err(on_the_spot(&run));
+        }
+        return outside(Manner::Interactive).map(|code| Printed::exit(code.unwrap_or(FAILED)));
+    }
+    let (lock, journal) = lab::enter(&target.lab)?;
+    let life = lab::instances::Site::of(&target.lab, &target.node).ok().map(|site| {
+        let found = journal.topology.container(site.host.as_str(), site.name.as_str());
+        (site.word(), found.map(|container| container.instance.run).unwrap_or_default())
+    });
+    match life {
+        Some((word, Life::Stopped)) => return Err(Error::Instance(InstanceFault::Stopped(word))),
+        Some((word, Life::Frozen)) => return Err(Error::Instance(InstanceFault::Frozen(word))),
+        _ => {}
+    }
+    if let (NodeId::Host(host), Some(role)) = (&target.node, &journal.topology.role)
+        && *host == role.host
+    {
+        drop(lock);
+        if run.interactive || commands(&run.argv) {
+            ready_machine(target, host, &mut run, context);
+        }
+        return Err(on_machine(&run));
+    }
+    let mut clients = None;
+    if let NodeId::Host(host) = &target.node {
+        let ready = agents::clients(&target.lab, host, real_root).map(|(made, new)| {
+            clients = Some(made);
+            new
+        });
+        tell(host, ready, &run, context);
+    }
+    let spec = lab::sandbox::spec(&target.lab, &target.node, journal.described(), real_root, clients);
+    let started = sandbox::start(&lab::paths::sandboxes(&target.lab), &spec, &run)?;
+    drop(lock);
+    let exit = started.wait()?;
+    Ok(Printed::exit(u8::try_from(exit.code()).unwrap_or(u8::MAX)))
 }

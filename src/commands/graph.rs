@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::role::Role;
 use super::run::{Context, Run};
-use super::{complete, rights, source, target};
+use super::target::Role;
+use super::{completions, rights, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
@@ -31,7 +31,7 @@ use crate::topology::catalog;
 )]
 pub struct Graph {
     /// A topology, a file, or a lab that is up; may be left out when only one is up
-    #[arg(add = ArgValueCompleter::new(complete::plans))]
+    #[arg(add = ArgValueCompleter::new(completions::plans))]
     topology: Option<String>,
     /// What to draw
     #[arg(long, value_name = "LAYER", default_value = "physical")]
@@ -70,7 +70,7 @@ impl Graph {
             (Some(entry), _) if catalog::find(entry.lab.as_str()).is_none() || self.topology.is_none() => {
                 Err(rights::refusal(context))
             }
-            (_, Some(word)) => Ok(wiring::graph(&self.role.casting()?.apart(&source::topology(word)?)?, None, self.layer)),
+            (_, Some(word)) => Ok(wiring::graph(&self.role.casting()?.apart(&target::topology(word)?)?, None, self.layer)),
             (_, None) => Err(target::none_up()),
         }
     }

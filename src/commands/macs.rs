@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::duration::duration;
 use super::run::{Context, Place, Run};
-use super::{complete, source, target};
+use super::target::duration;
+use super::{completions, target};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::kernel::{interrupted, sys};
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 )]
 pub struct Macs {
     /// Labs, or topologies as for `up`; two are shown side by side
-    #[arg(value_name = "LAB", add = ArgValueCompleter::new(complete::plans))]
+    #[arg(value_name = "LAB", add = ArgValueCompleter::new(completions::plans))]
     labs: Vec<String>,
     /// One of the networks alone
     #[arg(long, short, value_name = "NETWORK")]
@@ -94,7 +94,7 @@ impl Macs {
             let words = labs.into_iter().map(|entry| entry.lab.into()).chain(catalog::names().map(str::to_owned)).collect();
             return Err(Error::Unknown { what: Thing::Lab, word: word.to_owned(), candidates: resolve::near(word, words) });
         }
-        let topology = source::topology(word)?;
+        let topology = target::topology(word)?;
         if self.passive {
             return Err(Error::Usage(Usage::NotUp(topology.name.to_string())));
         }

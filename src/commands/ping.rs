@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::duration::duration;
 use super::run::{Context, Place, Run};
-use super::{complete, target};
+use super::target::duration;
+use super::{completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
 use crate::lab::Subject;
@@ -30,10 +30,10 @@ use crate::report::ping::{self as reports, Event, Family, Matrix, Party, Recorde
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Ping {
     /// Who pings, or with `--all` the lab.
-    #[arg(help = "Who pings: [LAB/][HOST/]NODE; with --all the lab", value_name = "A", required_unless_present = "all", add = ArgValueCompleter::new(complete::labs_and_nodes))]
+    #[arg(help = "Who pings: [LAB/][HOST/]NODE; with --all the lab", value_name = "A", required_unless_present = "all", add = ArgValueCompleter::new(completions::labs_and_nodes))]
     from: Option<String>,
     /// Whom: a node, one of its interfaces NODE.INTERFACE, or an address
-    #[arg(value_name = "B", required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(value_name = "B", required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(completions::nodes))]
     to: Option<String>,
     /// Ping between every ordered pair of containers, by each family that both have
     #[arg(long, conflicts_with_all = ["record_route", "count", "size", "ttl", "df", "interval", "patience", "ipv4", "ipv6"])]

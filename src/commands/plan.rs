@@ -3,9 +3,9 @@
 use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 
-use super::role::Role;
 use super::run::{Context, Place, Run};
-use super::{complete, rights, source, target};
+use super::target::Role;
+use super::{completions, rights, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab;
 use crate::lxd::script;
@@ -21,7 +21,7 @@ use crate::topology::{Topology, catalog};
 )]
 pub struct Plan {
     /// A topology, a file, or a lab that is up; may be left out when only one is up
-    #[arg(add = ArgValueCompleter::new(complete::plans))]
+    #[arg(add = ArgValueCompleter::new(completions::plans))]
     topology: Option<String>,
     /// Print what was made by hand in the lab instead
     #[arg(long, conflicts_with = "how")]
@@ -60,15 +60,15 @@ impl Run for Plan {
 impl Plan {
     fn whole(&self, context: &Context) -> Result<Commands> {
         let topology = match &self.topology {
-            Some(word) if catalog::is_file(word) => source::topology(word)?,
-            Some(word) => match source::described(word) {
+            Some(word) if catalog::is_file(word) => target::topology(word)?,
+            Some(word) => match target::described(word) {
                 Some(topology) => topology,
                 None if catalog::find(word).is_none() && is_up(word) => return Err(rights::refusal(context)),
-                None => source::topology(word)?,
+                None => target::topology(word)?,
             },
             None => {
                 let entry = target::lab(None)?.ok_or_else(target::none_up)?;
-                source::described(entry.lab.as_str()).ok_or_else(|| rights::refusal(context))?
+                target::described(entry.lab.as_str()).ok_or_else(|| rights::refusal(context))?
             }
         };
         let lab = topology.name.to_string();

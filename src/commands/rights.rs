@@ -2,7 +2,7 @@
 
 use caps::{CapSet, Capability};
 
-use super::Context;
+use super::run::Context;
 use crate::error::{Error, Limit, Result, Usage};
 use crate::kernel::sandbox;
 

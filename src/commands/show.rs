@@ -3,7 +3,7 @@
 use clap_complete::engine::ArgValueCompleter;
 
 use super::run::{Context, Place, Run};
-use super::{complete, target};
+use super::{completions, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::lab::subject::Netns;
@@ -14,7 +14,7 @@ use crate::report::node::{Kind, Node};
 #[derive(Debug, clap::Args)]
 pub struct Show {
     /// The node or interface.
-    #[arg(help = "The node, [LAB/][HOST/]NODE, or one of its interfaces, NODE.INTERFACE", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(help = "The node, [LAB/][HOST/]NODE, or one of its interfaces, NODE.INTERFACE", add = ArgValueCompleter::new(completions::nodes))]
     node: String,
 }
 

@@ -1,17 +1,17 @@
-//! `nslab status`
+//! Labs as they are: `status`, `list`, and nslab alone.
 
 use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
 use super::run::{Context, Place, Run};
-use super::{complete, far, target};
+use super::{completions, far, rights, target, topology};
 use crate::error::Result;
 use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
 use crate::plan::{Op, steps};
 use crate::render::shapes;
-use crate::report::lab::{Namespace, Played, Status as Lab, Statuses, Table};
+use crate::report::lab::{Home as Overview, List as Labs, Namespace, Played, Status as Lab, Statuses, Table};
 use crate::report::remote::Instances;
 
 /// How long the machine of another half may take to answer.
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_millis(450);
 #[derive(Debug, clap::Args)]
 pub struct Status {
     /// The lab, or REMOTE:[NODE]; all labs when left out
-    #[arg(add = ArgValueCompleter::new(complete::labs))]
+    #[arg(add = ArgValueCompleter::new(completions::labs))]
     lab: Option<String>,
 }
 
@@ -87,4 +87,42 @@ fn half(journal: &Journal) -> Result<Option<Played>> {
         elsewhere: others.map(|host| host.name.to_string()).collect(),
         others: said,
     }))
+}
+
+/// List the labs that are up, or the containers of a remote
+#[derive(Debug, clap::Args)]
+pub struct List {
+    /// A remote with its colon, as in host-b:
+    #[arg(value_name = "REMOTE:")]
+    remote: Option<String>,
+}
+
+shapes! {
+    /// Labs that are up, or the containers of a remote.
+    pub enum Listed { Labs(Labs), Instances(Instances) }
+}
+
+impl Run for List {
+    type Out = Listed;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
+        if let Some(word) = self.remote.as_deref() {
+            let (remote, name) = far::split(word).unwrap_or((word, ""));
+            return far::list(remote, name, false).map(Listed::Instances);
+        }
+        Ok(Listed::Labs(Labs { labs: target::items() }))
+    }
+}
+
+/// Show the topologies, the labs that are up, and what to type next
+#[derive(Debug, clap::Args)]
+pub struct Home;
+
+impl Run for Home {
+    type Out = Overview;
+
+    fn run(self, _context: &mut Context) -> Result<Self::Out> {
+        let (topologies, labs) = (topology::items()?, target::items());
+        Ok(Overview { topologies, labs, privileged: rights::lacking().is_none() })
+    }
 }

@@ -1,12 +1,21 @@
-//! The lab or node that the command line means.
+//! What the command line means: labs, nodes, topologies, the role of this machine, lengths of time.
 
-use super::Context;
-use crate::error::{Error, InstanceFault, Result, Usage};
+use std::path::Path;
+use std::time::Duration;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::run::Context;
+use super::{completions, rights};
+use crate::check::KINDS;
+use crate::error::{Error, InstanceFault, Result, Thing, Usage, WrongValue};
 use crate::lab::resolve::{self, Target};
-use crate::lab::{self, Entry, Subject};
+use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
 use crate::name::{LabName, NodeName};
 use crate::report::lab::{Host, Item};
 use crate::report::notice::Notice;
+use crate::topology::catalog::{self, is_file};
+use crate::topology::{self, Topology};
 
 /// The lab of `NSLAB_LAB`.
 pub(super) fn wish() -> Option<String> {
@@ -97,5 +106,123 @@ fn item(entry: Entry) -> Item {
         role: entry.role.map(String::from),
         exercise: entry.exercise,
         since: entry.since,
+    }
+}
+
+/// The topology of a file or of the catalogue.
+pub(super) fn topology(word: &str) -> Result<Topology> {
+    if is_file(word) { topology::read(Path::new(word), KINDS) } else { built_in(word) }
+}
+
+/// The journal of a lab that is up; none when no such lab is, or the caller may not read that.
+fn journal(word: &str) -> Option<Journal> {
+    let entry = lab::names().into_iter().find(|entry| entry.lab == word)?;
+    if rights::lacking().is_some() {
+        return None;
+    }
+    // With a damaged journal `up` and `down` go on without it, and say what is wrong with it.
+    lab::load(&entry.lab).ok()
+}
+
+/// The topology of a lab that is up, as its journal has it; none when no such lab is, or the caller may not read that.
+pub(super) fn described(word: &str) -> Option<Topology> {
+    journal(word).map(|journal| journal.whole.unwrap_or(journal.topology))
+}
+
+/// As [`described`], without what was launched, stopped or configured since.
+fn of_file(word: &str) -> Option<Topology> {
+    journal(word).map(|journal| journal.origin.or(journal.whole).unwrap_or(journal.topology))
+}
+
+/// The topology that `up` is to make: a lab that is up stays what it is, even where a built-in one has its name.
+pub(super) fn wanted(word: &str, context: &mut Context) -> Result<Topology> {
+    let described = if is_file(word) { None } else { of_file(word) };
+    let Some(described) = described else { return topology(word) };
+    if catalog::find(word).is_some() && !is_built_in(word, &described)? {
+        context.front.notice(&Notice::OwnDescription { lab: word.to_owned() });
+    }
+    Ok(described)
+}
+
+/// Whether a lab is described as the topology of its name is; numbers that were given out for containers since make no difference.
+fn is_built_in(word: &str, described: &Topology) -> Result<bool> {
+    let mut shipped = built_in(word)?;
+    shipped.count_on(described);
+    Ok(without_checks(shipped) == without_checks(described.clone()))
+}
+
+/// What makes the lab: its checkpoints and what it is to become are none of that.
+fn without_checks(mut topology: Topology) -> Topology {
+    topology.checkpoints.clear();
+    topology.exercise.clear();
+    topology
+}
+
+/// The topology of the catalogue.
+pub(super) fn built_in(word: &str) -> Result<Topology> {
+    match catalog::find(word) {
+        Some(text) => topology::parse(word, text, KINDS),
+        None if Path::new(word).is_file() => {
+            Err(Error::Unknown { what: Thing::Topology, word: word.to_owned(), candidates: vec![format!("./{word}")] })
+        }
+        None => Err(unknown(word)),
+    }
+}
+
+/// That the catalogue has no such topology, with what was probably meant.
+pub(super) fn unknown(word: &str) -> Error {
+    let names = catalog::names().map(str::to_owned).collect();
+    Error::Unknown { what: Thing::Topology, word: word.to_owned(), candidates: resolve::near(word, names) }
+}
+
+/// The host that this machine plays, and its real NICs.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Role {
+    /// Play this host of the topology: the machine itself is the host, and a real NIC stands where its network was
+    #[arg(long, value_name = "HOST", add = ArgValueCompleter::new(completions::nodes))]
+    pub(super) role: Option<String>,
+    /// The real NIC; TOPOLOGY=NAME, once for each, where the host has several. Without it the only free one is taken
+    #[arg(long, value_name = "NAME", requires = "role")]
+    pub(super) nic: Vec<NicChoice>,
+}
+
+impl Role {
+    /// What was asked for.
+    ///
+    /// # Errors
+    /// When the host's name is none.
+    pub(super) fn casting(&self) -> Result<Casting> {
+        let name = |word: &String| word.parse().map_err(|fault| Error::BadName { what: Thing::Host, word: word.clone(), fault });
+        Ok(Casting { host: self.role.as_ref().map(name).transpose()?, nics: self.nic.clone() })
+    }
+}
+
+/// `5s`, `0.2s`, `200ms`, `2m`; a bare number counts seconds. A day at most.
+pub(super) fn duration(word: &str) -> std::result::Result<Duration, WrongValue> {
+    const DAY: f64 = 86_400.0;
+    let (number, unit) = word.split_at(word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len()));
+    let unit = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(WrongValue::Time),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| WrongValue::Time)? * unit;
+    if (0.0..=DAY).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(WrongValue::Day) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_their_unit() {
+        for (word, milliseconds) in [("5s", 5000), ("5", 5000), ("0.2", 200), ("200ms", 200), ("2m", 120_000), ("0", 0)] {
+            assert_eq!(duration(word), Ok(Duration::from_millis(milliseconds)), "{word}");
+        }
+        for word in ["", "s", "5x", "-1", "1e9", "nan", "inf", "5 s", "25h"] {
+            assert!(duration(word).is_err(), "{word}");
+        }
     }
 }

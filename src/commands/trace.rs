@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap_complete::engine::ArgValueCompleter;
 
 use super::run::{Context, Place, Run};
-use super::{complete, target};
+use super::{completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::stations::{Stations, goal};
 use crate::probe::trace::{Order, trace};
@@ -22,10 +22,10 @@ use crate::report::trace::Trace as Found;
 )]
 pub struct Trace {
     /// Who sends it.
-    #[arg(help = "Who sends it: [LAB/][HOST/]NODE", value_name = "A", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(help = "Who sends it: [LAB/][HOST/]NODE", value_name = "A", add = ArgValueCompleter::new(completions::nodes))]
     from: String,
     /// Whom it is for: a node, one of its interfaces NODE.INTERFACE, or an address
-    #[arg(value_name = "B", add = ArgValueCompleter::new(complete::nodes))]
+    #[arg(value_name = "B", add = ArgValueCompleter::new(completions::nodes))]
     to: String,
     /// Bytes of payload; the packet may not be cut on its way
     #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u16).range(0..=65507))]

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::role::Role;
 use super::run::{Context, Place, Run};
-use super::{complete, duration, source};
+use super::target::Role;
+use super::{completions, target, target::duration};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::check::{self, Terms};
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 )]
 pub struct Up {
     /// A built-in topology, or a file: a word with a / or ending in .yaml
-    #[arg(add = ArgValueCompleter::new(complete::topologies))]
+    #[arg(add = ArgValueCompleter::new(completions::topologies))]
     topology: String,
     /// Call the lab so instead of like its topology
     #[arg(long, value_name = "NAME")]
@@ -45,7 +45,7 @@ pub struct Up {
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     allow: Vec<Allow>,
     /// Take a change that may cut this machine off back after this time, unless `nslab keep` is typed
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     confirm_within: Duration,
 }
 
@@ -63,7 +63,7 @@ impl Run for Up {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
-        let mut topology = source::wanted(&self.topology, context)?;
+        let mut topology = target::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
             topology.rename(resolve::lab_name(name)?)?;
             if topology.host(name).is_some() {

@@ -1,0 +1,399 @@
+//! Containers: launched, started, stopped, restarted, paused, renamed, deleted, here or on a remote.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use clap_complete::engine::ArgValueCompleter;
+
+use super::far::Far;
+use super::run::{Context, Place, Run};
+use super::target::duration;
+use super::{completions, rights, target};
+use crate::error::{Error, Result, Thing, WrongValue};
+use crate::kernel::sandbox::Manner;
+use crate::lab::instances::{self, Options, Site, launch, rename};
+use crate::lab::{self, Entry, resolve};
+use crate::lxd::client::New;
+use crate::name::NodeName;
+use crate::report::instance::{Change, Changes, Done, Nic};
+use crate::topology::{Attach, Keys, Nic as Card};
+
+/// Make a container on a host of a lab that is up, and start it
+///
+/// Like `lxc launch`: its files are the machine's own under a private writable layer, eth0 is plugged into the host's bridge
+/// (lxdbr0 where there is one) and has a free address of its subnet. It goes with the lab, or with `nslab delete`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab launch host-a/a3\n  sudo nslab launch host-a/a3 --device eth0,nictype=bridged,parent=br0\n  sudo nslab launch host-b/b3 --device eth0,nictype=p2p,host_name=veth-b3\n  nslab launch host-b:b3"
+)]
+pub struct Launch {
+    /// Its name: [LAB/][HOST/]NAME, where the host may be left out when there is only one; or REMOTE:NAME
+    #[arg(value_name = "CONTAINER", add = ArgValueCompleter::new(completions::hosts))]
+    container: String,
+    /// The image, on a remote that has others than nslab's own
+    #[arg(long, value_name = "IMAGE", default_value = "host")]
+    image: String,
+    /// A device: its name and its keys, as `lxc config device add` takes them
+    #[arg(long, short, value_name = "NAME,KEY=VALUE,...", value_parser = device)]
+    device: Vec<(String, Keys)>,
+    /// Plug eth0 into this bridge of the host
+    #[arg(long, short, value_name = "BRIDGE")]
+    network: Option<String>,
+    /// A key of its configuration
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = pair)]
+    config: Vec<(String, String)>,
+    /// Delete it when it stops
+    #[arg(long, short)]
+    ephemeral: bool,
+    /// Do not start it
+    #[arg(long)]
+    stopped: bool,
+}
+
+fn pair(text: &str) -> std::result::Result<(String, String), WrongValue> {
+    let (key, value) = text.split_once('=').ok_or_else(|| WrongValue::Pair(text.to_owned()))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn device(text: &str) -> std::result::Result<(String, Keys), WrongValue> {
+    let (name, keys) = text.split_once(',').ok_or_else(|| WrongValue::Device(text.to_owned()))?;
+    let mut keys: Keys = keys.split(',').map(pair).collect::<std::result::Result<_, _>>()?;
+    keys.entry("type".to_owned()).or_insert_with(|| "nic".to_owned());
+    Ok((name.to_owned(), keys))
+}
+
+impl Run for Launch {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        place(std::slice::from_ref(&self.container))
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        if let Some(far) = Far::of(&self.container)? {
+            return launch_there(&self, &far);
+        }
+        crate::kernel::sys::note_signals();
+        let site = site(&self.container, context)?;
+        let start = Instant::now();
+        let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
+        if let Some(network) = self.network {
+            let keys = [("type", "nic"), ("name", "eth0"), ("network", network.as_str())];
+            devices.insert("eth0".to_owned(), keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+        }
+        let config = self.config.into_iter().collect();
+        let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
+        let launched = launch(&site, &options)?;
+        let done = if self.stopped { Done::Made } else { Done::Launched };
+        let mut change = change(&site, done, launched.operations, start);
+        change.nics = Some(cards(&launched.nics));
+        Ok(Changes { containers: vec![change], errors: Vec::new() })
+    }
+}
+
+fn launch_there(wanted: &Launch, far: &Far) -> Result<Changes> {
+    let start = Instant::now();
+    let mut devices = serde_json::json!({});
+    for (name, keys) in &wanted.device {
+        devices[name] = serde_json::json!(keys);
+    }
+    if let Some(network) = &wanted.network {
+        devices["eth0"] = far.nic(network)?;
+        devices["eth0"]["name"] = "eth0".into();
+    }
+    let config = wanted.config.iter().cloned().collect();
+    let new = New { image: &wanted.image, config, devices, ephemeral: wanted.ephemeral, ..New::default() };
+    let name = far.launch(&new, wanted.stopped)?;
+    let done = if wanted.stopped { Done::Made } else { Done::Launched };
+    Ok(Changes { containers: vec![far.change(&name, done, start)], errors: Vec::new() })
+}
+
+/// Start stopped containers, or let paused ones go on
+///
+/// Each comes back with its MAC addresses, IP addresses, routes and files.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab start a1")]
+pub struct Start {
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
+    #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
+    containers: Vec<String>,
+}
+
+impl Run for Start {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        each(&self.containers, Done::Started, context, instances::start, Far::start)
+    }
+}
+
+/// Stop containers: their processes end, their links go, their files stay
+///
+/// Processes are asked to end, and killed after ten seconds or the given time.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab stop a1\n  sudo nslab stop --force a1 b1")]
+pub struct Stop {
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
+    #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
+    containers: Vec<String>,
+    /// Do not ask the processes to end: kill them
+    #[arg(long, short)]
+    force: bool,
+    /// How long processes may take to end before they are killed
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "force")]
+    timeout: Option<Duration>,
+}
+
+impl Run for Stop {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        let grace = grace(self.force, self.timeout);
+        each(&self.containers, Done::Stopped, context, |site| instances::stop(site, Some(grace)), |far| far.stop(grace))
+    }
+}
+
+/// Stop containers and start them again
+///
+/// What was made by hand in their network goes; MAC addresses, IP addresses, routes and files stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab restart a1")]
+pub struct Restart {
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
+    #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
+    containers: Vec<String>,
+    /// Do not ask the processes to end: kill them
+    #[arg(long, short)]
+    force: bool,
+    /// How long processes may take to end before they are killed
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "force")]
+    timeout: Option<Duration>,
+}
+
+impl Run for Restart {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        let grace = grace(self.force, self.timeout);
+        each(&self.containers, Done::Restarted, context, |site| instances::restart(site, Some(grace)), |far| far.restart(grace))
+    }
+}
+
+/// Let the processes of containers stand still
+///
+/// `nslab start` lets them go on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab pause a1")]
+pub struct Pause {
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
+    #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
+    containers: Vec<String>,
+}
+
+impl Run for Pause {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        each(&self.containers, Done::Paused, context, |site| instances::pause(site).map(|()| 0), Far::pause)
+    }
+}
+
+/// Delete stopped containers, with their files
+///
+/// One of the topology's file comes back with `nslab reset`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab delete a3\n  sudo nslab delete --force a3")]
+pub struct Delete {
+    /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
+    #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
+    containers: Vec<String>,
+    /// Stop those that run first, without asking their processes to end
+    #[arg(long, short)]
+    force: bool,
+}
+
+impl Run for Delete {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        place(&self.containers)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        let force = self.force;
+        each(&self.containers, Done::Deleted, context, |site| instances::remove(site, force), |far| far.delete(force))
+    }
+}
+
+/// Give a stopped container another name
+///
+/// Its MAC addresses, IP addresses and files stay.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab rename a3 a4")]
+pub struct Rename {
+    /// The container: [LAB/][HOST/]NAME
+    #[arg(value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
+    container: String,
+    /// Its new name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+impl Run for Rename {
+    type Out = Changes;
+
+    fn place(&self) -> Place {
+        Place::Outside(Manner::Finishes)
+    }
+
+    fn run(self, context: &mut Context) -> Result<Self::Out> {
+        let found = target::any(&self.container, context)?;
+        let site = Site::of(&found.lab, &found.node)?;
+        let name = name(&self.name)?;
+        let start = Instant::now();
+        rename(&site, &name)?;
+        let mut change = change(&site, Done::Renamed, 0, start);
+        change.now = Some(name.to_string());
+        Ok(Changes { containers: vec![change], errors: Vec::new() })
+    }
+}
+
+/// How long processes have to end by themselves where nobody says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The grace that the options ask for.
+fn grace(force: bool, timeout: Option<Duration>) -> Duration {
+    if force { Duration::ZERO } else { timeout.unwrap_or(GRACE) }
+}
+
+/// Where a command on containers works: those of remotes are reached from anywhere.
+fn place(typed: &[String]) -> Place {
+    if typed.iter().any(|word| word.contains(':')) { Place::Anywhere } else { Place::Outside(Manner::Finishes) }
+}
+
+/// Does something to each container that was typed; one that fails does not keep the others from it.
+fn each(
+    typed: &[String],
+    done: Done,
+    context: &mut Context,
+    act: impl Fn(&Site) -> Result<usize>,
+    far: impl Fn(&Far) -> Result<()>,
+) -> Result<Changes> {
+    crate::kernel::sys::note_signals();
+    let mut places = Vec::new();
+    for word in typed {
+        places.push(if let Some(there) = Far::of(word)? {
+            Container::Far(there)
+        } else {
+            rights::need_outside(context)?;
+            let found = target::any(word, context)?;
+            Container::Here(Site::of(&found.lab, &found.node)?)
+        });
+    }
+    let mut changes = Changes::default();
+    for place in &places {
+        let start = Instant::now();
+        let result = match place {
+            Container::Here(site) => act(site).map(|operations| change(site, done, operations, start)),
+            Container::Far(there) => far(there).map(|()| there.change(there.name(), done, start)),
+        };
+        match result {
+            Ok(change) => changes.containers.push(change),
+            Err(error) => changes.errors.push(error),
+        }
+    }
+    Ok(changes)
+}
+
+/// Where a container is.
+enum Container {
+    Here(Site),
+    Far(Far),
+}
+
+/// What was done to a container.
+fn change(site: &Site, done: Done, operations: usize, start: Instant) -> Change {
+    Change {
+        remote: None,
+        lab: site.lab.to_string(),
+        host: site.host.to_string(),
+        name: site.name.to_string(),
+        done,
+        nics: None,
+        now: None,
+        operations,
+        milliseconds: start.elapsed().as_secs_f64() * 1000.0,
+    }
+}
+
+/// A container's NICs, for a report.
+fn cards(nics: &[Card]) -> Vec<Nic> {
+    let card = |nic: &Card| {
+        let Attach::Host(end) = &nic.attach else { return None };
+        let bridge = end.bridge.as_ref().map(ToString::to_string);
+        Some(Nic { name: nic.name.to_string(), peer: end.name.to_string(), bridge, addresses: nic.addresses.clone() })
+    };
+    nics.iter().filter_map(card).collect()
+}
+
+/// A container's name, checked.
+fn name(word: &str) -> Result<NodeName> {
+    word.parse().map_err(|fault| Error::BadName { what: Thing::Container, word: word.to_owned(), fault })
+}
+
+/// Where a container is to be that was typed as `[LAB/][HOST/]NAME`.
+///
+/// # Errors
+/// `Ambiguous` where the lab has several hosts and none is named.
+fn site(typed: &str, context: &mut Context) -> Result<Site> {
+    let words: Vec<&str> = typed.split('/').collect();
+    let (lab, host, word) = match words.as_slice() {
+        [word] => (None, None, *word),
+        [lab, word] if is_lab(lab) => (Some(*lab), None, *word),
+        [host, word] => (None, Some(*host), *word),
+        [lab, host, word] => (Some(*lab), Some(*host), *word),
+        _ => return Err(name(typed).err().unwrap_or_else(target::none_up)),
+    };
+    let name = name(word)?;
+    let entry = target::current(lab, context)?;
+    let host = chosen(&entry, host, word)?;
+    Ok(Site { lab: entry.lab, host, name })
+}
+
+fn is_lab(word: &str) -> bool {
+    lab::names().iter().any(|entry| entry.lab == word)
+}
+
+fn chosen(entry: &Entry, typed: Option<&str>, word: &str) -> Result<NodeName> {
+    let hosts: Vec<&NodeName> = entry.hosts.iter().map(|(host, _)| host).collect();
+    match (typed, hosts.as_slice()) {
+        (Some(typed), hosts) => {
+            hosts.iter().find(|host| **host == typed).map(|host| NodeName::clone(host)).ok_or_else(|| Error::Unknown {
+                what: Thing::Host,
+                word: typed.to_owned(),
+                candidates: resolve::near(typed, hosts.iter().map(ToString::to_string).collect()),
+            })
+        }
+        (None, [one]) => Ok(NodeName::clone(one)),
+        (None, hosts) => {
+            let candidates = hosts.iter().map(|host| format!("{host}/{word}")).collect();
+            Err(Error::Ambiguous { what: Thing::Container, word: word.to_owned(), candidates })
+        }
+    }
+}
