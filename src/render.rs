@@ -9,6 +9,7 @@ pub mod script;
 pub mod sentences;
 mod show;
 mod style;
+pub(crate) mod table;
 pub mod text;
 
 use crate::error::Error;

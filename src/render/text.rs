@@ -9,7 +9,6 @@ mod macs;
 mod node;
 pub(crate) mod ping;
 mod remote;
-mod table;
 mod topologies;
 mod trace;
 

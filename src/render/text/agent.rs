@@ -1,10 +1,10 @@
 //! Agents as text.
 
-use super::table::Table;
 use crate::render::Style;
 use crate::render::lang::words;
 use crate::render::lines;
 use crate::render::sentences;
+use crate::render::table::Table;
 use crate::report::agent::{Agents, Trusted};
 
 pub(super) fn agents(all: &Agents, style: Style) -> String {

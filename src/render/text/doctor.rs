@@ -1,9 +1,9 @@
 //! The doctor's report as text.
 
-use super::table::{Table, section};
 use crate::render::Style;
 use crate::render::lang::{Message, w, words};
 use crate::render::sentences;
+use crate::render::table::{Table, section};
 use crate::report::doctor::{Doctor, Feature, Limit};
 
 /// More containers than anybody wants; a limit that allows them is none.

@@ -1,6 +1,5 @@
 //! Labs as text.
 
-use super::table::{Table, section};
 use super::topologies;
 use crate::plan::steps::Step;
 use crate::render::Style;
@@ -8,6 +7,7 @@ use crate::render::escape::escape;
 use crate::render::lang::{w, words};
 use crate::render::lines;
 use crate::render::sentences;
+use crate::render::table::{Table, section};
 use crate::report::lab::{Downs, Home, Item, List, Statuses};
 use crate::typed;
 

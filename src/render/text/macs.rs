@@ -1,6 +1,5 @@
 //! Which MAC addresses cross the networks, as text: one lab after the other, or two side by side.
 
-use super::table::Table;
 use super::trace::broken;
 use crate::render::Style;
 use crate::render::escape::escape;
@@ -8,6 +7,7 @@ use crate::render::lang::{w, words};
 use crate::render::lines;
 use crate::render::sentences;
 use crate::render::sentences::macs::Beside;
+use crate::render::table::Table;
 use crate::report::macs::{Census, Kind, Macs, Network, Reason, Source};
 use crate::report::wire::Interface;
 

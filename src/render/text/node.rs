@@ -1,10 +1,10 @@
 //! One node as text: its tables.
 
-use super::table::{Table, section};
 use crate::render::Style;
 use crate::render::lang::{w, words};
 use crate::render::lines;
 use crate::render::sentences;
+use crate::render::table::{Table, section};
 use crate::report::node::{FdbState, Link, Node, Peer, Processes, Route};
 
 /// The main routing table (`RT_TABLE_MAIN`), which needs no mention.

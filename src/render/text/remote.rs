@@ -1,10 +1,10 @@
 //! Remotes and their containers as text.
 
-use super::table::Table;
 use crate::render::Style;
 use crate::render::lang::words;
 use crate::render::lines;
 use crate::render::sentences;
+use crate::render::table::Table;
 use crate::report::remote::{Instances, Remotes};
 
 pub(super) fn remotes(all: &Remotes, style: Style) -> String {

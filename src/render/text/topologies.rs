@@ -1,9 +1,9 @@
 //! Topologies as text.
 
-use super::table::Table;
 use crate::render::Style;
 use crate::render::lang::{find, words};
 use crate::render::sentences;
+use crate::render::table::Table;
 use crate::report::topology::{Item, Validation};
 
 pub(super) fn list(topologies: &[Item], style: Style) -> String {

@@ -6,14 +6,14 @@ use crate::render::Style;
 use crate::render::escape::escape;
 
 /// A table; every cell is escaped on its way in.
-pub(super) struct Table {
+pub(crate) struct Table {
     table: comfy_table::Table,
     style: Style,
 }
 
 impl Table {
     /// A table with these headings.
-    pub(super) fn new(style: Style, headings: &[&str]) -> Self {
+    pub(crate) fn new(style: Style, headings: &[&str]) -> Self {
         let mut table = comfy_table::Table::new();
         let look = TableStyle::new();
         table.load_style(look).set_content_arrangement(ContentArrangement::Disabled);
@@ -25,7 +25,7 @@ impl Table {
     }
 
     /// Numbers stand right.
-    pub(super) fn right(mut self, columns: &[usize]) -> Self {
+    pub(crate) fn right(mut self, columns: &[usize]) -> Self {
         for &column in columns {
             if let Some(column) = self.table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
@@ -35,13 +35,13 @@ impl Table {
     }
 
     /// One more row.
-    pub(super) fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
+    pub(crate) fn row<S: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = S>) {
         let cells: Vec<String> = cells.into_iter().map(|cell| escape(cell.as_ref()).into_owned()).collect();
         self.table.add_row(cells);
     }
 
     /// The last column holds sentences: on a terminal they go on below instead of beyond its edge.
-    pub(super) fn wrapped(mut self, indent: u16) -> Self {
+    pub(crate) fn wrapped(mut self, indent: u16) -> Self {
         if let Some(width) = self.style.width {
             self.table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width - indent);
         }
@@ -49,12 +49,12 @@ impl Table {
     }
 
     /// Whether no row was added.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
     /// The heading in bold, then the rows, each indented by `indent` spaces.
-    pub(super) fn print(&self, indent: usize) -> String {
+    pub(crate) fn print(&self, indent: usize) -> String {
         let trimmed = self.table.trim_fmt();
         let mut lines: Vec<String> = trimmed.lines().map(|line| format!("{:indent$}{line}", "")).collect();
         if let Some(heading) = lines.first_mut() {
@@ -65,7 +65,7 @@ impl Table {
 }
 
 /// A title, then the table under it, then an empty line; nothing where the table is empty.
-pub(super) fn section(title: &str, table: &Table) -> String {
+pub(crate) fn section(title: &str, table: &Table) -> String {
     if table.is_empty() {
         return String::new();
     }
