@@ -178,12 +178,17 @@ impl TryFrom<String> for IfName {
     }
 }
 
-impl LabName {
-    /// The name of a lab whose own is not known.
-    pub(crate) fn unnamed() -> Self {
-        Self(Text::new("unnamed"))
-    }
+macro_rules! unnamed {
+    ($($type:ident),*) => {
+        $(impl $type {
+            /// The name of what has none, or none that is known.
+            pub(crate) fn unnamed() -> Self {
+                Self(Text::new("unnamed"))
+            }
+        })*
+    };
 }
+unnamed!(NodeName, LabName);
 
 impl IfName {
     /// The loopback interface, which every namespace is born with.

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::name::{NameFault, NodeName};
 use crate::plan::NodeId;
 use crate::problem::{Problem, Reference};
-use crate::topology::reader::{At, Item, Scope, list, many, text};
+use crate::topology::reader::{At, Item, Scope};
+use crate::topology::values::{list, many, text};
 use crate::topology::{Host, Topology};
 
 /// A host, or a container of a host; in JSON as in reports, `HOST` or `HOST.CONTAINER`.

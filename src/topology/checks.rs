@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::findings::Span;
-use super::reader::{Choice, Item, list, only_key, text, whole};
+use super::reader::{Choice, Item, only_key};
+use super::values::{list, text, whole};
 use crate::problem::Problem;
 
 /// Most checks of a file.
@@ -43,7 +44,7 @@ pub(super) fn checkpoints(item: &mut Item<'_>, kinds: &'static [Choice]) -> Opti
 
 fn checkpoint(item: &mut Item<'_>, kinds: &'static [Choice]) -> Option<(Checkpoint, Span)> {
     item.keys(|keys| {
-        let name = keys.must(Problem::NoCheckpointName, "name", "Its name.", text);
+        let name = keys.must(Some(Problem::NoCheckpointName), "name", "Its name.", text);
         let about = "What it gives when every check in it passes; 0 unless given.";
         let points = keys.optional("points", about, whole("points", 0..=POINTS));
         let check = only_key(kinds, Problem::OneCheck);

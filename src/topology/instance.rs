@@ -10,7 +10,7 @@ use super::Nic;
 pub type Keys = BTreeMap<String, String>;
 
 /// Whether a container is to run. No process has to: it is a wish, kept until somebody has another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Run {
     /// It has its namespace and its links.

@@ -12,14 +12,14 @@ pub(super) enum Place {
     /// A network.
     Network(usize),
     /// A part of a host.
-    Host(usize, Item),
+    Host(usize, Part),
     /// A part of a container of a host.
-    Container(usize, usize, Item),
+    Container(usize, usize, Part),
 }
 
 /// A part of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Item {
+pub(super) enum Part {
     /// Its name.
     Name,
     /// A NIC, by its interface name.

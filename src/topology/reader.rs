@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
@@ -46,6 +46,25 @@ impl<'a> Scope<'a> {
         self.findings.borrow_mut().clash(at, other, problem);
     }
 
+    /// How many problems were noted so far.
+    pub(super) fn met(&self) -> usize {
+        self.findings.borrow().met()
+    }
+
+    /// What a word says, as `read` understands it.
+    pub(super) fn parsed<T>(&self, word: &At<String>, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        read(&word.value).map_err(|problem| self.note(&word.at, problem)).ok()
+    }
+
+    /// What a word refers to, among these.
+    pub(super) fn refers<T: FromStr>(&self, what: Reference, word: &At<String>, known: &[String]) -> Option<T> {
+        if known.contains(&word.value) {
+            return word.value.parse().ok();
+        }
+        self.unknown(what, word, &known.iter().map(String::as_str).collect::<Vec<_>>());
+        None
+    }
+
     /// Notes a word that refers to none of the known ones.
     pub fn unknown(&self, what: Reference, word: &At<String>, known: &[&str]) {
         let meant = nearest(&word.value, known.iter().copied());
@@ -80,7 +99,7 @@ impl<'a> Item<'a> {
     }
 
     /// What is written; none where it is only described, as this.
-    fn tree(&mut self, schema: impl FnOnce() -> Value) -> Option<&'a Tree> {
+    pub(super) fn tree(&mut self, schema: impl FnOnce() -> Value) -> Option<&'a Tree> {
         if let Some(described) = &mut self.schema {
             *described = schema();
         }
@@ -88,7 +107,7 @@ impl<'a> Item<'a> {
     }
 
     /// Notes that something else is written than what may be.
-    fn expected<T>(&mut self, shape: Shape) -> Option<T> {
+    pub(super) fn expected<T>(&mut self, shape: Shape) -> Option<T> {
         self.spoiled = true;
         let at = self.tree.map_or(&self.at, |tree| &tree.at);
         self.scope.note(at, Problem::Expected(shape));
@@ -101,7 +120,7 @@ impl<'a> Item<'a> {
         None
     }
 
-    fn inner(&self, tree: &'a Tree) -> Self {
+    pub(super) fn inner(&self, tree: &'a Tree) -> Self {
         Self::new(self.scope, &tree.at, tree)
     }
 
@@ -109,7 +128,7 @@ impl<'a> Item<'a> {
     pub fn keys<T>(&mut self, read: impl FnOnce(&mut Keys<'a>) -> Option<T>) -> Option<T> {
         let entries = match self.tree {
             None => Vec::new(),
-            Some(tree) => match entries(tree, &mut self.scope.findings.borrow_mut()) {
+            Some(tree) => match entries(tree, self.scope) {
                 Some(entries) => entries,
                 None => return self.expected(Shape::Keys),
             },
@@ -125,6 +144,16 @@ impl<'a> Item<'a> {
         };
         let found = read(&mut keys);
         self.schema = keys.end();
+        found
+    }
+
+    /// The same, with names that refer to another part of a topology.
+    pub(super) fn within<T>(&mut self, lab: &Topology, read: impl FnOnce(&mut Item<'_>) -> Option<T>) -> Option<T> {
+        let scope = Scope { lab, findings: self.scope.findings };
+        let mut item = Item { scope, at: self.at.clone(), tree: self.tree, spoiled: false, schema: self.schema.take() };
+        let found = read(&mut item);
+        self.spoiled |= item.spoiled;
+        self.schema = item.schema;
         found
     }
 
@@ -166,12 +195,12 @@ pub fn only_key(choices: &'static [Choice], otherwise: Problem) -> impl Fn(&mut 
             let properties: Map<String, Value> = choices.iter().map(described).collect();
             json!({ "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 })
         })?;
-        let entries = entries(tree, &mut scope.findings.borrow_mut());
+        let entries = entries(tree, scope);
         let Some(entries) = entries else { return item.expected(Shape::Keys) };
         let [(key, value)] = entries.as_slice() else { return item.refused(otherwise.clone()) };
         let Some(choice) = choices.iter().find(|choice| choice.word == key.value) else {
             let known: Vec<&str> = choices.iter().map(|choice| choice.word).collect();
-            unknown_key(key, &known, &mut scope.findings.borrow_mut());
+            unknown_key(key, &known, scope);
             return None;
         };
         // What is missing in the value is told of the whole.
@@ -195,13 +224,13 @@ pub struct Keys<'a> {
 impl<'a> Keys<'a> {
     /// The value of a key that must be there.
     pub fn required<T>(&mut self, key: &'static str, about: &str, read: impl FnOnce(&mut Item<'a>) -> Option<T>) -> Option<T> {
-        self.must(Problem::Missing(key), key, about, read)
+        self.must(Some(Problem::Missing(key)), key, about, read)
     }
 
-    /// The value of a key that must be there, with what is said where it is not.
+    /// The value of a key that must be there, with what is said where it is not, unless that is said elsewhere.
     pub fn must<T>(
         &mut self,
-        missing: Problem,
+        missing: Option<Problem>,
         key: &'static str,
         about: &str,
         read: impl FnOnce(&mut Item<'a>) -> Option<T>,
@@ -210,7 +239,7 @@ impl<'a> Keys<'a> {
             required.push(key);
         }
         if !self.gives(key) {
-            self.missing.push(missing);
+            self.missing.extend(missing);
         }
         self.read(key, about, false, read)
     }
@@ -227,11 +256,24 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// Says nothing of what is missing: something worse is wrong.
+    pub(super) fn give_up(&mut self) {
+        self.spoiled = true;
+    }
+
+    /// Notes a problem, unless a value could not be read, so that it may only follow from that.
+    pub(super) fn note_unless_spoiled(&self, at: &Span, problem: Problem) {
+        if !self.spoiled {
+            self.scope.note(at, problem);
+        }
+    }
+
     fn given(&self, key: &str) -> Option<&'a Tree> {
         self.entries.iter().find(|(given, _)| given.value == key).map(|(_, tree)| *tree)
     }
 
-    fn gives(&self, key: &str) -> bool {
+    /// Whether a key has a value, of whatever kind.
+    pub fn gives(&self, key: &str) -> bool {
         self.given(key).is_some_and(|tree| !matches!(tree.kind, Kind::Null))
     }
 
@@ -262,7 +304,7 @@ impl<'a> Keys<'a> {
     /// Notes what is missing and what is unknown; the schema, where it was only described.
     fn end(self) -> Option<Value> {
         for (key, _) in self.entries.iter().filter(|(key, _)| !self.asked.contains(&key.value.as_str())) {
-            unknown_key(key, &self.asked, &mut self.scope.findings.borrow_mut());
+            unknown_key(key, &self.asked, self.scope);
         }
         let (properties, required) = match self.schema {
             Some(described) => described,
@@ -282,7 +324,7 @@ impl<'a> Keys<'a> {
 }
 
 /// The same, or nothing.
-fn or_null(schema: Value) -> Value {
+pub(super) fn or_null(schema: Value) -> Value {
     match &schema["type"] {
         Value::String(one) if schema["enum"].is_null() => {
             let types = json!([one, "null"]);
@@ -296,7 +338,7 @@ fn or_null(schema: Value) -> Value {
 }
 
 /// The entries of a mapping, each key once; nothing written is an empty mapping. None where it is no mapping.
-pub(super) fn entries<'a>(tree: &'a Tree, findings: &mut Findings) -> Option<Vec<(At<String>, &'a Tree)>> {
+pub(super) fn entries<'a>(tree: &'a Tree, scope: Scope<'_>) -> Option<Vec<(At<String>, &'a Tree)>> {
     let entries = match &tree.kind {
         Kind::Null => return Some(Vec::new()),
         Kind::Map(entries) => entries,
@@ -306,11 +348,11 @@ pub(super) fn entries<'a>(tree: &'a Tree, findings: &mut Findings) -> Option<Vec
     let mut unique = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         let Some(text) = key.text() else {
-            findings.add(&key.at, Problem::Expected(Shape::Text));
+            scope.note(&key.at, Problem::Expected(Shape::Text));
             continue;
         };
         if let Some(first) = seen.insert(text, &key.at) {
-            findings.clash(&key.at, first, Problem::DuplicateKey(text.to_owned()));
+            scope.clash(&key.at, first, Problem::DuplicateKey(text.to_owned()));
             seen.insert(text, first);
             continue;
         }
@@ -320,102 +362,11 @@ pub(super) fn entries<'a>(tree: &'a Tree, findings: &mut Findings) -> Option<Vec
 }
 
 /// Notes a key that is not among the known ones.
-pub(super) fn unknown_key(key: &At<String>, known: &[&str], findings: &mut Findings) {
+fn unknown_key(key: &At<String>, known: &[&str], scope: Scope<'_>) {
     let problem = Problem::UnknownKey {
         key: key.value.clone(),
         known: known.iter().map(|&key| key.to_owned()).collect(),
         meant: nearest(&key.value, known.iter().copied()),
     };
-    findings.add(&key.at, problem);
-}
-
-/// A text as it is written.
-pub fn text(item: &mut Item<'_>) -> Option<At<String>> {
-    let tree = item.tree(|| json!({ "type": "string" }))?;
-    match tree.text() {
-        Some(text) => Some(At { value: text.to_owned(), at: tree.at.clone() }),
-        None => item.expected(Shape::Text),
-    }
-}
-
-/// `true` or `false`.
-pub fn flag(item: &mut Item<'_>) -> Option<bool> {
-    match item.tree(|| json!({ "type": "boolean" }))?.kind {
-        Kind::Bool(value) => Some(value),
-        _ => item.expected(Shape::TrueOrFalse),
-    }
-}
-
-/// A whole number in a range, which `what` is called in a finding.
-pub fn whole<T: TryFrom<i64>>(what: &'static str, range: RangeInclusive<i64>) -> impl Fn(&mut Item<'_>) -> Option<T> {
-    move |item| {
-        let (low, high) = (*range.start(), *range.end());
-        match item.tree(|| json!({ "type": "integer", "minimum": low, "maximum": high }))?.kind {
-            Kind::Whole(value, _) if range.contains(&value) => T::try_from(value).ok(),
-            Kind::Whole(..) => item.refused(Problem::OutOfRange { what, low, high }),
-            _ => item.expected(Shape::Whole),
-        }
-    }
-}
-
-/// One of a few words.
-pub fn word<T: Copy>(words: &[(&'static str, T)], otherwise: Shape) -> impl Fn(&mut Item<'_>) -> Option<T> {
-    move |item| {
-        let tree = item.tree(|| json!({ "enum": words.iter().map(|(word, _)| *word).collect::<Vec<_>>() }))?;
-        match words.iter().find(|(word, _)| tree.text() == Some(word)) {
-            Some((_, value)) => Some(*value),
-            None => item.expected(otherwise),
-        }
-    }
-}
-
-/// One value or a list of values; none where one of them cannot be read.
-pub fn many<T>(read: impl Fn(&mut Item<'_>) -> Option<T>) -> impl Fn(&mut Item<'_>) -> Option<Vec<T>> {
-    move |item| {
-        let scope = item.scope;
-        let tree = item.tree(|| {
-            let one = Item::describe(scope, &read);
-            json!({ "anyOf": [one, { "type": "array", "items": one }] })
-        })?;
-        match &tree.kind {
-            Kind::List(items) => all(items.iter().map(|tree| read(&mut item.inner(tree)))),
-            Kind::Null | Kind::Map(_) => item.expected(Shape::TextOrList),
-            _ => Some(vec![read(&mut item.inner(tree))?]),
-        }
-    }
-}
-
-/// A list; none where one of its values cannot be read.
-pub fn list<T>(read: impl Fn(&mut Item<'_>) -> Option<T>) -> impl Fn(&mut Item<'_>) -> Option<Vec<T>> {
-    move |item| {
-        let scope = item.scope;
-        let tree = item.tree(|| json!({ "type": ["array", "null"], "items": Item::describe(scope, &read) }))?;
-        match &tree.kind {
-            Kind::Null => Some(Vec::new()),
-            Kind::List(items) => all(items.iter().map(|tree| read(&mut item.inner(tree)))),
-            _ => item.expected(Shape::List),
-        }
-    }
-}
-
-/// All of them, after every one was looked at.
-fn all<T>(values: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
-    values.collect::<Vec<_>>().into_iter().collect()
-}
-
-/// A text that says a value, as `read` understands it.
-pub fn parsed<T>(read: impl Fn(&str) -> Result<T, Problem>) -> impl Fn(&mut Item<'_>) -> Option<T> {
-    move |item| {
-        let word = text(item)?;
-        read(&word.value).map_err(|problem| item.scope.note(&word.at, problem)).ok()
-    }
-}
-
-/// Where the last of one value or of a list is written.
-pub fn last(item: &mut Item<'_>) -> Option<Span> {
-    let tree = item.tree?;
-    match &tree.kind {
-        Kind::List(items) => items.last().map(|tree| tree.at.clone()),
-        _ => Some(tree.at.clone()),
-    }
+    scope.note(&key.at, problem);
 }

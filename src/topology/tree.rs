@@ -63,6 +63,25 @@ impl Tree {
         }
     }
 
+    /// The value of a key.
+    pub(super) fn entry(&self, key: &str) -> Option<&Self> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        entries.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// The entries of the mapping that is the value of a key.
+    pub(super) fn entries(&self, key: &str) -> &[(Self, Self)] {
+        match self.entry(key).map(|value| &value.kind) {
+            Some(Kind::Map(entries)) => entries,
+            _ => &[],
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn whole(&self) -> Option<usize> {
+        if let Kind::Whole(number, _) = self.kind { usize::try_from(number).ok() } else { None }
+    }
+
     /// The text of a scalar as it is written, whatever YAML takes it for.
     pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {

@@ -51,7 +51,7 @@ pub struct Network {
 }
 
 /// `VirtualBox`'s promiscuous mode of an adapter on an internal network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Promiscuous {
     /// Every frame is delivered, as a real switch floods and learns.

@@ -19,8 +19,8 @@ use crate::render::sentences::statement::{Say, Words};
 use crate::report::node::Route;
 use crate::report::ping::Family;
 use crate::report::wire::Interface;
-use crate::topology::reader::{Item, many, parsed, word};
-use crate::topology::values;
+use crate::topology::reader::Item;
+use crate::topology::values::{self, many, parsed, word};
 
 /// Addresses of nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

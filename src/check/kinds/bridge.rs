@@ -20,8 +20,8 @@ use crate::report::node::Link;
 use crate::report::trace::Cause;
 use crate::report::wire::Interface;
 use crate::topology::Host;
-use crate::topology::reader::{At, Item, Scope, many, parsed, text};
-use crate::topology::values::name;
+use crate::topology::reader::{At, Item, Scope};
+use crate::topology::values::{many, name, parsed, text};
 
 /// What a bridge joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -15,7 +15,8 @@ use crate::lab;
 use crate::plan::NodeId;
 use crate::render::lang::{n, t, w};
 use crate::render::sentences::statement::{Say, Words};
-use crate::topology::reader::{Item, text, whole};
+use crate::topology::reader::Item;
+use crate::topology::values::{text, whole};
 
 /// Characters of the output that are evidence.
 const SHOWN: usize = 400;

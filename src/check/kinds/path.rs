@@ -16,7 +16,8 @@ use crate::problem::Problem;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
 use crate::report::trace::Deed;
-use crate::topology::reader::{Item, last};
+use crate::topology::reader::Item;
+use crate::topology::values::last;
 
 /// The way of a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,8 +18,8 @@ use crate::render::sentences::statement::{Say, Words};
 use crate::render::sentences::trace;
 use crate::report::trace::{Cause, Deed, Route};
 use crate::report::wire::Interface;
-use crate::topology::reader::{Item, parsed, text};
-use crate::topology::values;
+use crate::topology::reader::Item;
+use crate::topology::values::{self, parsed, text};
 
 /// A route of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

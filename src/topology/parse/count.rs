@@ -4,9 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::decode::At;
 use crate::problem::Problem;
-use crate::topology::findings::Findings;
+use crate::topology::reader::At;
 
 /// One of the containers that `count:` makes.
 #[derive(Debug, Clone, Copy)]
@@ -28,15 +27,11 @@ impl Copy {
         self.of.is_some_and(|of| of > 1)
     }
 
-    /// The address of this one. Leaving the subnet is noted once, at the last.
-    pub(super) fn address(self, given: &At<IpNet>, findings: &mut Findings) -> Option<IpNet> {
-        let found = step(given.value, self.index);
+    /// The address of this one. Leaving the subnet is a problem once, at the last.
+    pub(super) fn address(self, given: &At<IpNet>) -> Result<IpNet, Option<Problem>> {
         let of = self.of.unwrap_or(1);
-        if found.is_none() && self.index + 1 == of {
-            let fit = room(given.value);
-            findings.add(&given.at, Problem::CountLeavesSubnet { subnet: given.value.trunc(), count: of, fit });
-        }
-        found
+        let left = || Problem::CountLeavesSubnet { subnet: given.value.trunc(), count: of, fit: room(given.value) };
+        step(given.value, self.index).ok_or_else(|| (self.index + 1 == of).then(left))
     }
 
     /// The router of this one: it steps along with the small subnet that it is in, and stays in a shared one.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::name::IfName;
 use crate::problem::Problem;
 use crate::topology::findings::Findings;
-use crate::topology::place::{Item, Place, Places};
+use crate::topology::place::{Part, Place, Places};
 use crate::topology::{Bridge, Host, Topology};
 
 /// A port belongs to one bridge, and has no address of its own.
@@ -14,7 +14,7 @@ pub(super) fn check(topology: &Topology, places: &Places, findings: &mut Finding
         let mut taken: HashMap<&IfName, (&Bridge, Place)> = HashMap::new();
         for (number, bridge) in host.bridges.iter().enumerate() {
             for (port, name) in bridge.ports.iter().enumerate() {
-                let place = Place::Host(index, Item::Port(number, port));
+                let place = Place::Host(index, Part::Port(number, port));
                 if let Some((first, other)) = taken.get(name) {
                     let bridges = (first.name.to_string(), bridge.name.to_string());
                     let problem = Problem::PortTwice { port: name.to_string(), bridges };
@@ -39,6 +39,6 @@ fn no_address(
     let addressed = host.nics.iter().position(|nic| nic.name == *port && !nic.addresses.is_empty());
     if let Some(nic) = addressed {
         let problem = Problem::AddressOnPort { port: port.to_string(), bridge: bridge.name.to_string() };
-        findings.clash(&places.at(Place::Host(index, Item::NicAddress(nic, 0))), &places.at(at), problem);
+        findings.clash(&places.at(Place::Host(index, Part::NicAddress(nic, 0))), &places.at(at), problem);
     }
 }

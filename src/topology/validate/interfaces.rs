@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::segments::Spot;
 use crate::name::{IfName, NodeName};
-use crate::topology::place::{Item, Place, Places};
+use crate::topology::place::{Part, Place, Places};
 use crate::topology::{Attach, Bridge, Container, Host, HostEnd, Nic, Route, Topology};
 
 /// A host or a container.
@@ -38,28 +38,28 @@ enum What {
 
 impl Node<'_> {
     /// Where a part of the node stands.
-    pub(super) fn place(&self, item: Item) -> Place {
+    pub(super) fn place(&self, part: Part) -> Place {
         match self.container {
-            None => Place::Host(self.host, item),
-            Some(container) => Place::Container(self.host, container, item),
+            None => Place::Host(self.host, part),
+            Some(container) => Place::Container(self.host, container, part),
         }
     }
 
     /// Where an interface stands; a host's end of a veth stands with its container.
     pub(super) fn interface_place(&self, interface: &Interface<'_>) -> Place {
         match interface.item {
-            What::Nic(nic) => self.place(Item::Nic(nic)),
-            What::Bridge(bridge) => self.place(Item::Bridge(bridge)),
-            What::End(container, nic) => Place::Container(self.host, container, Item::End(nic)),
+            What::Nic(nic) => self.place(Part::Nic(nic)),
+            What::Bridge(bridge) => self.place(Part::Bridge(bridge)),
+            What::End(container, nic) => Place::Container(self.host, container, Part::End(nic)),
         }
     }
 
     /// Where an address of an interface stands.
     pub(super) fn address_place(&self, interface: &Interface<'_>, address: usize) -> Place {
         match interface.item {
-            What::Nic(nic) => self.place(Item::NicAddress(nic, address)),
-            What::Bridge(bridge) => self.place(Item::BridgeAddress(bridge, address)),
-            What::End(container, nic) => Place::Container(self.host, container, Item::EndAddress(nic, address)),
+            What::Nic(nic) => self.place(Part::NicAddress(nic, address)),
+            What::Bridge(bridge) => self.place(Part::BridgeAddress(bridge, address)),
+            What::End(container, nic) => Place::Container(self.host, container, Part::EndAddress(nic, address)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::name::Mac;
 use crate::problem::Problem;
 use crate::topology::findings::Findings;
-use crate::topology::place::{Item, Place, Places};
+use crate::topology::place::{Part, Place, Places};
 use crate::topology::{Attach, Topology, mac};
 
 /// An address in use, and where the file gives it.
@@ -51,20 +51,20 @@ fn used(topology: &Topology) -> Vec<Used> {
     }
     for (index, host) in topology.hosts.iter().enumerate() {
         for (number, nic) in host.nics.iter().enumerate() {
-            let place = nic.mac.map(|_| Place::Host(index, Item::NicMac(number)));
+            let place = nic.mac.map(|_| Place::Host(index, Part::NicMac(number)));
             used.push((mac::of_nic(host.number, 0, nic), place));
             used.push((mac::switch_port(host.number, nic.number), None));
         }
         for (number, bridge) in host.bridges.iter().enumerate() {
-            let place = bridge.mac.map(|_| Place::Host(index, Item::BridgeMac(number)));
+            let place = bridge.mac.map(|_| Place::Host(index, Part::BridgeMac(number)));
             used.push((mac::of_bridge(host.number, bridge), place));
         }
         for (number, container) in host.containers.iter().enumerate() {
             for (nic, of) in container.nics.iter().enumerate() {
-                let place = of.mac.map(|_| Place::Container(index, number, Item::NicMac(nic)));
+                let place = of.mac.map(|_| Place::Container(index, number, Part::NicMac(nic)));
                 used.push((mac::of_nic(host.number, container.number, of), place));
                 let end = matches!(&of.attach, Attach::Host(end) if end.mac.is_some());
-                let place = end.then_some(Place::Container(index, number, Item::EndMac(nic)));
+                let place = end.then_some(Place::Container(index, number, Part::EndMac(nic)));
                 used.push((mac::of_host_end(host.number, container.number, of), place));
             }
         }

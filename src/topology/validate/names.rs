@@ -6,7 +6,7 @@ use super::interfaces::Node;
 use crate::problem::Problem;
 use crate::topology::Topology;
 use crate::topology::findings::{Findings, Span};
-use crate::topology::place::{Item, Place, Places};
+use crate::topology::place::{Part, Place, Places};
 
 /// Hosts, networks and the lab; containers of a host; interfaces of a node.
 pub(super) fn check(topology: &Topology, nodes: &[Node<'_>], places: &Places, findings: &mut Findings) {
@@ -15,14 +15,14 @@ pub(super) fn check(topology: &Topology, nodes: &[Node<'_>], places: &Places, fi
         claim(&mut taken, network.name.as_str(), places.at(Place::Network(index)), findings);
     }
     for (index, host) in topology.hosts.iter().enumerate() {
-        let at = places.at(Place::Host(index, Item::Name));
+        let at = places.at(Place::Host(index, Part::Name));
         if host.name.as_str() == topology.name.as_str() {
             findings.clash(&at, &places.at(Place::Lab), Problem::HostNamedLikeLab(host.name.to_string()));
         }
         claim(&mut taken, host.name.as_str(), at, findings);
         let mut here = HashMap::new();
         for (number, container) in host.containers.iter().enumerate() {
-            let at = places.at(Place::Container(index, number, Item::Name));
+            let at = places.at(Place::Container(index, number, Part::Name));
             claim(&mut here, container.name.as_str(), at, findings);
         }
     }

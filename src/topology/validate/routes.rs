@@ -10,7 +10,7 @@ use super::interfaces::{Interface, Node};
 use crate::problem::Problem;
 use crate::topology::Hop;
 use crate::topology::findings::{Findings, Span};
-use crate::topology::place::{Item, Places};
+use crate::topology::place::{Part, Places};
 
 /// A prefix that a node reaches without a router.
 struct OnLink<'a> {
@@ -25,7 +25,7 @@ pub(super) fn check(node: &Node<'_>, places: &Places, findings: &mut Findings) {
     let mut taken: HashMap<IpNet, Span> = HashMap::new();
     let mut families = [None, None];
     for (index, &gateway) in node.gateways.iter().enumerate() {
-        let at = places.at(node.place(Item::Gateway(index)));
+        let at = places.at(node.place(Part::Gateway(index)));
         let family = &mut families[usize::from(gateway.is_ipv6())];
         match family {
             Some(first) => findings.clash(&at, first, Problem::TwoGateways),
@@ -35,8 +35,8 @@ pub(super) fn check(node: &Node<'_>, places: &Places, findings: &mut Findings) {
         router(node, &reach, gateway, &at, places, findings);
     }
     for (index, route) in node.routes.iter().enumerate() {
-        let at = places.at(node.place(Item::Route(index)));
-        let hop = places.at(node.place(Item::Hop(index)));
+        let at = places.at(node.place(Part::Route(index)));
+        let hop = places.at(node.place(Part::Hop(index)));
         match taken.get(&route.to) {
             Some(first) => findings.clash(&at, first, Problem::DuplicateRoute(route.to)),
             None => drop(taken.insert(route.to, at.clone())),

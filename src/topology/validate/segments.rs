@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::MAX_PORTS;
 use crate::problem::Problem;
 use crate::topology::findings::Findings;
-use crate::topology::place::{Item, Place, Places};
+use crate::topology::place::{Part, Place, Places};
 use crate::topology::{Attach, Host, HostEnd, Nic, Topology};
 
 /// Where an interface is plugged in; numbers are indices of the topology's lists.
@@ -57,7 +57,7 @@ fn edges(topology: &Topology) -> Vec<Edge> {
                     bridge: Spot::Bridge(index, number),
                     network: Spot::of_host_nic(topology, index, nic),
                     stp: bridge.stp,
-                    place: Place::Host(index, Item::Port(number, port)),
+                    place: Place::Host(index, Part::Port(number, port)),
                 });
             }
         }
@@ -174,7 +174,7 @@ pub(super) fn check_ports(topology: &Topology, places: &Places, findings: &mut F
             }
         }
         for (number, bridge) in host.bridges.iter().enumerate() {
-            refuse(bridge.name.as_str(), ports[number], Place::Host(index, Item::Bridge(number)));
+            refuse(bridge.name.as_str(), ports[number], Place::Host(index, Part::Bridge(number)));
         }
     }
 }

@@ -1,0 +1,211 @@
+//! A host's containers, one by one or by `count:`.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::count::Copy;
+use super::host::{Reader, Written, gateways, mac, mtu, number, prefixes, routes, up};
+use crate::name::{IfName, Mac, NodeName};
+use crate::problem::{Problem, Reference};
+use crate::topology::place::Part;
+use crate::topology::reader::{At, Item, Keys, Scope};
+use crate::topology::validate::MAX_NODES;
+use crate::topology::values::{self, each, flag, reference, text, whole};
+use crate::topology::{Attach, Container, Hop, Host, HostEnd, Instance, Nic};
+
+/// What one entry of the file makes containers of.
+struct Pattern {
+    forwarding: bool,
+    nics: Vec<Wired>,
+    /// The subnets that its NICs are in.
+    subnets: Vec<At<IpNet>>,
+    gateways: Vec<At<IpAddr>>,
+    routes: Vec<Written>,
+    /// A NIC could not be read.
+    broken: bool,
+}
+
+/// A NIC of every container that is made.
+struct Wired {
+    word: At<String>,
+    name: Option<IfName>,
+    number: Option<u8>,
+    bridge: Option<At<IfName>>,
+    /// The bridge is unknown.
+    lost: bool,
+    /// The name that the file gives the host's end.
+    end: Option<At<String>>,
+    end_addresses: Vec<At<IpNet>>,
+    end_mac: Option<At<Mac>>,
+    addresses: Vec<At<IpNet>>,
+    mac: Option<At<Mac>>,
+    mtu: Option<u32>,
+    up: bool,
+}
+
+/// The container that is being made, of those that one entry makes.
+struct Site<'a> {
+    reader: Reader<'a>,
+    scope: Scope<'a>,
+    word: &'a At<String>,
+    copy: Copy,
+    name: NodeName,
+    index: usize,
+}
+
+/// Adds the containers that an entry makes to a host with these bridges.
+pub(super) fn read(reader: Reader<'_>, host: &mut Host, bridges: &[String], word: &At<String>, item: &mut Item<'_>) {
+    let scope = item.scope;
+    let Some((pattern, count)) = item.keys(|keys| {
+        let high = i64::try_from(MAX_NODES).unwrap_or(i64::MAX);
+        let about = "Makes this many: `count: 3` on `c` makes c1, c2, c3. Addresses step by one, in a /30 or /31 by the subnet.";
+        let count: Option<u32> = keys.optional("count", about, whole("count", 1..=high));
+        let count = keys.gives("count").then(|| count.filter(|_| reader.expand).unwrap_or(1));
+        Some((pattern(keys, bridges, word), count))
+    }) else {
+        return;
+    };
+    for index in 0..count.unwrap_or(1) {
+        let copy = Copy { index, of: count };
+        let called = At { value: copy.name(&word.value), at: word.at.clone() };
+        let Some(name) = scope.parsed(&called, values::name) else { break };
+        let site = Site { reader, scope, word, copy, name, index: host.containers.len() };
+        host.containers.push(site.container(&pattern, host.next_container));
+        host.next_container = host.next_container.saturating_add(1);
+    }
+}
+
+fn pattern(keys: &mut Keys<'_>, bridges: &[String], word: &At<String>) -> Pattern {
+    let (scope, met) = (keys.scope, keys.scope.met());
+    let forwarding = keys.optional("forwarding", "Forwards packets, IPv4 and IPv6.", flag).unwrap_or(false);
+    let (mut nics, mut subnets) = (Vec::new(), Vec::new());
+    let read = each(|nic, item| nics.extend(wired(nic, item, bridges, number(scope, nics.len(), word), &mut subnets)));
+    let own = keys.optional("nics", "Its network cards, by interface name.", read).unwrap_or_default();
+    let broken = scope.met() > met;
+    Pattern { forwarding, nics, subnets, gateways: gateways(keys), routes: routes(keys, &own), broken }
+}
+
+fn wired(
+    word: &At<String>,
+    item: &mut Item<'_>,
+    bridges: &[String],
+    number: Option<u8>,
+    subnets: &mut Vec<At<IpNet>>,
+) -> Option<Wired> {
+    let name: Option<IfName> = item.scope.parsed(word, values::name);
+    item.keys(|keys| {
+        let about = "The host's bridge that the other end is a port of.";
+        let bridge = keys.optional("bridge", about, reference(Reference::Bridge, bridges));
+        let lost = bridge.is_none() && keys.gives("bridge");
+        let end = keys.optional("host", "The other end.", |item| {
+            item.keys(|keys| {
+                let name = keys.optional("name", "Its interface name; `veth-CONTAINER` unless given.", text);
+                let about = "Its address with the prefix length, or a list of them; not on a bridge's port.";
+                Some((name, prefixes(keys, about), mac(keys, "Its MAC address.")))
+            })
+        });
+        let (end, end_addresses, end_mac) = end.unwrap_or_default();
+        let addresses = prefixes(keys, "Its address with the prefix length, or a list of them.");
+        subnets.extend(addresses.clone());
+        let mac = mac(keys, "Its MAC address.");
+        let mtu = mtu(keys, "Bytes of payload per frame, at both ends; the bridge's unless given.");
+        let up = up(keys);
+        let word = word.clone();
+        Some(Wired { word, name, number, bridge, lost, end, end_addresses, end_mac, addresses, mac, mtu, up })
+    })
+}
+
+impl Site<'_> {
+    fn container(&self, pattern: &Pattern, number: u16) -> Container {
+        self.put(Part::Name, self.word);
+        let met = self.scope.met();
+        let mut nics: Vec<Nic> = Vec::new();
+        for wired in &pattern.nics {
+            nics.extend(self.nic(wired, nics.len()));
+        }
+        if pattern.broken || self.scope.met() > met {
+            let mut places = self.reader.places.borrow_mut();
+            places.mark_broken(self.reader.index, Some(self.index));
+            places.mark_broken(self.reader.index, None);
+        }
+        let gateways = self.reader.placed(Some(self.index), &pattern.gateways, Part::Gateway);
+        let mut routes = self.reader.routes(Some(self.index), &pattern.routes);
+        for route in &mut routes {
+            if let Hop::Via(via) = &mut route.hop {
+                *via = self.copy.router(*via, &pattern.subnets);
+            }
+        }
+        Container {
+            name: self.name.clone(),
+            number,
+            forwarding: pattern.forwarding,
+            nics,
+            gateways: gateways.into_iter().map(|gateway| self.copy.router(gateway, &pattern.subnets)).collect(),
+            routes,
+            instance: Instance::default(),
+        }
+    }
+
+    fn nic(&self, wired: &Wired, index: usize) -> Option<Nic> {
+        let addresses = self.stepped(&wired.addresses, |address| Part::NicAddress(index, address));
+        let mac = self.only_mac(wired.mac.as_ref(), Part::NicMac(index));
+        let end = self.end(wired, index);
+        self.put(Part::Nic(index), &wired.word);
+        let (name, number, attach) = (wired.name.clone()?, wired.number?, Attach::Host(end?));
+        (!wired.lost).then_some(Nic { name, number, attach, addresses, mac, mtu: wired.mtu, up: wired.up })
+    }
+
+    /// The host's end of a NIC.
+    fn end(&self, wired: &Wired, index: usize) -> Option<HostEnd> {
+        let name = self.end_name(wired, index);
+        let mut given = wired.end_addresses.as_slice();
+        if let (Some(bridge), Some(first)) = (&wired.bridge, given.first()) {
+            let port = name.as_ref().map_or_else(String::new, ToString::to_string);
+            self.scope.note(&first.at, Problem::AddressOnPort { port, bridge: bridge.value.to_string() });
+            given = &[];
+        }
+        let addresses = self.stepped(given, |address| Part::EndAddress(index, address));
+        let mac = self.only_mac(wired.end_mac.as_ref(), Part::EndMac(index));
+        Some(HostEnd { name: name?, bridge: wired.bridge.as_ref().map(|bridge| bridge.value.clone()), addresses, mac })
+    }
+
+    fn end_name(&self, wired: &Wired, index: usize) -> Option<IfName> {
+        if let Some(word) = &wired.end {
+            self.put(Part::End(index), word);
+            return self.scope.parsed(&At { value: self.copy.name(&word.value), at: word.at.clone() }, values::name);
+        }
+        self.put(Part::End(index), self.word);
+        let made = if index == 0 { format!("veth-{}", self.name) } else { format!("veth-{}-{index}", self.name) };
+        let too_long = |_| Problem::TooLongForInterface { made: made.clone(), limit: IfName::MAX };
+        made.parse().map_err(|fault| self.scope.note(&self.word.at, too_long(fault))).ok()
+    }
+
+    fn put<T>(&self, part: Part, at: &At<T>) {
+        self.reader.put(Some(self.index), part, &at.at);
+    }
+
+    fn stepped(&self, given: &[At<IpNet>], part: impl Fn(usize) -> Part) -> Vec<IpNet> {
+        let mut found = Vec::with_capacity(given.len());
+        for address in given {
+            match self.copy.address(address) {
+                Ok(net) => {
+                    self.put(part(found.len()), address);
+                    found.push(net);
+                }
+                Err(problem) => problem.into_iter().for_each(|problem| self.scope.note(&address.at, problem)),
+            }
+        }
+        found
+    }
+
+    fn only_mac(&self, mac: Option<&At<Mac>>, part: Part) -> Option<Mac> {
+        let found = mac?;
+        if self.copy.is_one_of_many() {
+            self.scope.note(&found.at, Problem::CountNeedsOne("mac"));
+            return None;
+        }
+        self.put(part, found);
+        Some(found.value)
+    }
+}
