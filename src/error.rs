@@ -378,6 +378,12 @@ pub enum Takes {
 }
 
 impl Error {
+    /// What the kernel refused, for a node or for none.
+    pub fn kernel<'a>(node: impl Into<Option<&'a str>>, tried: impl Into<String>, errno: nix::errno::Errno) -> Self {
+        let node = node.into().map(str::to_owned);
+        Self::Kernel(KernelError { node, tried: tried.into(), errno: errno as i32, said: None })
+    }
+
     /// The process exit code; `docs/exit-codes.md` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {

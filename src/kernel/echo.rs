@@ -19,7 +19,7 @@ use super::socket::Netlink;
 use super::sys::fd;
 use super::sys::process::errno;
 use super::thread::thread;
-use crate::error::{Error, KernelError, Result};
+use crate::error::{Error, Result};
 use crate::report::ping::Family;
 
 /// `ICMP_FILTER` of `SOL_RAW`, and `ICMPV6_FILTER` (`linux/icmp.h`, `linux/icmpv6.h`): a bit set keeps a type out.
@@ -226,5 +226,5 @@ fn failed(node: &str, tried: &str, errno: Errno) -> Error {
     if errno == Errno::EMFILE {
         return Error::Machine(crate::error::Limit::OpenFiles);
     }
-    Error::Kernel(KernelError { node: Some(node.to_owned()), tried: tried.to_owned(), errno: errno as i32, said: None })
+    Error::kernel(node, tried, errno)
 }

@@ -23,7 +23,7 @@ use super::settle::settle;
 use super::socket::Netlink;
 use super::tables::{Link, Settings, Tables};
 use super::{fault, read as facts, space};
-use crate::error::{Error, KernelError, Limit, Result};
+use crate::error::{Error, Limit, Result};
 use crate::report::node::Node;
 
 /// More threads than this only wait for the kernel's one lock on its network settings.
@@ -152,7 +152,7 @@ fn enter(pin: &Pin) -> Result<Netlink> {
 }
 
 fn failed(pin: &Pin, tried: &str, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: Some(pin.node.clone()), tried: tried.to_owned(), errno: errno as i32, said: None })
+    Error::kernel(pin.node.as_str(), tried, errno)
 }
 
 fn links(socket: &mut Netlink) -> std::result::Result<Vec<LinkMessage>, (&'static str, Errno)> {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket};
 
 use super::echo::within;
-use crate::error::{Error, KernelError, Result};
+use crate::error::{Error, Result};
 
 /// `RTNLGRP_LINK`, `NEIGH`, IPv4 and IPv6 `IFADDR`, `ROUTE`, `RULE`, `NETCONF` (`linux/rtnetlink.h`).
 const ROUTE_GROUPS: [u32; 10] = [1, 3, 5, 7, 8, 9, 11, 19, 24, 25];
@@ -58,10 +58,8 @@ impl News {
     /// When it cannot be entered or the kernel refuses the socket.
     pub fn open(pin: &Path, node: &str) -> Result<Self> {
         within(pin, node, || {
-            let route = listen(SockProtocol::NetlinkRoute, &ROUTE_GROUPS).map_err(|errno| {
-                let tried = "socket(NETLINK_ROUTE)".to_owned();
-                Error::Kernel(KernelError { node: Some(node.to_owned()), tried, errno: errno as i32, said: None })
-            })?;
+            let route = listen(SockProtocol::NetlinkRoute, &ROUTE_GROUPS)
+                .map_err(|errno| Error::kernel(node, "socket(NETLINK_ROUTE)", errno))?;
             Ok(Self { route, filter: listen(SockProtocol::NetlinkNetFilter, &FILTER_GROUPS).ok() })
         })?
     }

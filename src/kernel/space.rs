@@ -17,7 +17,7 @@ use nix::sys::stat::Mode;
 
 use super::socket::Netlink;
 use super::{fault, verbs};
-use crate::error::{Error, Feature, KernelError, Limit, Result};
+use crate::error::{Error, Feature, Limit, Result};
 use crate::name::IfName;
 use crate::plan::{NodeId, Ns, Sysctl};
 
@@ -178,17 +178,7 @@ fn failed(node: &str, tried: &str, errno: Errno) -> Error {
         (Errno::EINVAL, Some("unshare")) => Some(Limit::Feature(Feature::NetworkNamespaces)),
         _ => None,
     };
-    limit.map_or_else(
-        || {
-            Error::Kernel(KernelError {
-                node: Some(node.to_owned()).filter(|node| !node.is_empty()),
-                tried: tried.to_owned(),
-                errno: errno as i32,
-                said: None,
-            })
-        },
-        Error::Machine,
-    )
+    limit.map_or_else(|| Error::kernel(Some(node).filter(|node| !node.is_empty()), tried, errno), Error::Machine)
 }
 
 /// The error of a system call for a node, with its cause where the kernel's number tells it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::error::{Error, KernelError, Limit, Owner};
+use crate::error::{Error, Limit, Owner};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sandbox::Paths;
 use crate::kernel::sys::process::mount_id;
@@ -131,7 +131,7 @@ fn is_called(path: &Path, name: &str) -> bool {
 
 /// The error of a step that the kernel refused.
 pub(super) fn failed(tried: &str, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: None, tried: tried.to_owned(), errno: errno as i32, said: None })
+    Error::kernel(None, tried, errno)
 }
 
 /// The error of a system call on a path.
@@ -140,11 +140,6 @@ pub(super) fn system(tried: &str, path: &Path, errno: Errno) -> Error {
         Errno::EMFILE => Error::Machine(Limit::OpenFiles),
         Errno::ENFILE => Error::Machine(Limit::Sysctl("fs.file-max")),
         Errno::ENOMEM => Error::Machine(Limit::Memory),
-        errno => Error::Kernel(KernelError {
-            node: None,
-            tried: format!("{tried} {}", path.display()),
-            errno: errno as i32,
-            said: None,
-        }),
+        errno => Error::kernel(None, format!("{tried} {}", path.display()), errno),
     }
 }

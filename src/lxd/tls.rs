@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{
     version,
 };
 
-use crate::error::{Error, KernelError};
+use crate::error::Error;
 use crate::kernel::sys::process;
 
 /// Bytes in hexadecimal digits.
@@ -90,12 +90,7 @@ impl Flaw {
     pub fn error(self) -> Error {
         match self {
             Self::Damaged(path) => Error::Tampered(path),
-            Self::File(tried, path, error) => Error::Kernel(KernelError {
-                node: None,
-                tried: format!("{tried} {}", path.display()),
-                errno: process::errno(&error) as i32,
-                said: None,
-            }),
+            Self::File(tried, path, error) => Error::kernel(None, format!("{tried} {}", path.display()), process::errno(&error)),
             Self::Tls(text) => Error::Internal(text),
         }
     }

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::frame::{Frame, Payload};
 use super::view::View;
 use super::watch::Taps;
-use crate::error::{Error, KernelError, Limit, Result};
+use crate::error::{Error, Limit, Result};
 use crate::kernel::packet::{self, Buffer, Counts, Seen, Spot, Tap};
 use crate::kernel::sys;
 use crate::name::Mac;
@@ -301,7 +301,7 @@ fn open(points: &[Point], filter: &[libc::sock_filter]) -> Result<Taps> {
         // The kernel keeps filters in memory of this limit.
         Errno::ENOMEM if tried.contains("FILTER") => Error::Machine(Limit::Sysctl("net.core.optmem_max")),
         Errno::ENOMEM => Error::Machine(Limit::Memory),
-        errno => Error::Kernel(KernelError { node: Some(point), tried, errno: errno as i32, said: None }),
+        errno => Error::kernel(point.as_str(), tried, errno),
     })
 }
 

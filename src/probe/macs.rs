@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use super::frame::{Frame, Payload};
 use super::view::{Place, View};
 use super::watch::{self, Taps};
-use crate::error::{Error, KernelError, Result, Thing};
+use crate::error::{Error, Result, Thing};
 use crate::kernel::packet::{Buffer, Seen, Spot};
 use crate::kernel::tables;
 use crate::lab::resolve;
@@ -277,7 +277,7 @@ fn hear(segments: &[Segment], Taps(taps): &mut Taps, tallies: &mut [Tally], ende
 }
 
 fn failed(segment: &Segment, tried: String, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: Some(segment.network.clone()), tried, errno: errno as i32, said: None })
+    Error::kernel(segment.network.as_str(), tried, errno)
 }
 
 /// The report on a network; `after` is the lab as it is once everything was heard.

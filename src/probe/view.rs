@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::error::{Error, KernelError, Result};
+use crate::error::{Error, Result};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
 use crate::kernel::tables::{self, Tables};
@@ -81,7 +81,7 @@ impl Place {
 
     /// That something was refused in its namespace.
     pub fn refused(&self, tried: String, errno: Errno) -> Error {
-        Error::Kernel(KernelError { node: Some(self.id.to_string()), tried, errno: errno as i32, said: None })
+        Error::kernel(self.id.to_string().as_str(), tried, errno)
     }
 
     /// The interface of that index.

@@ -1,5 +1,7 @@
 //! Netlink attributes in the bytes of a message.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// One attribute: its type without flags, and its value.
 pub type Attribute<'a> = (u16, &'a [u8]);
 
@@ -29,6 +31,15 @@ pub fn number(value: &[u8]) -> Option<u32> {
 /// A text that ends with a zero.
 pub fn text(value: &[u8]) -> String {
     String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+}
+
+/// An IP address in its bytes.
+pub fn ip(value: &[u8]) -> Option<IpAddr> {
+    match value.len() {
+        4 => <[u8; 4]>::try_from(value).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
+        16 => <[u8; 16]>::try_from(value).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
+        _ => None,
+    }
 }
 
 /// Appends an attribute.

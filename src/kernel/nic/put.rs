@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 
-use super::attributes::{find, number, of, push};
-use super::{Object, text};
+use super::Object;
+use super::attributes::{find, ip, number, of, push, text};
 
 /// `sizeof(struct ifaddrmsg)`
 pub(super) const IFADDR: usize = 8;
@@ -75,7 +75,7 @@ pub(super) fn index_of_address(body: &[u8]) -> Option<u32> {
 
 /// The address itself, of a pair the near one.
 pub(super) fn local(body: &[u8]) -> Option<IpAddr> {
-    find(body, IFADDR, IFA_LOCAL).or_else(|| find(body, IFADDR, IFA_ADDRESS)).and_then(text::ip)
+    find(body, IFADDR, IFA_LOCAL).or_else(|| find(body, IFADDR, IFA_ADDRESS)).and_then(ip)
 }
 
 /// The routing table.
@@ -99,7 +99,7 @@ pub(super) fn hops(body: &[u8]) -> Vec<(u32, Option<IpAddr>)> {
     while let Some(length) = rest.get(..2).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes).map(usize::from) {
         let Some(hop) = rest.get(..length).filter(|hop| hop.len() >= 8) else { break };
         let index = number(&hop[4..]).unwrap_or_default();
-        all.push((index, find(hop, 8, RTA_GATEWAY).and_then(text::ip)));
+        all.push((index, find(hop, 8, RTA_GATEWAY).and_then(ip)));
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
     all
@@ -112,9 +112,7 @@ pub(super) fn leads_through(body: &[u8], index: u32) -> bool {
 
 /// Whether a rule names that interface.
 pub(super) fn names(body: &[u8], dev: &str) -> bool {
-    [FRA_IIFNAME, FRA_OIFNAME]
-        .iter()
-        .any(|kind| find(body, RTMSG, *kind).is_some_and(|name| super::attributes::text(name) == dev))
+    [FRA_IIFNAME, FRA_OIFNAME].iter().any(|kind| find(body, RTMSG, *kind).is_some_and(|name| text(name) == dev))
 }
 
 impl Object {
@@ -136,7 +134,7 @@ impl Object {
 
     /// The routers of a route.
     pub fn routers(&self) -> Vec<IpAddr> {
-        let one = find(&self.raw, RTMSG, RTA_GATEWAY).and_then(text::ip);
+        let one = find(&self.raw, RTMSG, RTA_GATEWAY).and_then(ip);
         one.into_iter().chain(hops(&self.raw).into_iter().filter_map(|(_, via)| via)).collect()
     }
 
@@ -181,7 +179,7 @@ impl Object {
     /// Whether this is a route of that table to that destination.
     pub fn leads_to(&self, into: u32, to: ipnet::IpNet) -> bool {
         let v6 = to.addr().is_ipv6() == self.is_v6();
-        let destination = find(&self.raw, RTMSG, RTA_DST).and_then(text::ip);
+        let destination = find(&self.raw, RTMSG, RTA_DST).and_then(ip);
         let same = destination.map_or(to.prefix_len() == 0, |address| address == to.addr());
         v6 && same && self.raw.get(1) == Some(&to.prefix_len()) && table(&self.raw) == into
     }
@@ -199,7 +197,7 @@ impl Object {
             match kind {
                 IFA_FLAGS => {}
                 IFA_LABEL => {
-                    let own = super::attributes::text(value);
+                    let own = text(value);
                     push(&mut body, IFA_LABEL, &[label.unwrap_or(&own).as_bytes(), &[0]].concat());
                 }
                 IFA_CACHEINFO => push(&mut body, IFA_CACHEINFO, &aged(value, elapsed)?),

@@ -1,19 +1,9 @@
 //! Addresses, routes and rules as `ip` writes them, as far as a person needs to know them apart.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::attributes::{self, find, number};
+use super::attributes::{self, find, ip, number};
 use super::put::{self, IFADDR, RTMSG};
-
-/// An IP address in its bytes.
-pub fn ip(value: &[u8]) -> Option<IpAddr> {
-    match value.len() {
-        4 => <[u8; 4]>::try_from(value).ok().map(|bytes| Ipv4Addr::from(bytes).into()),
-        16 => <[u8; 16]>::try_from(value).ok().map(|bytes| Ipv6Addr::from(bytes).into()),
-        _ => None,
-    }
-}
 
 /// `10.0.0.1/24`, `10.0.0.1 peer 10.0.0.2/32`
 pub fn address(body: &[u8]) -> String {

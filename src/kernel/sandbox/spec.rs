@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use crate::error::{Error, Feature, KernelError, Limit};
+use crate::error::{Error, Feature, Limit};
 use crate::kernel::sys::process;
 
 /// Where the files of one lab are.
@@ -144,7 +144,7 @@ pub(super) fn error(node: &str, (tried, errno): Failure) -> Error {
         (Errno::EMFILE, _) => Limit::OpenFiles,
         (Errno::ENFILE, _) => Limit::Sysctl("fs.file-max"),
         (Errno::ENOMEM, _) => Limit::Memory,
-        _ => return Error::Kernel(KernelError { node: Some(node.to_owned()), tried, errno: errno as i32, said: None }),
+        _ => return Error::kernel(node, tried, errno),
     };
     Error::Machine(limit)
 }

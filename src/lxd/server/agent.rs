@@ -14,7 +14,7 @@ use super::answer::blocking;
 use super::config::Config;
 use super::operations::{Bus, Logs, Operations};
 use super::trust::Trust;
-use crate::error::{Error, KernelError};
+use crate::error::Error;
 use crate::kernel;
 use crate::kernel::sys::process;
 use crate::lab::paths::netns_path;
@@ -217,11 +217,6 @@ pub const IN_USE: &str = " is in use";
 fn bind(pin: &std::path::Path, at: SocketAddr) -> Result<TcpListener, Fault> {
     kernel::listen(pin, at)?.map_err(|error| match process::errno(&error) {
         nix::errno::Errno::EADDRINUSE => Fault::new(409, format!("{at}{IN_USE}")),
-        errno => Fault::from(Error::Kernel(KernelError {
-            node: None,
-            tried: format!("listen on {at}"),
-            errno: errno as i32,
-            said: None,
-        })),
+        errno => Fault::from(Error::kernel(None, format!("listen on {at}"), errno)),
     })
 }

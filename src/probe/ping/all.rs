@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use super::rounds::{self, Link, Memory};
 use super::stations::{Station, Stations};
 use super::{Answer, Key, answer, key, request};
-use crate::error::{Error, KernelError, Limit, Result};
+use crate::error::{Error, Limit, Result};
 use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::space::{self, Space};
 use crate::kernel::{interrupted, joined, open_files, processors, thread};
@@ -133,7 +133,7 @@ fn pairs(members: &[&Station], wanted: Wanted) -> Vec<(usize, usize)> {
 }
 
 fn system(tried: &str, errno: Errno) -> Error {
-    Error::Kernel(KernelError { node: None, tried: tried.to_owned(), errno: errno as i32, said: None })
+    Error::kernel(None, tried, errno)
 }
 
 /// The pairs of which some ping was not answered, or that have no family in common.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::{Answer, Key, LARGEST, answer, key, request};
-use crate::error::{Error, KernelError, Result};
+use crate::error::{Error, Result};
 use crate::kernel::echo::{self, Echo, Manner};
 use crate::kernel::sys;
 use crate::probe::frame::Recorded;
@@ -204,11 +204,6 @@ impl Run<'_> {
     }
 
     fn failed(&self, tried: &str, errno: Errno) -> Error {
-        Error::Kernel(KernelError {
-            node: Some(self.order.node.clone()),
-            tried: tried.to_owned(),
-            errno: errno as i32,
-            said: None,
-        })
+        Error::kernel(self.order.node.as_str(), tried, errno)
     }
 }
