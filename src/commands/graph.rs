@@ -36,8 +36,7 @@ pub struct Graph {
     /// What to draw
     #[arg(long, value_name = "LAYER", default_value = "physical")]
     layer: Layer,
-    /// Write to a file; its ending chooses the format: .svg .dot .mmd .json .txt
-    #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, short, help = output(), value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
     #[command(flatten)]
     role: Role,
@@ -107,13 +106,21 @@ fn format(file: &Path, asked: Option<Format>) -> Result<Format> {
     let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
     let formats = || Format::ALL.iter().copied().filter(|format| Drawing::takes(*format));
     let said = || formats().find(|format| ending.as_deref().is_some_and(|ending| format.endings().contains(&ending)));
-    asked.or_else(said).ok_or_else(|| {
-        // Pictures first.
-        let (pictures, others): (Vec<Format>, Vec<Format>) =
-            formats().partition(|format| matches!(format.writer(), Writer::Drawing(_)));
-        let endings = pictures.iter().chain(others.iter().rev()).filter_map(|format| format.endings().first());
-        Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings.map(|ending| format!(".{ending}")).collect() })
-    })
+    asked.or_else(said).ok_or_else(|| Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings() }))
+}
+
+/// What help says of `--output`.
+fn output() -> String {
+    format!("Write to a file; its ending chooses the format: {}", endings().join(" "))
+}
+
+/// The endings of files with drawings, pictures first.
+fn endings() -> Vec<String> {
+    let formats = Format::ALL.iter().copied().filter(|format| Drawing::takes(*format));
+    let (pictures, others): (Vec<Format>, Vec<Format>) =
+        formats.partition(|format| matches!(format.writer(), Writer::Drawing(_)));
+    let usual = pictures.iter().chain(others.iter().rev()).filter_map(|format| format.endings().first());
+    usual.map(|ending| format!(".{ending}")).collect()
 }
 
 /// Writes with the rights of the user behind `sudo`, whose file it becomes.
