@@ -14,8 +14,8 @@ use crate::plan::NodeId;
 use crate::probe::predict::{Probe, predict};
 use crate::probe::view::Place;
 use crate::render::lang::t;
+use crate::render::sentences::causes;
 use crate::render::sentences::statement::{Say, Words};
-use crate::render::sentences::trace;
 use crate::report::trace::{Cause, Deed, Route};
 use crate::report::wire::Interface;
 use crate::topology::reader::Item;
@@ -73,7 +73,7 @@ impl Say for Found {
         match self {
             Self::NoRoute { node, to } => t!(lang, "{node} has no route to {to}.", node = words.node(node), to = words.node(to)),
             Self::RouteVia { node, to, route, over } => {
-                let (node, to, route) = (words.node(node), words.node(to), trace::route(route));
+                let (node, to, route) = (words.node(node), words.node(to), causes::route(route));
                 match over {
                     Some(over) => {
                         let over = words.node(over);

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::errors::listed;
-use crate::render::lang::{Lang, flags, n, protocol, t, w};
+use crate::render::lang::{Lang, flags, listed, n, protocol, t, w};
 use crate::report::capture::Direction;
 use crate::report::capture::End;
 use crate::report::frame::{Body, Packet, Payload, Recorded};

@@ -1,8 +1,7 @@
 //! Why a packet goes no further, in words.
 
-use super::trace::route;
 use crate::render::lang::{Lang, or, t, w};
-use crate::report::trace::{Cause, Trace};
+use crate::report::trace::{Cause, Route, Trace};
 use crate::report::wire::Interface;
 use crate::typed;
 
@@ -277,4 +276,13 @@ fn whole(command: &str) -> String {
 
 fn list(trace: &Trace, interfaces: &[Interface]) -> String {
     interfaces.iter().map(|interface| trace.interface(interface)).collect::<Vec<_>>().join(", ")
+}
+
+/// A route as a student types it.
+pub fn route(route: &Route) -> String {
+    let to = if route.to.prefix_len() == 0 { "default".to_owned() } else { route.to.to_string() };
+    match route.via {
+        Some(via) => format!("{to} via {via} dev {}", route.dev),
+        None => format!("{to} dev {}", route.dev),
+    }
 }

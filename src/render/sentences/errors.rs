@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use nix::errno::Errno;
-
 use crate::error::{Error, Feature, FileFault, JournalFault, KernelError, Left, Limit, Owner, Takes, Thing, Usage};
 use crate::name::NameFault;
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, Message, find, n, quoted, say, t, w};
+use crate::render::lang::{Lang, Message, listed, n, quoted, reason, say, t, w};
 
 /// An error: what happened, why, what to type.
 pub fn error(lang: Lang, error: &Error) -> Message {
@@ -55,14 +53,6 @@ pub fn error(lang: Lang, error: &Error) -> Message {
         }
         Error::Usage(usage) => wrong_use(lang, usage),
         Error::Filter { text, at, fault } => super::filters::error(lang, text, at, fault),
-    }
-}
-
-/// The system's sentence for an error number.
-pub fn reason(lang: Lang, errno: i32) -> String {
-    match Errno::from_raw(errno) {
-        Errno::UnknownErrno => format!("error {errno}"),
-        known => find(lang, "errno", known.desc()).unwrap_or(known.desc()).to_owned(),
     }
 }
 
@@ -153,17 +143,6 @@ fn ambiguous(lang: Lang, what: Thing, word: &str, candidates: &[String]) -> Mess
     })
     .why(t!(lang, "It could be: {names}", names = listed(lang, candidates)))
     .hint(w!(lang, "name one of them"))
-}
-
-/// Names in a row; of many the first ones.
-pub fn listed(lang: Lang, names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    match names.get(..SHOWN) {
-        Some(first) if names.len() > SHOWN => {
-            t!(lang, "{names}, and {more} more", names = first.join(", "), more = names.len() - SHOWN)
-        }
-        _ => escape(&names.join(", ")).into_owned(),
-    }
 }
 
 fn bad_name(lang: Lang, what: Thing, word: &str, fault: &NameFault) -> Message {

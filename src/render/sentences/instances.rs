@@ -1,7 +1,7 @@
 //! Containers that are launched, started, stopped.
 
 use crate::error::{DeviceFault, InstanceFault};
-use crate::render::lang::{Lang, Message, n, quoted, say, t};
+use crate::render::lang::{Lang, Message, duration, listed, n, quoted, say, t};
 use crate::report::instance::{Change, Changes, Done, Nic};
 use crate::report::lab::Kept;
 
@@ -12,7 +12,7 @@ pub fn changes(lang: Lang, changes: &Changes) -> Vec<String> {
 
 fn change(lang: Lang, change: &Change) -> String {
     let (name, host, word) = (&change.name, &change.host, change.word());
-    let took = super::labs::duration(change.milliseconds);
+    let took = duration(change.milliseconds);
     match (change.done, &change.nics) {
         (Done::Launched, Some(own)) => {
             t!(lang, "{name} runs on {host}: {nics}, {took}.", name, host, nics = nics(lang, own), took)
@@ -91,7 +91,7 @@ pub fn fault(lang: Lang, fault: &InstanceFault) -> Message {
                 .why(t!(lang, "The bridges of the topology's file are changed in the file."))
         }
         InstanceFault::NetworkInUse(name, containers) => say(t!(lang, "the network {name} is in use", name = quoted(lang, name)))
-            .why(t!(lang, "There are plugged in: {containers}", containers = super::errors::listed(lang, containers)))
+            .why(t!(lang, "There are plugged in: {containers}", containers = listed(lang, containers)))
             .hint(t!(lang, "delete them, or unplug them, first")),
         InstanceFault::NetworkValue(key, value) => {
             say(t!(lang, "{value} is no value of {key}", value = quoted(lang, value), key))

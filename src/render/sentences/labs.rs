@@ -1,7 +1,7 @@
 //! Labs and nodes.
 
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, n, quoted, t, w};
+use crate::render::lang::{Lang, duration, n, quoted, t, w};
 use crate::report::lab::{Condition, Down, Exercise, Hint, Home, Namespace, Outcome, Reset, Status, Table, Up};
 use crate::report::node::{Kind, Node};
 use crate::report::topology::File;
@@ -71,11 +71,6 @@ fn exercise(lang: Lang, of: &Exercise) -> Vec<String> {
         below(w!(lang, "One way to do it, command by command:"), plans),
     ]
     .concat()
-}
-
-/// Milliseconds, or seconds where there are many.
-pub fn duration(milliseconds: f64) -> String {
-    if milliseconds < 1000.0 { format!("{milliseconds:.0} ms") } else { format!("{:.1} s", milliseconds / 1000.0) }
 }
 
 /// The result of `down` for one lab.

@@ -2,9 +2,8 @@
 
 use nix::errno::Errno;
 
-use super::errors::reason;
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, n, t, w};
+use crate::render::lang::{Lang, n, reason, t, w};
 use crate::report::ping::{Event, Fault, Matrix, Party, Ping, Start, Times};
 use crate::report::wire::Names;
 

@@ -1,9 +1,8 @@
 //! Remotes.
 
-use super::errors::reason;
 use crate::error::RemoteFault;
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, Message, quoted, say, t};
+use crate::render::lang::{Lang, Message, quoted, reason, say, t};
 use crate::report::remote::Outcome;
 
 /// Why a remote is of no use.

@@ -1,9 +1,9 @@
 //! Sentences about the way of a packet.
 
-use super::causes;
+use super::causes::{self, route};
 use crate::render::lang::{Lang, n, t, w};
 use crate::report::trace::{
-    Cause, Death, Deed, Difference, Frame, IcmpMessage, IcmpWord, Known, Leg, Note, Resolution, Route, Trace, Visit,
+    Cause, Death, Deed, Difference, Frame, IcmpMessage, IcmpWord, Known, Leg, Note, Resolution, Trace, Visit,
 };
 use crate::report::wire::Station;
 
@@ -30,15 +30,6 @@ pub fn leg(lang: Lang, trace: &Trace, leg: Leg) -> String {
     match journey.source {
         Some(source) => format!("{name}: {source} -> {}", journey.destination),
         None => t!(lang, "{name}: to {address}", name, address = journey.destination),
-    }
-}
-
-/// A route as a student types it.
-pub fn route(route: &Route) -> String {
-    let to = if route.to.prefix_len() == 0 { "default".to_owned() } else { route.to.to_string() };
-    match route.via {
-        Some(via) => format!("{to} via {via} dev {}", route.dev),
-        None => format!("{to} dev {}", route.dev),
     }
 }
 
