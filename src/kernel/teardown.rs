@@ -87,7 +87,8 @@ pub fn all(pins: &Pins, tell: &mut dyn FnMut(&str)) -> std::result::Result<(), (
         let path = path.to_owned();
         move |errno| (path, errno)
     };
-    for name in entries(&pins.index).unwrap_or_default() {
+    let own = format!("{}.", pins.lab);
+    for name in entries(&pins.index).unwrap_or_default().into_iter().filter(|name| name.starts_with(&own)) {
         let link = pins.index.join(&name);
         if std::fs::read_link(&link).is_ok_and(|target| target.starts_with(&pins.directory)) {
             fault::point().map_err(at(&link))?;

@@ -1,5 +1,6 @@
 //! The end of every process of a lab, asked first and killed after a while; and how processes are stopped and go on.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -64,7 +65,8 @@ pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Proc
 struct Ending {
     spaces: Spaces,
     proc: File,
-    spared: HashSet<i32>,
+    /// Looked up where there is anybody to end.
+    spared: LazyCell<HashSet<i32>>,
     targets: BTreeMap<i32, Target>,
     ended: Vec<Process>,
     killing: bool,
@@ -72,7 +74,7 @@ struct Ending {
 
 impl Ending {
     fn of(paths: &Paths, nodes: &[String]) -> Tried<Self> {
-        let (spaces, proc, spared) = (Spaces::of(paths, nodes), scan::proc()?, scan::ancestors());
+        let (spaces, proc, spared) = (Spaces::of(paths, nodes), scan::proc()?, LazyCell::new(scan::ancestors as fn() -> _));
         Ok(Self { spaces, proc, spared, targets: BTreeMap::new(), ended: Vec::new(), killing: false })
     }
 
@@ -108,7 +110,7 @@ impl Ending {
     fn find(&mut self) -> Tried<usize> {
         self.settle();
         let mut new = 0;
-        for seen in self.spaces.look(&self.spared)? {
+        for seen in self.spaces.look(|pid| self.spared.contains(&pid))? {
             if self.targets.len() >= BATCH {
                 break;
             }
@@ -211,7 +213,7 @@ pub fn thaw(paths: &Paths, nodes: &[String]) -> Result<()> {
 fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
     let (spaces, proc, mut told) = (Spaces::of(paths, nodes), scan::proc()?, scan::ancestors());
     for _ in 0..LOOKS {
-        let new: HashSet<i32> = spaces.look(&told)?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
+        let new: HashSet<i32> = spaces.look(|pid| told.contains(&pid))?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
         if new.is_empty() {
             break;
         }

@@ -8,14 +8,11 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
-use nix::sys::statfs::{FsType, statfs};
 
 use super::record::{self, TITLE, command_line};
 use super::spec::{Paths, Tried, at, error};
 use crate::error::Result;
 
-/// `linux/magic.h`
-const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// Where labs live.
 const LABS: &str = "/run/nslab";
 
@@ -82,8 +79,8 @@ impl Spaces {
         self.networks.is_empty() && self.sandboxes.is_empty()
     }
 
-    /// Every process in one of the namespaces, but these.
-    pub(super) fn look(&self, but: &HashSet<i32>) -> Tried<Vec<Seen>> {
+    /// Every process in one of the namespaces, but those.
+    pub(super) fn look(&self, but: impl Fn(i32) -> bool) -> Tried<Vec<Seen>> {
         if self.is_empty() {
             return Ok(Vec::new());
         }
@@ -92,7 +89,7 @@ impl Spaces {
         for entry in fs::read_dir("/proc").map_err(at("ls /proc"))?.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             if let Some(node) = self.node(&directory, pid)
-                && !but.contains(&pid)
+                && !but(pid)
             {
                 seen.push(Seen { pid, node: node.to_owned(), is_init: self.is_init(pid) });
             }
@@ -114,19 +111,20 @@ impl Spaces {
         };
         // Who has let go of its network is as good as gone, though its PID namespace stays to the end.
         let network = space("net")?;
-        let found = self.networks.get(&network).or_else(|| self.sandboxes.get(&space("pid")?));
+        let sandbox = || if self.sandboxes.is_empty() { None } else { self.sandboxes.get(&space("pid")?) };
+        let found = self.networks.get(&network).or_else(sandbox);
         found.map(String::as_str)
     }
 }
 
-/// Adds the network namespaces that are pinned in a directory.
+/// Adds the network namespaces that are pinned in a directory: what is mounted there is of the one file system that namespaces are in.
 fn pinned(directory: &Path, node: Option<&str>, found: &mut HashMap<Space, String>) {
+    let Ok(spaces) = fs::metadata("/proc/self/ns/net").map(|meta| meta.dev()) else { return };
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let path = entry.path();
-        let is_pin = entry.file_type().is_ok_and(|kind| kind.is_file())
-            && statfs(&path).is_ok_and(|stat| stat.filesystem_type() == FsType(NSFS_MAGIC));
-        if is_pin && let Ok(meta) = fs::metadata(&path) {
+        if let Ok(meta) = entry.metadata()
+            && meta.dev() == spaces
+        {
             found.entry((meta.dev(), meta.ino())).or_insert_with(|| node.map_or(name, str::to_owned));
         }
     }
@@ -196,8 +194,8 @@ pub fn user(number: u32) -> String {
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn processes(paths: &Paths, nodes: &[String]) -> Result<Vec<Process>> {
-    let own = HashSet::from([i32::try_from(std::process::id()).unwrap_or_default()]);
-    let seen = Spaces::of(paths, nodes).look(&own).map_err(|failure| error("", failure))?;
+    let own = i32::try_from(std::process::id()).unwrap_or_default();
+    let seen = Spaces::of(paths, nodes).look(|pid| pid == own).map_err(|failure| error("", failure))?;
     Ok(seen.iter().filter(|seen| !seen.is_init).filter_map(describe).collect())
 }
 
