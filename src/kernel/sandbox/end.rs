@@ -213,7 +213,8 @@ pub fn thaw(paths: &Paths, nodes: &[String]) -> Result<()> {
 fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
     let (spaces, proc, mut told) = (Spaces::of(paths, nodes), scan::proc()?, scan::ancestors());
     for _ in 0..LOOKS {
-        let new: HashSet<i32> = spaces.look(|pid| told.contains(&pid))?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
+        let new: HashSet<i32> =
+            spaces.look(|pid| told.contains(&pid))?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
         if new.is_empty() {
             break;
         }

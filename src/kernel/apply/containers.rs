@@ -1,0 +1,220 @@
+//! New containers, shared out among threads while hosts and switches are made and wired.
+//!
+//! A thread goes on in groups: all namespaces of a group, then their links, then their settings. The kernel makes namespaces and
+//! links one at a time, but can do the one for one thread and the other for another.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread::Builder;
+
+use nix::errno::Errno;
+
+use super::parts::{Parts, Unit};
+use super::run::{Run, settings};
+use super::{requests, taken};
+use crate::error::{Error, Result};
+use crate::kernel::socket::Refusal;
+use crate::kernel::space::{self, Pins, Space};
+use crate::kernel::thread::{interrupted, joined, processors};
+use crate::kernel::verbs::{self, Request};
+use crate::plan::{Fact, NodeId, Ns, Op, Sysctl};
+
+/// How many containers a thread makes at a time.
+const GROUP: usize = 16;
+
+/// What a thread says that stopped because another one failed: never the reason to tell.
+const STOPPED: &str = "another thread failed";
+
+/// Makes hosts, switches and new containers.
+pub fn make(run: &mut Run, parts: &Parts, tell: &mut dyn FnMut(&Op)) -> Result<()> {
+    let (plan, threads) = (run.plan, processors().min(parts.units.len()));
+    let places: Vec<usize> = parts.units.iter().flat_map(|unit| unit.ops.iter().copied()).collect();
+    let crew = Crew { pins: run.pins, round: run.round, born: settings(plan, &places), stop: AtomicBool::new(false) };
+    let crew = &crew;
+    std::thread::scope(|scope| {
+        let (done, told) = channel::<Vec<usize>>();
+        let worker = |number| {
+            let share: Vec<&Unit> = parts.units.iter().skip(number).step_by(threads).collect();
+            let (done, (ready, wired)) = (done.clone(), channel::<&Run>());
+            let work = move || {
+                let mut groups = share.chunks(GROUP);
+                let first = groups.next().unwrap_or_default();
+                let spaces = crew.spaces(first)?;
+                // Nobody says so where the hosts could not be made.
+                let Ok(run) = wired.recv() else { return Ok(()) };
+                let mut worker = Worker { run, crew, hosts: BTreeMap::new() };
+                for (group, spaces) in std::iter::once((first, Ok(spaces))).chain(groups.map(|group| (group, crew.spaces(group))))
+                {
+                    worker.make(group, spaces?)?;
+                    let _ = done.send(group.iter().flat_map(|unit| unit.ops.iter().copied()).collect());
+                }
+                Ok(())
+            };
+            let stopping = move || work().inspect_err(|_: &Error| crew.stop.store(true, Ordering::Relaxed));
+            (ready, Builder::new().spawn_scoped(scope, stopping))
+        };
+        let (ready, workers): (Vec<_>, Vec<_>) = (0..threads).map(worker).unzip();
+        drop(done);
+        let wired =
+            run.make_spaces(&parts.head).and_then(|()| run.sequence(&parts.head, tell)).and_then(|()| run.number(&parts.units));
+        match &wired {
+            Ok(()) => {
+                let run = &*run;
+                ready.into_iter().for_each(|ready| ready.send(run).unwrap_or_default());
+            }
+            Err(_) => {
+                crew.stop.store(true, Ordering::Relaxed);
+                drop(ready);
+            }
+        }
+        told.iter().flatten().for_each(|place| tell(&plan[place]));
+        workers.into_iter().map(joined).fold(wired, reason)
+    })
+}
+
+/// The reason why a set of threads failed: that of the one that others stopped for.
+fn reason(so_far: Result<()>, next: Result<()>) -> Result<()> {
+    match so_far {
+        Err(Error::Internal(why)) if why == STOPPED && next.is_err() => next,
+        Ok(()) => next,
+        error => error,
+    }
+}
+
+/// What all threads know.
+struct Crew<'a> {
+    pins: &'a Pins,
+    round: u32,
+    /// What new containers are born with.
+    born: HashMap<NodeId, Vec<(Sysctl, u32)>>,
+    /// Somebody failed: stop.
+    stop: AtomicBool,
+}
+
+impl Crew<'_> {
+    /// Makes the namespaces of containers; the thread must end soon after.
+    fn spaces(&self, units: &[&Unit]) -> Result<Vec<Space>> {
+        let space = |unit: &&Unit| {
+            self.go_on()?;
+            let own = self.born.get(&unit.node).map_or(&[][..], Vec::as_slice);
+            Space::make(self.pins, &unit.node, own, false).map(|space| space.further(self.round))
+        };
+        units.iter().map(space).collect()
+    }
+
+    fn go_on(&self) -> Result<()> {
+        interrupted()?;
+        if self.stop.load(Ordering::Relaxed) { Err(Error::Internal(STOPPED.to_owned())) } else { Ok(()) }
+    }
+}
+
+/// A thread's own sockets in the hosts, whose namespaces the run has.
+struct Worker<'a> {
+    run: &'a Run<'a>,
+    crew: &'a Crew<'a>,
+    hosts: BTreeMap<Ns, Space>,
+}
+
+impl Worker<'_> {
+    /// Makes a group of containers whose namespaces are there.
+    fn make(&mut self, units: &[&Unit], mut spaces: Vec<Space>) -> Result<()> {
+        self.hosts.retain(|ns, _| units.iter().any(|unit| unit.far.contains(ns)));
+        for far in units.iter().flat_map(|unit| &unit.far) {
+            if !self.hosts.contains_key(far) {
+                self.hosts.insert(far.clone(), self.run.space(far)?.again(far)?);
+            }
+        }
+        for (unit, space) in units.iter().zip(&mut spaces) {
+            self.links(unit, space)?;
+        }
+        self.flush()?;
+        for (unit, space) in units.iter().zip(&mut spaces) {
+            self.crew.go_on()?;
+            self.inside(unit, space)?;
+        }
+        self.flush()
+    }
+
+    /// What happens in the host: the pair, and the settings of its end there.
+    fn links(&mut self, unit: &Unit, own: &mut Space) -> Result<()> {
+        let (run, here) = (self.run, Ns::Node(unit.node.clone()));
+        for &place in &unit.ops {
+            let op = &run.plan[place];
+            let ns = op.fact().ns();
+            if *ns == here || run.births.is_fused(place) {
+                continue;
+            }
+            let Some(host) = self.hosts.get_mut(ns) else { continue };
+            let request = match op {
+                Op::Add(Fact::Link(port, link)) => requests::birth(port, link, run.births, host, Some(own)),
+                _ => requests::request(op, host),
+            };
+            if let Some(request) = request {
+                push(run, ns, host, request, place)?;
+            }
+            if let (Op::Add(Fact::Link(port, _)), Ns::Root) = (op, ns) {
+                push(run, ns, host, verbs::named(verbs::set_settings(0, true), &port.dev), place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What happens in the container; then a look at the host's ends, so that carrier is on at once.
+    fn inside(&mut self, unit: &Unit, own: &mut Space) -> Result<()> {
+        let (run, here) = (self.run, &Ns::Node(unit.node.clone()));
+        let has_settings = self.crew.born.contains_key(&unit.node);
+        let mut ends = Vec::new();
+        for &place in &unit.ops {
+            if let Op::Add(Fact::Link(outer, link)) = &run.plan[place]
+                && let Some(inner) = link.peer().filter(|peer| peer.ns == *here)
+            {
+                let index = own.index(&inner.dev);
+                push(run, here, own, verbs::set_settings(index, has_settings), place)?;
+                ends.push((outer, index, place));
+            }
+        }
+        for &place in &unit.ops {
+            let op = &run.plan[place];
+            if op.fact().ns() == here
+                && !run.births.is_fused(place)
+                && let Some(request) = requests::request(op, own)
+            {
+                push(run, here, own, request, place)?;
+            }
+        }
+        // A look at its own end, too: until its carrier has settled the kernel keeps IPv6 off it.
+        for &(_, index, place) in &ends {
+            push(run, here, own, verbs::look(index), place)?;
+        }
+        flush(run, here, own)?;
+        for (outer, _, place) in ends {
+            let Some(host) = self.hosts.get_mut(&outer.ns) else { continue };
+            let index = host.index(&outer.dev);
+            push(run, &outer.ns, host, verbs::look(index), place)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let run = self.run;
+        self.hosts.iter_mut().try_for_each(|(ns, host)| flush(run, ns, host))
+    }
+}
+
+fn push(run: &Run, ns: &Ns, space: &mut Space, (payload, flags): Request, place: usize) -> Result<()> {
+    let refusals = space.socket.push(payload, flags, place);
+    check(run, ns, space, refusals)
+}
+
+fn flush(run: &Run, ns: &Ns, space: &mut Space) -> Result<()> {
+    let refusals = space.socket.flush();
+    check(run, ns, space, refusals)
+}
+
+fn check(run: &Run, ns: &Ns, space: &mut Space, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
+    let refusals = refusals.map_err(|errno| space::error_in(ns, "send(AF_NETLINK)", errno))?;
+    let Some(first) = refusals.first() else { return Ok(()) };
+    let taken = taken::is_index(run.plan, &refusals, space);
+    Err(if taken { run.is_taken(first) } else { run.refused(first) })
+}
