@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::run::{Context, Front, Run, perform};
@@ -28,6 +28,15 @@ use crate::typed::{self, Reader};
 #[derive(Debug, Parser)]
 #[command(name = "nslab", version, propagate_version = false, disable_help_subcommand = false, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+struct Options {
     /// The shape of the output
     #[arg(long, global = true, value_name = "FORMAT")]
     format: Option<Format>,
@@ -37,8 +46,17 @@ struct Cli {
     /// The language of what nslab says, else that of the locale; commands, options and JSON are the same in all
     #[arg(long, global = true, value_name = "LANG")]
     lang: Option<Lang>,
-    #[command(subcommand)]
-    command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads a command line that begins with a command, by the grammar of that alone: that of all takes longer to make than `down`
+    /// takes to look around. What is not understood so is read again by the grammar of all.
+    fn of_one_command() -> Option<Self> {
+        let word = std::env::args_os().nth(1)?;
+        let command = Command::grammar(word.to_str()?)?;
+        let grammar = Options::augment_args(clap::Command::new("nslab")).subcommand(command);
+        Self::from_arg_matches(&grammar.try_get_matches().ok()?).ok()
+    }
 }
 
 /// Work that is done sooner shows no progress bar.
@@ -66,16 +84,16 @@ fn run(err: Style) -> u8 {
         return lxc(&words, err);
     }
     typed::set(reader());
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_one_command().map_or_else(Cli::try_parse, Ok) {
         Ok(cli) => cli,
         Err(error) => {
             let err = Style { lang: asked(lossy()).unwrap_or(err.lang), ..err };
             return other_words(&error, err).unwrap_or_else(|| refuse_in(error, err));
         }
     };
-    let lang = cli.lang.unwrap_or(err.lang);
+    let lang = cli.options.lang.unwrap_or(err.lang);
     let err = Style { lang, ..err };
-    let format = cli.format.unwrap_or_default();
+    let format = cli.options.format.unwrap_or_default();
     let takes = |format: &Format| match &cli.command {
         Some(command) => command.takes(*format),
         None => <commands::status::Home as Run>::Out::takes(*format),
@@ -92,12 +110,12 @@ fn run(err: Style) -> u8 {
         tell(&render::refusal(sentences::notices::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
         return 2;
     }
-    let mut terminal = Terminal { style: err, quiet: cli.quiet, bar: None, start: Instant::now() };
+    let mut terminal = Terminal { style: err, quiet: cli.options.quiet, bar: None, start: Instant::now() };
     let mut context = Context {
         front: &mut terminal,
         typed: command_line(),
-        format: cli.format,
-        quiet: cli.quiet,
+        format: cli.options.format,
+        quiet: cli.options.quiet,
         style: style(&io::stdout(), lang),
     };
     let failure = cli.command.as_ref().and_then(Command::failure);

@@ -41,6 +41,14 @@ macro_rules! commands {
         }
 
         impl Command {
+            /// The grammar of one command, of those of one word.
+            pub fn grammar(name: &str) -> Option<clap::Command> {
+                $(if name == stringify!($module) {
+                    return Some(<$module::$name as clap::Args>::augment_args(clap::Command::new(stringify!($module))));
+                })*
+                None
+            }
+
             /// Runs the command and prints its result; the exit code.
             ///
             /// # Errors
