@@ -16,8 +16,8 @@ use crate::topology::findings::{Findings, Span};
 /// Deepest nesting that a file may have.
 const DEPTH: usize = 32;
 
-/// Most keys, values and list items of a file: more than 4096 containers take that are written out one by one.
-const NODES: usize = 65_536;
+/// Most keys, values and list items of a file: more than 16 384 containers take that are written out one by one.
+const NODES: usize = 262_144;
 
 /// A node of the file.
 #[derive(Debug, Clone)]

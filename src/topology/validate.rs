@@ -16,7 +16,7 @@ use interfaces::nodes;
 use segments::Segments;
 
 /// Most hosts, containers and networks of a lab: each costs about 0.33 MB of kernel memory.
-pub(super) const MAX_NODES: usize = 4096;
+pub(super) const MAX_NODES: usize = 16_384;
 
 /// Most NICs or bridges of a node: their number is one byte of a MAC address.
 pub(super) const MAX_INTERFACES: usize = 256;
