@@ -79,7 +79,7 @@ fn the_schema_refuses_wrong_keys_and_shapes() {
         "name: lab\nhosts: { host-a: { forwarding: maybe } }",
         "name: lab\nhosts: { host-a: { nics: { eth0: {} } } }",
         "name: lab\nhosts: { host-a: { nics: { eth0: { network: x, mtu: 67 } } } }",
-        "name: lab\nhosts: { host-a: { containers: { c: { count: 5000 } } } }",
+        "name: lab\nhosts: { host-a: { containers: { c: { count: 20000 } } } }",
         "name: lab\nnetworks: { x: { promiscuous: maybe } }\nhosts: { host-a: {} }",
         "name: lab\nhosts: { host-a: { routes: [ { via: 10.0.0.1 } ] } }",
         "name: lab\nhosts: [host-a]",
