@@ -100,7 +100,7 @@ pub(super) enum Common {
     /// Pings that were not answered: the first few, and how many there are.
     Unanswered { pairs: Vec<(String, String)>, number: usize, of: usize },
     /// What a packet dies of, or what is odd in the tables.
-    Because { cause: Cause, certain: bool },
+    Because { cause: Box<Cause>, certain: bool },
     /// A container has no cable.
     NoCable { node: String },
     /// The NIC is not in the host any more: where it is.
@@ -123,9 +123,14 @@ pub(super) struct Besides {
 }
 
 impl Common {
+    /// What a packet dies of, or what is odd in the tables.
+    pub(super) fn because(cause: Cause, certain: bool) -> Self {
+        Self::Because { cause: Box::new(cause), certain }
+    }
+
     /// The interface is down.
     pub(super) fn down(interface: Interface) -> Self {
-        Self::Because { cause: Cause::LinkDown { interface, peer: None }, certain: true }
+        Self::because(Cause::LinkDown { interface, peer: None }, true)
     }
 
     /// The same is wrong, although it is not told of the same nodes in the same order.

@@ -62,7 +62,7 @@ impl<'a> Hints<'a> {
             && let Some((cause, certain, cures)) = self.death(from, to)?.and_then(|death| self.elsewhere(view, death))
         {
             hints.extend(cures);
-            evidence.push(Common::Because { cause, certain }.into());
+            evidence.push(Common::because(cause, certain).into());
         }
         let mut kept: Vec<String> = Vec::new();
         for hint in hints {

@@ -27,7 +27,7 @@ impl L3 {
                     let inside = &mut found[place].inside;
                     match inside.last_mut() {
                         Some((last, at, addresses)) if last.node == node.node && at.name == interface.name => {
-                            addresses.push(address)
+                            addresses.push(address);
                         }
                         _ => inside.push((node, interface, vec![address])),
                     }
@@ -52,11 +52,13 @@ fn is_single(net: IpNet) -> bool {
     net.prefix_len() == net.max_prefix_len()
 }
 
+/// A segment, whether of IPv6, and the interfaces there.
+type Where<'a> = (usize, bool, Vec<(&'a NodeId, &'a IfName)>);
+
 /// Prefixes of both families that the same interfaces have are one subnet.
 fn merged(found: Vec<Found<'_>>) -> Vec<Found<'_>> {
     let mut all: Vec<Found<'_>> = Vec::new();
-    // By segment, whether of IPv6, and the interfaces there.
-    let mut places: HashMap<(usize, bool, Vec<(&NodeId, &IfName)>), usize> = HashMap::new();
+    let mut places: HashMap<Where<'_>, usize> = HashMap::new();
     for one in found {
         let who: Vec<_> = one.inside.iter().map(|(node, interface, _)| (&node.node, &interface.name)).collect();
         let is_v6 = matches!(one.prefixes[..], [IpNet::V6(_)]);

@@ -157,8 +157,7 @@ fn end(port: &Port) -> Option<End> {
 
 /// The network that each host's NIC is plugged into.
 fn networks(topology: &Topology) -> HashMap<End, &NodeName> {
-    let ends =
-        topology.networks.iter().flat_map(|network| topology.ends(&network.name).into_iter().map(move |end| (network, end)));
+    let ends = topology.networks.iter().flat_map(|network| topology.ends(&network.name).map(move |end| (network, end)));
     let named = |(host, nic): (&crate::topology::Host, &crate::topology::Nic)| End {
         node: NodeId::Host(host.name.clone()),
         interface: nic.name.clone(),

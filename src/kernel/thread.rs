@@ -25,7 +25,7 @@ pub fn shared<T: Send>(items: &mut [T], job: impl Fn(&mut T) -> Result<()> + Syn
     let work = |share: &mut [T]| share.iter_mut().try_for_each(&job);
     std::thread::scope(|scope| {
         let started: Vec<_> = items.chunks_mut(share).map(|share| Builder::new().spawn_scoped(scope, || work(share))).collect();
-        started.into_iter().map(joined).collect()
+        started.into_iter().try_for_each(joined)
     })
 }
 

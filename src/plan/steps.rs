@@ -192,7 +192,7 @@ impl Steps<'_> {
 fn owner<'a>(ns: &'a Ns, naming: &'a Naming) -> Option<&'a str> {
     match ns {
         Ns::Root => naming.role.as_deref(),
-        Ns::Node(node) => node.host().map(|host| host.as_str()),
+        Ns::Node(node) => node.host().map(super::super::name::NodeName::as_str),
     }
 }
 

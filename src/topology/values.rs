@@ -43,7 +43,7 @@ pub fn destination(word: &str) -> Result<IpNet, Problem> {
 
 /// A MAC address.
 pub fn mac(word: &str) -> Result<Mac, Problem> {
-    word.parse().map_err(|_| Problem::NotAMac(word.to_owned()))
+    word.parse().map_err(|()| Problem::NotAMac(word.to_owned()))
 }
 
 fn is_mapped(address: IpAddr) -> bool {

@@ -303,7 +303,7 @@ fn port(plugged: &Plugged<'_>, bridge: &Link, place: &Place) -> Vec<Evidence> {
     match &plugged.port.bridge {
         None if plugged.inner.is_some() => {
             let cause = Cause::NotInBridge { interface: at, bridges: vec![bridge.name.clone()] };
-            return vec![Common::Because { cause, certain: true }.into()];
+            return vec![Common::because(cause, true).into()];
         }
         None => return vec![Found::NotInBridge { interface: at, bridge: Some(bridge.name.clone()) }.into()],
         Some(other) if *other != bridge.name => {
@@ -326,12 +326,12 @@ fn port(plugged: &Plugged<'_>, bridge: &Link, place: &Place) -> Vec<Evidence> {
         && settings.isolated
     {
         let cause = Cause::PortClosed { interface: at.clone(), state: "isolated".to_owned() };
-        evidence.push(Common::Because { cause, certain: true }.into());
+        evidence.push(Common::because(cause, true).into());
     }
     let of_hosts = |net: &&ipnet::IpNet| !is_link_local(net.addr());
     if let Some(address) = plugged.port.addresses.iter().find(of_hosts) {
         let cause = Cause::AddressOnPort { interface: at, address: *address, bridge: bridge.name.clone() };
-        evidence.push(Common::Because { cause, certain: true }.into());
+        evidence.push(Common::because(cause, true).into());
     }
     evidence
 }

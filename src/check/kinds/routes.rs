@@ -188,7 +188,7 @@ impl Kind for Routes {
                 if let (None, Some(death)) = (&route, prediction.death)
                     && !matches!(death.cause, Cause::Unknown { .. })
                 {
-                    return Verdict::wrong(Common::Because { cause: death.cause, certain: true });
+                    return Verdict::wrong(Common::because(death.cause, true));
                 }
                 (machine.to_string(), route)
             }

@@ -58,15 +58,14 @@ pub fn make(run: &mut Run, parts: &Parts, tell: &mut dyn FnMut(&Op)) -> Result<(
         drop(done);
         let wired =
             run.make_spaces(&parts.head).and_then(|()| run.sequence(&parts.head, tell)).and_then(|()| run.number(&parts.units));
-        match &wired {
-            Ok(()) => {
-                let run = &*run;
-                ready.into_iter().for_each(|ready| ready.send(run).unwrap_or_default());
+        if let Ok(()) = &wired {
+            let run = &*run;
+            for ready in ready {
+                ready.send(run).unwrap_or_default();
             }
-            Err(_) => {
-                crew.stop.store(true, Ordering::Relaxed);
-                drop(ready);
-            }
+        } else {
+            crew.stop.store(true, Ordering::Relaxed);
+            drop(ready);
         }
         told.iter().flatten().for_each(|place| tell(&plan[place]));
         workers.into_iter().map(joined).fold(wired, reason)

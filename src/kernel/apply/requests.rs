@@ -76,8 +76,16 @@ impl Births {
             Fact::Member(_, bridge) if near => settings.master = Some(bridge.clone()),
             Fact::Up(_) if near => settings.birth.up = true,
             // A request of its own.
-            Fact::Member(..) | Fact::Up(_) | Fact::Stp(_) | Fact::Isolated(_) | Fact::Fdb(..) | Fact::Addr(..) => return,
-            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Route(..) => return,
+            Fact::Member(..)
+            | Fact::Up(_)
+            | Fact::Stp(_)
+            | Fact::Isolated(_)
+            | Fact::Fdb(..)
+            | Fact::Addr(..)
+            | Fact::Netns(_)
+            | Fact::Sysctl(..)
+            | Fact::Link(..)
+            | Fact::Route(..) => return,
         }
         settings.fused.push(place);
         self.fused.insert(place);

@@ -219,8 +219,13 @@ fn holds(all: &[Nic], fact: &Fact) -> bool {
         Fact::Up(_) => nic.is_up(),
         Fact::Addr(_, net) => nic.addresses.iter().any(|own| own.address() == Some(net.addr())),
         // Never said of a real NIC.
-        Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Route(..) => true,
-        Fact::Stp(_) | Fact::Isolated(_) | Fact::Fdb(..) => true,
+        Fact::Netns(_)
+        | Fact::Sysctl(..)
+        | Fact::Link(..)
+        | Fact::Route(..)
+        | Fact::Stp(_)
+        | Fact::Isolated(_)
+        | Fact::Fdb(..) => true,
     }
 }
 

@@ -247,6 +247,7 @@ impl Token {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::Token;
     use base64::Engine;

@@ -212,9 +212,9 @@ pub(super) fn bare(address: &str) -> String {
     if colon {
         bare.to_owned()
     } else if bare.contains(':') && !bare.starts_with('[') {
-        format!("[{bare}]:{}", PORT)
+        format!("[{bare}]:{PORT}")
     } else {
-        format!("{bare}:{}", PORT)
+        format!("{bare}:{PORT}")
     }
 }
 

@@ -54,7 +54,9 @@ pub fn plan(links: &[Link], budget: usize) -> Vec<Vec<usize>> {
     }
     rounds.extend(Some(round.places).filter(|places| !places.is_empty()));
     // By sender, as the rounds are shared out.
-    rounds.iter_mut().for_each(|round| round.sort_unstable_by_key(|place| (links[*place].from, links[*place].to)));
+    for round in &mut rounds {
+        round.sort_unstable_by_key(|place| (links[*place].from, links[*place].to));
+    }
     rounds
 }
 

@@ -73,7 +73,9 @@ pub(in crate::render) fn written<S: Syntax>(graph: &Graph, words: Words) -> Stri
         Drawing::Physical(drawn) => Wired { drawn, words, ids: HashMap::new() }.items(),
         Drawing::L3(drawn) => subnets(drawn, words),
     };
-    items.iter().for_each(|item| put::<S>(&mut out, 1, item));
+    for item in &items {
+        put::<S>(&mut out, 1, item);
+    }
     out
 }
 
@@ -81,7 +83,9 @@ fn put<S: Syntax>(out: &mut String, depth: usize, item: &Item) {
     match item {
         Item::Group(part, inside) => {
             indented(out, depth, &S::open(part));
-            inside.iter().for_each(|item| put::<S>(out, depth + 1, item));
+            for item in inside {
+                put::<S>(out, depth + 1, item);
+            }
             S::nothing(part).filter(|_| inside.is_empty()).iter().for_each(|text| indented(out, depth + 1, text));
             indented(out, depth, S::CLOSE);
         }
@@ -111,7 +115,7 @@ struct Wired<'a> {
     ids: HashMap<End, Id>,
 }
 
-impl<'a> Wired<'a> {
+impl Wired<'_> {
     fn items(mut self) -> Vec<Item> {
         let drawn = self.drawn;
         let mut items = Vec::new();
