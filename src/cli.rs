@@ -230,7 +230,7 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
 
 /// With `sudo` before what needs root, where the caller has not got it, or works through it.
 fn sudo(lines: Vec<String>) -> Vec<String> {
-    let needed = std::env::var_os("SUDO_UID").is_some() || commands::rights::lacking().is_some();
+    let needed = std::env::var_os("SUDO_UID").is_some() || commands::run::lacking().is_some();
     if needed { lines.iter().map(|line| words::with_sudo(line)).collect() } else { lines }
 }
 

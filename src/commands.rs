@@ -23,7 +23,6 @@ pub mod trace;
 pub mod up;
 
 pub(crate) mod far;
-pub(crate) mod rights;
 mod target;
 
 use crate::error::Result;

@@ -7,7 +7,6 @@ pub mod catalog;
 pub mod checks;
 mod findings;
 mod inherit;
-mod instance;
 pub mod mac;
 mod near;
 mod parse;
@@ -20,9 +19,10 @@ mod validate;
 pub mod values;
 
 pub use apart::Inside;
-pub use instance::{Instance, Keys, Run};
 pub(crate) use near::nearest;
 pub use parse::{parse, read, schema};
-pub use role::{Nics, Role};
-pub use types::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology};
+pub use types::{
+    Attach, Bridge, Checkpoint, Container, Hop, Host, HostEnd, Instance, Keys, Network, Nic, Nics, Promiscuous, Role, Route, Run,
+    Topology,
+};
 pub use validate::problems;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::far::Far;
-use super::run::{Context, Place, Run};
+use super::run::{Context, Place, Run, need_outside};
 use super::target::duration;
-use super::{completions, rights, target};
+use super::{completions, target};
 use crate::error::{Error, Result, Thing, WrongValue};
 use crate::kernel::sandbox::Manner;
 use crate::lab::instances::{self, Options, Site, launch, rename};
@@ -301,7 +301,7 @@ fn each(
         places.push(if let Some(there) = Far::of(word)? {
             Container::Far(there)
         } else {
-            rights::need_outside(context)?;
+            need_outside(context)?;
             let found = target::any(word, context)?;
             Container::Here(Site::of(&found.lab, &found.node)?)
         });

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::rights;
-use super::run::{Context, Run};
+use super::run::{Context, Run, lacking};
 use crate::error::{Error, Result};
 use crate::kernel::{fallback, feature, userns};
 use crate::lab;
@@ -27,7 +26,7 @@ impl Run for Doctor {
         let able = matches!(rights, Rights::Root | Rights::UserNamespace);
         let mut findings = feature::findings();
         if rights == Rights::Restricted {
-            findings.extend(rights::lacking().map(|name| Finding::Capability { name }));
+            findings.extend(lacking().map(|name| Finding::Capability { name }));
         }
         let mut unseen = Vec::new();
         let seen = if able { lab::interference::all() } else { Seen::default() };
@@ -56,7 +55,7 @@ impl Run for Doctor {
 }
 
 fn own_rights() -> Rights {
-    match (rights::lacking(), nix::unistd::geteuid().is_root()) {
+    match (lacking(), nix::unistd::geteuid().is_root()) {
         (None, _) if userns::is_inside() => Rights::UserNamespace,
         (None, _) => Rights::Root,
         (Some(_), true) => Rights::Restricted,

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Run};
+use super::run::{Context, Run, lacking, refusal};
 use super::target::Role;
-use super::{completions, rights, target};
+use super::{completions, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};
@@ -64,11 +64,9 @@ impl Graph {
             None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
         };
         match (entry, &self.topology) {
-            (Some(entry), _) if rights::lacking().is_none() => live(entry, self.layer),
+            (Some(entry), _) if lacking().is_none() => live(entry, self.layer),
             // Who may not look at the lab still gets the built-in topology of its name.
-            (Some(entry), _) if catalog::find(entry.lab.as_str()).is_none() || self.topology.is_none() => {
-                Err(rights::refusal(context))
-            }
+            (Some(entry), _) if catalog::find(entry.lab.as_str()).is_none() || self.topology.is_none() => Err(refusal(context)),
             (_, Some(word)) => Ok(wiring::graph(&self.role.casting()?.apart(&target::topology(word)?)?, None, self.layer)),
             (_, None) => Err(target::none_up()),
         }

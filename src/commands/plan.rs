@@ -3,9 +3,9 @@
 use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
+use super::run::{Context, Place, Run, refusal};
 use super::target::Role;
-use super::{completions, rights, target};
+use super::{completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab;
 use crate::lxd::script;
@@ -63,12 +63,12 @@ impl Plan {
             Some(word) if catalog::is_file(word) => target::topology(word)?,
             Some(word) => match target::described(word) {
                 Some(topology) => topology,
-                None if catalog::find(word).is_none() && is_up(word) => return Err(rights::refusal(context)),
+                None if catalog::find(word).is_none() && is_up(word) => return Err(refusal(context)),
                 None => target::topology(word)?,
             },
             None => {
                 let entry = target::lab(None)?.ok_or_else(target::none_up)?;
-                target::described(entry.lab.as_str()).ok_or_else(|| rights::refusal(context))?
+                target::described(entry.lab.as_str()).ok_or_else(|| refusal(context))?
             }
         };
         let lab = topology.name.to_string();

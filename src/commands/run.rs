@@ -1,7 +1,8 @@
 //! What a command is: where it works, what it works with, what it hands back.
 
-use super::rights;
-use crate::error::{Error, Result};
+use caps::{CapSet, Capability};
+
+use crate::error::{Error, Limit, Result, Usage};
 use crate::kernel::sandbox::{self, Manner};
 use crate::lab::{self, resolve};
 use crate::render::{Format, Show, Style};
@@ -100,10 +101,10 @@ pub trait Run: Sized {
 pub fn perform<C: Run>(command: C, context: &mut Context) -> Result<u8> {
     match command.place() {
         Place::Anywhere => {}
-        Place::Privileged => rights::need(context)?,
-        Place::Machine => rights::need_outside(context)?,
+        Place::Privileged => need(context)?,
+        Place::Machine => need_outside(context)?,
         Place::Outside(manner) => {
-            rights::need(context)?;
+            need(context)?;
             if manner == Manner::Finishes {
                 crate::kernel::sys::note_signals();
             }
@@ -125,4 +126,39 @@ pub(super) fn outside(manner: Manner) -> Result<Option<u8>> {
     let (lab, node) = around.split_once('/').unwrap_or_default();
     let lab = resolve::lab_name(lab)?;
     sandbox::send(&lab::paths::sandboxes(&lab), node, std::env::args_os().skip(1).collect(), manner).map(Some)
+}
+
+/// What labs are made with: namespaces and mounts, network configuration.
+pub(super) const NEEDED: [(Capability, &str); 2] =
+    [(Capability::CAP_SYS_ADMIN, "CAP_SYS_ADMIN"), (Capability::CAP_NET_ADMIN, "CAP_NET_ADMIN")];
+
+/// The first capability that labs need and the caller lacks.
+pub(crate) fn lacking() -> Option<&'static str> {
+    let lacks = |capability| !caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    NEEDED.into_iter().find(|(capability, _)| lacks(*capability)).map(|(_, name)| name)
+}
+
+/// Refuses to go on without the rights, before anything is read.
+///
+/// # Errors
+/// `NotRoot` for a user, `Machine` for a root without capabilities.
+pub(super) fn need(context: &Context) -> Result<()> {
+    if lacking().is_none() { Ok(()) } else { Err(refusal(context)) }
+}
+
+/// Like [`need`], for what cannot be done from inside of a node: the machine's mounts are out of reach there.
+///
+/// # Errors
+/// As [`need`]; `InsideNode` in a shell of a node.
+pub(super) fn need_outside(context: &Context) -> Result<()> {
+    need(context)?;
+    sandbox::around().map_or(Ok(()), |node| Err(Error::Usage(Usage::InsideNode(node.replacen('.', "/", 1)))))
+}
+
+/// Why the caller may not do it, and what would work.
+pub(super) fn refusal(context: &Context) -> Error {
+    match lacking() {
+        Some(name) if nix::unistd::geteuid().is_root() => Error::Machine(Limit::Capability(name)),
+        _ => Error::NotRoot { command: context.typed.clone() },
+    }
 }

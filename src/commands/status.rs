@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
-use super::{completions, far, rights, target, topology};
+use super::run::{Context, Place, Run, lacking};
+use super::{completions, far, target, topology};
 use crate::error::Result;
 use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
@@ -123,6 +123,6 @@ impl Run for Home {
 
     fn run(self, _context: &mut Context) -> Result<Self::Out> {
         let (topologies, labs) = (topology::items()?, target::items());
-        Ok(Overview { topologies, labs, privileged: rights::lacking().is_none() })
+        Ok(Overview { topologies, labs, privileged: lacking().is_none() })
     }
 }

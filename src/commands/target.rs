@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::Context;
-use super::{completions, rights};
+use super::completions;
+use super::run::{Context, lacking};
 use crate::check::KINDS;
 use crate::error::{Error, InstanceFault, Result, Thing, Usage, WrongValue};
 use crate::lab::resolve::{self, Target};
@@ -117,7 +117,7 @@ pub(super) fn topology(word: &str) -> Result<Topology> {
 /// The journal of a lab that is up; none when no such lab is, or the caller may not read that.
 fn journal(word: &str) -> Option<Journal> {
     let entry = lab::names().into_iter().find(|entry| entry.lab == word)?;
-    if rights::lacking().is_some() {
+    if lacking().is_some() {
         return None;
     }
     // With a damaged journal `up` and `down` go on without it, and say what is wrong with it.

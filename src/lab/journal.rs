@@ -183,7 +183,7 @@ pub fn delete(name: &LabName) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::topology::checks::Checkpoint;
+    use crate::topology::Checkpoint;
     use crate::topology::{self, catalog};
 
     fn written(name: &LabName) -> Vec<u8> {

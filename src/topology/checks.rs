@@ -1,10 +1,8 @@
 //! Checkpoints: what must hold in a lab, and the points that it gives.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use super::findings::Span;
 use super::reader::{Choice, Item, only_key};
+use super::types::Checkpoint;
 use super::values::{list, text, whole};
 use crate::problem::Problem;
 
@@ -12,17 +10,6 @@ use crate::problem::Problem;
 const CHECKS: usize = 1000;
 /// Most points of a checkpoint.
 const POINTS: i64 = 1000;
-
-/// Checks that give points together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// Unique among the checkpoints.
-    pub name: String,
-    /// What it gives when every check in it passes.
-    pub points: u32,
-    /// What must hold, as its kind of check has read it and understands it.
-    pub checks: Vec<Value>,
-}
 
 /// All checkpoints, each check of one of these kinds; what cannot be read is noted and left out.
 pub(super) fn checkpoints(item: &mut Item<'_>, kinds: &'static [Choice]) -> Option<Vec<Checkpoint>> {

@@ -3,6 +3,7 @@
 mod container;
 mod count;
 mod host;
+mod nodes;
 mod read;
 
 pub use read::read;
@@ -130,7 +131,7 @@ fn file(item: &mut Item<'_>, kinds: &'static [Choice], nodes: &Nodes, places: &R
         // Without any count there are too many already: nothing is worth saying but that.
         let readable = nodes.written <= MAX_NODES;
         let hosts = each(|word, item| {
-            let reader = host::Reader { index: lab.hosts.len(), networks: &networks, expand: nodes.fit(), places };
+            let reader = nodes::Reader { index: lab.hosts.len(), networks: &networks, expand: nodes.fit(), places };
             if let Some(host) = readable.then(|| reader.host(word, item, lab.next_host)).flatten() {
                 lab.hosts.push(host);
                 lab.next_host += 1;
@@ -162,7 +163,7 @@ fn network(called: &At<String>, item: &mut Item<'_>, index: usize, places: &RefC
         let about = "`deny` delivers unicast only to the NICs' own MAC addresses, as `VirtualBox` does by default.";
         let words = [("allow", Promiscuous::Allow), ("deny", Promiscuous::Deny)];
         let promiscuous = keys.optional("promiscuous", about, word(&words, Shape::AllowOrDeny)).unwrap_or_default();
-        let mtu = host::mtu(keys, "Bytes of payload per frame; 1500 unless given.");
+        let mtu = nodes::mtu(keys, "Bytes of payload per frame; 1500 unless given.");
         Some(Network { name: name?, switch, promiscuous, mtu })
     })
 }

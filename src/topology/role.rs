@@ -1,35 +1,12 @@
 //! One host's part of a topology: the machine itself is that host, and real NICs stand where its networks' ends were.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 
-use super::{Attach, Hop, Host, Route, Topology};
+use super::{Attach, Hop, Host, Nics, Role, Route, Topology};
 use crate::name::{IfName, NodeName};
-
-/// A host's NICs by their names in the topology, each with the real one that stands for it.
-pub type Nics = BTreeMap<IfName, IfName>;
-
-/// The host that this machine plays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Role {
-    /// Which.
-    pub host: NodeName,
-    /// The real NIC for each of the topology's; every NIC of the host is in it.
-    pub nics: Nics,
-    /// The lab's routes that stand in for its default routes, since the machine has one of its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub instead: Vec<IpNet>,
-}
-
-impl Role {
-    /// The topology's name of a real NIC.
-    pub fn described(&self, real: &IfName) -> Option<&IfName> {
-        self.nics.iter().find(|(_, taken)| *taken == real).map(|(name, _)| name)
-    }
-}
 
 impl Topology {
     /// The part of one host alone, with the numbers of the whole; a NIC that `nics` does not name keeps its name.

@@ -1,13 +1,12 @@
 //! What a topology file describes, after every name, address and reference in it was checked.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::checks::Checkpoint;
-use super::instance::{Instance, Keys};
-use super::role::Role;
 use crate::error::{Error, Result, Usage};
 use crate::name::{IfName, LabName, Mac, NodeName};
 
@@ -287,4 +286,94 @@ impl Topology {
     pub fn containers(&self) -> usize {
         self.hosts.iter().map(|host| host.containers.len()).sum()
     }
+}
+
+/// Checks that give points together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Unique among the checkpoints.
+    pub name: String,
+    /// What it gives when every check in it passes.
+    pub points: u32,
+    /// What must hold, as its kind of check has read it and understands it.
+    pub checks: Vec<Value>,
+}
+
+/// A host's NICs by their names in the topology, each with the real one that stands for it.
+pub type Nics = BTreeMap<IfName, IfName>;
+
+/// The host that this machine plays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Which.
+    pub host: NodeName,
+    /// The real NIC for each of the topology's; every NIC of the host is in it.
+    pub nics: Nics,
+    /// The lab's routes that stand in for its default routes, since the machine has one of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<IpNet>,
+}
+
+impl Role {
+    /// The topology's name of a real NIC.
+    pub fn described(&self, real: &IfName) -> Option<&IfName> {
+        self.nics.iter().find(|(_, taken)| *taken == real).map(|(name, _)| name)
+    }
+}
+
+/// Keys with their values, as LXD's API has them.
+pub type Keys = BTreeMap<String, String>;
+
+/// Whether a container is to run. No process has to: it is a wish, kept until somebody has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Run {
+    /// It has its namespace and its links.
+    #[default]
+    Running,
+    /// It has neither; its private files are kept.
+    Stopped,
+    /// It has both, and its processes stand still.
+    Frozen,
+}
+
+/// What happened to a container since the lab is up, and what was configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Instance {
+    /// Whether it is to run.
+    #[serde(skip_serializing_if = "is_default")]
+    pub run: Run,
+    /// It was launched, and is in no file.
+    #[serde(skip_serializing_if = "is_default")]
+    pub launched: bool,
+    /// It is deleted when it stops.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ephemeral: bool,
+    /// Its configuration.
+    #[serde(skip_serializing_if = "is_default")]
+    pub config: Keys,
+    /// Its own devices; one takes the place of what the file or the launch gave under its name.
+    #[serde(skip_serializing_if = "is_default")]
+    pub devices: BTreeMap<String, Keys>,
+    /// Its NICs as the file or the launch gave them, where its devices are others.
+    #[serde(skip_serializing_if = "is_default")]
+    pub given: Option<Vec<Nic>>,
+    /// When it was launched, in seconds since 1970.
+    #[serde(skip_serializing_if = "is_default")]
+    pub created_at: Option<u64>,
+    /// When it was started last, in seconds since 1970.
+    #[serde(skip_serializing_if = "is_default")]
+    pub last_used_at: Option<u64>,
+}
+
+impl Instance {
+    /// Nothing is to be said beyond what the file says.
+    pub fn is_plain(&self) -> bool {
+        is_default(self)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

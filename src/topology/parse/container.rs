@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::count::Copy;
-use super::host::{Reader, Written, gateways, mac, mtu, number, prefixes, routes, up};
+use super::nodes::{Reader, Written, gateways, mac, mtu, number, prefixes, routes, up};
 use crate::name::{IfName, Mac, NodeName};
 use crate::problem::{Problem, Reference};
 use crate::topology::place::Part;

@@ -25,7 +25,7 @@ use crate::lxd::server::streams;
 use crate::lxd::tls::{fingerprint, hex, random};
 
 /// What of LXD's later additions there is; nothing is said that is not done.
-const EXTENSIONS: [&str; 13] = [
+const EXTENSIONS: &[&str] = &[
     "instances",
     "api_filtering",
     "container_full",
