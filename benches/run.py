@@ -160,8 +160,19 @@ def ping_all(count, nslab):
     return {"ms": clock([nslab, "ping", "--all", "star"])[0]}
 
 
+def many_hosts(count, nslab):
+    """Twenty hosts on one network, with so many containers in all."""
+    host = ("  h{0}:\n    nics: {{ eth1: {{ network: internal }} }}\n    bridges: {{ br0: {{ ports: [eth1] }} }}\n"
+            "    containers: {{ c{0}-: {{ count: {1}, nics: {{ eth0: {{ bridge: br0, address: 10.{2}.0.1/8 }} }} }} }}\n")
+    with open("/run/many.yaml", "w", encoding="utf-8") as file:
+        file.write("name: many\nnetworks: { internal: {} }\nhosts:\n")
+        file.writelines(host.format(number, count // 20, number + 1) for number in range(20))
+    up, memory = clock([nslab, "up", "/run/many.yaml"])
+    return {"up": up, "memory": memory, "ping": ping("many.h0.c0-1", "10.20.0.1"), "down": clock([nslab, "down", "many"])[0]}
+
+
 CONTESTANTS = {"floor": floor, "nslab": nslab_up_down, "ip -batch": ip_batch, "mininet": mininet}
-SINGLES = {f.__name__: f for f in (up_again, exec_cold, exec_warm, trace, macs, graph, ping_all, check, check_all, first_pings)}
+SINGLES = {f.__name__: f for f in (up_again, exec_cold, exec_warm, trace, macs, graph, ping_all, check, check_all, first_pings, many_hosts)}
 
 
 def in_box(name, count, nslab):
@@ -186,7 +197,7 @@ def verdict(good):
 
 def race(counts, names, reps, nslab):
     print("| N | contestant | up ms | x floor | down ms | pings |\n| --- | --- | --- | --- | --- | --- |")
-    memory = {}
+    memory, ups = {}, {}
     for count in counts:
         got = {name: [] for name in names}
         for turn in range(reps):
@@ -207,7 +218,17 @@ def race(counts, names, reps, nslab):
                 faster = median[name]["up"] / median["nslab"]["up"]
                 print(f"| {count} | nslab is faster than {name} | | {faster:.1f} times (target {factor}){verdict(faster >= factor)} | | |", flush=True)
         memory[count] = median.get("nslab", {}).get("memory")
-    return memory
+        ups[count] = median.get("nslab", {}).get("up")
+    return memory, ups
+
+
+def largest_lab(nslab, per_container):
+    """Ten thousand containers: what each costs beside one of a thousand, and nslab's own memory."""
+    got = in_box("many_hosts", 10000, nslab)
+    beside = got["up"] / 10000 / per_container
+    print(f"\n20 hosts with 500 containers each: `up` {got['up'] / 1e3:.1f} s, {got['up'] / 1e4:.2f} ms for a container, "
+          f"{beside:.2f} times that of N=1000 (target 1.3){verdict(beside <= 1.3)}; `down` {got['down']:.0f} ms; "
+          f"{got['memory']:.0f} MiB (target 200){verdict(got['memory'] < 200)}; the first answers the last: {got['ping']}", flush=True)
 
 
 def singles(nslab, reps, memory, largest):
@@ -249,9 +270,11 @@ def main():
     names = [name for name in names if not options.only or name in options.only.split(",")]
     counts = [int(n) for n in options.n.split(",")]
     print(f"Linux {platform.release()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, medians of {options.reps}\n")
-    memory = race(counts, names, options.reps, nslab)
+    memory, ups = race(counts, names, options.reps, nslab)
     if not options.quick and "nslab" in names:
         singles(nslab, options.reps, memory, counts[-1])
+        if ups.get(1000):
+            largest_lab(nslab, ups[1000] / 1000)
 
 
 main()
