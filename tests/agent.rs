@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use support::{INCUS, Machine, in_box, inside, ok, run, sh, wait_for};
+use support::{INCUS, Machine, fails, in_box, inside, ok, run, sh, wait_for};
 
 const ADDRESS: &str = "192.168.100.2:8443";
 
@@ -85,6 +85,8 @@ fn a_killed_agent_takes_nothing_along_and_its_key_outlives_the_lab() {
         assert_eq!(run(Command::new("pgrep").args(["-f", "nslab serve-agent"])).out, "");
         ok("agent forget routed");
         assert_eq!(sh("ls -A /var/lib"), "");
+        let again = fails(2, "agent forget routed");
+        assert!(again.err.contains("nothing to forget"), "{again}");
     });
 }
 

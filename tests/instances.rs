@@ -71,6 +71,19 @@ fn a_stopped_container_comes_back_as_it_was_with_its_files() {
 }
 
 #[test]
+fn who_pings_or_traces_a_stopped_container_is_told_that_it_is_stopped() {
+    in_box(|| {
+        ok("up bridged");
+        ok("stop a1");
+        for words in ["ping b1 a1", "ping -R b1 a1", "trace b1 a1", "trace a2 a1", "ping a1 b1"] {
+            let ran = fails(4, words);
+            assert!(ran.err.contains("nslab start host-a/a1"), "{ran}");
+        }
+        ok("down");
+    });
+}
+
+#[test]
 fn a_device_takes_the_place_of_what_the_launch_gives() {
     in_box(|| {
         ok("up bare-lxd");

@@ -237,7 +237,7 @@ fn forget(lab: &LabName) -> Result<Agents> {
     match std::fs::remove_dir_all(&store) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(Error::Unknown { what: Thing::Lab, word: lab.to_string(), candidates: Vec::new() });
+            return Err(Error::Agent(AgentFault::NothingKept(lab.to_string())));
         }
         Err(error) => {
             let errno = error.raw_os_error().unwrap_or(libc::EIO);

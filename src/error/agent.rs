@@ -13,12 +13,15 @@ pub enum AgentFault {
     Silent(String),
     /// It listens nowhere on the network, so a token would be of no use: the host.
     Nowhere(String),
+    /// Nothing is kept of a lab's agents: the lab.
+    NothingKept(String),
 }
 
 impl AgentFault {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Failed(..) => 1,
+            Self::NothingKept(_) => 2,
             Self::Stopped(_) | Self::Silent(_) | Self::Nowhere(_) => 3,
             Self::Taken(..) => 4,
         }

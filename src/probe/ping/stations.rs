@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::error::{Error, Result, Takes, Thing, Usage};
+use crate::error::{Error, InstanceFault, Result, Takes, Thing, Usage};
 use crate::kernel::{addresses, echo};
 use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
@@ -36,6 +36,8 @@ pub struct Stations {
     pub all: Vec<Station>,
     /// How they are typed.
     pub names: Names,
+    /// Containers that have no namespace because they are stopped, as `host.container`.
+    stopped: Vec<String>,
 }
 
 impl Station {
@@ -75,7 +77,7 @@ impl Stations {
         let found = addresses::all(&pins)?;
         let station = |((id, pin), (interfaces, addresses))| Station { id, pin, far: false, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();
-        Ok(Self { all, names: names(entry) })
+        Ok(Self { all, names: names(entry), stopped: entry.stopped.clone() })
     }
 
     /// From what is known of a lab already.
@@ -93,16 +95,23 @@ impl Stations {
                 addresses: links().flat_map(addresses).collect(),
             }
         });
-        Self { all: all.collect(), names: names(entry) }
+        Self { all: all.collect(), names: names(entry), stopped: entry.stopped.clone() }
     }
 
     /// A node of the lab.
     ///
     /// # Errors
-    /// `Internal`: whoever asks has the node from the same index.
+    /// A stopped container; else `Internal`: whoever asks has the node from the same index.
     pub fn get(&self, id: &NodeId) -> Result<&Station> {
         let found = self.all.iter().find(|station| station.id == *id);
-        found.ok_or_else(|| Error::Internal(format!("{id} has no namespace")))
+        let stopped = self.stopped.contains(&id.to_string());
+        found.ok_or_else(|| {
+            if stopped {
+                Error::Instance(InstanceFault::Stopped(resolve::word(id)))
+            } else {
+                Error::Internal(format!("{id} has no namespace"))
+            }
+        })
     }
 
     /// The address with the one interface that has it.

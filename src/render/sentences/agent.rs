@@ -25,6 +25,7 @@ pub fn fault(lang: Lang, fault: &AgentFault) -> Message {
         AgentFault::Nowhere(host) => say(t!(lang, "the agent of {host} listens nowhere on the network", host))
             .why(t!(lang, "The host has no address in the lab, so nobody could reach it with a token."))
             .hint(t!(lang, "give the host an address, then: lxc config set core.https_address ADDRESS")),
+        AgentFault::NothingKept(lab) => say(t!(lang, "there is nothing to forget: no agent of {lab} has left keys", lab)),
     }
 }
 

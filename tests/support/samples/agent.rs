@@ -13,6 +13,7 @@ every!(agent_faults: AgentFault {
     ],
     AgentFault::Stopped(_) => [AgentFault::Stopped(word("host-b"))],
     AgentFault::Silent(_) => [AgentFault::Silent(word("host-b"))],
+    AgentFault::NothingKept(_) => [AgentFault::NothingKept(word("routed"))],
     AgentFault::Nowhere(_) => [AgentFault::Nowhere(word("host-b"))],
 });
 
