@@ -140,12 +140,8 @@ pub struct Stop {
     /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
     #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
     containers: Vec<String>,
-    /// Do not ask the processes to end: kill them
-    #[arg(long, short)]
-    force: bool,
-    /// How long processes may take to end before they are killed
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "force")]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    ending: Ending,
 }
 
 impl Run for Stop {
@@ -156,7 +152,7 @@ impl Run for Stop {
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        let grace = grace(self.force, self.timeout);
+        let grace = self.ending.grace();
         each(&self.containers, Done::Stopped, context, |site| instances::stop(site, Some(grace)), |far| far.stop(grace))
     }
 }
@@ -170,12 +166,8 @@ pub struct Restart {
     /// The containers: [LAB/][HOST/]NAME, or REMOTE:NAME
     #[arg(required = true, value_name = "CONTAINER", add = ArgValueCompleter::new(completions::nodes))]
     containers: Vec<String>,
-    /// Do not ask the processes to end: kill them
-    #[arg(long, short)]
-    force: bool,
-    /// How long processes may take to end before they are killed
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "force")]
-    timeout: Option<Duration>,
+    #[command(flatten)]
+    ending: Ending,
 }
 
 impl Run for Restart {
@@ -186,7 +178,7 @@ impl Run for Restart {
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        let grace = grace(self.force, self.timeout);
+        let grace = self.ending.grace();
         each(&self.containers, Done::Restarted, context, |site| instances::restart(site, Some(grace)), |far| far.restart(grace))
     }
 }
@@ -277,9 +269,22 @@ impl Run for Rename {
 /// How long processes have to end by themselves where nobody says otherwise.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The grace that the options ask for.
-fn grace(force: bool, timeout: Option<Duration>) -> Duration {
-    if force { Duration::ZERO } else { timeout.unwrap_or(GRACE) }
+// No docstring: it would become the help of the commands that have it.
+#[derive(Debug, clap::Args)]
+struct Ending {
+    /// Do not ask the processes to end: kill them
+    #[arg(long, short)]
+    force: bool,
+    /// How long processes may take to end before they are killed
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "force")]
+    timeout: Option<Duration>,
+}
+
+impl Ending {
+    /// How long processes may take to end.
+    fn grace(&self) -> Duration {
+        if self.force { Duration::ZERO } else { self.timeout.unwrap_or(GRACE) }
+    }
 }
 
 /// Where a command on containers works: those of remotes are reached from anywhere.

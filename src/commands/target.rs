@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::completions;
 use super::run::{Context, lacking};
 use crate::check::KINDS;
-use crate::error::{Error, InstanceFault, Result, Thing, Usage, WrongValue};
+use crate::error::{Error, Result, Thing, Usage, WrongValue};
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
 use crate::name::{LabName, NodeName};
@@ -32,9 +32,7 @@ pub(super) fn looked_at(typed: &str, context: &mut Context) -> Result<(Subject, 
     let labs = lab::names();
     let target = among(typed, &labs, context)?;
     let entry = resolve::find(target.lab.as_str(), &labs)?;
-    if entry.stopped.contains(&target.node.to_string()) {
-        return Err(Error::Instance(InstanceFault::Stopped(resolve::word(&target.node))));
-    }
+    resolve::running(&entry.stopped, &target.node)?;
     Ok((Subject::among(entry.clone(), &labs), target))
 }
 

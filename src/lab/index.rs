@@ -71,11 +71,6 @@ pub fn names() -> Vec<Entry> {
     every().into_iter().filter(|entry| !is_in_use(entry.lab.as_str())).collect()
 }
 
-/// Every lab that is there.
-pub fn every() -> Vec<Entry> {
-    read()
-}
-
 /// Labs that an `up` was killed in before it entered them among the others, and those that one is about to enter.
 pub fn remains() -> Vec<LabName> {
     let listed = every();
@@ -84,7 +79,7 @@ pub fn remains() -> Vec<LabName> {
 }
 
 /// Every lab that is there, whatever state it is in.
-fn read() -> Vec<Entry> {
+pub fn every() -> Vec<Entry> {
     if !paths::is_credible() {
         return Vec::new();
     }
@@ -97,7 +92,7 @@ fn read() -> Vec<Entry> {
 
 /// Enters a lab; the lock on what labs share is held.
 pub fn enter(topology: &Topology, whole: Option<&Topology>, since: u64) -> Result<()> {
-    let mut entries = read();
+    let mut entries = every();
     let serial = entries.iter().map(|entry| entry.serial).max().unwrap_or(0) + 1;
     entries.retain(|entry| entry.lab != topology.name);
     entries.push(Entry::of(topology, whole, since, serial));
@@ -107,7 +102,7 @@ pub fn enter(topology: &Topology, whole: Option<&Topology>, since: u64) -> Resul
 /// Writes what a lab's names are after a change of it; it does not become the last one brought up. The lock on what labs share
 /// is held.
 pub fn renew(topology: &Topology, whole: Option<&Topology>) -> Result<()> {
-    let mut entries = read();
+    let mut entries = every();
     let Some(entry) = entries.iter_mut().find(|entry| entry.lab == topology.name) else { return Ok(()) };
     let new = Entry::of(topology, whole, entry.since, entry.serial);
     if *entry == new {
@@ -119,7 +114,7 @@ pub fn renew(topology: &Topology, whole: Option<&Topology>) -> Result<()> {
 
 /// Takes a lab out; the lock on what labs share is held.
 pub fn leave(name: &LabName) -> Result<()> {
-    let mut entries = read();
+    let mut entries = every();
     let before = entries.len();
     entries.retain(|entry| entry.lab != *name);
     if entries.len() == before { Ok(()) } else { write(&entries) }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::index::Entry;
-use crate::error::{Error, Result, RoleFault, Thing};
+use crate::error::{Error, InstanceFault, Result, RoleFault, Thing};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::topology::nearest;
@@ -17,6 +17,14 @@ pub struct Target {
     pub node: NodeId,
     /// Several labs have such a node and the words chose none: how to name this one without doubt.
     pub assumed: Option<String>,
+}
+
+/// Refuses a container that has no namespace because it is stopped; `stopped` names them as `HOST.CONTAINER`.
+///
+/// # Errors
+/// [`InstanceFault::Stopped`] with the word to type.
+pub fn running(stopped: &[String], node: &NodeId) -> Result<()> {
+    if stopped.contains(&node.to_string()) { Err(Error::Instance(InstanceFault::Stopped(word(node)))) } else { Ok(()) }
 }
 
 /// Every node of a lab: its switches, its hosts, each with its containers.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::error::{Error, InstanceFault, Result, Takes, Thing, Usage};
+use crate::error::{Error, Result, Takes, Thing, Usage};
 use crate::kernel::{addresses, echo};
 use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
@@ -103,15 +103,9 @@ impl Stations {
     /// # Errors
     /// A stopped container; else `Internal`: whoever asks has the node from the same index.
     pub fn get(&self, id: &NodeId) -> Result<&Station> {
+        resolve::running(&self.stopped, id)?;
         let found = self.all.iter().find(|station| station.id == *id);
-        let stopped = self.stopped.contains(&id.to_string());
-        found.ok_or_else(|| {
-            if stopped {
-                Error::Instance(InstanceFault::Stopped(resolve::word(id)))
-            } else {
-                Error::Internal(format!("{id} has no namespace"))
-            }
-        })
+        found.ok_or_else(|| Error::Internal(format!("{id} has no namespace")))
     }
 
     /// The address with the one interface that has it.
