@@ -37,7 +37,7 @@ const LONGEST_FILE: usize = 500;
 
 struct Source {
     path: PathBuf,
-    /// The module's path: `["plan", "fact"]` for `src/plan/fact.rs`.
+    /// The module's path: `["plan", "state"]` for `src/plan/state.rs`.
     module: Vec<String>,
     text: String,
 }

@@ -269,7 +269,7 @@ fn filled(piece: &str, first: &str, behind: &[String], plain: &[&String]) -> Str
 fn quoted(word: &str) -> String {
     // As the user typed it, so that it can be typed again.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { crate::plan::line::quoted(word).into() }
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { crate::plan::quoted(word).into() }
 }
 
 fn is_lab(word: &str) -> bool {

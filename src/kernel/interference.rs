@@ -12,7 +12,7 @@ use crate::kernel::filter::walk::{Dropped, Load, Packet, Ruleset};
 use crate::kernel::managers::{self, Manager};
 use crate::kernel::nic::{self, way};
 use crate::kernel::socket::Netlink;
-use crate::plan::line::quoted;
+use crate::plan::quoted;
 use crate::report::interference::{Filter, Interference, Obstacle, Traffic};
 
 /// What a lab needs of the machine that it has a role on.

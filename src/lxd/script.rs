@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::plan::line::quoted;
+use crate::plan::quoted;
 use crate::plan::steps::{Place, Step, What};
 use crate::topology::{Attach, Container, Hop, Host, HostEnd, Nic, Route, Topology};
 

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::fact::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, Sysctl};
-use super::state::State;
+use super::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl};
 use crate::name::{IfName, Mac, NodeName};
 use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology, mac};
 
@@ -16,8 +15,8 @@ use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Ni
 pub fn compile(topology: &Topology) -> State {
     let mut facts = Facts { topology, all: Vec::new() };
     // The other ends of a real NIC's network are not on this machine.
-    for network in topology.networks.iter().filter(|_| topology.role.is_none()) {
-        facts.network(network);
+    for (index, network) in topology.networks.iter().enumerate().filter(|_| topology.role.is_none()) {
+        facts.network(index, network);
     }
     for host in &topology.hosts {
         facts.host(host);
@@ -69,13 +68,11 @@ impl Facts<'_> {
         }
     }
 
-    fn network(&mut self, network: &Network) {
-        let ends: Vec<(NodeName, Nic)> =
-            self.topology.ends(&network.name).map(|(host, nic)| (host.name.clone(), nic.clone())).collect();
+    fn network(&mut self, index: usize, network: &Network) {
+        let ends: Vec<(&Host, &Nic)> = self.topology.ends(&network.name).collect();
         if self.topology.is_wire(network) {
-            if let [a, b] = ends.as_slice() {
-                let port = |(host, nic): &(NodeName, Nic)| host_port(host, &nic.name);
-                self.veth(port(a), port(b));
+            if let [(host_a, nic_a), (host_b, nic_b)] = ends[..] {
+                self.veth(host_port(&host_a.name, &nic_a.name), host_port(&host_b.name, &nic_b.name));
             }
             return;
         }
@@ -83,31 +80,24 @@ impl Facts<'_> {
         let bridge = Port { ns: ns.clone(), dev: IfName::observed("switch") };
         self.say(Fact::Up(bridge.clone()));
         self.say(Fact::Link(bridge.clone(), Link::Bridge));
-        self.say(Fact::Mac(bridge.clone(), mac::switch(self.network_number(network))));
+        self.say(Fact::Mac(bridge.clone(), mac::switch(u16::try_from(index + 1).unwrap_or(0))));
         self.say(Fact::Mtu(bridge.clone(), network.mtu.unwrap_or(1500)));
-        for (index, (host, nic)) in ends.iter().enumerate() {
+        for (index, (host, nic)) in ends.into_iter().enumerate() {
             self.switch_port(network, &bridge, index, host, nic);
         }
     }
 
-    fn network_number(&self, network: &Network) -> u16 {
-        let at = self.topology.networks.iter().position(|other| other.name == network.name);
-        at.and_then(|at| u16::try_from(at + 1).ok()).unwrap_or(0)
-    }
-
-    fn switch_port(&mut self, network: &Network, bridge: &Port, index: usize, host: &NodeName, nic: &Nic) {
-        let Some(owner) = self.topology.host(host.as_str()) else { return };
+    fn switch_port(&mut self, network: &Network, bridge: &Port, index: usize, host: &Host, nic: &Nic) {
         let dev = IfName::observed(&format!("port{}", index + 1));
         let port = Port { ns: bridge.ns.clone(), dev };
-        self.veth(host_port(host, &nic.name), port.clone());
-        let own = mac::of_nic(owner.number, 0, nic);
-        self.say(Fact::Mac(port.clone(), mac::switch_port(owner.number, nic.number)));
-        self.say(Fact::Mtu(port.clone(), self.topology.mtu_of(owner, nic)));
+        self.veth(host_port(&host.name, &nic.name), port.clone());
+        self.say(Fact::Mac(port.clone(), mac::switch_port(host.number, nic.number)));
+        self.say(Fact::Mtu(port.clone(), self.topology.mtu_of(host, nic)));
         self.say(Fact::Member(port.clone(), bridge.dev.clone()));
         self.say(Fact::Up(port.clone()));
         if network.promiscuous == Promiscuous::Deny {
             self.say(Fact::Isolated(port.clone()));
-            self.say(Fact::Fdb(port, own));
+            self.say(Fact::Fdb(port, mac::of_nic(host.number, 0, nic)));
         }
     }
 
@@ -136,11 +126,9 @@ impl Facts<'_> {
         for container in host.running() {
             self.container(host, container);
         }
-        let subnets = host_subnets(host);
         // A route onto the cable of a stopped container waits until it is there again.
         let there = |route: &&Route| !matches!(&route.hop, Hop::Dev(dev) if ends(host, false).any(|end| end.name == *dev));
-        let routes: Vec<Route> = host.routes.iter().filter(there).cloned().collect();
-        self.routes(&ns, &subnets, &host.gateways, &routes);
+        self.routes(&ns, &host_subnets(host), &host.gateways, host.routes.iter().filter(there));
     }
 
     /// The machine as a host: its other uses may need forwarding, too, so it is only ever turned on; of IPv6 only where the
@@ -196,8 +184,7 @@ impl Facts<'_> {
             let Attach::Host(end) = &nic.attach else { continue };
             self.container_nic(host, container, &ns, nic, end);
         }
-        let subnets: Vec<(IpNet, IfName)> = subnets_of(&container.nics);
-        self.routes(&ns, &subnets, &container.gateways, &container.routes);
+        self.routes(&ns, &subnets_of(&container.nics), &container.gateways, container.routes.iter());
     }
 
     fn container_nic(&mut self, host: &Host, container: &Container, ns: &Ns, nic: &Nic, end: &HostEnd) {
@@ -223,14 +210,20 @@ impl Facts<'_> {
         }
     }
 
-    fn routes(&mut self, ns: &Ns, subnets: &[(IpNet, IfName)], gateways: &[IpAddr], routes: &[Route]) {
-        let on_link = routes.iter().filter_map(|route| match &route.hop {
+    fn routes<'r>(
+        &mut self,
+        ns: &Ns,
+        subnets: &[(IpNet, IfName)],
+        gateways: &[IpAddr],
+        routes: impl Iterator<Item = &'r Route> + Clone,
+    ) {
+        let on_link = routes.clone().filter_map(|route| match &route.hop {
             Hop::Dev(dev) => Some((route.to, dev.clone())),
             Hop::Via(_) | Hop::Blackhole => None,
         });
         let reach: Vec<(IpNet, IfName)> = subnets.iter().cloned().chain(on_link).collect();
         let defaults = gateways.iter().map(|&via| Route { to: default_of(via), hop: Hop::Via(via) });
-        for route in routes.iter().cloned().chain(defaults) {
+        for route in routes.cloned().chain(defaults) {
             let to = match route.hop {
                 Hop::Blackhole => RouteTo::Blackhole,
                 Hop::Dev(dev) => RouteTo::Dev(dev),

@@ -1,10 +1,14 @@
-//! A plan as the commands that a student would type, grouped by host.
+//! A plan as the commands that a student would type: an operation as its `ip` line, and lines as steps, grouped by host.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{Fact, Link, NodeId, Ns, Op, Port, line};
+use super::{Fact, Link, MAIN_TABLE, NodeId, Ns, Op, Port, RouteTo};
+use crate::name::{IfName, NodeName};
 use crate::topology::Topology;
 
 /// Commands that belong together.
@@ -75,6 +79,29 @@ impl Naming {
     pub fn of(topology: &Topology) -> Self {
         Self { lab: topology.name.to_string(), role: topology.role.as_ref().map(|role| role.host.to_string()) }
     }
+
+    /// The host that a namespace belongs to; a switch belongs to none.
+    fn owner<'a>(&'a self, ns: &'a Ns) -> Option<&'a str> {
+        match ns {
+            Ns::Root => self.role.as_deref(),
+            Ns::Node(node) => node.host().map(NodeName::as_str),
+        }
+    }
+
+    fn place(&self, op: &Op) -> Place {
+        if matches!(op.fact(), Fact::Netns(_)) {
+            return Place::Lab;
+        }
+        let near = self.owner(op.fact().ns());
+        let far = match op.fact() {
+            Fact::Link(_, Link::Veth { peer }) => self.owner(&peer.ns),
+            _ => near,
+        };
+        match near {
+            Some(host) if near == far => Place::Host(host.to_owned()),
+            _ => Place::Networks,
+        }
+    }
 }
 
 /// The steps of what somebody made by hand, in the plan's own order.
@@ -84,14 +111,14 @@ pub fn by_hand(plan: &[Op], naming: &Naming) -> Vec<Step> {
 
 /// The step that makes namespaces inside a host again, as `ip netns add` in its shell did.
 pub fn host_namespaces(host: &str, names: &[String], lab: &str) -> Step {
-    let commands = names.iter().map(|name| format!("nslab exec {lab}/{host} ip netns add {}", line::quoted(name))).collect();
+    let commands = names.iter().map(|name| format!("nslab exec {lab}/{host} ip netns add {}", quoted(name))).collect();
     Step { place: Place::Host(host.to_owned()), what: What::HostNamespaces, commands }
 }
 
 /// The step that prints a packet filter table of a node: its rules are `nft`'s to tell.
 pub fn filter(node: &NodeId, family: &str, table: &str, lab: &str) -> Step {
     let place = node.host().map_or(Place::Networks, |host| Place::Host(host.to_string()));
-    let command = format!("ip netns exec {lab}.{node} nft list table {family} {}", line::quoted(table));
+    let command = format!("ip netns exec {lab}.{node} nft list table {family} {}", quoted(table));
     Step { place, what: What::Filters, commands: vec![command] }
 }
 
@@ -132,10 +159,10 @@ impl Steps<'_> {
 
     fn one(&mut self, op: &Op) {
         let (place, what) = (self.naming.place(op), what(op));
-        let mut command = line::line(op, &|node| self.name(node));
+        let mut command = line(op, &|node| self.name(node));
         if !self.described {
             // Somebody else's bridge is what the kernel makes.
-            command = command.replace(line::PROMPT, "");
+            command = command.replace(PROMPT, "");
         }
         match self.done.last_mut() {
             Some(last) if last.place == place && last.what == what => last.commands.push(command),
@@ -188,31 +215,6 @@ impl Steps<'_> {
     }
 }
 
-/// The host that a namespace belongs to; a switch belongs to none.
-fn owner<'a>(ns: &'a Ns, naming: &'a Naming) -> Option<&'a str> {
-    match ns {
-        Ns::Root => naming.role.as_deref(),
-        Ns::Node(node) => node.host().map(super::super::name::NodeName::as_str),
-    }
-}
-
-impl Naming {
-    fn place(&self, op: &Op) -> Place {
-        if matches!(op.fact(), Fact::Netns(_)) {
-            return Place::Lab;
-        }
-        let near = owner(op.fact().ns(), self);
-        let far = match op.fact() {
-            Fact::Link(_, link) => link.peer().map_or(near, |peer| owner(&peer.ns, self)),
-            _ => near,
-        };
-        match near {
-            Some(host) if near == far => Place::Host(host.to_owned()),
-            _ => Place::Networks,
-        }
-    }
-}
-
 fn what(op: &Op) -> What {
     match op {
         Op::Del(_) => What::Remove,
@@ -232,5 +234,159 @@ fn what(op: &Op) -> What {
             Fact::Up(_) => What::Up,
             Fact::Route(..) => What::Routes,
         },
+    }
+}
+
+impl fmt::Display for Op {
+    /// The line with nodes under their bare names: `ip -n host-a link set br0 up`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&line(self, &|node| node.to_string()))
+    }
+}
+
+/// The line, with the namespace of each node named by `name`.
+pub fn line(op: &Op, name: &dyn Fn(&NodeId) -> String) -> String {
+    let line = Line { name };
+    match op {
+        Op::Add(fact) => line.make(fact, "add"),
+        Op::Set(fact) => line.make(fact, "replace"),
+        Op::Del(fact) => line.unmake(fact),
+    }
+}
+
+/// What nslab's own bridges are born with beside: they forward at once, and everything.
+const PROMPT: &str = " forward_delay 0 mcast_snooping 0";
+
+struct Line<'a> {
+    name: &'a dyn Fn(&NodeId) -> String,
+}
+
+impl Line<'_> {
+    fn ns(&self, ns: &Ns) -> String {
+        match ns {
+            Ns::Root => "1".to_owned(),
+            Ns::Node(node) => (self.name)(node),
+        }
+    }
+
+    /// `ip`, or `ip -n NAME`.
+    fn ip(&self, ns: &Ns) -> String {
+        match ns {
+            Ns::Root => "ip".to_owned(),
+            Ns::Node(_) => format!("ip -n {}", self.ns(ns)),
+        }
+    }
+
+    fn set(&self, port: &Port, what: &str) -> String {
+        format!("{} link set {} {what}", self.ip(&port.ns), word(&port.dev))
+    }
+
+    /// Of the `bridge` command: what is done to a port.
+    fn bridge(&self, port: &Port, what: &str, how: &str) -> String {
+        format!("{} {what} dev {} {how}", self.ip(&port.ns).replacen("ip", "bridge", 1), word(&port.dev))
+    }
+
+    fn make(&self, fact: &Fact, verb: &str) -> String {
+        match fact {
+            Fact::Netns(ns) => format!("ip netns add {}", self.ns(ns)),
+            Fact::Sysctl(ns, setting, number) => {
+                let set = format!("sysctl -qw {}={number}", setting.name());
+                if *ns == Ns::Root { set } else { format!("ip netns exec {} {set}", self.ns(ns)) }
+            }
+            Fact::Link(port, link) => self.link(port, link),
+            Fact::Mac(port, mac) => self.set(port, &format!("address {mac}")),
+            Fact::Mtu(port, mtu) => self.set(port, &format!("mtu {mtu}")),
+            Fact::Stp(port) => self.set(port, "type bridge stp_state 1"),
+            Fact::Member(port, bridge) => self.set(port, &format!("master {}", word(bridge))),
+            Fact::Isolated(port) => self.bridge(port, "link set", "learning off flood off"),
+            Fact::Fdb(port, mac) => self.bridge(port, &format!("fdb {verb} {mac}"), "master static"),
+            Fact::Addr(port, net) => {
+                let how = match net {
+                    // A subnet of two addresses has no broadcast.
+                    IpNet::V4(net) if net.prefix_len() < 31 => " brd +",
+                    IpNet::V4(_) => "",
+                    IpNet::V6(_) => " nodad",
+                };
+                format!("{} address {verb} {net}{how} dev {}", self.ip(&port.ns), word(&port.dev))
+            }
+            Fact::Up(port) => self.set(port, "up"),
+            Fact::Route(ns, table, to, metric, hop) => {
+                format!("{} route {verb} {}", self.ip(ns), destination(*table, to, *metric, hop))
+            }
+        }
+    }
+
+    fn unmake(&self, fact: &Fact) -> String {
+        match fact {
+            Fact::Netns(ns) => format!("ip netns del {}", self.ns(ns)),
+            Fact::Link(port, _) => format!("{} link del {}", self.ip(&port.ns), word(&port.dev)),
+            Fact::Mtu(port, _) => self.set(port, "mtu 1500"),
+            Fact::Stp(port) => self.set(port, "type bridge stp_state 0"),
+            Fact::Member(port, _) => self.set(port, "nomaster"),
+            Fact::Isolated(port) => self.bridge(port, "link set", "learning on flood on"),
+            Fact::Fdb(port, mac) => self.bridge(port, &format!("fdb del {mac}"), "master"),
+            Fact::Addr(port, net) => format!("{} address del {net} dev {}", self.ip(&port.ns), word(&port.dev)),
+            Fact::Up(port) => self.set(port, "down"),
+            Fact::Route(ns, table, to, metric, hop) => {
+                format!("{} route del {}", self.ip(ns), destination(*table, to, *metric, hop))
+            }
+            // A link's address and a setting have no value to go back to.
+            Fact::Mac(..) | Fact::Sysctl(..) => format!("# {} stays as it is", self.make(fact, "add")),
+        }
+    }
+
+    fn link(&self, port: &Port, link: &Link) -> String {
+        let add = format!("{} link add {}", self.ip(&port.ns), word(&port.dev));
+        match link {
+            Link::Bridge => format!("{add} type bridge{PROMPT}"),
+            Link::Veth { peer } if peer.ns == port.ns => format!("{add} type veth peer name {}", word(&peer.dev)),
+            Link::Veth { peer } => format!("{add} type veth peer name {} netns {}", word(&peer.dev), self.ns(&peer.ns)),
+            Link::Other(kind) => format!("{add} type {kind}"),
+        }
+    }
+}
+
+/// A name as one word of a shell: code inside a lab may give an interface any name, and the line may be run.
+fn word(name: &IfName) -> Cow<'_, str> {
+    quoted(name.as_str())
+}
+
+/// Text as one word of a shell.
+pub fn quoted(name: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:@+".contains(c);
+    if !name.is_empty() && name.chars().all(plain) { name.into() } else { format!("'{}'", name.replace('\'', r"'\''")).into() }
+}
+
+fn destination(table: u32, to: &IpNet, metric: u32, route: &RouteTo) -> String {
+    let to = match (to.prefix_len(), to.addr().is_ipv6()) {
+        (0, false) => "default".to_owned(),
+        (0, true) => "::/0".to_owned(),
+        _ => to.to_string(),
+    };
+    let text = match route {
+        RouteTo::Via(via, dev) => format!("{to} via {via} dev {}", word(dev)),
+        RouteTo::Dev(dev) => format!("{to} dev {}", word(dev)),
+        RouteTo::Many(hops) => {
+            let hops: Vec<String> = hops.iter().map(|(via, dev)| format!("nexthop via {via} dev {}", word(dev))).collect();
+            format!("{to} {}", hops.join(" "))
+        }
+        RouteTo::Blackhole => format!("blackhole {to}"),
+        RouteTo::Unreachable => format!("unreachable {to}"),
+        RouteTo::Prohibit => format!("prohibit {to}"),
+    };
+    let metric = if metric == 0 { String::new() } else { format!(" metric {metric}") };
+    let table = if table == MAIN_TABLE { String::new() } else { format!(" table {table}") };
+    text + &metric + &table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_shell_would_read_otherwise_is_quoted() {
+        assert_eq!(word(&IfName::observed("eth0.10")), "eth0.10");
+        assert_eq!(word(&IfName::observed("a;reboot")), "'a;reboot'");
+        assert_eq!(word(&IfName::observed("it's$(x)")), r"'it'\''s$(x)'");
     }
 }

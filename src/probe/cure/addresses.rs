@@ -6,8 +6,7 @@ use ipnet::IpNet;
 
 use super::Cures;
 use crate::name::Mac;
-use crate::plan::line::quoted;
-use crate::plan::{Fact, MAIN_TABLE};
+use crate::plan::{Fact, MAIN_TABLE, quoted};
 use crate::probe::predict::map::At;
 use crate::report::wire::Interface;
 

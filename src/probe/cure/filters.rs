@@ -1,7 +1,7 @@
 //! Against a packet filter: the rule that drops goes, or one that accepts comes before the policy.
 
 use super::Cures;
-use crate::plan::line::quoted;
+use crate::plan::quoted;
 use crate::report::trace::Cause;
 
 /// The tables that `iptables` and `ip6tables` make, and their chains with a hook.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Cures;
-use crate::plan::Fact;
-use crate::plan::line::quoted;
+use crate::plan::{Fact, quoted};
 use crate::probe::predict::map::At;
 use crate::probe::predict::{Flow, Found, lookup};
 use crate::report::wire::Interface;
