@@ -117,6 +117,8 @@ pub enum Error {
     },
     /// A file or directory of nslab's own is not as nslab made it: a link, or damaged.
     Tampered(PathBuf),
+    /// It is not known which labs are up: the index that anybody may read is missing, damaged or no file.
+    Unlisted(PathBuf),
     /// What is where nslab keeps its own belongs to somebody else.
     Foreign {
         /// Where.
@@ -394,7 +396,7 @@ impl Error {
             | Self::BadName { .. }
             | Self::Filter { .. }
             | Self::Usage(_) => 2,
-            Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) | Self::Foreign { .. } => 3,
+            Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) | Self::Unlisted(_) | Self::Foreign { .. } => 3,
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
             Self::Role(fault) => fault.exit_code(),
             Self::Remote(fault) => fault.exit_code(),

@@ -24,8 +24,8 @@ mod up;
 pub mod watchdog;
 
 pub use down::{Down, down};
-pub use index::{Entry, every, names, remains};
-pub use journal::{Journal, Phase, enter, load};
+pub use index::{Entry, every, hold, load, names, remains, whole};
+pub use journal::{Journal, Phase};
 pub use role::{Casting, NicChoice};
 pub use status::{Reset, Status, reset, status};
 pub use subject::Subject;

@@ -4,9 +4,11 @@
 mod support;
 
 use std::fs;
+use std::process::Command;
 
-use support::{Machine, Wiring, canaries, fails, in_box, nslab, ok, sh};
+use support::{Machine, Wiring, canaries, fails, in_box, nslab, ok, run, sh};
 
+const NSLAB: &str = env!("CARGO_BIN_EXE_nslab");
 const JOURNAL: &str = "/run/nslab/bridged/lab.json";
 
 fn boot_id() -> String {
@@ -105,6 +107,44 @@ fn a_journal_that_is_a_link_or_belongs_to_somebody_else_is_refused() {
         lab.assert_same(&Wiring::look("bridged"), "a refused owner");
         sh(&format!("chown 0 {JOURNAL}; rm /run/elsewhere"));
         ok("down bridged");
+    });
+}
+
+#[test]
+fn labs_are_known_without_their_index_and_for_others_it_is_said_that_they_are_not() {
+    const INDEX: &str = "/run/nslab/index.json";
+    let as_nobody = || run(Command::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups", NSLAB, "list"]));
+    in_box(|| {
+        let machine = Machine::look();
+        ok("up bridged");
+        ok("up routed");
+        let (list, status) = (ok("list").out, ok("status").out);
+        let spoil = [
+            "rm INDEX",
+            "echo x > INDEX",
+            "rm INDEX; mkdir INDEX",
+            "rmdir INDEX; ln -s /run/kept INDEX",
+            "rm INDEX; echo [{}] > INDEX",
+        ];
+        sh(&format!("cp {INDEX} /run/kept"));
+        for how in spoil {
+            sh(&how.replace("INDEX", INDEX));
+            assert_eq!((ok("list").out, ok("status").out), (list.clone(), status.clone()), "{how}");
+            ok("ping bridged/a1 b1 -c 1");
+            assert!(ok("show a1").out.contains("10.1.0.11"), "{how}: a bare name is no more that of the last lab");
+            if !how.contains("[{}]") {
+                let told = as_nobody().expect(3);
+                assert!(told.err.contains("it is not known which labs are up"), "{how}: {told}");
+            }
+        }
+        sh("echo x > /run/nslab/routed/lab.json");
+        fails(5, "list");
+        fails(5, "status");
+        ok("status bridged");
+        ok("down bridged");
+        nslab("down routed");
+        sh("rm /run/kept");
+        machine.assert_unchanged("labs without an index");
     });
 }
 

@@ -110,7 +110,7 @@ impl Run for List {
             let (remote, name) = far::split(word).unwrap_or((word, ""));
             return far::list(remote, name, false).map(Listed::Instances);
         }
-        Ok(Listed::Labs(Labs { labs: target::items() }))
+        Ok(Listed::Labs(Labs { labs: target::items()? }))
     }
 }
 
@@ -122,7 +122,7 @@ impl Run for Home {
     type Out = Overview;
 
     fn run(self, _context: &mut Context) -> Result<Self::Out> {
-        let (topologies, labs) = (topology::items()?, target::items());
+        let (topologies, labs) = (topology::items()?, target::items()?);
         Ok(Overview { topologies, labs, privileged: lacking().is_none() })
     }
 }

@@ -73,12 +73,11 @@ pub(super) fn current(typed: Option<&str>, context: &mut Context) -> Result<Entr
 
 /// The labs that a command without a lab looks at: that of `NSLAB_LAB`, else all.
 pub(super) fn labs(typed: Option<&str>) -> Result<Vec<LabName>> {
-    let labs = lab::names();
-    let chosen: Vec<&Entry> = match typed.map(str::to_owned).or_else(wish) {
-        Some(name) => vec![resolve::find(&name, &labs)?],
-        None => labs.iter().collect(),
+    let labs = match typed.map(str::to_owned).or_else(wish) {
+        Some(name) => vec![resolve::find(&name, &lab::names())?.clone()],
+        None => lab::whole()?,
     };
-    Ok(chosen.into_iter().map(|entry| entry.lab.clone()).collect())
+    Ok(labs.into_iter().map(|entry| entry.lab).collect())
 }
 
 /// That no lab is up.
@@ -87,10 +86,10 @@ pub(super) fn none_up() -> Error {
 }
 
 /// The labs that are up, for a report.
-pub(super) fn items() -> Vec<Item> {
-    let mut items: Vec<Item> = lab::names().into_iter().map(item).collect();
+pub(super) fn items() -> Result<Vec<Item>> {
+    let mut items: Vec<Item> = lab::whole()?.into_iter().map(item).collect();
     items.sort_by(|a, b| a.lab.cmp(&b.lab));
-    items
+    Ok(items)
 }
 
 fn item(entry: Entry) -> Item {

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::journal::{Journal, Phase};
+use super::lock::{self, Lock};
 use super::{paths, record};
-use crate::error::Result;
+use crate::error::{Error, Result, Thing, Usage};
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
 
@@ -73,21 +75,76 @@ pub fn names() -> Vec<Entry> {
 
 /// Labs that an `up` was killed in before it entered them among the others, and those that one is about to enter.
 pub fn remains() -> Vec<LabName> {
-    let listed = every();
-    let unlisted = |name: &LabName| !is_in_use(name.as_str()) && listed.iter().all(|entry| entry.lab != *name);
-    paths::labs().into_iter().filter(unlisted).collect()
+    unlisted(&every()).filter(|name| !is_in_use(name.as_str())).collect()
 }
 
-/// Every lab that is there, whatever state it is in.
+/// Every lab that is there, whatever state it is in: what the index lists, and labs that are up and have lost their entry, as their
+/// journals know them.
 pub fn every() -> Vec<Entry> {
+    let mut entries = listed().unwrap_or_default();
+    let lost = unlisted(&entries).filter_map(|name| Journal::read(&name).ok().flatten()).filter(is_up);
+    entries
+        .extend(lost.map(|journal| Entry::of(&journal.topology, journal.whole.as_ref(), journal.since, 0)).collect::<Vec<_>>());
+    entries
+}
+
+/// What the index lists.
+///
+/// # Errors
+/// [`Error::Unlisted`] where labs may be and the index is missing, damaged or somebody else's. Of one that is not understood in
+/// part, the rest counts.
+fn listed() -> Result<Vec<Entry>> {
     if !paths::is_credible() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    // Of an index that is damaged or somebody else's nothing is shown, and of one that is not understood in part, the rest.
-    let text = record::read(Path::new(INDEX)).ok().flatten().unwrap_or_default();
-    let entries: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
+    let lost = || Error::Unlisted(INDEX.into());
+    let text = record::read(Path::new(INDEX)).ok().flatten().ok_or_else(lost)?;
+    let entries: Vec<serde_json::Value> = serde_json::from_slice(&text).map_err(|_| lost())?;
     let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
-    entries.filter(|entry| paths::lab(&entry.lab).exists()).collect()
+    Ok(entries.filter(|entry| paths::lab(&entry.lab).exists()).collect())
+}
+
+fn unlisted(entries: &[Entry]) -> impl Iterator<Item = LabName> {
+    paths::labs().into_iter().filter(|name| entries.iter().all(|entry| entry.lab != *name))
+}
+
+fn is_up(journal: &Journal) -> bool {
+    journal.phase == Phase::Up || journal.phase == Phase::Coming && journal.previous.is_some()
+}
+
+/// Every lab, as [`names`], for a list that must be whole.
+///
+/// # Errors
+/// [`Error::Unlisted`] for those who may not read the labs' journals, where the index is lost; why a journal is not read, of a lab
+/// that the index does not list.
+pub fn whole() -> Result<Vec<Entry>> {
+    match listed() {
+        Err(lost) if !paths::is_own(Path::new(paths::RUN)) => return Err(lost),
+        listed => unlisted(&listed.unwrap_or_default()).try_for_each(|name| Journal::read(&name).map(drop))?,
+    }
+    Ok(names())
+}
+
+/// The journal of a lab that must be there.
+///
+/// # Errors
+/// [`Error::Unknown`] with the labs that are.
+pub fn load(name: &LabName) -> Result<Journal> {
+    Journal::read(name)?.ok_or_else(|| Error::Unknown {
+        what: Thing::Lab,
+        word: name.to_string(),
+        candidates: names().into_iter().map(|entry| entry.lab.to_string()).filter(|lab| lab != name.as_str()).collect(),
+    })
+}
+
+/// The journal of a lab that must be there, and a lock that keeps it up while somebody is in it.
+///
+/// # Errors
+/// [`Error::Unknown`] with the labs that are; [`Error::Busy`] while it is brought up, changed or taken down.
+pub fn hold(name: &LabName) -> Result<(Lock, Journal)> {
+    let lock = lock::shared(&paths::lab(name), Some(name.as_str()))?;
+    let journal = load(name)?;
+    lock.map(|lock| (lock, journal)).ok_or_else(|| Error::Usage(Usage::NotUp(name.to_string())))
 }
 
 /// Enters a lab; the lock on what labs share is held.

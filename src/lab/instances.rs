@@ -12,7 +12,7 @@ use ipnet::IpNet;
 pub use life::{Site, pause, restart, resume, start, stop};
 use life::{check_links, enter_links, fault, leave_links, now};
 
-use super::journal::load;
+use super::index::load;
 use super::up::change;
 use super::{facts, paths};
 use crate::error::{Error, InstanceFault, Result, Thing};

@@ -6,11 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::index::names;
-use super::lock::{self, Lock};
 use super::paths::{self, system};
 use super::record::{self, boot_id};
-use crate::error::{Error, JournalFault, Result, Thing, Usage};
+use crate::error::{Error, JournalFault, Result};
 use crate::kernel::fault;
 use crate::kernel::sys::process::errno;
 use crate::name::LabName;
@@ -143,28 +141,6 @@ impl Journal {
     pub fn write(&self) -> Result<()> {
         record::write(&path(&self.topology.name), self, 0o600)
     }
-}
-
-/// The journal of a lab that must be there.
-///
-/// # Errors
-/// [`Error::Unknown`] with the labs that are.
-pub fn load(name: &LabName) -> Result<Journal> {
-    Journal::read(name)?.ok_or_else(|| Error::Unknown {
-        what: Thing::Lab,
-        word: name.to_string(),
-        candidates: names().into_iter().map(|entry| entry.lab.to_string()).filter(|lab| lab != name.as_str()).collect(),
-    })
-}
-
-/// The journal of a lab that must be there, and a lock that keeps it up while somebody enters it.
-///
-/// # Errors
-/// [`Error::Unknown`] with the labs that are; [`Error::Busy`] while it is brought up, changed or taken down.
-pub fn enter(name: &LabName) -> Result<(Lock, Journal)> {
-    let lock = lock::shared(&paths::lab(name), Some(name.as_str()))?;
-    let journal = load(name)?;
-    lock.map(|lock| (lock, journal)).ok_or_else(|| Error::Usage(Usage::NotUp(name.to_string())))
 }
 
 /// Deletes the journal, and one that was being written.

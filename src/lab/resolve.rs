@@ -163,7 +163,7 @@ fn preferred<'a>(typed: &str, labs: &'a [Entry], wish: Option<&str>) -> Result<O
 
 /// The last lab brought up.
 pub fn last(labs: &[Entry]) -> Option<&Entry> {
-    labs.iter().max_by_key(|entry| entry.serial)
+    labs.iter().max_by_key(|entry| (entry.serial, entry.since))
 }
 
 fn full(entry: &Entry, node: &NodeId, labs: &[Entry]) -> String {

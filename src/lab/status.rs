@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::journal::{Journal, Phase, load};
+use super::index::load;
+use super::journal::{Journal, Phase};
 use super::{agents, facts, lock, paths};
 use crate::error::Result;
 use crate::kernel::{Backend, Kernel, observe, sandbox};

@@ -4,8 +4,8 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use super::index::{Entry, names};
-use super::journal::{Journal, load};
+use super::index::{Entry, load, names};
+use super::journal::Journal;
 use super::{paths, resolve};
 use crate::error::Result;
 use crate::kernel::observe;

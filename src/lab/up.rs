@@ -3,8 +3,8 @@
 use super::borrow::check::{Terms, check};
 use super::borrow::waits;
 use super::converge::{By, Done, Transition, Wanted, converge, give_up, guarded};
-use super::index::{Entry, PRIVATE, every};
-use super::journal::{Journal, Phase, load};
+use super::index::{Entry, PRIVATE, every, load};
+use super::journal::{Journal, Phase};
 use super::lock::{self, Lock};
 use super::role::Casting;
 use super::{down, paths, rundir};

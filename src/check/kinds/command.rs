@@ -132,7 +132,7 @@ impl Kind for Command {
 
 fn run(command: &Command, stage: &Stage<'_>) -> Result<(Option<Exit>, Vec<u8>)> {
     let name = &stage.scene.view.lab;
-    let (lock, journal) = lab::enter(name)?;
+    let (lock, journal) = lab::hold(name)?;
     let node = command.node.id();
     let clients = match &node {
         NodeId::Host(host) => lab::agents::clients(name, host, false).ok().map(|(clients, _)| clients),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, InstanceFault, Left, Result, Thing};
 use crate::kernel::{self, inspect, sandbox};
-use crate::lab::journal::load;
+use crate::lab::index::load;
 use crate::lab::paths;
 use crate::lab::up::change;
 use crate::lxd::devices;

@@ -38,6 +38,13 @@ pub fn error(lang: Lang, error: &Error) -> Message {
         Error::Tampered(path) => say(t!(lang, "{path} is not as nslab made it", path = path.display()))
             .why(w!(lang, "It is a link, or was changed by something else; following it could harm this machine."))
             .hint(t!(lang, "look at it (ls -ld {path}), then remove it", path = path.display())),
+        Error::Unlisted(path) => say(w!(lang, "it is not known which labs are up"))
+            .why(t!(
+                lang,
+                "{path}, which has their names for everybody, is missing or was changed by something else.",
+                path = path.display()
+            ))
+            .hint(w!(lang, "sudo nslab list      asks the labs themselves")),
         Error::Foreign { path, owner } => foreign(lang, path, owner),
         Error::Journal { lab, why } => journal(lang, lab, why),
         Error::Left(left) => remains(lang, left),

@@ -21,7 +21,7 @@ use crate::topology::Run;
 
 /// The sandbox of an instance that is there, and how it is.
 fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
-    let (_lock, journal) = lab::enter(&agent.lab)?;
+    let (_lock, journal) = lab::hold(&agent.lab)?;
     let found = journal.topology.hosts.iter().find(|host| host.name == agent.host);
     let container = found.and_then(|host| host.containers.iter().find(|container| container.name.as_str() == name));
     let container = container.ok_or_else(|| Fault::missing("Instance"))?;
