@@ -91,6 +91,25 @@ fn a_killed_agent_takes_nothing_along_and_its_key_outlives_the_lab() {
 }
 
 #[test]
+fn what_clients_would_need_goes_with_the_lab_while_nobody_has_used_one() {
+    in_box(|| {
+        ok("up routed");
+        for host in ["host-a", "host-b"] {
+            ok(&format!("exec {host} true"));
+            ok(&format!("exec --real-root {host} true"));
+        }
+        ok("down");
+        assert_eq!(sh("ls -A /var/lib"), "");
+        ok("up routed");
+        ok("exec host-b true");
+        ok("exec host-a true");
+        sh("echo 'default-remote: other' > /var/lib/nslab/agents/routed/host-a/client/config.yml");
+        ok("down");
+        assert_eq!(sh("cd /var/lib/nslab/agents; find . -type f").trim(), "./routed/host-a/client/config.yml");
+    });
+}
+
+#[test]
 fn what_is_no_trusted_client_learns_nothing_and_plain_http_is_no_answer() {
     in_box(|| {
         ok("up routed");

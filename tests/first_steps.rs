@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Machine, fails, in_box, limit, nslab, ok, run, shipped};
+use support::{Machine, fails, in_box, limit, nslab, ok, run, sh, shipped};
 
 const NSLAB: &str = env!("CARGO_BIN_EXE_nslab");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -182,6 +182,7 @@ fn the_demo_shows_what_there_is_in_both_languages_and_leaves_nothing() {
             assert!(shown.lines().filter(|line| !line.contains(NSLAB)).all(|line| line.chars().count() <= 80), "{shown}");
             assert!(!shown.contains("No such") && ok("list").out.contains("No lab is up"), "{shown}");
             machine.assert_unchanged("the demo");
+            assert_eq!(sh("ls -A /var/lib"), "", "the demo left what clients of agents would need");
         }
     });
 }

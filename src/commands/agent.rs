@@ -244,10 +244,7 @@ fn forget(lab: &LabName) -> Result<Agents> {
             return Err(Error::Remote(RemoteFault::Store { file: store, errno }));
         }
     }
-    // Gone with the last of them.
-    for parent in ["/var/lib/nslab/agents", "/var/lib/nslab"] {
-        let _ = std::fs::remove_dir(parent);
-    }
+    agents::drop_empty(&store);
     Ok(Agents::Changed(Outcome::Forgotten { lab: lab.to_string() }))
 }
 

@@ -237,6 +237,31 @@ pub fn stop(lab: &LabName, host: &NodeName) -> Result<bool> {
     Ok(true)
 }
 
+/// Removes what was made for clients that nobody used, and what is empty then. Keys, trusts and remotes stay.
+pub fn drop_unused(lab: &LabName) {
+    let stores = stores(lab);
+    for host in std::fs::read_dir(&stores).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let lxd = host.join("client");
+        for (directory, text) in [(incus(&lxd), IMAGES), (lxd, CONFIG)] {
+            let config = directory.join("config.yml");
+            let alone = std::fs::read_dir(&directory).is_ok_and(|found| found.count() == 1);
+            if alone && std::fs::read_to_string(&config).is_ok_and(|found| found == text) {
+                let _ = std::fs::remove_file(config);
+            }
+            let _ = std::fs::remove_dir(directory);
+        }
+        let _ = std::fs::remove_dir(host);
+    }
+    drop_empty(&stores);
+}
+
+/// Removes where keys and trusts are, with what it is in, as far as nothing is there.
+pub fn drop_empty(stores: &Path) {
+    for directory in stores.ancestors().take(3) {
+        let _ = std::fs::remove_dir(directory);
+    }
+}
+
 /// Ends every agent of a lab.
 ///
 /// # Errors

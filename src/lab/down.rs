@@ -12,7 +12,7 @@ use super::borrow::{self, loan};
 use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
 use super::paths::{self, system};
-use super::{index, root_netns, rundir};
+use super::{agents, index, root_netns, rundir};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sandbox::{self, Process};
@@ -79,7 +79,7 @@ pub fn down(name: &LabName, tell: &mut dyn FnMut(Progress)) -> Result<Down> {
 
 /// Removes everything of a lab whose lock is held, its records last; the journal is none where there is none that can be read.
 pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -> Result<Down> {
-    super::agents::end(name)?;
+    agents::end(name)?;
     // The way to the machine first: what follows may take its time.
     let facts = on_machine(journal);
     let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));
@@ -92,6 +92,7 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -
     if !restored.left.is_empty() {
         return Err(Error::Left(restored.left));
     }
+    agents::drop_unused(name);
     journal::delete(name)?;
     leave(name, lock)?;
     let suspects = if unknown { root_netns::suspects() } else { Vec::new() };
