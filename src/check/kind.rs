@@ -9,7 +9,7 @@ use super::pings::Pinged;
 use super::players::Players;
 use super::scene::Scene;
 use crate::plan::NodeId;
-use crate::probe::paths::{Errand, Witnessed};
+use crate::probe::watch::{Errand, Witnessed};
 use crate::render::sentences::statement::Words;
 use crate::report::check::State;
 use crate::topology::reader::Item;

@@ -20,7 +20,7 @@ use super::nodes::Machine;
 use super::players::Players;
 use super::scene::Scene;
 use crate::plan::NodeId;
-use crate::probe::paths::Errand;
+use crate::probe::watch::Errand;
 use crate::render::sentences::statement::{Say, Words};
 use crate::topology::reader::Choice;
 

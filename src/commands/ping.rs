@@ -13,8 +13,8 @@ use crate::kernel::echo::{self, Manner};
 use crate::lab::Subject;
 use crate::plan::NodeId;
 use crate::probe::ping::all;
-use crate::probe::ping::one::{self, Came, Order};
 use crate::probe::ping::stations::{Station, Stations, goal};
+use crate::probe::ping::{self, Came, Order};
 use crate::render::{Style, lines, sentences, shapes, text};
 use crate::report::frame;
 use crate::report::ping::{self as reports, Event, Family, Matrix, Party, Recorded, Reply, Start, Times};
@@ -172,7 +172,7 @@ fn report(order: &Order, start: Start, stations: &Stations, context: &mut Contex
     };
     let mut sent = 0;
     if told(&|style| lines(&[sentences::ping::start(style.lang, &start)])) {
-        sent = one::ping(order, &mut |came| {
+        sent = ping::ping(order, &mut |came| {
             let event = event(came, order.to, stations);
             let go_on = told(&|style| text::ping::event(&start, &event, before.as_ref(), style));
             if let Event::Reply(Reply { route: Some(route), .. }) = &event {

@@ -12,7 +12,8 @@ use nix::errno::Errno;
 
 use super::frame::{Frame, Payload};
 use super::view::{Place, View};
-use super::watch::{self, Taps};
+use super::wait;
+use super::watch::Taps;
 use crate::error::{Error, Result, Thing};
 use crate::kernel::packet::{Buffer, Seen, Spot};
 use crate::kernel::tables;
@@ -257,7 +258,7 @@ pub fn listen<T>(segments: &[Segment], job: impl FnOnce() -> Result<T>) -> Resul
 fn hear(segments: &[Segment], Taps(taps): &mut Taps, tallies: &mut [Tally], ended: &impl AsFd) -> Result<()> {
     loop {
         let sockets = taps.iter().map(AsFd::as_fd).chain([ended.as_fd()]);
-        let ready = watch::wait(sockets, None).map_err(|errno| Error::Internal(format!("poll: {errno}")))?;
+        let ready = wait(sockets, None).map_err(|errno| Error::Internal(format!("poll: {errno}")))?;
         let over = ready.last().is_some_and(|ready| *ready);
         let mut heard = 0;
         for ((segment, tap), tally) in segments.iter().zip(taps.iter_mut()).zip(tallies.iter_mut()) {

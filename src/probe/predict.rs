@@ -1,26 +1,25 @@
 //! What the tables of a lab say about the way of a packet and of its reply.
 
 mod blame;
-mod frame;
 mod lookup;
 pub(in crate::probe) mod map;
-mod neighbour;
 mod packet;
-mod segment;
-mod world;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
+use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
 pub(in crate::probe) use lookup::{Flow, Found, lookup};
-use map::Map;
+use lookup::{Martian, validate};
+use map::{At, BROADCAST, Delivery, Ether, Fabric, Map};
 use packet::{End, Packet};
-use world::World;
 
 use super::cure::cure;
 use super::view::View;
 use crate::kernel::tables::{self, Chain, NextHop, Tables};
+use crate::name::Mac;
 use crate::plan::NodeId;
 use crate::report::trace::{Cause, Death, Journey, Leg, Note, Route};
 use crate::report::wire::Interface;
@@ -189,6 +188,178 @@ fn refusal(kind: RouteType) -> &'static str {
         RouteType::BlackHole => "blackhole",
         RouteType::Prohibit => "prohibit",
         _ => "unreachable",
+    }
+}
+
+/// One prediction under way.
+#[derive(Debug)]
+struct World<'a> {
+    pub map: &'a Map<'a>,
+    pub fabric: Fabric<'a>,
+    /// Neighbours that nodes met on the way.
+    pub met: HashMap<(At, IpAddr), Mac>,
+    pub notes: Vec<Cause>,
+    pub choices: Vec<Choice>,
+}
+
+impl<'a> World<'a> {
+    fn new(map: &'a Map<'a>) -> Self {
+        Self { map, fabric: Fabric::new(map), met: HashMap::new(), notes: Vec::new(), choices: Vec::new() }
+    }
+
+    /// Whether the node takes packets for the address.
+    fn has(&self, place: usize, address: IpAddr) -> bool {
+        matches!(lookup(self.map.tables(place), Flow { to: address, from: None, enters: None }), Found::Local(_))
+    }
+
+    /// Notes something odd, once.
+    fn note(&mut self, cause: Cause) {
+        if !self.notes.contains(&cause) {
+            self.notes.push(cause);
+        }
+    }
+
+    /// What is odd about the MAC address of a frame.
+    fn note_mac(&mut self, mac: Mac) {
+        if let Some(cause) = self.map.shared(mac) {
+            self.note(cause);
+        }
+    }
+}
+
+/// The size of a question, far below any MTU.
+const QUESTION: u32 = 72;
+
+/// How a node comes to the MAC address.
+#[derive(Debug, Clone)]
+enum Neighbour {
+    /// It is in the table.
+    Entry(Mac),
+    /// Somebody answers.
+    Answered { mac: Mac, by: Vec<At> },
+    /// Nobody does.
+    Silent(Box<Silence>),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Default)]
+struct Silence {
+    /// Interfaces that have the address and heard the question, and refused to answer for the asker's address.
+    pub refusals: Vec<(At, Martian)>,
+    /// Interfaces that answered, with what became of the answer.
+    pub lost: Vec<(At, Delivery)>,
+    /// The asker has no address of its own to ask with.
+    pub mute: bool,
+}
+
+impl World<'_> {
+    /// The MAC address of a neighbour; `source` is the source address of the packet that waits for it.
+    fn neighbour(&mut self, out: At, address: IpAddr, source: IpAddr) -> Neighbour {
+        let index = self.map.link(out).index;
+        let entries = &self.map.tables(out.place).neighbours;
+        let entry = entries.iter().find(|entry| entry.dev == index && entry.address == address);
+        let entry = entry.and_then(|entry| Some((entry.mac?, entry.state)));
+        let kept = |state| matches!(state, NeighbourState::Permanent | NeighbourState::Noarp);
+        if let Some((mac, _)) = entry.filter(|(_, state)| kept(*state)) {
+            return Neighbour::Entry(mac);
+        }
+        if let Some(mac) = self.met.get(&(out, address)) {
+            return Neighbour::Entry(*mac);
+        }
+        let live = |state| {
+            matches!(state, NeighbourState::Reachable | NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe)
+        };
+        match entry.filter(|(_, state)| live(*state)) {
+            Some((mac, _)) => Neighbour::Entry(mac),
+            None => self.resolve(out, address, source),
+        }
+    }
+
+    /// Asks everybody on the segment.
+    fn resolve(&mut self, out: At, address: IpAddr, source: IpAddr) -> Neighbour {
+        let Some(own) = self.map.link(out).mac else { return Neighbour::Silent(Box::default()) };
+        let Some(asker) = self.asker(out, address, source) else {
+            return Neighbour::Silent(Box::new(Silence { mute: true, ..Silence::default() }));
+        };
+        let heard = self.fabric.send(out, Ether { source: own, destination: BROADCAST, size: QUESTION });
+        let (mut by, mut silence) = (Vec::new(), Silence::default());
+        for landing in heard.landings {
+            match self.answers(landing.at, address, asker) {
+                None => continue,
+                Some(Err(martian)) => {
+                    silence.refusals.push((landing.at, martian));
+                    continue;
+                }
+                Some(Ok(())) => {}
+            }
+            let Some(mac) = self.map.link(landing.at).mac else { continue };
+            self.meet(landing.at, asker, own);
+            let back = self.fabric.send(landing.at, Ether { source: mac, destination: own, size: QUESTION });
+            if back.landings.iter().any(|back| back.at == out) {
+                by.push((landing.at, mac));
+            } else {
+                silence.lost.push((landing.at, back));
+            }
+        }
+        match by.first() {
+            None => Neighbour::Silent(Box::new(silence)),
+            Some((_, mac)) => {
+                self.meet(out, address, *mac);
+                Neighbour::Answered { mac: *mac, by: by.iter().map(|(at, _)| *at).collect() }
+            }
+        }
+    }
+
+    /// The address that the question comes from; IPv6 asks with none but its interface's own (`ndisc_send_ns`).
+    fn asker(&self, out: At, address: IpAddr, source: IpAddr) -> Option<IpAddr> {
+        let here = |wanted: &dyn Fn(IpAddr) -> bool| {
+            let addresses = self.map.link(out).addresses.iter().filter(|address| !address.tentative);
+            addresses.map(|address| address.net.addr()).find(|address| wanted(*address))
+        };
+        if address.is_ipv6() {
+            let near = |own: IpAddr| matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
+            return here(&|own| own == source).or_else(|| here(&near));
+        }
+        if self.has(out.place, source) {
+            return Some(source);
+        }
+        // Its own first address on the interface, in the subnet if there is one, else any (`arp_solicit`).
+        let nets = self.map.link(out).addresses.iter().map(|own| own.net).filter(|net| net.addr().is_ipv4());
+        let inside = nets.clone().find(|net| net.contains(&address)).or(nets.clone().next());
+        let elsewhere = || {
+            let links = &self.map.tables(out.place).links;
+            let mut all = links.iter().filter(|link| link.kind != "loopback").flat_map(|link| &link.addresses);
+            all.find(|own| own.net.addr().is_ipv4()).map(|own| own.net)
+        };
+        let unspecified = IpAddr::from([0; 4]);
+        Some(inside.or_else(elsewhere).map_or(unspecified, |net| net.addr()))
+    }
+
+    /// Whether an interface answers for an address; none where it has nothing to do with it.
+    fn answers(&self, at: At, address: IpAddr, asker: IpAddr) -> Option<Result<(), Martian>> {
+        let (tables, link) = (self.map.tables(at.place), self.map.link(at));
+        let here = link.addresses.iter().any(|own| own.net.addr() == address && !own.tentative);
+        if address.is_ipv6() {
+            return here.then_some(Ok(()));
+        }
+        let settings = tables.settings.as_ref();
+        let ignore = link.arp_ignore.max(settings.map_or(0, |settings| settings.arp_ignore));
+        let proxy = link.proxy_arp || settings.is_some_and(|settings| settings.proxy_arp);
+        match lookup(tables, Flow { to: address, from: Some(asker), enters: Some(&link.name) }) {
+            Found::Local(_) if ignore >= 8 || ignore > 0 && !here => None,
+            Found::Local(_) => Some(validate(tables, link, asker, address)),
+            Found::Way(_, hops) if proxy && link.forwarding4 && hops.iter().all(|hop| hop.dev != link.index) => {
+                Some(validate(tables, link, asker, address))
+            }
+            _ => None,
+        }
+    }
+
+    /// A node takes the address of somebody who asks it, or answers it.
+    fn meet(&mut self, at: At, address: IpAddr, mac: Mac) {
+        if !address.is_unspecified() {
+            self.met.insert((at, address), mac);
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! The lab as it is now: the tables of every node, and who owns which address.
 
-mod far;
-pub(in crate::probe) mod paper;
-mod state;
+pub(in crate::probe) mod facts;
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -135,7 +133,7 @@ impl View {
             places.push(Place { id, pin, by_hand, far: false, node, tables });
         }
         // Where the journal is damaged what is there can be looked at all the same.
-        let described = subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(far::join(journal, &mut places)));
+        let described = subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(facts::join(journal, &mut places)));
         Ok(Self { lab, places, absent, described, prompt: subject.prompt.clone() })
     }
 

@@ -1,20 +1,26 @@
 //! Nodes watched while pings leave from some of them: what enters and leaves their interfaces, and what is answered.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::filter::Filter;
-use super::ping::{self, Answer, LARGEST};
-use super::view::Place;
+use super::frame::{Body, Frame, Payload};
+use super::ping::{self, Answer, Key, LARGEST};
+use super::view::{Place, View};
 use crate::error::Result;
-use crate::kernel::echo::Echo;
+use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::interrupted;
 use crate::kernel::packet::{self, Buffer, Seen, Spot, Tap};
+use crate::name::Mac;
+use crate::plan::NodeId;
+use crate::report::ping::Family;
+use crate::report::trace::Leg;
+use crate::report::wire::Interface;
 
 /// Bytes of the queue that frames of a node wait in until they are read.
 const QUEUE: usize = 4 << 20;
@@ -43,26 +49,6 @@ impl Taps {
 impl Drop for Taps {
     fn drop(&mut self) {
         packet::close(std::mem::take(&mut self.0));
-    }
-}
-
-/// Sleeps until there is something to read, for so long at most, or without an end; of each socket whether there is. A signal
-/// ends the wait, too.
-///
-/// # Errors
-/// When the kernel refuses to wait.
-pub fn wait<'a>(
-    sockets: impl Iterator<Item = BorrowedFd<'a>>,
-    at_most: Option<Duration>,
-) -> std::result::Result<Vec<bool>, Errno> {
-    let mut sockets: Vec<PollFd<'a>> = sockets.map(|socket| PollFd::new(socket, PollFlags::POLLIN)).collect();
-    // Rounded up: poll counts whole milliseconds, and must not spin through the last one.
-    let timeout = at_most
-        .map_or(PollTimeout::NONE, |time| PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX));
-    match poll(&mut sockets, timeout) {
-        Ok(_) => Ok(sockets.iter().map(|socket| socket.any().unwrap_or(false)).collect()),
-        Err(Errno::EINTR) => Ok(vec![false; sockets.len()]),
-        Err(errno) => Err(errno),
     }
 }
 
@@ -142,7 +128,7 @@ impl Watch {
             interrupted()?;
             let taps = self.taps.0.iter().map(AsFd::as_fd);
             // What the kernel refuses to wait for is looked at in the next round.
-            let _ = wait(taps.chain(self.echoes.iter().map(AsFd::as_fd)), Some(left));
+            let _ = super::wait(taps.chain(self.echoes.iter().map(AsFd::as_fd)), Some(left));
         }
     }
 
@@ -166,4 +152,192 @@ impl Watch {
         }
         any
     }
+}
+
+/// Bytes of payload.
+const SIZE: usize = 16;
+/// How long nothing may be seen before what is unanswered is sent again, and then given up.
+const PASSES: [Duration; 3] = [Duration::from_millis(60), Duration::from_millis(250), Duration::from_millis(1100)];
+/// With more nodes than this, only the hosts and those that send or receive are watched.
+const FEW: usize = 24;
+
+/// A ping to send and watch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Errand {
+    /// From here.
+    pub from: NodeId,
+    /// To the node that has the address.
+    pub to: NodeId,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// The ping or its answer, at an interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Where.
+    pub at: Interface,
+    /// It leaves the node there; else it comes in.
+    pub outgoing: bool,
+    /// When, in nanoseconds since 1970.
+    pub nanoseconds: u64,
+    /// Which of the two it is.
+    pub leg: Leg,
+    /// The frame's source.
+    pub mac: Mac,
+    /// Its time to live.
+    pub ttl: u8,
+    /// Its source address.
+    pub source: IpAddr,
+}
+
+/// What was seen of one ping.
+#[derive(Debug, Clone, Default)]
+pub struct Witnessed {
+    /// Its answer came back.
+    pub answered: bool,
+    /// In the order of time.
+    pub sightings: Vec<Sighting>,
+}
+
+/// A node that routed a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// Those that took one from its time to live, in order, and the last that it came to.
+    pub hops: Vec<String>,
+    /// Routers that nobody saw.
+    pub unseen: u8,
+}
+
+impl Witnessed {
+    /// The way of the ping there.
+    pub fn way(&self, from: &str, to: &str) -> Way {
+        let there: Vec<&Sighting> = self.sightings.iter().filter(|seen| seen.leg == Leg::Request).collect();
+        let first = there.iter().find(|seen| seen.at.node == from && seen.outgoing).map(|seen| seen.ttl);
+        let last = there.iter().rfind(|seen| seen.at.node == to && !seen.outgoing).map(|seen| seen.ttl);
+        let mut routers: Vec<(u8, u64, String)> = Vec::new();
+        for seen in there.iter().filter(|seen| !seen.outgoing && seen.at.node != to) {
+            let routed = there.iter().any(|left| left.outgoing && left.at.node == seen.at.node && left.ttl + 1 == seen.ttl);
+            if routed && !routers.iter().any(|(ttl, _, node)| *ttl == seen.ttl && *node == seen.at.node) {
+                routers.push((seen.ttl, seen.nanoseconds, seen.at.node.clone()));
+            }
+        }
+        routers.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let spent = first.zip(last).map_or(0, |(first, last)| first.saturating_sub(last));
+        let unseen = spent.saturating_sub(u8::try_from(routers.len()).unwrap_or(u8::MAX));
+        let mut hops: Vec<String> = routers.into_iter().map(|(_, _, node)| node).collect();
+        if last.is_some() {
+            hops.push(to.to_owned());
+        }
+        Way { hops, unseen }
+    }
+
+    /// The source address that the sender put into the ping, what arrived, and the node where it changed.
+    pub fn translated(&self, from: &str, to: &str) -> Option<(IpAddr, IpAddr, Option<String>)> {
+        let there = || self.sightings.iter().filter(|seen| seen.leg == Leg::Request);
+        let source = there().find(|seen| seen.at.node == from && seen.outgoing)?.source;
+        let became = there().rfind(|seen| seen.at.node == to && !seen.outgoing)?.source;
+        let changer = there().find(|seen| seen.outgoing && seen.source != source).map(|seen| seen.at.node.clone());
+        (source != became).then_some((source, became, changer))
+    }
+}
+
+/// Sends every ping and watches all of them at once.
+///
+/// # Errors
+/// When a namespace or socket cannot be had, or a signal arrives.
+pub fn witness(view: &View, errands: &[Errand]) -> Result<Vec<Witnessed>> {
+    if errands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let key = ping::key();
+    let (mut echoes, mut senders) = (Vec::new(), HashMap::new());
+    for errand in errands {
+        let family = Family::of(errand.address);
+        let sender = senders.entry((&errand.from, family));
+        if let (Entry::Vacant(sender), Some(place)) = (sender, view.place(&errand.from).filter(|place| !place.far)) {
+            echoes.push(Echo::open(&place.pin, &errand.from.to_string(), family, Manner::default())?);
+            sender.insert(echoes.len() - 1);
+        }
+    }
+    let mut watch = Watch::open(&places(view, errands), "icmp or icmp6", echoes, key.magic)?;
+    let mut pings = Pings { errands, first: key.id, open: Vec::new(), seen: vec![Witnessed::default(); errands.len()] };
+    let done = PASSES.into_iter().try_for_each(|quiet| {
+        pings.open = (0..errands.len()).filter(|at| !pings.seen[*at].answered).collect();
+        for &at in &pings.open.clone() {
+            let Errand { from, address, .. } = &errands[at];
+            // What was seen of an earlier try says nothing about this one.
+            pings.seen[at].sightings.clear();
+            if let Some(sender) = senders.get(&(from, Family::of(*address))) {
+                let message = ping::request(Family::of(*address), Key { id: pings.id(at), ..key }, 1, SIZE);
+                // What the kernel refuses goes nowhere, and that is seen.
+                let _ = watch.echoes[*sender].send(*address, 0, &message);
+            }
+            watch.take(&mut pings);
+        }
+        let patience = Patience { quiet, whole: None };
+        if pings.open.is_empty() { Ok(()) } else { watch.run(patience, &mut pings) }
+    });
+    // Closing waits for the kernel; nobody needs to wait for that.
+    std::thread::spawn(move || drop(watch));
+    done?;
+    for witnessed in &mut pings.seen {
+        witnessed.sightings.sort_by_key(|seen| seen.nanoseconds);
+    }
+    Ok(pings.seen)
+}
+
+/// Pings under way; each has an identifier of its own, counted from the first.
+struct Pings<'a> {
+    errands: &'a [Errand],
+    first: u16,
+    /// Those that were sent in this pass.
+    open: Vec<usize>,
+    seen: Vec<Witnessed>,
+}
+
+impl Pings<'_> {
+    fn id(&self, at: usize) -> u16 {
+        self.first.wrapping_add(u16::try_from(at).unwrap_or(u16::MAX))
+    }
+
+    fn find(&self, id: u16) -> Option<usize> {
+        Some(usize::from(id.wrapping_sub(self.first))).filter(|at| *at < self.errands.len())
+    }
+}
+
+impl Watcher for Pings<'_> {
+    fn answer(&mut self, id: u16, by: IpAddr, answer: &Answer) -> bool {
+        let reply = matches!(answer, Answer::Reply { .. });
+        let Some(at) = self.find(id).filter(|at| reply && by == self.errands[*at].address) else { return false };
+        self.seen[at].answered = true;
+        true
+    }
+
+    fn frame(&mut self, node: &str, interface: &str, seen: &Seen<'_>) -> bool {
+        let Some(Frame { source: mac, payload: Payload::Ip(packet), .. }) = Frame::decode(seen.bytes) else { return false };
+        let Body::Echo { reply, id, .. } = packet.body else { return false };
+        let Some(at) = self.find(id) else { return false };
+        self.seen[at].sightings.push(Sighting {
+            at: Interface { node: node.to_owned(), interface: interface.to_owned() },
+            outgoing: seen.outgoing,
+            nanoseconds: seen.nanoseconds,
+            leg: if reply { Leg::Reply } else { Leg::Request },
+            mac,
+            ttl: packet.ttl,
+            source: packet.source,
+        });
+        true
+    }
+
+    fn is_done(&self) -> bool {
+        self.open.iter().all(|at| self.seen[*at].answered)
+    }
+}
+
+/// The hosts and switches, and who sends and receives; all nodes of a small lab.
+fn places<'a>(view: &'a View, errands: &[Errand]) -> Vec<&'a Place> {
+    let few = view.places.len() <= FEW;
+    let is_end = |id: &NodeId| errands.iter().any(|errand| errand.from == *id || errand.to == *id);
+    view.here().filter(|place| few || !matches!(place.id, NodeId::Container(..)) || is_end(&place.id)).collect()
 }

@@ -11,7 +11,7 @@ use crate::check::players::Players;
 use crate::check::scene::{NicAt, Scene, host};
 use crate::name::NodeName;
 use crate::plan::NodeId;
-use crate::probe::paths::{Errand, Witnessed};
+use crate::probe::watch::{Errand, Witnessed};
 use crate::render::lang::{and, or, t};
 use crate::render::sentences::statement::{Say, Words};
 use crate::report::trace::Leg;

@@ -13,7 +13,7 @@ use crate::check::players::Players;
 use crate::check::scene::Scene;
 use crate::kernel::echo::Manner;
 use crate::plan::NodeId;
-use crate::probe::ping::one::{Came, Order, ping};
+use crate::probe::ping::{Came, Order, ping};
 use crate::render::lang::t;
 use crate::render::sentences::statement::Words;
 use crate::report::frame::Recorded;

@@ -14,7 +14,6 @@ use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::space::{self, Space};
 use crate::kernel::{interrupted, joined, open_files, processors, thread};
 use crate::plan::NodeId;
-use crate::probe::watch;
 use crate::report::notice::Progress;
 use crate::report::ping::{Attempt, Family, Fault, Pair};
 
@@ -362,7 +361,7 @@ impl Share<'_, '_> {
         let who: Vec<usize> = (0..self.senders.len()).filter(|sender| self.senders[*sender].waiting > 0).collect();
         let sockets = who.iter().map(|sender| self.senders[*sender].echo.as_fd());
         // A signal may have come to another thread.
-        let ready = watch::wait(sockets, Some(at_most.min(TICK))).map_err(|errno| system("poll", errno))?;
+        let ready = crate::probe::wait(sockets, Some(at_most.min(TICK))).map_err(|errno| system("poll", errno))?;
         Ok(who.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(sender, _)| sender).collect())
     }
 

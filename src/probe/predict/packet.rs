@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::frame::{Delivery, Ether, Landing, Passage, Stop, Why};
 use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
-use super::map::At;
-use super::neighbour::Known as Neighbour;
-use super::world::World;
-use super::{Choice, refusal, route_of};
+use super::map::{At, Delivery, Ether, Landing, Passage, Stop, Why};
+use super::{Choice, Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route};
 use crate::name::Mac;
 use crate::report::trace::{Cause, Deed, Frame, Known, Resolution, Route as Told, Visit};

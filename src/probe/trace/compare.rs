@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::sighting::{Shot, Sighting, What};
-use super::way::{Stop, way};
+use super::sighting::{Shot, Sighting, Stop, What, way};
 use crate::name::Mac;
 use crate::probe::view::View;
 use crate::report::node::Kind;
