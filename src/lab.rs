@@ -23,10 +23,10 @@ pub mod subject;
 mod up;
 pub mod watchdog;
 
-pub use down::{Down, down};
+pub use down::down;
 pub use index::{Entry, every, hold, load, names, remains, whole};
 pub use journal::{Journal, Phase};
 pub use role::{Casting, NicChoice};
-pub use status::{Reset, Status, reset, status};
+pub use status::{Status, reset, status};
 pub use subject::Subject;
 pub use up::{Private, Up, preview, up, up_on};

@@ -88,7 +88,7 @@ fn a_nic_comes_back_with_every_address_route_and_rule() {
         assert_eq!(sh("ip -o -4 addr show dev enp0s8"), "", "nothing stays on the port");
         assert_eq!(mac_of("br0"), mac_of("enp0s8"), "neighbours know the address by that MAC");
         let restored = back(&lent);
-        assert!(restored.alone.is_empty() && restored.left.is_empty(), "{restored:?}");
+        assert!(restored.left_alone.is_empty() && restored.left.is_empty(), "{restored:?}");
         sh("rm -f /run/nslab/lent/*");
         before.assert_unchanged("lent and given back");
         for (address, seconds) in lifetimes() {
@@ -120,7 +120,7 @@ fn what_somebody_else_changed_stays_and_is_named() {
             sysctl -qw net.ipv4.conf.all.rp_filter=2");
         let restored = back(&lent);
         assert!(restored.left.is_empty(), "{restored:?}");
-        let named: Vec<String> = restored.alone.iter().map(|alone| format!("{:?} {}", alone.what, alone.text)).collect();
+        let named: Vec<String> = restored.left_alone.iter().map(|alone| format!("{:?} {}", alone.what, alone.text)).collect();
         for what in [
             "Added 172.16.0.1/24",
             "Added 172.17.0.0/16 dev enp0s8",

@@ -1,7 +1,5 @@
 //! The end of labs, and of what was done to them: `down`, `reset`, `keep`, and the watchdog of the machine's NICs.
 
-use std::time::Instant;
-
 use clap_complete::engine::ArgValueCompleter;
 
 use super::run::{Context, Place, Run};
@@ -51,7 +49,7 @@ impl Run for Down {
         }
         let mut downs = reports::Downs { labs: Vec::new(), errors: Vec::new() };
         for name in names {
-            match down(&name, context) {
+            match lab::down(&name, &mut |step| context.front.progress(step)) {
                 Ok(report) => downs.labs.push(report),
                 // The other labs go all the same.
                 Err(error) => downs.errors.push(error),
@@ -59,12 +57,6 @@ impl Run for Down {
         }
         Ok(downs)
     }
-}
-
-fn down(name: &LabName, context: &mut Context) -> Result<reports::Down> {
-    let start = Instant::now();
-    let down = lab::down(name, &mut |step| context.front.progress(step))?;
-    Ok(down.report(name, start.elapsed()))
 }
 
 /// Remove what was made by hand in a lab and restore what is missing
@@ -94,16 +86,13 @@ impl Run for Reset {
             + status.namespaces.len()
             + status.tables.len()
             + status.kept.map_or(0, |kept| kept.launched + kept.stopped + kept.configured);
-        let mut report = reports::Reset { lab: name.to_string(), confirmed: true, operations: 0, namespaces: 0, tables: 0 };
         if by_hand > 0 && !self.yes {
-            let answer = context.front.ask(&Question::Reset { lab: report.lab.clone(), by_hand });
-            report.confirmed = answer.ok_or(Error::Usage(Usage::NeedsAnswer("--yes")))?;
+            let answer = context.front.ask(&Question::Reset { lab: name.to_string(), by_hand });
+            if !answer.ok_or(Error::Usage(Usage::NeedsAnswer("--yes")))? {
+                return Ok(reports::Reset { confirmed: false, ..reports::Reset::nothing(&name) });
+            }
         }
-        if report.confirmed {
-            let reset = lab::reset(&name)?;
-            (report.operations, report.namespaces, report.tables) = (reset.operations, reset.namespaces, reset.tables);
-        }
-        Ok(report)
+        lab::reset(&name)
     }
 }
 
@@ -128,7 +117,7 @@ impl Run for Keep {
     fn run(self, _: &mut Context) -> Result<Self::Out> {
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         keep(&entry.lab)?;
-        Ok(reports::Keep { lab: entry.lab.to_string() })
+        Ok(reports::Keep { lab: entry.lab })
     }
 }
 

@@ -95,11 +95,11 @@ impl Plan {
         let status = lab::status(&entry.lab)?;
         let made: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
         let mut steps = Vec::new();
-        for (host, name) in status.namespaces {
-            steps.push(host_namespaces(&host, &[name], entry.lab.as_str()));
+        for made in status.namespaces {
+            steps.push(host_namespaces(made.host.as_str(), &[made.name], entry.lab.as_str()));
         }
         steps.extend(by_hand(&made, &Naming::of(&status.journal.topology)));
-        steps.extend(status.tables.iter().map(|(node, family, table)| filter(node, family, table, entry.lab.as_str())));
+        steps.extend(status.tables.iter().map(|made| filter(&made.node, &made.family, &made.table, entry.lab.as_str())));
         Ok(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None })
     }
 }

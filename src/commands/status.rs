@@ -11,7 +11,7 @@ use crate::lab::{self, Journal, Phase, borrow, halves};
 use crate::name::LabName;
 use crate::plan::{Op, steps};
 use crate::render::shapes;
-use crate::report::lab::{Home as Overview, List as Labs, Namespace, Played, Status as Lab, Statuses, Table};
+use crate::report::lab::{Home as Overview, List as Labs, Played, Status as Lab, Statuses};
 use crate::report::remote::Instances;
 
 /// How long the machine of another half may take to answer.
@@ -54,25 +54,23 @@ fn status(name: &LabName) -> Result<Lab> {
     let half = half(&status.journal)?;
     let topology = status.journal.topology;
     let naming = steps::Naming::of(&topology);
-    let namespaces = status.namespaces.into_iter().map(|(host, name)| Namespace { host, name });
-    let tables = status.tables.into_iter().map(|(node, family, table)| Table { node: node.to_string(), family, table });
     let by_hand: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
     Ok(Lab {
-        lab: name.to_string(),
+        lab: name.clone(),
         condition: status.condition,
         summary: topology.summary.clone(),
         hosts: topology.hosts.len(),
         containers: topology.containers(),
         missing: steps::in_order(&status.missing, &naming),
         by_hand: steps::by_hand(&by_hand, &naming),
-        namespaces: namespaces.collect(),
-        tables: tables.collect(),
+        namespaces: status.namespaces,
+        tables: status.tables,
         processes: status.processes,
         half,
         instances: status.kept,
         agents: status.agents,
         version: status.journal.version,
-        nics: borrow::told(name),
+        nics: borrow::report(name),
     })
 }
 
@@ -82,9 +80,9 @@ fn half(journal: &Journal) -> Result<Option<Played>> {
     let said = if asked { halves::others(journal, PATIENCE)? } else { None };
     let others = journal.whole.iter().flat_map(|whole| &whole.hosts).filter(|host| host.name != role.host);
     Ok(Some(Played {
-        host: role.host.to_string(),
-        nics: role.nics.iter().map(|(name, real)| (name.to_string(), real.to_string())).collect(),
-        elsewhere: others.map(|host| host.name.to_string()).collect(),
+        host: role.host.clone(),
+        nics: role.nics.iter().map(|(name, real)| (name.clone(), real.clone())).collect(),
+        elsewhere: others.map(|host| host.name.clone()).collect(),
         others: said,
     }))
 }

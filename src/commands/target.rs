@@ -11,7 +11,7 @@ use crate::check::KINDS;
 use crate::error::{Error, Result, Thing, Usage, WrongValue};
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
-use crate::name::{LabName, NodeName};
+use crate::name::LabName;
 use crate::report::lab::{Host, Item};
 use crate::report::notice::Notice;
 use crate::topology::catalog::{self, is_file};
@@ -93,17 +93,9 @@ pub(super) fn items() -> Result<Vec<Item>> {
 }
 
 fn item(entry: Entry) -> Item {
-    let texts = |names: Vec<NodeName>| names.into_iter().map(String::from).collect();
-    let hosts = entry.hosts.into_iter().map(|(host, inside)| Host { host: host.into(), containers: texts(inside) }).collect();
-    Item {
-        lab: entry.lab.into(),
-        summary: entry.summary,
-        hosts,
-        switches: texts(entry.switches),
-        role: entry.role.map(String::from),
-        exercise: entry.exercise,
-        since: entry.since,
-    }
+    let Entry { lab, summary, hosts, switches, role, exercise, since, .. } = entry;
+    let hosts = hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
+    Item { lab, summary, hosts, switches, role, exercise, since }
 }
 
 /// The topology of a file or of the catalogue.

@@ -109,7 +109,7 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
         context.front.notice(&Notice::Interference(found));
     }
     Ok(Made::Up(reports::Up {
-        lab: topology.name.to_string(),
+        lab: topology.name.clone(),
         outcome: up.outcome,
         hosts: journal.topology.hosts.len(),
         containers: journal.topology.containers(),
@@ -141,7 +141,7 @@ fn hint(topology: &Topology, here: Option<&NodeName>) -> Option<Hint> {
         let hosts = topology.hosts.iter().filter(|host| here.is_none_or(|here| host.name == *here));
         let typed = |host: &Host| if several { format!("{}/{}", topology.name, host.name) } else { host.name.to_string() };
         return Some(Hint::Exercise(Exercise {
-            lab: several.then(|| topology.name.to_string()),
+            lab: several.then(|| topology.name.clone()),
             shells: hosts.map(typed).collect(),
             against: topology.exercise.clone(),
             sudo,

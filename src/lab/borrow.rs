@@ -98,9 +98,9 @@ pub fn waits(lab: &LabName) -> Option<u64> {
 }
 
 /// What a lab has borrowed, for `status`.
-pub fn told(lab: &LabName) -> Option<reports::Nics> {
+pub fn report(lab: &LabName) -> Option<reports::Nics> {
     let borrowed = Borrowed::read(lab)?;
-    let names = borrowed.uses.iter().map(|used| used.nic.to_string()).collect();
+    let names = borrowed.uses.iter().map(|used| used.nic.clone()).collect();
     Some(reports::Nics { names, state: borrowed.trust, why: borrowed.why })
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
@@ -335,7 +335,7 @@ fn make_pins(pins: &Pins) -> Result<()> {
 fn undo(transition: &Transition, lock: Lock, loan: Option<Loan>, error: Error) -> Error {
     let _hold = sys::hold_signals();
     let undone = match &transition.before {
-        None => down::dismantle(&transition.wanted.topology.name, Some(&transition.coming()), lock).map(drop),
+        None => down::dismantle(&transition.wanted.topology.name, Some(&transition.coming()), lock, Instant::now()).map(drop),
         Some(before) => {
             let restored = patiently(restore(transition, before), || restore(transition, before));
             restored.and_then(|()| loan.map_or(Ok(()), Loan::undone))

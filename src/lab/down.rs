@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
@@ -15,49 +15,31 @@ use super::paths::{self, system};
 use super::{agents, index, root_netns, rundir};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::mounts::Mounts;
-use crate::kernel::sandbox::{self, Process};
+use crate::kernel::sandbox;
 use crate::kernel::sys::process::errno;
 use crate::kernel::{fault, sys, teardown};
 use crate::name::LabName;
 use crate::plan::{NodeId, State};
-use crate::report::lab as reports;
+use crate::report::lab::{Down, LeftAlone, Process};
 use crate::report::notice::Progress;
 use crate::topology::Topology;
 
 /// How long processes have to end by themselves.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What `down` found and ended.
-#[derive(Debug, Clone, Default)]
-pub struct Down {
-    /// There was something of the lab.
-    pub was_up: bool,
-    /// The processes that were ended.
-    pub ended: Vec<Process>,
-    /// What somebody else has changed of borrowed NICs; it stays.
-    pub alone: Vec<reports::LeftAlone>,
-}
-
-impl Down {
-    /// As `down` tells it.
-    pub fn report(self, lab: &LabName, took: Duration) -> reports::Down {
-        let process = |process: Process| reports::Process { pid: process.pid, command: process.command };
-        reports::Down {
-            lab: lab.to_string(),
-            was_up: self.was_up,
-            ended: self.ended.into_iter().map(process).collect(),
-            left_alone: self.alone,
-            milliseconds: took.as_secs_f64() * 1000.0,
-        }
-    }
-}
-
 /// Takes a lab down; one that is not there is down already.
 pub fn down(name: &LabName, tell: &mut dyn FnMut(Progress)) -> Result<Down> {
     tell(Progress { done: 0, of: 1 });
+    let start = Instant::now();
     let Some(lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else {
         rundir::tidy()?;
-        return Ok(Down::default());
+        return Ok(Down {
+            lab: name.clone(),
+            was_up: false,
+            ended: Vec::new(),
+            left_alone: Vec::new(),
+            milliseconds: since(start),
+        });
     };
     // Without one that can be understood everything goes that is pinned under the name.
     let (mut journal, damaged) = match Journal::read(name) {
@@ -72,13 +54,13 @@ pub fn down(name: &LabName, tell: &mut dyn FnMut(Progress)) -> Result<Down> {
         let _ = journal.write();
     }
     let _hold = sys::hold_signals();
-    let down = dismantle(name, journal.as_ref(), lock)?;
+    let down = dismantle(name, journal.as_ref(), lock, start)?;
     tell(Progress { done: 1, of: 1 });
     damaged.map_or(Ok(down), Err)
 }
 
 /// Removes everything of a lab whose lock is held, its records last; the journal is none where there is none that can be read.
-pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -> Result<Down> {
+pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock, start: Instant) -> Result<Down> {
     agents::end(name)?;
     // The way to the machine first: what follows may take its time.
     let facts = on_machine(journal);
@@ -97,7 +79,15 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock) -
     leave(name, lock)?;
     let suspects = if unknown { root_netns::suspects() } else { Vec::new() };
     let left: Vec<Left> = lost.into_iter().chain(suspects.into_iter().map(Left::Suspect)).collect();
-    if left.is_empty() { Ok(Down { was_up: true, ended, alone: restored.alone }) } else { Err(Error::Left(left)) }
+    if left.is_empty() { Ok(gone(name, ended, restored.left_alone, start)) } else { Err(Error::Left(left)) }
+}
+
+fn gone(name: &LabName, ended: Vec<Process>, left_alone: Vec<LeftAlone>, start: Instant) -> Down {
+    Down { lab: name.clone(), was_up: true, ended, left_alone, milliseconds: since(start) }
+}
+
+fn since(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1000.0
 }
 
 /// The machine's NICs in a state, for a sentence.
@@ -128,11 +118,12 @@ fn strip(name: &LabName, journal: Option<&Journal>) -> Result<Vec<Process>> {
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&paths::pins(name), &mut |_| {}).map_err(pinned)?;
     drop_tree(&directory.join("sandbox"))?;
-    Ok(ended)
+    Ok(ended.into_iter().map(|process| Process { pid: process.pid, command: process.command }).collect())
 }
 
 /// Takes a lab back whose change of a NIC nobody kept: all but its records, which say why.
 pub(super) fn roll_back(name: &LabName, lock: Lock, why: Rollback) -> Result<Down> {
+    let start = Instant::now();
     let journal = Journal::read(name);
     let readable = journal.as_ref().ok().and_then(Option::as_ref);
     // The NICs come back whatever has become of the journal; what is wrong with it is told after that.
@@ -147,7 +138,7 @@ pub(super) fn roll_back(name: &LabName, lock: Lock, why: Rollback) -> Result<Dow
     if !restored.left.is_empty() {
         return Err(Error::Left(restored.left));
     }
-    Ok(Down { was_up: true, ended: ended?, alone: restored.alone })
+    Ok(gone(name, ended?, restored.left_alone, start))
 }
 
 /// The last steps: the index, the lab's own directory, and what all labs share.

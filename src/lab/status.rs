@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::kernel::{Backend, Kernel, observe, sandbox};
 use crate::name::LabName;
 use crate::plan::{NodeId, Plan, State, compile, diff};
-use crate::report::lab::{Condition, Kept, Serving};
+use crate::report::lab::{Condition, Kept, Namespace, Reset, Serving, Table};
 use crate::topology::{Host, Topology};
 
 /// The state of a lab.
@@ -23,10 +23,10 @@ pub struct Status {
     pub missing: Plan,
     /// Facts that somebody made by hand.
     pub by_hand: State,
-    /// Namespaces that somebody made inside a host: the host, the name.
-    pub namespaces: Vec<(String, String)>,
-    /// Packet filter tables that somebody made: the node, the family, the table.
-    pub tables: Vec<(NodeId, String, String)>,
+    /// Namespaces that somebody made inside a host.
+    pub namespaces: Vec<Namespace>,
+    /// Packet filter tables that somebody made.
+    pub tables: Vec<Table>,
     /// What was launched, stopped or configured in it.
     pub kept: Option<Kept>,
     /// Processes that run in its nodes.
@@ -57,12 +57,13 @@ pub fn status(name: &LabName) -> Result<Status> {
     };
     let nodes: Vec<NodeId> = facts::nodes(&scope);
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let tables = crate::kernel::filter::tables(&paths::pins(name), &nodes);
     Ok(Status {
         condition,
         missing,
         by_hand: facts::by_hand(rest),
         namespaces: namespaces(name, &journal.topology),
-        tables: crate::kernel::filter::tables(&paths::pins(name), &nodes),
+        tables: tables.into_iter().map(|(node, family, table)| Table { node, family, table }).collect(),
         kept: journal.kept(),
         processes: sandbox::processes(&paths::sandboxes(name), &names)?.len(),
         agents,
@@ -72,14 +73,13 @@ pub fn status(name: &LabName) -> Result<Status> {
 
 fn agents(journal: &Journal) -> Vec<Serving> {
     let name = &journal.topology.name;
-    let agent =
-        |host: &Host| Serving { host: host.name.to_string(), described: host.agent, running: agents::runs(name, &host.name) };
+    let agent = |host: &Host| Serving { host: host.name.clone(), described: host.agent, running: agents::runs(name, &host.name) };
     let all = journal.topology.hosts.iter().map(agent);
     all.filter(|agent| agent.described || agent.running).collect()
 }
 
 /// Namespaces under `run/HOST/netns`: what `ip netns add` in a host's shell made.
-fn namespaces(name: &LabName, topology: &Topology) -> Vec<(String, String)> {
+fn namespaces(name: &LabName, topology: &Topology) -> Vec<Namespace> {
     let mut found = Vec::new();
     for host in &topology.hosts {
         let directory = paths::lab(name).join("run").join(host.name.as_str()).join("netns");
@@ -87,7 +87,7 @@ fn namespaces(name: &LabName, topology: &Topology) -> Vec<(String, String)> {
         for entry in entries.flatten() {
             let own = entry.file_type().is_ok_and(|kind| kind.is_file());
             if own && observe::is_namespace(&entry.path()) {
-                found.push((host.name.to_string(), entry.file_name().to_string_lossy().into_owned()));
+                found.push(Namespace { host: host.name.clone(), name: entry.file_name().to_string_lossy().into_owned() });
             }
         }
     }
@@ -95,21 +95,12 @@ fn namespaces(name: &LabName, topology: &Topology) -> Vec<(String, String)> {
     found
 }
 
-/// What `reset` did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reset {
-    /// Operations that took away what was made by hand, or brought back what was missing.
-    pub operations: usize,
-    /// Namespaces made by hand that are gone.
-    pub namespaces: usize,
-    /// Packet filter tables that are gone.
-    pub tables: usize,
-}
-
 /// Removes what was made by hand and restores what is missing.
 pub fn reset(name: &LabName) -> Result<Reset> {
     let back = super::up::back(name)?;
-    let Some(_lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else { return load(name).map(|_| none()) };
+    let Some(_lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else {
+        return load(name).map(|_| Reset::nothing(name));
+    };
     let journal = load(name)?;
     let owned = journal.owned();
     let scope = facts::scope(owned);
@@ -120,8 +111,8 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     let plan = diff(&from, &wanted);
     kernel.apply(&plan, &mut |_| {})?;
     let own = namespaces(name, &journal.topology);
-    for (host, namespace) in &own {
-        let pin = paths::lab(name).join("run").join(host).join("netns").join(namespace);
+    for Namespace { host, name: namespace } in &own {
+        let pin = paths::lab(name).join("run").join(host.as_str()).join("netns").join(namespace);
         unpin(&pin)?;
     }
     let nodes = facts::nodes(&scope);
@@ -133,11 +124,7 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     journal.phase = Phase::Up;
     journal.previous = None;
     journal.write()?;
-    Ok(Reset { operations: back + plan.len(), namespaces: own.len(), tables })
-}
-
-fn none() -> Reset {
-    Reset { operations: 0, namespaces: 0, tables: 0 }
+    Ok(Reset { operations: back + plan.len(), namespaces: own.len(), tables, ..Reset::nothing(name) })
 }
 
 fn unpin(pin: &Path) -> Result<()> {

@@ -6,7 +6,7 @@
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -188,11 +188,10 @@ impl Watch {
         if Borrowed::read(lab).is_none_or(|record| kept(&record) || !self.is_mine(&record)) {
             return Ok(None);
         }
-        let start = Instant::now();
         let down = down::roll_back(lab, lock, why.clone())?;
         // Who looks into the log finds the reason first.
         let errors = vec![Error::RolledBack { lab: lab.to_string(), why }];
-        Ok(Some(Downs { labs: vec![down.report(lab, start.elapsed())], errors }))
+        Ok(Some(Downs { labs: vec![down], errors }))
     }
 
     /// The record is of the change that this watchdog was started for, not of one that came after it.

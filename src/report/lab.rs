@@ -1,7 +1,11 @@
 //! Reports on whole labs.
 
-use serde::{Deserialize, Serialize};
+use std::fmt::Display;
 
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::name::{IfName, LabName, NodeName};
+use crate::plan::NodeId;
 use crate::plan::steps::Step;
 
 /// `nslab` alone: what there is, and what to type next.
@@ -19,7 +23,7 @@ impl Home {
     /// What is typed to make one of the labs by hand.
     pub fn exercise(&self, lab: &Item) -> Exercise {
         let several = self.labs.len() > 1;
-        let typed = |host: &Host| if several { format!("{}/{}", lab.lab, host.host) } else { host.host.clone() };
+        let typed = |host: &Host| if several { format!("{}/{}", lab.lab, host.host) } else { host.host.to_string() };
         Exercise {
             lab: several.then(|| lab.lab.clone()),
             shells: lab.hosts.iter().map(typed).collect(),
@@ -40,16 +44,16 @@ pub struct List {
 #[derive(Debug, Clone, Serialize)]
 pub struct Item {
     /// Its name.
-    pub lab: String,
+    pub lab: LabName,
     /// One line on what its topology teaches.
     pub summary: Option<String>,
     /// Its hosts.
     pub hosts: Vec<Host>,
     /// Its switches.
-    pub switches: Vec<String>,
+    pub switches: Vec<NodeName>,
     /// The host that this machine plays; none where the whole lab is here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub role: Option<String>,
+    pub role: Option<NodeName>,
     /// Topologies that it is to become by hand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exercise: Vec<String>,
@@ -68,16 +72,16 @@ impl Item {
 #[derive(Debug, Clone, Serialize)]
 pub struct Host {
     /// Its name.
-    pub host: String,
+    pub host: NodeName,
     /// Its containers.
-    pub containers: Vec<String>,
+    pub containers: Vec<NodeName>,
 }
 
 /// `up`
 #[derive(Debug, Serialize)]
 pub struct Up {
     /// The lab.
-    pub lab: String,
+    pub lab: LabName,
     /// What had to be done.
     pub outcome: Outcome,
     /// How many hosts it has.
@@ -143,7 +147,7 @@ pub enum Hint {
 pub struct Exercise {
     /// The lab, where it is not the only one.
     #[serde(skip)]
-    pub lab: Option<String>,
+    pub lab: Option<LabName>,
     /// The hosts to work on, as they are typed.
     pub shells: Vec<String>,
     /// The topologies that it is to become.
@@ -193,14 +197,14 @@ pub struct Downs {
 #[derive(Debug, Serialize)]
 pub struct Keep {
     /// The lab.
-    pub lab: String,
+    pub lab: LabName,
 }
 
 /// One lab that was taken down.
 #[derive(Debug, Serialize)]
 pub struct Down {
     /// The lab.
-    pub lab: String,
+    pub lab: LabName,
     /// Whether it was up; `down` twice is fine.
     pub was_up: bool,
     /// The processes that had to be ended.
@@ -216,7 +220,7 @@ pub struct Down {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftAlone {
     /// The NIC; none for a setting of the machine.
-    pub nic: Option<String>,
+    pub nic: Option<IfName>,
     /// What happened to it.
     pub what: Foreign,
     /// The address, route or setting; empty where `what` says it all.
@@ -256,7 +260,7 @@ pub struct Process {
 #[derive(Debug, Serialize)]
 pub struct Reset {
     /// The lab.
-    pub lab: String,
+    pub lab: LabName,
     /// Whether the question was answered with yes.
     pub confirmed: bool,
     /// How many operations took away what was made by hand or brought back what was missing.
@@ -265,6 +269,13 @@ pub struct Reset {
     pub namespaces: usize,
     /// How many packet filter tables are gone.
     pub tables: usize,
+}
+
+impl Reset {
+    /// Of a lab in which nothing was to be done.
+    pub fn nothing(lab: &LabName) -> Self {
+        Self { lab: lab.clone(), confirmed: true, operations: 0, namespaces: 0, tables: 0 }
+    }
 }
 
 /// `status`
@@ -278,7 +289,7 @@ pub struct Statuses {
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// The lab.
-    pub lab: String,
+    pub lab: LabName,
     /// One line on what its topology teaches.
     pub summary: Option<String>,
     /// How it is.
@@ -317,7 +328,7 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Serving {
     /// The host.
-    pub host: String,
+    pub host: NodeName,
     /// Whether the topology says that it runs.
     pub described: bool,
     /// Whether it runs.
@@ -328,11 +339,11 @@ pub struct Serving {
 #[derive(Debug, Clone, Serialize)]
 pub struct Played {
     /// The host.
-    pub host: String,
+    pub host: NodeName,
     /// The host's NICs, each by its name in the topology and its name here.
-    pub nics: Vec<(String, String)>,
+    pub nics: Vec<(IfName, IfName)>,
     /// The hosts that other machines play.
-    pub elsewhere: Vec<String>,
+    pub elsewhere: Vec<NodeName>,
     /// What those machines say; none where nobody was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<super::half::Halves>,
@@ -349,7 +360,7 @@ impl Status {
 #[derive(Debug, Clone, Serialize)]
 pub struct Nics {
     /// Their names.
-    pub names: Vec<String>,
+    pub names: Vec<IfName>,
     /// Whether they stay so.
     pub state: Trust,
     /// Why they were put back, where they were.
@@ -371,10 +382,10 @@ pub enum Trust {
 }
 
 /// A namespace that somebody made inside a host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Namespace {
     /// The host.
-    pub host: String,
+    pub host: NodeName,
     /// Its name there.
     pub name: String,
 }
@@ -382,12 +393,17 @@ pub struct Namespace {
 /// A packet filter table that somebody made.
 #[derive(Debug, Clone, Serialize)]
 pub struct Table {
-    /// The node, `host` or `host.container`.
-    pub node: String,
+    /// The node, as `host` or `host.container`.
+    #[serde(serialize_with = "as_text")]
+    pub node: NodeId,
     /// `ip`, `ip6`, `inet`, `bridge` ...
     pub family: String,
     /// Its name.
     pub table: String,
+}
+
+fn as_text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 /// How a lab is.

@@ -24,7 +24,7 @@ const PASSES: usize = 4;
 #[derive(Debug, Clone, Default)]
 pub struct Restored {
     /// What somebody has changed meanwhile; it stays.
-    pub alone: Vec<LeftAlone>,
+    pub left_alone: Vec<LeftAlone>,
     /// What could not be put back.
     pub left: Vec<Left>,
 }
@@ -53,7 +53,7 @@ pub fn restore(socket: &mut Netlink, borrowed: &Borrowed, own: &State) -> Result
 
 impl Restored {
     fn alone(&mut self, nic: &Nic, what: Foreign, text: String) {
-        self.alone.push(LeftAlone { nic: Some(nic.name.to_string()), what, text });
+        self.left_alone.push(LeftAlone { nic: Some(nic.name.clone()), what, text });
     }
 }
 
@@ -265,7 +265,7 @@ fn put_settings(before: &[Setting], after: Option<&Snapshot>, done: &mut Restore
     for setting in before {
         let Some(now) = read_setting(&setting.path) else { continue };
         if now != setting.value && set_by_nslab(&setting.path).is_some_and(|set| set.value != now) {
-            done.alone.push(LeftAlone {
+            done.left_alone.push(LeftAlone {
                 nic: None,
                 what: Foreign::Setting,
                 text: format!("net.{} = {now}", setting.path.replace('/', ".")),

@@ -1,5 +1,6 @@
 //! Labs and nodes.
 
+use crate::name::NodeName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration, n, quoted, t, w};
 use crate::report::lab::{Condition, Down, Exercise, Hint, Home, Namespace, Outcome, Reset, Status, Table, Up};
@@ -20,7 +21,7 @@ pub fn home(lang: Lang, home: &Home) -> Vec<String> {
         return exercise(lang, &home.exercise(lab));
     }
     let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
-    let node = node.map_or("NODE", String::as_str);
+    let node = node.map_or("NODE", NodeName::as_str);
     vec![
         t!(lang, "Next:"),
         format!("  {sudo}nslab exec {node} ip addr"),
@@ -54,7 +55,7 @@ pub fn up(lang: Lang, up: &Up) -> Vec<String> {
         Some(Hint::Exercise(of)) => lines.extend(exercise(lang, of)),
         _ => {}
     }
-    lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lang, lab, seconds)));
+    lines.extend(up.confirm_within.into_iter().flat_map(|seconds| super::nics::confirm(lang, lab.as_str(), seconds)));
     lines
 }
 
@@ -144,7 +145,7 @@ pub fn status(lang: Lang, status: &Status) -> Vec<String> {
     lines.extend(status.half.as_ref().map(|half| super::role::half(lang, half)));
     let others = status.half.iter().filter_map(|half| half.others.as_ref());
     lines.extend(others.flat_map(|others| super::halves::told(lang, others)));
-    lines.extend(super::agent::serving(lang, &status.agents, lab));
+    lines.extend(super::agent::serving(lang, &status.agents, lab.as_str()));
     lines.extend(status.instances.as_ref().map(|kept| super::instances::kept(lang, kept)));
     lines.extend(status.nics.as_ref().map(|nics| super::nics::borrowed(lang, nics)));
     lines

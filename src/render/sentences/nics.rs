@@ -1,6 +1,7 @@
 //! Sentences about the machine's own NICs.
 
 use crate::error::{Allow, Refusal, Rollback, Service};
+use crate::name::IfName;
 use crate::render::lang::{Lang, Message, quoted, say, t, w};
 use crate::report::lab::{Foreign, Keep, LeftAlone, Nics, Trust};
 use crate::report::nic::{Changes, Wiring};
@@ -84,7 +85,7 @@ pub fn kept(lang: Lang, keep: &Keep) -> String {
 
 /// Which NICs a lab has borrowed.
 pub fn borrowed(lang: Lang, nics: &Nics) -> String {
-    let names = nics.names.join(", ");
+    let names = nics.names.iter().map(IfName::as_str).collect::<Vec<_>>().join(", ");
     match (nics.state, &nics.why) {
         (Trust::Applying, _) => t!(lang, "A change of {names} is under way.", names),
         (Trust::Waiting, _) => t!(lang, "The change of {names} waits for nslab keep, or is taken back by itself.", names),
@@ -96,7 +97,7 @@ pub fn borrowed(lang: Lang, nics: &Nics) -> String {
 
 /// What `down` has left as somebody else has made it.
 pub fn alone(lang: Lang, alone: &LeftAlone) -> String {
-    let (nic, text) = (alone.nic.as_deref().unwrap_or_default(), &alone.text);
+    let (nic, text) = (alone.nic.as_ref().map_or("", IfName::as_str), &alone.text);
     match alone.what {
         Foreign::Gone => t!(lang, "Somebody took {nic} away; there was nothing to put back.", nic),
         Foreign::Master => t!(lang, "Somebody made {nic} a port of {bridge}; it stays so.", nic, bridge = text),

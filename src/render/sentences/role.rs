@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 
 use crate::error::{Card, RoleFault, Using};
+use crate::name::{IfName, NodeName};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, quoted, say, t, w};
 use crate::report::lab::Played;
@@ -73,12 +74,12 @@ pub fn kept_default(lang: Lang, routes: &[IpNet]) -> String {
 
 /// Which part of a lab is on which machine.
 pub fn half(lang: Lang, half: &Played) -> String {
-    let nic = |(name, real): &(String, String)| {
-        if name == real { real.clone() } else { t!(lang, "{real} ({name} in the file)", real, name) }
+    let nic = |(name, real): &(IfName, IfName)| {
+        if name == real { real.to_string() } else { t!(lang, "{real} ({name} in the file)", real, name) }
     };
     let host = &half.host;
     let nics = half.nics.iter().map(nic).collect::<Vec<_>>().join(", ");
-    let others = half.elsewhere.join(", ");
+    let others = half.elsewhere.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
     match (nics.as_str(), others.as_str()) {
         ("", "") => t!(lang, "This machine plays {host}.", host),
         (_, "") => t!(lang, "This machine plays {host} on {nics}.", host, nics),

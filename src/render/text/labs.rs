@@ -26,7 +26,7 @@ fn table(labs: &[Item], style: Style) -> Table {
     let mut table = Table::new(style, &headings).right(&[1, 2]);
     for lab in labs {
         let (hosts, containers) = (lab.hosts.len().to_string(), lab.containers().to_string());
-        let name = lab.role.as_ref().map_or_else(|| lab.lab.clone(), |role| format!("{} ({role})", lab.lab));
+        let name = lab.role.as_ref().map_or_else(|| lab.lab.to_string(), |role| format!("{} ({role})", lab.lab));
         table.row([name, hosts, containers, date(lab.since)]);
     }
     table
