@@ -184,30 +184,32 @@ impl Transition {
 
 /// What was found and done.
 #[derive(Debug)]
-pub(super) struct Done {
+pub struct Up {
     /// How it went.
-    pub(super) outcome: Outcome,
+    pub outcome: Outcome,
     /// Operations carried out.
-    pub(super) operations: usize,
+    pub operations: usize,
     /// The lab's journal now.
-    pub(super) journal: Journal,
+    pub journal: Journal,
+    /// Seconds within which somebody must confirm a change of the machine's NICs; an edit makes none.
+    pub confirm_within: Option<u64>,
 }
 
 /// Carries a transition out, or undoes what was done.
-pub(super) fn converge(mut transition: Transition, lock: Lock, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Done> {
+pub(super) fn converge(mut transition: Transition, lock: Lock, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
     let (outcome, operations) = (transition.outcome(), transition.plan.len());
     if outcome == Outcome::Already
         && operations == 0
         && let Some(journal) = transition.before.take()
     {
         attend(&transition.wanted.topology.name)?;
-        return Ok(Done { outcome, operations, journal });
+        return Ok(Up { outcome, operations, journal, confirm_within: None });
     }
     let mut loan = None;
     match persist(&transition, terms, &mut loan, tell) {
         Ok(journal) => {
             loan.into_iter().for_each(Loan::done);
-            Ok(Done { outcome, operations, journal })
+            Ok(Up { outcome, operations, journal, confirm_within: None })
         }
         Err(error) => Err(undo(&transition, lock, loan, error)),
     }

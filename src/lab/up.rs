@@ -2,7 +2,8 @@
 
 use super::borrow::check::{Terms, check};
 use super::borrow::waits;
-use super::converge::{By, Done, Transition, Wanted, converge, give_up, guarded};
+pub use super::converge::Up;
+use super::converge::{By, Transition, Wanted, converge, give_up, guarded};
 use super::index::{Entry, PRIVATE, every, load};
 use super::journal::{Journal, Phase};
 use super::lock::{self, Lock};
@@ -12,22 +13,8 @@ use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, sys};
 use crate::name::LabName;
 use crate::plan::Plan;
-use crate::report::lab::Outcome;
 use crate::report::notice::Progress;
 use crate::topology::Topology;
-
-/// What `up` found and did.
-#[derive(Debug)]
-pub struct Up {
-    /// How it went.
-    pub outcome: Outcome,
-    /// Operations carried out.
-    pub operations: usize,
-    /// The lab's journal now.
-    pub journal: Journal,
-    /// Seconds within which somebody must confirm a change of the machine's NICs.
-    pub confirm_within: Option<u64>,
-}
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
 pub fn up(topology: &Topology, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
@@ -47,8 +34,8 @@ pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut d
     });
     match begun {
         Ok(transition) => {
-            let Done { outcome, operations, journal } = converge(transition, lock, terms, tell)?;
-            Ok(Up { outcome, operations, journal, confirm_within: waits(name) })
+            let up = converge(transition, lock, terms, tell)?;
+            Ok(Up { confirm_within: waits(name), ..up })
         }
         Err(error) => {
             give_up(name, Some(lock));
