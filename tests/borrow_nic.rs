@@ -1,10 +1,11 @@
 //! A real NIC with all that it can have, lent to a bridge and given back, seen with `ip`.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
 use nslab::kernel::socket::Netlink;
-use nslab::lab::borrow::loan::{applied, look};
+use nslab::lab::borrow::change::{applied, look};
 use nslab::lab::borrow::restore::{Restored, restore};
 use nslab::lab::borrow::{Borrowed, NicUse};
 use nslab::plan::State;

@@ -32,7 +32,7 @@ struct Watched {
 fn watched(seconds: u64) -> Watched {
     let name = |text: &str| text.parse().unwrap();
     let uses = vec![NicUse { nic: name("enp0s3"), bridge: Some(name("br0")) }];
-    let lent = nslab::lab::borrow::loan::look(&"lent".parse().unwrap(), uses, seconds).unwrap();
+    let lent = nslab::lab::borrow::change::look(&"lent".parse().unwrap(), uses, seconds).unwrap();
     assert!(lent.management, "it carries the default route");
     lent.write().unwrap();
     let (mut applier, theirs) = UnixStream::pair().unwrap();
@@ -52,7 +52,7 @@ impl Watched {
         sh("ip link add br0 type bridge forward_delay 0
             ip link set br0 addrgenmode none up
             ip link set enp0s3 master br0");
-        nslab::lab::borrow::loan::applied(&mut self.lent, &State::new()).unwrap();
+        nslab::lab::borrow::change::applied(&mut self.lent, &State::new()).unwrap();
     }
 
     /// Waits for its end, and checks that the NIC is as before.
@@ -109,12 +109,12 @@ fn a_kept_change_stays_and_the_watchdog_sleeps() {
         let mut watched = watched(3);
         watched.change();
         watched.applier.write_all(b"d").unwrap();
-        nslab::lab::borrow::loan::keep(&"lent".parse().unwrap()).unwrap();
-        nslab::lab::borrow::loan::keep(&"lent".parse().unwrap()).expect_err("it is kept already");
+        nslab::lab::borrow::change::keep(&"lent".parse().unwrap()).unwrap();
+        nslab::lab::borrow::change::keep(&"lent".parse().unwrap()).expect_err("it is kept already");
         std::thread::sleep(std::time::Duration::from_secs(4));
         assert!(watched.watchdog.try_wait().unwrap().is_none(), "it goes with the lab, not before");
         assert!(sh("ip -o addr show dev br0").contains("192.0.2.5/24"));
-        nslab::lab::borrow::loan::end(&"lent".parse().unwrap());
+        nslab::lab::borrow::change::end(&"lent".parse().unwrap());
         assert!(watched.watchdog.try_wait().unwrap().is_some(), "`down` ends it");
     });
 }

@@ -175,7 +175,7 @@ fn what_is_between_two_halves_is_told_in_both_languages() {
         };
         let others = Halves { answers: vec![answer("c")], silent: vec!["d".to_owned()], findings: vec![discord.clone()] };
         let up = Up {
-            lab: "bridged".to_owned(),
+            lab: "bridged".parse().unwrap(),
             outcome: Outcome::Already,
             hosts: 1,
             containers: 2,

@@ -83,10 +83,10 @@ impl Run for Launch {
         }
         let config = self.config.into_iter().collect();
         let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
-        let launched = launch(&site, &options)?;
+        let (nics, operations) = launch(&site, &options)?;
         let done = if self.stopped { Done::Made } else { Done::Launched };
-        let mut change = change(&site, done, launched.operations, start);
-        change.nics = Some(cards(&launched.nics));
+        let mut change = change(&site, done, operations, start);
+        change.nics = Some(cards(&nics));
         Ok(Changes { containers: vec![change], errors: Vec::new() })
     }
 }

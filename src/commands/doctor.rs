@@ -7,7 +7,7 @@ use super::run::{Context, Run, lacking};
 use crate::error::{Error, Result};
 use crate::kernel::{fallback, feature, userns};
 use crate::lab;
-use crate::lab::interference::Seen;
+use crate::lab::role::Seen;
 use crate::name::LabName;
 use crate::report::doctor::{Doctor as Health, Finding, Leftover, Rights, Unseen};
 use crate::report::lab::Condition;
@@ -29,7 +29,7 @@ impl Run for Doctor {
             findings.extend(lacking().map(|name| Finding::Capability { name }));
         }
         let mut unseen = Vec::new();
-        let seen = if able { lab::interference::all() } else { Seen::default() };
+        let seen = if able { lab::role::on_this_machine() } else { Seen::default() };
         if !able {
             unseen.extend([Unseen::Features, Unseen::Leftovers, Unseen::Interference]);
         }

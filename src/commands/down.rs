@@ -6,7 +6,7 @@ use super::run::{Context, Place, Run};
 use super::{completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
-use crate::lab::borrow::loan::keep;
+use crate::lab::borrow::change::keep;
 use crate::lab::{self, resolve, watchdog};
 use crate::name::LabName;
 use crate::report::lab as reports;

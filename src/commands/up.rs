@@ -4,17 +4,18 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
+use super::completions;
 use super::run::{Context, Place, Run};
-use super::target::Role;
-use super::{completions, target, target::duration};
+use super::target::{self, Role, duration};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
-use crate::lab::borrow::check::{self, Terms};
+use crate::lab::borrow::{self, NicPolicy};
 use crate::lab::{self, Casting, halves, resolve};
 use crate::name::NodeName;
 use crate::plan::{compile, steps};
 use crate::render::shapes;
-use crate::report::lab::{self as reports, Exercise, Hint, Ping};
+use crate::report::lab as reports;
+use crate::report::lab::{Exercise, Hint, Ping};
 use crate::report::notice::Notice;
 use crate::report::plan::{Plan, Purpose};
 use crate::topology::{Host, Inside, Topology};
@@ -73,8 +74,8 @@ impl Run for Up {
         let casting = self.role.casting()?;
         // Before anything is made: a wrong name is no more than that.
         casting.apart(&topology)?;
-        let terms = Terms { allowed: self.allow, seconds: self.confirm_within.as_secs().max(1) };
-        if self.dry_run { preview(&topology, &casting) } else { up(&topology, &casting, &terms, context) }
+        let policy = NicPolicy { allowed: self.allow, seconds: self.confirm_within.as_secs().max(1) };
+        if self.dry_run { preview(&topology, &casting) } else { up(&topology, &casting, &policy, context) }
     }
 }
 
@@ -82,13 +83,13 @@ fn preview(topology: &Topology, casting: &Casting) -> Result<Made> {
     let lab = topology.name.to_string();
     let (topology, plan) = lab::preview(topology, casting)?;
     let steps = steps::in_order(&plan, &steps::Naming::of(&topology));
-    let machine = Some(check::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
+    let machine = Some(borrow::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
     Ok(Made::Preview(Plan { lab, purpose: Purpose::Preview, steps, machine }))
 }
 
-fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Context) -> Result<Made> {
+fn up(topology: &Topology, casting: &Casting, policy: &NicPolicy, context: &mut Context) -> Result<Made> {
     let start = Instant::now();
-    let up = lab::up_on(topology, casting, terms, &mut |step| context.front.progress(step))
+    let up = lab::up_on(topology, casting, policy, &mut |step| context.front.progress(step))
         .inspect_err(|error| explain(error, topology, casting, context))?;
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     let journal = &up.journal;
@@ -102,7 +103,7 @@ fn up(topology: &Topology, casting: &Casting, terms: &Terms, context: &mut Conte
             let asking = || halves::others(journal, PATIENCE).ok().flatten();
             std::thread::Builder::new().spawn_scoped(scope, asking).ok()
         });
-        let found = lab::interference::of(journal);
+        let found = lab::role::obstacles(journal);
         (asked.and_then(|asked| asked.join().ok().flatten()), found)
     });
     for found in found {
@@ -128,7 +129,7 @@ fn explain(error: &Error, topology: &Topology, casting: &Casting, context: &mut 
         return;
     }
     let Ok((played, _)) = lab::preview(topology, casting) else { return };
-    for found in lab::interference::refused(&played) {
+    for found in lab::role::refusals(&played) {
         context.front.notice(&Notice::Interference(found));
     }
 }

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::borrow::check::Terms;
-use super::borrow::loan::{Loan, adopt, attend};
-use super::facts;
+use super::borrow::NicPolicy;
+use super::borrow::change::{NicChange, adopt, attend};
 use super::journal::{Journal, Phase};
 use super::lock::Lock;
 use super::paths::{self, system};
 use super::role::{Casting, cast};
-use super::{agents, down, index, root_netns, rundir};
+use super::{agents, down, facts, index, root_netns, rundir};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::{LabName, NodeName};
@@ -196,7 +195,7 @@ pub struct Up {
 }
 
 /// Carries a transition out, or undoes what was done.
-pub(super) fn converge(mut transition: Transition, lock: Lock, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
+pub(super) fn converge(mut transition: Transition, lock: Lock, policy: &NicPolicy, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
     let (outcome, operations) = (transition.outcome(), transition.plan.len());
     if outcome == Outcome::Already
         && operations == 0
@@ -205,20 +204,25 @@ pub(super) fn converge(mut transition: Transition, lock: Lock, terms: &Terms, te
         attend(&transition.wanted.topology.name)?;
         return Ok(Up { outcome, operations, journal, confirm_within: None });
     }
-    let mut loan = None;
-    match persist(&transition, terms, &mut loan, tell) {
+    let mut change = None;
+    match persist(&transition, policy, &mut change, tell) {
         Ok(journal) => {
-            loan.into_iter().for_each(Loan::done);
+            change.into_iter().for_each(NicChange::done);
             Ok(Up { outcome, operations, journal, confirm_within: None })
         }
-        Err(error) => Err(undo(&transition, lock, loan, error)),
+        Err(error) => Err(undo(&transition, lock, change, error)),
     }
 }
 
 /// A name whose last bearer is dying with its namespace is not free for a moment, though nothing shows it any more: then
 /// what is there is looked at again, and the rest is done.
-fn persist(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
-    let first = guarded(|| carry_out(transition, terms, loan, tell));
+fn persist(
+    transition: &Transition,
+    policy: &NicPolicy,
+    change: &mut Option<NicChange>,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Journal> {
+    let first = guarded(|| carry_out(transition, policy, change, tell));
     if transition.before.is_none() {
         return first;
     }
@@ -226,7 +230,7 @@ fn persist(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, tell
         guarded(|| {
             let rest = Transition::observe(transition.wanted.clone(), Some(transition.coming()), transition.by)?;
             rest.check_names()?;
-            carry_out(&rest, terms, loan, tell)
+            carry_out(&rest, policy, change, tell)
         })
     })
 }
@@ -244,7 +248,12 @@ fn patiently<T>(first: Result<T>, mut again: impl FnMut() -> Result<T>) -> Resul
     result
 }
 
-fn carry_out(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, tell: &mut dyn FnMut(Progress)) -> Result<Journal> {
+fn carry_out(
+    transition: &Transition,
+    policy: &NicPolicy,
+    change: &mut Option<NicChange>,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<Journal> {
     let Wanted { topology, state, .. } = &transition.wanted;
     let name = &topology.name;
     let pins = paths::pins(name);
@@ -254,8 +263,8 @@ fn carry_out(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, te
         root_netns::note(name, &transition.all_owned(), &journal.baseline)?;
     }
     transition.enter(&journal)?;
-    if loan.is_none() {
-        *loan = Loan::begin(name, state, &transition.plan, terms)?;
+    if change.is_none() {
+        *change = NicChange::begin(name, state, &transition.plan, policy)?;
     }
     make_pins(&pins)?;
     if let Some(role) = &topology.role {
@@ -283,7 +292,7 @@ fn carry_out(transition: &Transition, terms: &Terms, loan: &mut Option<Loan>, te
     facts::wait_for_forwarding(topology)?;
     let paths = paths::sandboxes(name);
     topology.hosts.iter().try_for_each(|host| sandbox::links(&paths, host.name.as_str()))?;
-    loan.as_mut().map_or(Ok(()), |loan| loan.applied(state))?;
+    change.as_mut().map_or(Ok(()), |change| change.applied(state))?;
     for host in &transition.asleep {
         fault::point().map_err(|errno| system("start the agent in", &agents::directory(name, host), errno))?;
         agents::start(name, host)?;
@@ -334,13 +343,13 @@ fn make_pins(pins: &Pins) -> Result<()> {
 }
 
 /// Takes back what was done: a new lab goes, a changed one becomes what it was.
-fn undo(transition: &Transition, lock: Lock, loan: Option<Loan>, error: Error) -> Error {
+fn undo(transition: &Transition, lock: Lock, change: Option<NicChange>, error: Error) -> Error {
     let _hold = sys::hold_signals();
     let undone = match &transition.before {
         None => down::dismantle(&transition.wanted.topology.name, Some(&transition.coming()), lock, Instant::now()).map(drop),
         Some(before) => {
             let restored = patiently(restore(transition, before), || restore(transition, before));
-            restored.and_then(|()| loan.map_or(Ok(()), Loan::undone))
+            restored.and_then(|()| change.map_or(Ok(()), NicChange::undone))
         }
     };
     match undone {

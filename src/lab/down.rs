@@ -8,16 +8,15 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 
 use super::borrow::restore::give_back;
-use super::borrow::{self, loan};
+use super::borrow::{self, change};
 use super::journal::{self, Journal, Phase};
 use super::lock::{self, Lock};
 use super::paths::{self, system};
 use super::{agents, index, root_netns, rundir};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::mounts::Mounts;
-use crate::kernel::sandbox;
 use crate::kernel::sys::process::errno;
-use crate::kernel::{fault, sys, teardown};
+use crate::kernel::{fault, sandbox, sys, teardown};
 use crate::name::LabName;
 use crate::plan::{NodeId, State};
 use crate::report::lab::{Down, LeftAlone, Process};
@@ -70,7 +69,7 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock, s
     let restored = give_back(name, &facts)?;
     let ended = strip(name, journal)?;
     // It has watched until here: a kill on the way down is no reason to stay cut off.
-    loan::end(name);
+    change::end(name);
     if !restored.left.is_empty() {
         return Err(Error::Left(restored.left));
     }
@@ -104,10 +103,7 @@ fn on_machine(journal: Option<&Journal>) -> State {
 /// Everything of a lab but its records.
 fn strip(name: &LabName, journal: Option<&Journal>) -> Result<Vec<Process>> {
     let directory = paths::lab(name);
-    let (ended, left) = sandbox::end_all(&paths::sandboxes(name), GRACE)?;
-    if !left.is_empty() {
-        return Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()));
-    }
+    let ended = end_processes(name, &[], GRACE)?;
     // What was made by hand is pinned under `run`; the private layers are a file system of their own.
     for mount in ["run", "layers"] {
         drop_tree(&directory.join(mount))?;
@@ -118,7 +114,7 @@ fn strip(name: &LabName, journal: Option<&Journal>) -> Result<Vec<Process>> {
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&paths::pins(name), &mut |_| {}).map_err(pinned)?;
     drop_tree(&directory.join("sandbox"))?;
-    Ok(ended.into_iter().map(|process| Process { pid: process.pid, command: process.command }).collect())
+    Ok(ended)
 }
 
 /// Takes a lab back whose change of a NIC nobody kept: all but its records, which say why.
@@ -186,16 +182,22 @@ pub(super) fn end_nodes(topology: &Topology, nodes: &[NodeId]) -> Result<()> {
     if nodes.is_empty() {
         return Ok(());
     }
+    end_processes(name, nodes, GRACE)?;
+    let stays = |node: &&NodeId| match node {
+        NodeId::Container(host, container) => topology.container(host.as_str(), container.as_str()).is_some(),
+        NodeId::Host(_) | NodeId::Switch(_) => false,
+    };
+    let paths = paths::sandboxes(name);
+    let mut gone = nodes.iter().filter(|node| !stays(node));
+    gone.try_for_each(|node| sandbox::forget(&paths, &node.to_string()))
+}
+
+/// Ends every process of some nodes (of all, where none is named); those that ended.
+pub(super) fn end_processes(name: &LabName, nodes: &[NodeId], grace: Duration) -> Result<Vec<Process>> {
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    let (_, left) = sandbox::end(&paths::sandboxes(name), &names, GRACE)?;
-    if left.is_empty() {
-        let stays = |node: &&NodeId| match node {
-            NodeId::Container(host, container) => topology.container(host.as_str(), container.as_str()).is_some(),
-            NodeId::Host(_) | NodeId::Switch(_) => false,
-        };
-        let paths = paths::sandboxes(name);
-        let mut gone = nodes.iter().filter(|node| !stays(node));
-        return gone.try_for_each(|node| sandbox::forget(&paths, &node.to_string()));
+    let (ended, left) = sandbox::end(&paths::sandboxes(name), &names, grace)?;
+    if !left.is_empty() {
+        return Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()));
     }
-    Err(Error::Left(left.into_iter().map(|process| Left::Process(process.pid, process.command)).collect()))
+    Ok(ended.into_iter().map(|process| Process { pid: process.pid, command: process.command }).collect())
 }

@@ -1,25 +1,21 @@
-//! Containers as instances, launched, configured and deleted in a lab that is up, and networks for them: bridges of a host. Each is
-//! an edit of the journal's topology; the lab follows.
-
-mod life;
+//! Containers as instances, launched, configured, stopped and deleted in a lab that is up, with the links that are in them while they
+//! run. Each is an edit of the journal's topology; the lab follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
 
-pub use life::{Site, pause, restart, resume, start, stop};
-use life::{check_links, enter_links, fault, leave_links, now};
-
 use super::index::load;
 use super::up::change;
-use super::{facts, paths};
+use super::{down, facts, paths};
 use crate::error::{Error, InstanceFault, Result, Thing};
-use crate::kernel::sandbox;
+use crate::kernel::{self, inspect, sandbox};
 use crate::lxd::devices;
 use crate::name::{IfName, LabName, NodeName};
-use crate::topology::{Attach, Bridge, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology};
+use crate::plan::{NodeId, Ns};
+use crate::topology::{Attach, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology};
 
 /// How a container is launched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,42 +32,26 @@ pub struct Options {
     pub stopped: bool,
 }
 
-/// What came of a launch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launched {
-    /// Its NICs.
-    pub nics: Vec<Nic>,
-    /// Operations carried out.
-    pub operations: usize,
-}
-
-/// Makes a container on a host, and starts it.
-///
-/// # Errors
-/// `Exists` for a name that its host has, `Device` for a device that makes no NIC; those of `up`.
-pub fn launch(site: &Site, options: &Options) -> Result<Launched> {
-    let (nics, operations) = change(&site.lab, |topology| {
-        launched(topology, site, options)?;
-        let (host, at) = site.find(topology)?;
-        Ok(host.containers[at].nics.clone())
+/// Makes a container on a host, and starts it. Its NICs, and how many operations it took.
+pub fn launch(site: &Site, options: &Options) -> Result<(Vec<Nic>, usize)> {
+    let launched = change(&site.lab, |topology| {
+        add(topology, site, options)?;
+        Ok(site.find(topology)?.nics.clone())
     })?;
     if !options.stopped {
         enter_links(site, &options.devices)?;
     }
-    Ok(Launched { nics, operations })
+    Ok(launched)
 }
 
 /// Adds the container to the topology.
-fn launched(topology: &mut Topology, site: &Site, options: &Options) -> Result<()> {
-    if topology.container(site.host.as_str(), site.name.as_str()).is_some() || site.host == site.name {
-        return fault(InstanceFault::Exists(site.word()));
-    }
+fn add(topology: &mut Topology, site: &Site, options: &Options) -> Result<()> {
+    site.is_free(topology)?;
     // A kill may have left files of one that was deleted.
     sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
-    let unknown = site.unknown(topology);
-    let Some(host) = topology.host(site.host.as_str()) else { return Err(unknown) };
+    let host = topology.host(site.host.as_str()).ok_or_else(|| unknown_host(topology, &site.host))?;
     let (nics, gateways) = if options.bare { Default::default() } else { profile(topology, host, site.name.as_str()) };
-    let Some(host) = topology.hosts.iter_mut().find(|host| host.name == site.host) else { return Err(unknown) };
+    let host = host_of(topology, &site.host)?;
     let number = number(host).ok_or_else(|| Error::Instance(InstanceFault::Full(site.host.to_string())))?;
     let at = now();
     let run = if options.stopped { Run::Stopped } else { Run::Running };
@@ -136,13 +116,10 @@ fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, site: &Site) ->
 }
 
 /// Configures a container: its configuration and all its own devices. A NIC of a running one is plugged in or out at once.
-///
-/// # Errors
-/// `Device` for a device that makes no NIC; those of `up`.
 pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: bool) -> Result<usize> {
     let before = site.load()?;
-    let changed = change(&site.lab, |topology| {
-        let (host, at) = site.find(topology)?;
+    let ((), operations) = change(&site.lab, |topology| {
+        let (host, at) = site.place(topology)?;
         give(host, at, own.clone(), site)?;
         if before.runs() {
             let stays = |name: &str, device: &Keys| own.get(name) == Some(device);
@@ -153,8 +130,7 @@ pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: 
         instance.config.clone_from(config);
         instance.ephemeral = ephemeral;
         Ok(())
-    });
-    let ((), operations) = changed?;
+    })?;
     if before.runs() {
         enter_links(site, own)?;
     }
@@ -162,27 +138,20 @@ pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: 
 }
 
 /// Removes a stopped container with its private files.
-///
-/// # Errors
-/// `Running` where it is not stopped.
 pub fn delete(site: &Site) -> Result<usize> {
-    let changed = change(&site.lab, |topology| {
-        let (host, at) = site.find(topology)?;
+    let ((), operations) = change(&site.lab, |topology| {
+        let (host, at) = site.place(topology)?;
         if host.containers[at].runs() {
             return fault(InstanceFault::Running(site.word()));
         }
         host.containers.remove(at);
         Ok(())
-    });
-    let ((), operations) = changed?;
+    })?;
     sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
     Ok(operations)
 }
 
 /// As [`delete`]; with force one that runs is stopped first.
-///
-/// # Errors
-/// As [`delete`] and [`stop`].
 pub fn remove(site: &Site, force: bool) -> Result<usize> {
     let before = site.load()?;
     if !(force && before.runs()) {
@@ -194,181 +163,250 @@ pub fn remove(site: &Site, force: bool) -> Result<usize> {
 }
 
 /// Gives a stopped container another name; its number, so its MAC addresses, and its private files stay.
-///
-/// # Errors
-/// `Running` where it is not stopped, `Exists` where its host has one of that name.
 pub fn rename(site: &Site, name: &NodeName) -> Result<()> {
     let to = Site { name: name.clone(), ..site.clone() };
     change(&site.lab, |topology| {
-        if topology.container(to.host.as_str(), to.name.as_str()).is_some() || to.host == to.name {
-            return fault(InstanceFault::Exists(to.word()));
-        }
-        let (host, at) = site.find(topology)?;
-        if host.containers[at].runs() {
+        to.is_free(topology)?;
+        let container = site.find(topology)?;
+        if container.runs() {
             return fault(InstanceFault::Running(site.word()));
         }
-        host.containers[at].name = name.clone();
-        host.containers[at].instance.launched = true;
+        container.name = name.clone();
+        container.instance.launched = true;
         Ok(())
     })?;
     sandbox::rename(&paths::sandboxes(&site.lab), &site.node().to_string(), &to.node().to_string())
 }
 
 /// A name that no container of the host has: `c1`, `c2` and so on.
-///
-/// # Errors
-/// `Unknown` where there is no such lab or host.
 pub fn fresh_name(lab: &LabName, host: &NodeName) -> Result<NodeName> {
     let topology = load(lab)?.topology;
-    let names = (1..=u32::MAX).filter_map(|number| format!("c{number}").parse::<NodeName>().ok());
-    let taken = |name: &NodeName| topology.container(host.as_str(), name.as_str()).is_some() || name == host;
-    let site = |name| Site { lab: lab.clone(), host: host.clone(), name };
-    match names.into_iter().find(|name| !taken(name)) {
-        Some(name) if topology.host(host.as_str()).is_some() => Ok(name),
-        Some(name) => Err(site(name).unknown(&topology)),
-        None => fault(InstanceFault::Full(host.to_string())),
+    if topology.host(host.as_str()).is_none() {
+        return Err(unknown_host(&topology, host));
     }
+    let mut names = (1..=u32::MAX).filter_map(|number| format!("c{number}").parse::<NodeName>().ok());
+    let free = |name: &NodeName| topology.container(host.as_str(), name.as_str()).is_none() && name != host;
+    names.find(free).ok_or_else(|| Error::Instance(InstanceFault::Full(host.to_string())))
 }
 
-/// What a network's `ipv4.address` or `ipv6.address` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Address {
-    /// The host has none on it.
-    None,
-    /// One of a subnet that nothing else in the lab has.
-    Auto,
-    /// This one.
-    Given(IpNet),
-}
-
-impl Address {
-    /// Reads the value of a key; a missing one says `otherwise`.
-    fn of(config: &Keys, key: &str, otherwise: Self) -> Result<Self> {
-        let wrong = |value: &str| Error::Instance(InstanceFault::NetworkValue(key.to_owned(), value.to_owned()));
-        match config.get(key).map(String::as_str) {
-            None | Some("") => Ok(otherwise),
-            Some("none") => Ok(Self::None),
-            Some("auto") => Ok(Self::Auto),
-            Some(value) => {
-                let net: IpNet = value.parse().map_err(|_| wrong(value))?;
-                let host = net.addr() != net.network() || net.max_prefix_len() - net.prefix_len() < 2;
-                if net.addr().is_ipv4() == (key == "ipv4.address") && host { Ok(Self::Given(net)) } else { Err(wrong(value)) }
-            }
-        }
-    }
-}
-
-fn host_of<'a>(topology: &'a mut Topology, name: &NodeName) -> Result<&'a mut Host> {
+fn unknown_host(topology: &Topology, name: &NodeName) -> Error {
     let candidates = topology.hosts.iter().map(|host| host.name.to_string()).collect();
-    let unknown = || Error::Unknown { what: Thing::Host, word: name.to_string(), candidates };
-    topology.hosts.iter_mut().find(|host| host.name == *name).ok_or_else(unknown)
+    Error::Unknown { what: Thing::Host, word: name.to_string(), candidates }
 }
 
-/// The configuration with every `auto` replaced, and the addresses.
-fn resolve(topology: &Topology, config: &Keys, otherwise: Address) -> Result<(Keys, Vec<IpNet>)> {
-    let mut resolved = config.clone();
-    let mut addresses = Vec::new();
-    for key in ["ipv4.address", "ipv6.address"] {
-        let address = match Address::of(config, key, otherwise)? {
-            Address::None => None,
-            Address::Given(net) => Some(net),
-            Address::Auto => Some(fresh(topology, key == "ipv4.address")?),
-        };
-        let text = address.map_or_else(|| "none".to_owned(), |net| net.to_string());
-        resolved.insert(key.to_owned(), text);
-        addresses.extend(address);
+pub(super) fn host_of<'a>(topology: &'a mut Topology, name: &NodeName) -> Result<&'a mut Host> {
+    match topology.hosts.iter().position(|host| host.name == *name) {
+        Some(at) => Ok(&mut topology.hosts[at]),
+        None => Err(unknown_host(topology, name)),
     }
-    Ok((resolved, addresses))
 }
 
-/// The first address of a subnet that nothing in the lab overlaps.
-fn fresh(topology: &Topology, v4: bool) -> Result<IpNet> {
-    let taken: BTreeSet<IpNet> = topology.hosts.iter().flat_map(Host::subnets).collect();
-    let text = |number: u16| if v4 { format!("10.155.{number}.1/24") } else { format!("fd42:155:0:{number:x}::1/64") };
-    let free = |net: &IpNet| taken.iter().all(|other| !other.contains(net) && !net.contains(other));
-    let nets = (100..=255).filter_map(|number| text(number).parse::<IpNet>().ok());
-    nets.into_iter().find(free).ok_or_else(|| Error::Instance(InstanceFault::Full(text(0))))
+/// Longer than anybody waits: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A container of a lab, that is there or is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// The lab.
+    pub lab: LabName,
+    /// Its host.
+    pub host: NodeName,
+    /// Its name.
+    pub name: NodeName,
 }
 
-/// The key with the host's NICs that a network joins.
-const JOINED: &str = "bridge.external_interfaces";
-
-/// The host's NICs that are to be ports of a network, and come up for it: those without addresses that no other bridge has.
-fn joined(host: &mut Host, network: &IfName, config: &Keys) -> Result<Vec<IfName>> {
-    let words = config.get(JOINED).map(String::as_str).unwrap_or_default();
-    let mut ports = Vec::new();
-    for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let taken = |bridge: &Bridge| bridge.name != *network && bridge.ports.iter().any(|port| port.as_str() == word);
-        let taken = host.bridges.iter().any(taken);
-        let nic = host.nics.iter_mut().find(|nic| nic.name.as_str() == word && nic.addresses.is_empty() && !taken);
-        let Some(nic) = nic else { return fault(InstanceFault::NetworkValue(JOINED.to_owned(), word.to_owned())) };
-        nic.up = true;
-        ports.push(nic.name.clone());
+impl Site {
+    /// The container that a node is.
+    ///
+    /// # Errors
+    /// `NoContainer` for a host or a switch.
+    pub fn of(lab: &LabName, node: &NodeId) -> Result<Self> {
+        match node {
+            NodeId::Container(host, name) => Ok(Self { lab: lab.clone(), host: host.clone(), name: name.clone() }),
+            NodeId::Host(name) | NodeId::Switch(name) => fault(InstanceFault::NoContainer(name.to_string())),
+        }
     }
-    Ok(ports)
-}
 
-/// Makes a network: a bridge of the host, with the addresses that its configuration says; without a word on them both are
-/// chosen.
-///
-/// # Errors
-/// `NetworkExists` for a name that an interface of the host has, `NetworkValue` for a wrong address; those of `up`.
-pub fn create_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
-    let changed = change(lab, |topology| {
-        let (config, addresses) = resolve(topology, config, Address::Auto)?;
-        let host = host_of(topology, on)?;
-        if !host.is_free(name) {
-            return fault(InstanceFault::NetworkExists(on.to_string(), name.to_string()));
+    /// The node.
+    pub fn node(&self) -> NodeId {
+        NodeId::Container(self.host.clone(), self.name.clone())
+    }
+
+    /// `HOST/NAME`, as it is typed.
+    pub fn word(&self) -> String {
+        format!("{}/{}", self.host, self.name)
+    }
+
+    /// Nothing has its name on its host.
+    fn is_free(&self, topology: &Topology) -> Result<()> {
+        let taken = topology.container(self.host.as_str(), self.name.as_str()).is_some() || self.host == self.name;
+        if taken { fault(InstanceFault::Exists(self.word())) } else { Ok(()) }
+    }
+
+    fn unknown(&self, host: &Host) -> Error {
+        let candidates = host.containers.iter().map(|container| container.name.to_string()).collect();
+        Error::Unknown { what: Thing::Container, word: self.name.to_string(), candidates }
+    }
+
+    /// Its host, and where in it the container is.
+    fn place<'a>(&self, topology: &'a mut Topology) -> Result<(&'a mut Host, usize)> {
+        let host = host_of(topology, &self.host)?;
+        match host.containers.iter().position(|container| container.name == self.name) {
+            Some(at) => Ok((host, at)),
+            None => Err(self.unknown(host)),
         }
-        let taken: BTreeSet<u8> = host.bridges.iter().map(|bridge| bridge.number).collect();
-        let full = || Error::Instance(InstanceFault::Full(on.to_string()));
-        let number = (0..=u8::MAX).find(|number| !taken.contains(number)).ok_or_else(full)?;
-        let mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
-        let ports = joined(host, name, &config)?;
-        let managed = Some(config);
-        host.bridges.push(Bridge { name: name.clone(), number, ports, addresses, mac: None, mtu, stp: false, up: true, managed });
-        Ok(())
-    });
-    changed.map(|((), operations)| operations)
+    }
+
+    fn find<'a>(&self, topology: &'a mut Topology) -> Result<&'a mut Container> {
+        self.place(topology).map(|(host, at)| &mut host.containers[at])
+    }
+
+    /// The container, as the journal has it.
+    ///
+    /// # Errors
+    /// `Unknown` where there is none.
+    pub fn load(&self) -> Result<Container> {
+        let mut topology = load(&self.lab)?.topology;
+        self.find(&mut topology).cloned()
+    }
 }
 
-/// Configures a network anew; where nothing is said of an address there is none.
-///
-/// # Errors
-/// `NoNetwork` for a bridge of the file or none at all; those of [`create_network`].
-pub fn set_network(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
-    let changed = change(lab, |topology| {
-        let (config, addresses) = resolve(topology, config, Address::None)?;
-        let host = host_of(topology, on)?;
-        let ports = joined(host, name, &config)?;
-        let own = host.bridges.iter_mut().find(|bridge| bridge.name == *name && bridge.managed.is_some());
-        let Some(bridge) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
-        bridge.mtu = config.get("bridge.mtu").and_then(|mtu| mtu.parse().ok());
-        bridge.ports = ports;
-        bridge.addresses = addresses;
-        bridge.managed = Some(config);
-        Ok(())
-    });
-    changed.map(|((), operations)| operations)
+pub(super) fn fault<T>(fault: InstanceFault) -> Result<T> {
+    Err(Error::Instance(fault))
 }
 
-/// Removes a network that no NIC is plugged into.
-///
-/// # Errors
-/// `NoNetwork` for a bridge of the file or none at all, `NetworkInUse` with the containers that are on it.
-pub fn delete_network(lab: &LabName, on: &NodeName, name: &IfName) -> Result<usize> {
-    let changed = change(lab, |topology| {
-        let host = host_of(topology, on)?;
-        let own = host.bridges.iter().position(|bridge| bridge.name == *name && bridge.managed.is_some());
-        let Some(at) = own else { return fault(InstanceFault::NoNetwork(on.to_string(), name.to_string())) };
-        let on_it = |attach: &Attach| matches!(attach, Attach::Host(end) if end.bridge.as_ref() == Some(name));
-        let using = host.containers.iter().filter(|container| container.nics.iter().any(|nic| on_it(&nic.attach)));
-        let using: Vec<String> = using.map(|container| container.name.to_string()).collect();
-        if !using.is_empty() {
-            return fault(InstanceFault::NetworkInUse(name.to_string(), using));
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What is in the way of a container that runs, is stopped or is paused.
+fn is(site: &Site, run: Run) -> InstanceFault {
+    match run {
+        Run::Running => InstanceFault::Running(site.word()),
+        Run::Stopped => InstanceFault::Stopped(site.word()),
+        Run::Frozen => InstanceFault::Frozen(site.word()),
+    }
+}
+
+/// Brings a stopped container back, with its NICs as they were; a paused one goes on.
+pub fn start(site: &Site) -> Result<usize> {
+    let ((was, own), operations) = change(&site.lab, |topology| {
+        let (host, at) = site.place(topology)?;
+        let instance = &host.containers[at].instance;
+        if instance.run == Run::Running {
+            return fault(is(site, Run::Running));
         }
-        host.bridges.remove(at);
+        let own = instance.devices.clone();
+        check_links(host, site, &own)?;
+        let instance = &mut host.containers[at].instance;
+        let was = std::mem::take(&mut instance.run);
+        if was == Run::Stopped {
+            instance.last_used_at = Some(now());
+        }
+        Ok((was, own))
+    })?;
+    enter_links(site, &own)?;
+    if was == Run::Frozen {
+        sandbox::thaw(&paths::sandboxes(&site.lab), &[site.node().to_string()])?;
+    }
+    Ok(operations)
+}
+
+/// Ends every process of a container and takes its links away; an ephemeral one goes with its files. Processes are asked to
+/// end, and killed after the grace; without one they may take as long as they want.
+pub fn stop(site: &Site, grace: Option<Duration>) -> Result<usize> {
+    end(site, grace)?;
+    let (gone, operations) = change(&site.lab, |topology| {
+        let (host, at) = site.place(topology)?;
+        host.containers[at].instance.run = Run::Stopped;
+        let ephemeral = host.containers[at].instance.ephemeral;
+        if ephemeral {
+            host.containers.remove(at);
+        }
+        Ok(ephemeral)
+    })?;
+    if gone {
+        sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
+    }
+    Ok(operations)
+}
+
+/// Ends the processes of a container that runs, and takes its links out; before the lab is locked: others go on working in it
+/// meanwhile.
+fn end(site: &Site, grace: Option<Duration>) -> Result<()> {
+    let before = site.load()?.instance;
+    if before.run == Run::Stopped {
+        return fault(is(site, Run::Stopped));
+    }
+    down::end_processes(&site.lab, &[site.node()], grace.unwrap_or(FOREVER))?;
+    leave_links(site, &before.devices)
+}
+
+/// Stops a container that runs, and starts it: an ephemeral one stays, too.
+pub fn restart(site: &Site, grace: Option<Duration>) -> Result<usize> {
+    end(site, grace)?;
+    let ((), down) = change(&site.lab, |topology| {
+        site.find(topology)?.instance.run = Run::Stopped;
         Ok(())
-    });
-    changed.map(|((), operations)| operations)
+    })?;
+    start(site).map(|up| down + up)
+}
+
+/// Lets every process of a container stand still.
+pub fn pause(site: &Site) -> Result<()> {
+    change(&site.lab, |topology| {
+        let run = &mut site.find(topology)?.instance.run;
+        if *run != Run::Running {
+            return fault(is(site, *run));
+        }
+        *run = Run::Frozen;
+        Ok(())
+    })?;
+    sandbox::freeze(&paths::sandboxes(&site.lab), &[site.node().to_string()])
+}
+
+/// Lets the processes of a paused container go on.
+pub fn resume(site: &Site) -> Result<()> {
+    let run = site.load()?.instance.run;
+    if run == Run::Frozen { start(site).map(drop) } else { fault(is(site, run)) }
+}
+
+/// The links that devices ask for: the name in the host, the name inside.
+fn links(own: &BTreeMap<String, Keys>) -> Vec<(IfName, IfName)> {
+    let link = |(name, device): (&String, &Keys)| match devices::kind(device) {
+        Ok(devices::Kind::Physical(parent)) => Some((parent, devices::interface(name, device).ok()?)),
+        _ => None,
+    };
+    own.iter().filter_map(link).collect()
+}
+
+fn has(site: &Site, node: &NodeId, link: &IfName) -> bool {
+    let pin = inspect::Pin { node: node.to_string(), path: paths::netns_path(&site.lab, node) };
+    inspect::inspect(&pin, &[]).is_ok_and(|seen| seen.links.iter().any(|one| one.name == link.as_str()))
+}
+
+/// Checks that every link that devices ask for is one that somebody made by hand, and is in the host or in the container.
+fn check_links(host: &Host, site: &Site, own: &BTreeMap<String, Keys>) -> Result<()> {
+    let at = NodeId::Host(site.host.clone());
+    let missing =
+        |(parent, inner): &(IfName, IfName)| !host.is_free(parent) || !(has(site, &at, parent) || has(site, &site.node(), inner));
+    match links(own).into_iter().find(missing) {
+        Some((parent, _)) => fault(InstanceFault::NoLink(site.host.to_string(), parent.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Brings the links that devices ask for into the container, up; what is there already stays.
+fn enter_links(site: &Site, own: &BTreeMap<String, Keys>) -> Result<()> {
+    let (host, inside) = (Ns::Node(NodeId::Host(site.host.clone())), Ns::Node(site.node()));
+    let enter = |(parent, inner): &_| kernel::move_link(&paths::pins(&site.lab), (&host, parent), (&inside, inner)).map(drop);
+    links(own).iter().try_for_each(enter)
+}
+
+/// Gives the links of devices back to the host, under the names that they had there.
+fn leave_links(site: &Site, own: &BTreeMap<String, Keys>) -> Result<()> {
+    let (host, inside) = (Ns::Node(NodeId::Host(site.host.clone())), Ns::Node(site.node()));
+    let leave = |(parent, inner): &_| kernel::move_link(&paths::pins(&site.lab), (&inside, inner), (&host, parent)).map(drop);
+    links(own).iter().try_for_each(leave)
 }

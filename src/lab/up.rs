@@ -1,7 +1,6 @@
 //! The ways to another lab: a file is brought up, what is up is edited, the file comes back.
 
-use super::borrow::check::{Terms, check};
-use super::borrow::waits;
+use super::borrow::{NicPolicy, check, waits};
 pub use super::converge::Up;
 use super::converge::{By, Transition, Wanted, converge, give_up, guarded};
 use super::index::{Entry, PRIVATE, every, load};
@@ -18,23 +17,23 @@ use crate::topology::Topology;
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
 pub fn up(topology: &Topology, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
-    up_on(topology, &Casting::default(), &Terms::default(), tell)
+    up_on(topology, &Casting::default(), &NicPolicy::default(), tell)
 }
 
-/// As [`up`], with a role: only that host's part is made, on the machine itself, and its NICs are borrowed on these terms. A lab
+/// As [`up`], with a role: only that host's part is made, on the machine itself, and its NICs are borrowed as that policy says. A lab
 /// that has a role keeps it.
-pub fn up_on(topology: &Topology, casting: &Casting, terms: &Terms, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
+pub fn up_on(topology: &Topology, casting: &Casting, policy: &NicPolicy, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
     let name = &topology.name;
     let lock = guarded(|| rundir::hold(name)).inspect_err(|_| give_up(name, None))?;
     let begun = guarded(|| {
         let transition = transition(topology, casting)?;
         transition.check_names()?;
-        check(name, &transition.wanted.state, terms)?;
+        check(name, &transition.wanted.state, policy)?;
         Ok(transition)
     });
     match begun {
         Ok(transition) => {
-            let up = converge(transition, lock, terms, tell)?;
+            let up = converge(transition, lock, policy, tell)?;
             Ok(Up { confirm_within: waits(name), ..up })
         }
         Err(error) => {
@@ -115,7 +114,7 @@ fn follow(topology: &Topology, origin: Option<Topology>, before: Journal, lock: 
     let wanted = Wanted::cast(topology, origin, &Casting::default(), Some(&before))?;
     let transition = Transition::observe(wanted, Some(before), By::Edit)?;
     transition.check_names()?;
-    Ok(converge(transition, lock, &Terms::default(), &mut |_| {})?.operations)
+    Ok(converge(transition, lock, &NicPolicy::default(), &mut |_| {})?.operations)
 }
 
 /// What the file describes; none while nothing differs from it.

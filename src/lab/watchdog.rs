@@ -15,10 +15,10 @@ use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::borrow::Borrowed;
-use super::borrow::loan::{KEEP, KEPT, READY, TOO_LATE, socket};
+use super::borrow::change::{KEEP, KEPT, READY, TOO_LATE, socket};
 use super::borrow::restore::restore;
 use super::down;
-use super::halves::talk::Answerer;
+use super::halves::Answerer;
 use super::lock::{self, Lock};
 use super::paths::{self, failed};
 use crate::error::{Error, Result, Rollback, Usage};

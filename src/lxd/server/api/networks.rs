@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::instances::{host, network as described};
 use crate::kernel::inspect::{Pin, inspect, traffic};
-use crate::lab::{facts, instances, paths::netns_path};
+use crate::lab::{facts, networks, paths::netns_path};
 use crate::lxd::server::agent::Agent;
 use crate::lxd::server::answer::{Answer, Fault, created, sync, tagged};
 use crate::lxd::server::request::Call;
@@ -110,7 +110,7 @@ pub async fn create(mut call: Call) -> Answer {
     let name: IfName = wanted.name.parse().map_err(|_| Fault::bad("Invalid network name"))?;
     let path = format!("/1.0/networks/{name}");
     let config = wanted.config.unwrap_or_default();
-    call.look(move |agent| Ok(instances::create_network(&agent.lab, &agent.host, &name, &config)?)).await?;
+    call.look(move |agent| Ok(networks::create(&agent.lab, &agent.host, &name, &config)?)).await?;
     call.agent.bus.lifecycle("network-created", &path);
     created(&path)
 }
@@ -122,7 +122,7 @@ pub async fn set(mut call: Call) -> Answer {
     let wanted: Wanted = call.json().await?;
     let mut config = if call.replaces() { Keys::new() } else { bridge.managed.clone().unwrap_or_default() };
     config.extend(wanted.config.unwrap_or_default());
-    call.look(move |agent| Ok(instances::set_network(&agent.lab, &agent.host, &bridge.name, &config)?)).await?;
+    call.look(move |agent| Ok(networks::set(&agent.lab, &agent.host, &bridge.name, &config)?)).await?;
     call.agent.bus.lifecycle("network-updated", &format!("/1.0/networks/{}", call.word(0)));
     sync(Value::Null)
 }
@@ -130,7 +130,7 @@ pub async fn set(mut call: Call) -> Answer {
 /// `DELETE /1.0/networks/NAME`
 pub async fn delete(call: Call) -> Answer {
     let (_, bridge) = found(&call).await?;
-    call.look(move |agent| Ok(instances::delete_network(&agent.lab, &agent.host, &bridge.name)?)).await?;
+    call.look(move |agent| Ok(networks::delete(&agent.lab, &agent.host, &bridge.name)?)).await?;
     call.agent.bus.lifecycle("network-deleted", &format!("/1.0/networks/{}", call.word(0)));
     sync(Value::Null)
 }

@@ -17,9 +17,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
 
-use super::check::{Terms, ssh_comes_in};
 use super::restore::hand_over;
-use super::{Borrowed, NicUse, Snapshot, first, keep_learning, uptime, uses};
+use super::{Borrowed, NicPolicy, NicUse, Snapshot, first, keep_learning, ssh_comes_in, uptime, uses};
 use crate::error::{Error, Result, Rollback, Usage};
 use crate::kernel::neighbours::{self, Entry};
 use crate::kernel::nic::{self, Nic};
@@ -67,15 +66,15 @@ pub fn log(lab: &LabName) -> PathBuf {
 
 /// A change of NICs under way, and the record that was there before it.
 #[derive(Debug)]
-pub struct Loan {
+pub struct NicChange {
     borrowed: Borrowed,
     earlier: Option<Borrowed>,
     applier: Applier,
 }
 
-impl Loan {
+impl NicChange {
     /// Looks at the NICs that a plan changes and has them watched; none where it changes none.
-    pub fn begin(lab: &LabName, wanted: &State, plan: &Plan, terms: &Terms) -> Result<Option<Self>> {
+    pub fn begin(lab: &LabName, wanted: &State, plan: &Plan, policy: &NicPolicy) -> Result<Option<Self>> {
         let uses = uses(wanted);
         let earlier = Borrowed::live(lab);
         // An earlier change that never came to its end goes on with this one.
@@ -83,7 +82,7 @@ impl Loan {
         if uses.is_empty() || !(cut || touches(plan, &uses)) {
             return Ok(None);
         }
-        let mut borrowed = look(lab, uses, terms.seconds)?;
+        let mut borrowed = look(lab, uses, policy.seconds)?;
         let applier = start(&mut borrowed)?;
         if plan.iter().any(|op| matches!(op.fact(), Fact::Sysctl(Ns::Root, ..))) {
             keep_learning();
