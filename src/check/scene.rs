@@ -348,7 +348,7 @@ impl Scene<'_> {
     fn mac(&self, host: &NodeName, name: &IfName) -> Option<String> {
         let host = self.lab.host(host.as_str())?;
         let nic = host.nics.iter().find(|nic| nic.name == *name)?;
-        Some(crate::topology::mac::of_nic(host.number, 0, nic).to_string())
+        Some(crate::topology::numbers::mac_of_nic(host.number, 0, nic).to_string())
     }
 
     /// Every interface among those that are judged that has an address.

@@ -18,7 +18,7 @@ use crate::lab::{self, Entry, Subject};
 use crate::plan::{Fact, NodeId, Ns, State};
 use crate::probe::view::View;
 use crate::render::{Format, Show, Style, Writer};
-use crate::topology::caller::Caller;
+use crate::topology::Caller;
 use crate::topology::catalog;
 
 /// Draw a lab: how it is wired, or its subnets and routers

@@ -19,7 +19,7 @@ use crate::kernel::socket::Netlink;
 use crate::kernel::{Backend, Kernel, Scope};
 use crate::name::LabName;
 use crate::plan::{Fact, Ns, RouteTo, State, diff};
-use crate::topology::mac;
+use crate::topology::numbers;
 
 /// How often what goes by itself meanwhile is looked at again.
 const TRIES: usize = 20;
@@ -105,7 +105,7 @@ pub(super) fn is_lost(name: &LabName) -> bool {
 pub(super) fn suspects() -> Vec<String> {
     let Ok(mut socket) = Netlink::open() else { return Vec::new() };
     let all = nic::survey(&mut socket).unwrap_or_default();
-    let alike = |nic: &&nic::Nic| matches!(nic.kind, Kind::Software(_)) && nic.mac.is_some_and(mac::is_of_a_machine);
+    let alike = |nic: &&nic::Nic| matches!(nic.kind, Kind::Software(_)) && nic.mac.is_some_and(numbers::is_mac_of_a_machine);
     all.iter().filter(alike).map(|nic| nic.name.to_string()).collect()
 }
 

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl};
 use crate::name::{IfName, Mac, NodeName};
-use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology, mac};
+use crate::topology::{Attach, Bridge, Container, Hop, Host, HostEnd, Network, Nic, Promiscuous, Route, Topology, numbers};
 
 /// Every fact of the lab. Total: what could go wrong was refused when the file was read.
 ///
@@ -80,7 +80,7 @@ impl Facts<'_> {
         let bridge = Port { ns: ns.clone(), dev: IfName::observed("switch") };
         self.say(Fact::Up(bridge.clone()));
         self.say(Fact::Link(bridge.clone(), Link::Bridge));
-        self.say(Fact::Mac(bridge.clone(), mac::switch(u16::try_from(index + 1).unwrap_or(0))));
+        self.say(Fact::Mac(bridge.clone(), numbers::mac_of_switch(u16::try_from(index + 1).unwrap_or(0))));
         self.say(Fact::Mtu(bridge.clone(), network.mtu.unwrap_or(1500)));
         for (index, (host, nic)) in ends.into_iter().enumerate() {
             self.switch_port(network, &bridge, index, host, nic);
@@ -91,13 +91,13 @@ impl Facts<'_> {
         let dev = IfName::observed(&format!("port{}", index + 1));
         let port = Port { ns: bridge.ns.clone(), dev };
         self.veth(host_port(&host.name, &nic.name), port.clone());
-        self.say(Fact::Mac(port.clone(), mac::switch_port(host.number, nic.number)));
+        self.say(Fact::Mac(port.clone(), numbers::mac_of_switch_port(host.number, nic.number)));
         self.say(Fact::Mtu(port.clone(), self.topology.mtu_of(host, nic)));
         self.say(Fact::Member(port.clone(), bridge.dev.clone()));
         self.say(Fact::Up(port.clone()));
         if network.promiscuous == Promiscuous::Deny {
             self.say(Fact::Isolated(port.clone()));
-            self.say(Fact::Fdb(port, mac::of_nic(host.number, 0, nic)));
+            self.say(Fact::Fdb(port, numbers::mac_of_nic(host.number, 0, nic)));
         }
     }
 
@@ -115,7 +115,7 @@ impl Facts<'_> {
             let ns = self.namespace(NodeId::Host(host.name.clone()));
             self.settings(&ns, host.forwarding);
             for nic in &host.nics {
-                let own = mac::of_nic(host.number, 0, nic);
+                let own = numbers::mac_of_nic(host.number, 0, nic);
                 self.end(&host_port(&host.name, &nic.name), own, self.topology.mtu_of(host, nic), &nic.addresses, nic.up);
             }
             ns
@@ -166,7 +166,7 @@ impl Facts<'_> {
         if bridge.stp {
             self.say(Fact::Stp(port.clone()));
         }
-        let own = mac::of_bridge(host.number, bridge);
+        let own = numbers::mac_of_bridge(host.number, bridge);
         self.end(&port, own, self.topology.mtu_of_bridge(host, bridge), &bridge.addresses, bridge.up);
         for member in &bridge.ports {
             self.say(Fact::Member(self.port(&host.name, member), bridge.name.clone()));
@@ -192,8 +192,8 @@ impl Facts<'_> {
         let outer = self.port(&host.name, &end.name);
         let mtu = self.topology.mtu_of(host, nic);
         self.veth(inner.clone(), outer.clone());
-        self.end(&inner, mac::of_nic(host.number, container.number, nic), mtu, &nic.addresses, nic.up);
-        self.end(&outer, mac::of_host_end(host.number, container.number, nic), mtu, &end.addresses, true);
+        self.end(&inner, numbers::mac_of_nic(host.number, container.number, nic), mtu, &nic.addresses, nic.up);
+        self.end(&outer, numbers::mac_of_host_end(host.number, container.number, nic), mtu, &end.addresses, true);
         if let Some(bridge) = &end.bridge {
             self.say(Fact::Member(outer, bridge.clone()));
         }
@@ -222,7 +222,7 @@ impl Facts<'_> {
             Hop::Via(_) | Hop::Blackhole => None,
         });
         let reach: Vec<(IpNet, IfName)> = subnets.iter().cloned().chain(on_link).collect();
-        let defaults = gateways.iter().map(|&via| Route { to: default_of(via), hop: Hop::Via(via) });
+        let defaults = gateways.iter().map(|&via| Route::default_by(via));
         for route in routes.cloned().chain(defaults) {
             let to = match route.hop {
                 Hop::Blackhole => RouteTo::Blackhole,
@@ -250,11 +250,6 @@ fn link_local(own: Mac, addresses: &[IpNet]) -> Option<IpNet> {
 
 fn host_port(host: &NodeName, dev: &IfName) -> Port {
     Port { ns: Ns::Node(NodeId::Host(host.clone())), dev: dev.clone() }
-}
-
-fn default_of(via: IpAddr) -> IpNet {
-    let any: IpAddr = if via.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
-    IpNet::new_assert(any, 0)
 }
 
 fn subnets_of(nics: &[Nic]) -> Vec<(IpNet, IfName)> {

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::kernel::sys;
 use crate::name::Mac;
-use crate::topology::caller::Caller;
+use crate::topology::Caller;
 
 /// Most bytes of a frame that are kept: no frame has more.
 const LONGEST: u32 = 1 << 18;

@@ -1,28 +1,25 @@
 //! From a file's text to a topology, or to everything that is wrong with it.
 
-mod container;
-mod count;
-mod host;
+mod containers;
 mod nodes;
-mod read;
-
-pub use read::read;
 
 use std::cell::RefCell;
 
 use serde_json::Value;
 
-use super::checks::checkpoints;
-use super::findings::{Findings, Span};
-use super::place::{Place, Places};
-use super::reader::{At, Choice, Item, Scope};
-use super::tree::{Kind, Tree};
+use super::reader::{At, Choice, Item, Scope, only_key};
+use super::tree::{Findings, Kind, Place, Places, Span, Tree};
 use super::validate::{MAX_NODES, validate};
-use super::values::{self, each, flag, some, text, word};
-use super::{Network, Promiscuous, Topology, catalog};
+use super::values::{self, each, flag, list, some, text, whole, word};
+use super::{Checkpoint, Network, Promiscuous, Topology, catalog};
 use crate::error::{Error, Result};
 use crate::name::LabName;
 use crate::problem::{Finding, Problem, Reference, Shape};
+
+/// Most checks of a file.
+const CHECKS: usize = 1000;
+/// Most points of a checkpoint.
+const POINTS: i64 = 1000;
 
 /// The topology that a text describes, its checks of these kinds; `file` names it in messages.
 ///
@@ -181,4 +178,43 @@ fn exercise(item: &mut Item<'_>) -> Option<String> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// All checkpoints, each check of one of these kinds; what cannot be read is noted and left out.
+fn checkpoints(item: &mut Item<'_>, kinds: &'static [Choice]) -> Option<Vec<Checkpoint>> {
+    let built = list(|item| Some(checkpoint(item, kinds)))(item)?;
+    let mut kept: Vec<(Checkpoint, Span)> = Vec::new();
+    for (checkpoint, at) in built.into_iter().flatten() {
+        match kept.iter().find(|(other, _)| other.name == checkpoint.name) {
+            Some((_, first)) => item.scope.clash(&at, first, Problem::DuplicateName(checkpoint.name)),
+            None => kept.push((checkpoint, at)),
+        }
+    }
+    let checks: usize = kept.iter().map(|(checkpoint, _)| checkpoint.checks.len()).sum();
+    if let Some((_, at)) = kept.first().filter(|_| checks > CHECKS) {
+        let high = i64::try_from(CHECKS).unwrap_or(i64::MAX);
+        item.scope.note(at, Problem::OutOfRange { what: "the number of checks", low: 0, high });
+    }
+    Some(kept.into_iter().map(|(checkpoint, _)| checkpoint).collect())
+}
+
+fn checkpoint(item: &mut Item<'_>, kinds: &'static [Choice]) -> Option<(Checkpoint, Span)> {
+    item.keys(|keys| {
+        let name = keys.must(Some(Problem::NoCheckpointName), "name", "Its name.", text);
+        let about = "What it gives when every check in it passes; 0 unless given.";
+        let points = keys.optional("points", about, whole("points", 0..=POINTS));
+        let check = only_key(kinds, Problem::OneCheck);
+        let checks = keys.required("checks", "What must hold.", list(|item| Some(check(item))));
+        if checks.as_ref().is_some_and(Vec::is_empty) {
+            keys.scope.note(&keys.at, Problem::Missing("checks"));
+        }
+        let name = name?;
+        let title = name.value.split_whitespace().collect::<Vec<_>>().join(" ");
+        if title.is_empty() {
+            keys.scope.note(&name.at, Problem::NoCheckpointName);
+            return None;
+        }
+        let checks = checks.unwrap_or_default().into_iter().flatten().collect();
+        Some((Checkpoint { name: title, points: points.unwrap_or(0), checks }, name.at))
+    })
 }

@@ -1,11 +1,12 @@
-//! One host's part of a topology: the machine itself is that host, and real NICs stand where its networks' ends were.
+//! One host's part of a topology: the machine itself is that host, and real NICs stand where its networks' ends were. And how far
+//! apart hosts and containers are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Attach, Hop, Host, Nics, Role, Route, Topology};
+use super::{Container, Hop, Host, Nics, Role, Route, Topology};
 use crate::name::{IfName, NodeName};
 
 impl Topology {
@@ -17,7 +18,7 @@ impl Topology {
         let real = |name: &IfName| nics.get(name).unwrap_or(name).clone();
         let taken: Nics = host.nics.iter().map(|nic| (nic.name.clone(), real(&nic.name))).collect();
         plug(&mut host, &taken);
-        let plugged: HashSet<&NodeName> = host.nics.iter().filter_map(|nic| network(&nic.attach)).collect();
+        let plugged: HashSet<&NodeName> = host.nics.iter().filter_map(|nic| nic.attach.network()).collect();
         let networks = self.networks.iter().filter(|network| plugged.contains(&network.name)).cloned().collect();
         Some(Self {
             name: self.name.clone(),
@@ -61,9 +62,9 @@ impl Topology {
 
     /// The hosts that share the network of one of a host's NICs.
     pub fn beside(&self, host: &NodeName, nic: &IfName) -> Vec<&NodeName> {
-        let of = |host: &Host| host.nics.iter().find(|own| own.name == *nic).and_then(|own| network(&own.attach).cloned());
+        let of = |host: &Host| host.nics.iter().find(|own| own.name == *nic).and_then(|own| own.attach.network().cloned());
         let Some(segment) = self.host(host.as_str()).and_then(of) else { return Vec::new() };
-        let plugged = |other: &&Host| other.nics.iter().any(|own| network(&own.attach) == Some(&segment));
+        let plugged = |other: &&Host| other.nics.iter().any(|own| own.attach.network() == Some(&segment));
         self.hosts.iter().filter(|other| other.name != *host).filter(plugged).map(|other| &other.name).collect()
     }
 
@@ -80,17 +81,7 @@ impl Topology {
 impl Host {
     /// Every subnet that the host or one of its containers is in.
     pub fn subnets(&self) -> Vec<IpNet> {
-        let own = self.nics.iter().flat_map(|nic| &nic.addresses);
-        let bridges = self.bridges.iter().flat_map(|bridge| &bridge.addresses);
-        let inside = self.containers.iter().flat_map(|container| &container.nics).flat_map(|nic| {
-            let end: &[IpNet] = match &nic.attach {
-                Attach::Host(end) => &end.addresses,
-                Attach::Network(_) => &[],
-            };
-            nic.addresses.iter().chain(end)
-        });
-        let mut subnets: Vec<IpNet> =
-            own.chain(bridges).chain(inside).filter(|net| !is_link_local(net)).map(IpNet::trunc).collect();
+        let mut subnets: Vec<IpNet> = self.addresses().filter(|net| !is_link_local(net)).map(IpNet::trunc).collect();
         subnets.sort();
         subnets.dedup();
         subnets
@@ -110,13 +101,6 @@ fn is_link_local(net: &IpNet) -> bool {
     matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn network(attach: &Attach) -> Option<&NodeName> {
-    match attach {
-        Attach::Network(name) => Some(name),
-        Attach::Host(_) => None,
-    }
-}
-
 /// Calls the host's NICs by the names of the real ones, wherever they are spoken of.
 fn plug(host: &mut Host, taken: &Nics) {
     let real = |name: &mut IfName| {
@@ -132,6 +116,57 @@ fn plug(host: &mut Host, taken: &Nics) {
         if let Hop::Dev(dev) = &mut route.hop {
             real(dev);
         }
+    }
+}
+
+/// A container and its host.
+pub type Inside<'a> = (&'a Host, &'a Container);
+
+impl Topology {
+    /// The pair of containers with addresses that lies farthest apart, the first of several; with `here` the first is on that host
+    /// and the second on another. Of those as far apart hosts that are so in the file, too, come first.
+    /// None where there is no such pair, or nothing leads from one to the other.
+    pub fn farthest(&self, here: Option<&NodeName>) -> Option<(Inside<'_>, Inside<'_>)> {
+        let is_addressed = |container: &Container| container.nics.iter().any(|nic| !nic.addresses.is_empty());
+        let able = self.instances().filter(|(_, container)| container.runs() && is_addressed(container));
+        let able: Vec<Inside<'_>> = able.collect();
+        let place = |host: &Host| self.hosts.iter().position(|other| std::ptr::eq(other, host)).unwrap_or_default();
+        let mut best: Option<((usize, usize), Inside<'_>, Inside<'_>)> = None;
+        for (at, from) in able.iter().enumerate() {
+            if here.is_some_and(|here| from.0.name != *here) {
+                continue;
+            }
+            let steps = self.steps(&from.0.name);
+            let others = able.iter().enumerate().filter(|(other, to)| match here {
+                Some(here) => to.0.name != *here,
+                None => *other > at,
+            });
+            for (_, to) in others {
+                let Some(steps) = steps.get(&to.0.name) else { continue };
+                let far = (*steps, place(from.0).abs_diff(place(to.0)));
+                if best.is_none_or(|(most, ..)| far > most) {
+                    best = Some((far, *from, *to));
+                }
+            }
+        }
+        best.map(|(_, from, to)| (from, to))
+    }
+
+    /// How many networks are between a host and each other one.
+    fn steps<'a>(&'a self, from: &'a NodeName) -> HashMap<&'a NodeName, usize> {
+        let mut steps = HashMap::from([(from, 0)]);
+        let mut next = VecDeque::from([from]);
+        while let Some(name) = next.pop_front() {
+            let so_far = steps[name];
+            let nics = self.host(name.as_str()).into_iter().flat_map(|host| &host.nics);
+            for (host, _) in nics.filter_map(|nic| nic.attach.network()).flat_map(|network| self.ends(network)) {
+                if !steps.contains_key(&host.name) {
+                    steps.insert(&host.name, so_far + 1);
+                    next.push_back(&host.name);
+                }
+            }
+        }
+        steps
     }
 }
 
@@ -176,5 +211,39 @@ mod tests {
     fn a_subnet_within_another_needs_no_route_of_its_own() {
         let nets: Vec<IpNet> = ["10.1.0.0/16", "10.1.2.0/24", "10.2.0.0/24"].iter().map(|net| net.parse().unwrap()).collect();
         assert_eq!(outermost(&nets), [nets[0], nets[2]]);
+    }
+
+    fn pair(text: &str, here: Option<&str>) -> Option<String> {
+        let topology = parse("lab", text.split("checkpoints:").next().unwrap(), &[]).unwrap();
+        let here = here.map(|here| here.parse().unwrap());
+        topology.farthest(here.as_ref()).map(|((_, from), (_, to))| format!("{} {}", from.name, to.name))
+    }
+
+    #[test]
+    fn the_farthest_are_those_with_the_most_networks_between_them() {
+        let shipped = |name: &str, here| pair(catalog::find(name).unwrap(), here);
+        assert_eq!(shipped("bridged", None).as_deref(), Some("a1 b1"));
+        assert_eq!(shipped("routed-router", None).as_deref(), Some("a1 b1"));
+        assert_eq!(shipped("routed", Some("host-b")).as_deref(), Some("b1 a1"));
+        assert_eq!(shipped("three-hosts", None).as_deref(), Some("a1 c1"));
+        assert_eq!(shipped("bare", None), None);
+        let row = "name: row
+networks: { x: {}, y: {} }
+hosts:
+  m: { nics: { e0: { network: x }, e1: { network: y } }, bridges: { br0: { ports: [e0, e1] } },
+       containers: { m1: { nics: { eth0: { bridge: br0, address: 10.0.0.1/24 } } } } }
+  l: { nics: { e0: { network: x } }, bridges: { br0: { ports: [e0] } },
+       containers: { l0: {}, l1: { nics: { eth0: { bridge: br0, address: 10.0.0.2/24 } } } } }
+  r: { nics: { e0: { network: y } }, bridges: { br0: { ports: [e0] } },
+       containers: { r1: { nics: { eth0: { bridge: br0, address: 10.0.0.3/24 } } } } }
+";
+        assert_eq!(pair(row, None).as_deref(), Some("l1 r1"));
+        assert_eq!(pair(row, Some("r")).as_deref(), Some("r1 l1"));
+        let one = "name: one
+hosts:
+  h: { bridges: { br0: {} }, containers: {
+       c1: { nics: { eth0: { bridge: br0, address: 10.0.0.1/24 } } }, c2: { nics: { eth0: { bridge: br0, address: 10.0.0.2/24 } } } } }
+";
+        assert_eq!(pair(one, None).as_deref(), Some("c1 c2"));
     }
 }

@@ -1,17 +1,18 @@
-//! The YAML of a file as a tree in which every part knows its place.
+//! The YAML of a file as a tree in which every part knows its place; where each part of a topology was written, and what is found there.
 //!
 //! Typed targets of a YAML parser stop at their first mistake. A tree takes any YAML, so that all mistakes of a file are found
 //! at once, and duplicate keys still have both places.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{DefaultMessageFormatter, Error, Location, MessageFormatter, Spanned};
 
-use crate::problem::Problem;
-use crate::topology::findings::{Findings, Span};
+use crate::problem::{Finding, Problem};
 
 /// Deepest nesting that a file may have.
 const DEPTH: usize = 32;
@@ -258,5 +259,128 @@ impl<'de> Visitor<'de> for NodeVisitor {
             entries.push(entry);
         }
         Ok(Node::Map(entries))
+    }
+}
+
+/// Bytes of the file's text.
+pub type Span = Range<usize>;
+
+/// Most findings that are kept: a file that is wrong all over is not helped by more.
+const KEPT: usize = 100;
+
+/// A list of findings that grows no longer than anybody reads.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    list: Vec<Finding>,
+    met: usize,
+}
+
+impl Findings {
+    /// Notes a problem at a place.
+    pub(super) fn add(&mut self, at: &Span, problem: Problem) {
+        self.note(at, None, problem);
+    }
+
+    /// Notes a problem between two places.
+    pub(super) fn clash(&mut self, at: &Span, other: &Span, problem: Problem) {
+        self.note(at, Some(other.clone()), problem);
+    }
+
+    fn note(&mut self, at: &Span, other: Option<Span>, problem: Problem) {
+        let finding = Finding { problem, at: at.clone(), other };
+        if self.list.len() < KEPT && !self.list.contains(&finding) {
+            self.list.push(finding);
+        }
+        self.met += 1;
+    }
+
+    /// How many were noted so far.
+    pub(super) fn met(&self) -> usize {
+        self.met
+    }
+
+    /// All of them, in the order of the file.
+    pub(super) fn in_order(mut self) -> Vec<Finding> {
+        self.list.sort_by_key(|finding| finding.at.start);
+        self.list
+    }
+}
+
+/// A part of a topology that a finding can point at; numbers are indices of its lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    /// The name of the lab.
+    Lab,
+    /// A network.
+    Network(usize),
+    /// A part of a host, or of a container of it.
+    Node(usize, Option<usize>, Part),
+}
+
+/// A part of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    /// Its name.
+    Name,
+    /// An interface that is written there.
+    Interface(Port, Aspect),
+    /// A port of a bridge.
+    Port(usize, usize),
+    /// A gateway.
+    Gateway(usize),
+    /// A route, by its destination.
+    Route(usize),
+    /// The router or interface of a route.
+    Hop(usize),
+}
+
+/// An interface, by where it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Port {
+    /// A NIC.
+    Nic(usize),
+    /// The host's end of a container's NIC.
+    End(usize),
+    /// A bridge.
+    Bridge(usize),
+}
+
+/// What of an interface is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Aspect {
+    /// It itself, by its name.
+    Name,
+    /// One of its addresses.
+    Address(usize),
+    /// Its MAC address.
+    Mac,
+}
+
+/// The places of a topology's parts; empty for one that no file describes.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    spans: HashMap<Place, Span>,
+    broken: HashSet<(usize, Option<usize>)>,
+}
+
+impl Places {
+    /// Notes where a part is written.
+    pub(super) fn put(&mut self, place: Place, at: &Span) {
+        self.spans.insert(place, at.clone());
+    }
+
+    /// Where a part is written.
+    pub(super) fn at(&self, place: Place) -> Span {
+        self.spans.get(&place).cloned().unwrap_or(0..0)
+    }
+
+    /// Notes that something of a node could not be read, so that what follows from its absence is no finding.
+    pub(super) fn mark_broken(&mut self, host: usize, container: Option<usize>) {
+        self.broken.insert((host, container));
+    }
+
+    /// Whether something of a node could not be read.
+    pub(super) fn is_broken(&self, host: usize, container: Option<usize>) -> bool {
+        self.broken.contains(&(host, container))
     }
 }

@@ -1,19 +1,19 @@
-//! What no single value shows: rules between the parts of a topology.
+//! What no single value shows: rules between the parts of a topology, and a node as they see it: its interfaces, whatever they are,
+//! and its routes.
 
-mod addresses;
-mod hosts;
-mod interfaces;
-mod macs;
-mod names;
-mod routes;
-mod segments;
+mod l2;
+mod l3;
 
-use super::Topology;
-use super::findings::Findings;
-use super::place::Places;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use self::l2::{Segments, Spot};
+use super::tree::{Aspect, Findings, Part, Place, Places, Port};
+use super::{Attach, Route, Topology};
+use crate::name::{IfName, NodeName};
 use crate::problem::Problem;
-use interfaces::nodes;
-use segments::Segments;
 
 /// Most hosts, containers and networks of a lab: each costs about 0.33 MB of kernel memory.
 pub(super) const MAX_NODES: usize = 16_384;
@@ -21,24 +21,16 @@ pub(super) const MAX_NODES: usize = 16_384;
 /// Most NICs or bridges of a node: their number is one byte of a MAC address.
 pub(super) const MAX_INTERFACES: usize = 256;
 
-/// Most ports of a bridge (`BR_MAX_PORTS`, `net/bridge/br_private.h`).
-pub(super) const MAX_PORTS: usize = 1023;
-
 /// Notes what is wrong with a topology whose single values are right.
 pub(super) fn validate(topology: &Topology, places: &Places, findings: &mut Findings) {
+    let mut notes = Notes { places, findings };
     let nodes = nodes(topology);
-    let segments = Segments::of(topology);
-    names::check(topology, &nodes, places, findings);
-    hosts::check(topology, places, findings);
-    macs::check(topology, places, findings);
-    segments::check_loops(topology, places, findings);
-    segments::check_ports(topology, places, findings);
+    check_names(topology, &nodes, &mut notes);
+    l2::check(topology, &mut notes);
     for node in &nodes {
-        addresses::check_values(node, places, findings);
-        addresses::check_overlaps(node, places, findings);
-        routes::check(node, places, findings);
+        l3::check(node, &mut notes);
     }
-    addresses::check_duplicates(&nodes, &segments, places, findings);
+    l3::check_duplicates(&nodes, &Segments::of(topology), &mut notes);
 }
 
 /// What is wrong with a topology that was changed since it was read from a file.
@@ -50,4 +42,142 @@ pub fn problems(topology: &Topology) -> Vec<Problem> {
     }
     validate(topology, &Places::default(), &mut findings);
     findings.in_order().into_iter().map(|finding| finding.problem).collect()
+}
+
+/// What is found, at the places of the parts.
+struct Notes<'a> {
+    places: &'a Places,
+    findings: &'a mut Findings,
+}
+
+impl Notes<'_> {
+    fn add(&mut self, place: Place, problem: Problem) {
+        self.findings.add(&self.places.at(place), problem);
+    }
+
+    fn clash(&mut self, place: Place, other: Place, problem: Problem) {
+        self.findings.clash(&self.places.at(place), &self.places.at(other), problem);
+    }
+}
+
+/// A host or a container.
+struct Node<'a> {
+    host: usize,
+    container: Option<usize>,
+    name: &'a NodeName,
+    interfaces: Vec<Interface<'a>>,
+    gateways: &'a [IpAddr],
+    routes: &'a [Route],
+}
+
+impl Node<'_> {
+    /// Where a part of the node stands.
+    fn place(&self, part: Part) -> Place {
+        Place::Node(self.host, self.container, part)
+    }
+}
+
+/// An interface of a node.
+struct Interface<'a> {
+    name: &'a IfName,
+    addresses: &'a [IpNet],
+    mtu: u32,
+    up: bool,
+    spot: Spot,
+    /// The node that it is written in, and which it is there: a host's end of a veth stands with its container.
+    written: (usize, Option<usize>, Port),
+}
+
+impl Interface<'_> {
+    /// Where the interface, or something of it, stands.
+    fn place(&self, aspect: Aspect) -> Place {
+        let (host, container, port) = self.written;
+        Place::Node(host, container, Part::Interface(port, aspect))
+    }
+}
+
+/// All nodes in the order of the file, each host before its containers.
+fn nodes(topology: &Topology) -> Vec<Node<'_>> {
+    let mut nodes = Vec::new();
+    for (index, host) in topology.hosts.iter().enumerate() {
+        let nics = host.nics.iter().enumerate().map(|(at, nic)| Interface {
+            name: &nic.name,
+            addresses: &nic.addresses,
+            mtu: topology.mtu_of(host, nic),
+            up: nic.up,
+            spot: Spot::of_host_nic(topology, index, nic),
+            written: (index, None, Port::Nic(at)),
+        });
+        let bridges = host.bridges.iter().enumerate().map(|(at, bridge)| Interface {
+            name: &bridge.name,
+            addresses: &bridge.addresses,
+            mtu: topology.mtu_of_bridge(host, bridge),
+            up: bridge.up,
+            spot: Spot::Bridge(index, at),
+            written: (index, None, Port::Bridge(at)),
+        });
+        let mut interfaces: Vec<Interface<'_>> = nics.chain(bridges).collect();
+        let mut containers = Vec::new();
+        for (number, container) in host.containers.iter().enumerate() {
+            let mut own = Vec::new();
+            for (at, nic) in container.nics.iter().enumerate() {
+                let Attach::Host(end) = &nic.attach else { continue };
+                let (name, addresses, mtu) = (&nic.name, &nic.addresses, topology.mtu_of(host, nic));
+                let spot = Spot::of_veth(host, (index, number, at), end);
+                let written = (index, Some(number), Port::Nic(at));
+                own.push(Interface { name, addresses, mtu, up: nic.up, spot, written });
+                let (name, addresses, written) = (&end.name, &end.addresses, (index, Some(number), Port::End(at)));
+                interfaces.push(Interface { name, addresses, mtu, up: true, spot, written });
+            }
+            containers.push(Node {
+                host: index,
+                container: Some(number),
+                name: &container.name,
+                interfaces: own,
+                gateways: &container.gateways,
+                routes: &container.routes,
+            });
+        }
+        let (gateways, routes) = (&host.gateways, &host.routes);
+        nodes.push(Node { host: index, container: None, name: &host.name, interfaces, gateways, routes });
+        nodes.append(&mut containers);
+    }
+    nodes
+}
+
+/// Names that must differ: of hosts, networks and the lab; of a host's containers; of a node's interfaces.
+fn check_names(topology: &Topology, nodes: &[Node<'_>], notes: &mut Notes<'_>) {
+    let mut taken: HashMap<&str, Place> = HashMap::new();
+    for (index, network) in topology.networks.iter().enumerate() {
+        claim(&mut taken, network.name.as_str(), Place::Network(index), notes);
+    }
+    for (index, host) in topology.hosts.iter().enumerate() {
+        let place = Place::Node(index, None, Part::Name);
+        if host.name.as_str() == topology.name.as_str() {
+            notes.clash(place, Place::Lab, Problem::HostNamedLikeLab(host.name.to_string()));
+        }
+        claim(&mut taken, host.name.as_str(), place, notes);
+        let mut here = HashMap::new();
+        for (number, container) in host.containers.iter().enumerate() {
+            claim(&mut here, container.name.as_str(), Place::Node(index, Some(number), Part::Name), notes);
+        }
+    }
+    for node in nodes {
+        let mut taken: HashMap<&str, Place> = HashMap::new();
+        for interface in &node.interfaces {
+            let place = interface.place(Aspect::Name);
+            let first = *taken.entry(interface.name.as_str()).or_insert(place);
+            if first != place {
+                let problem = Problem::DuplicateInterface { name: interface.name.to_string(), node: node.name.to_string() };
+                notes.clash(place, first, problem);
+            }
+        }
+    }
+}
+
+fn claim<'a>(taken: &mut HashMap<&'a str, Place>, name: &'a str, place: Place, notes: &mut Notes<'_>) {
+    let first = *taken.entry(name).or_insert(place);
+    if first != place {
+        notes.clash(place, first, Problem::DuplicateName(name.to_owned()));
+    }
 }

@@ -7,9 +7,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde_json::json;
 
-use super::findings::Span;
 use super::reader::{At, Item, entries, or_null};
-use super::tree::Kind;
+use super::tree::{Kind, Span};
 use crate::name::{Mac, NameFault};
 use crate::problem::{AddressFault, Problem, Reference, Shape};
 

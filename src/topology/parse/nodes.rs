@@ -1,15 +1,18 @@
-//! What hosts and containers are written with alike.
+//! A host and what it has, and what hosts and containers are written with alike.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use super::containers;
+use crate::name::{IfName, Mac, NodeName};
 use crate::problem::{Problem, Reference};
-use crate::topology::findings::Span;
-use crate::topology::place::{Part, Place, Places};
 use crate::topology::reader::{At, Item, Keys, Scope};
+use crate::topology::tree::{Aspect, Part, Place, Places, Port, Span};
 use crate::topology::validate::MAX_INTERFACES;
-use crate::topology::values::{self, flag, list, parsed, some, text, whole};
-use crate::topology::{Hop, Route};
+use crate::topology::values::{self, each, flag, list, parsed, reference, some, text, whole};
+use crate::topology::{Attach, Bridge, Hop, Host, Nic, Route};
 
 /// Smallest and largest MTU that the kernel gives a veth (`ETH_MIN_MTU`, `ETH_MAX_MTU`, `linux/if_ether.h`).
 const MTU: std::ops::RangeInclusive<i64> = 68..=65535;
@@ -29,17 +32,29 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Notes where a part is written.
     pub(super) fn put(self, container: Option<usize>, part: Part, at: &Span) {
-        let place = match container {
-            None => Place::Host(self.index, part),
-            Some(container) => Place::Container(self.index, container, part),
-        };
-        self.places.borrow_mut().put(place, at);
+        self.places.borrow_mut().put(Place::Node(self.index, container, part), at);
     }
 
     /// Values whose places are noted under their numbers.
     pub(super) fn placed<T: Clone>(self, container: Option<usize>, values: &[At<T>], part: impl Fn(usize) -> Part) -> Vec<T> {
         values.iter().enumerate().for_each(|(index, value)| self.put(container, part(index), &value.at));
         values.iter().map(|value| value.value.clone()).collect()
+    }
+
+    /// The addresses and the MAC address of a host's interface, all of whose places are noted.
+    fn interface(
+        self,
+        port: Port,
+        word: &At<String>,
+        addresses: &[At<IpNet>],
+        mac: Option<At<Mac>>,
+    ) -> (Vec<IpNet>, Option<Mac>) {
+        self.put(None, Part::Interface(port, Aspect::Name), &word.at);
+        if let Some(mac) = &mac {
+            self.put(None, Part::Interface(port, Aspect::Mac), &mac.at);
+        }
+        let addresses = self.placed(None, addresses, |address| Part::Interface(port, Aspect::Address(address)));
+        (addresses, mac.map(|mac| mac.value))
     }
 
     /// Routes whose places are noted.
@@ -62,12 +77,12 @@ pub(super) fn number(scope: Scope<'_>, index: usize, node: &At<String>) -> Optio
 }
 
 /// Addresses with their prefixes.
-pub(super) fn prefixes(keys: &mut Keys<'_>, about: &str) -> Vec<At<ipnet::IpNet>> {
+pub(super) fn prefixes(keys: &mut Keys<'_>, about: &str) -> Vec<At<IpNet>> {
     keys.optional("address", about, some(parsed(values::prefix))).unwrap_or_default()
 }
 
 /// A MAC address.
-pub(super) fn mac(keys: &mut Keys<'_>, about: &str) -> Option<At<crate::name::Mac>> {
+pub(super) fn mac(keys: &mut Keys<'_>, about: &str) -> Option<At<Mac>> {
     keys.optional("mac", about, |item| Some(At { value: parsed(values::mac)(item)?, at: item.at.clone() }))
 }
 
@@ -96,18 +111,8 @@ pub(super) struct Written {
 
 /// Routes by these interfaces.
 pub(super) fn routes(keys: &mut Keys<'_>, known: &[String]) -> Vec<Written> {
-    let mut routes = Vec::new();
-    let read = RefCell::new(&mut routes);
-    keys.optional(
-        "routes",
-        "Further routes.",
-        list(|item| {
-            let route = route(item, known);
-            read.borrow_mut().extend(route);
-            Some(())
-        }),
-    );
-    routes
+    let read = list(|item| Some(route(item, known)));
+    keys.optional("routes", "Further routes.", read).into_iter().flatten().flatten().collect()
 }
 
 fn route(item: &mut Item<'_>, known: &[String]) -> Option<Written> {
@@ -131,4 +136,83 @@ fn route(item: &mut Item<'_>, known: &[String]) -> Option<Written> {
         };
         Some(Written { route: Route { to: destination?, hop: hop? }, to: at, hop: at_hop })
     })
+}
+
+impl Reader<'_> {
+    /// The host, unless its name is none.
+    pub(super) fn host(self, word: &At<String>, item: &mut Item<'_>, number: u16) -> Option<Host> {
+        let scope = item.scope;
+        let name: Option<NodeName> = scope.parsed(word, values::name);
+        self.put(None, Part::Name, &word.at);
+        item.keys(|keys| {
+            let forwarding = keys.optional("forwarding", "Forwards packets, IPv4 and IPv6.", flag);
+            let about = "Runs an agent that speaks LXD's API, so that `lxc` commands its containers.";
+            let agent = keys.optional("agent", about, flag);
+            let (mut nics, mut bridges) = (Vec::new(), Vec::new());
+            let met = scope.met();
+            let own = each(|nic, item| nics.extend(self.nic(word, nic, item, nics.len())));
+            let own = keys.optional("nics", "Its network cards, by interface name.", own).unwrap_or_default();
+            let mut broken = scope.met() > met;
+            let gateways = gateways(keys);
+            let met = scope.met();
+            let joined = each(|bridge, item| bridges.extend(self.bridge(word, bridge, item, &own, bridges.len())));
+            let joined = keys.optional("bridges", "Its bridges, by interface name.", joined).unwrap_or_default();
+            broken |= scope.met() > met;
+            if broken {
+                self.places.borrow_mut().mark_broken(self.index, None);
+            }
+            let mut host = Host {
+                name: name.clone().unwrap_or_else(NodeName::unnamed),
+                number,
+                forwarding: forwarding.unwrap_or(false),
+                nics,
+                bridges,
+                gateways: self.placed(None, &gateways, Part::Gateway),
+                routes: Vec::new(),
+                containers: Vec::new(),
+                next_container: 1,
+                agent: agent.unwrap_or(false),
+            };
+            let containers = each(|word, item| containers::read(self, &mut host, &joined, word, item));
+            keys.optional("containers", "Its containers, by name.", containers);
+            let known = [own, joined, host.ends().map(|end| end.name.to_string()).collect()].concat();
+            host.routes = self.routes(None, &routes(keys, &known));
+            name.map(|_| host)
+        })
+    }
+
+    fn nic(self, host: &At<String>, word: &At<String>, item: &mut Item<'_>, index: usize) -> Option<Nic> {
+        let name = item.scope.parsed(word, values::name);
+        let number = number(item.scope, index, host);
+        item.keys(|keys| {
+            let about = "The network that it is plugged into.";
+            let network = keys.required("network", about, reference(Reference::Network, self.networks));
+            let addresses = prefixes(keys, "Its address with the prefix length, or a list of them.");
+            let mac = mac(keys, "Its MAC address; nslab gives a readable one unless given.");
+            let mtu = mtu(keys, "Bytes of payload per frame; the network's unless given.");
+            let up = up(keys);
+            let (name, number, network) = (name?, number?, network?);
+            let (addresses, mac) = self.interface(Port::Nic(index), word, &addresses, mac);
+            Some(Nic { name, number, attach: Attach::Network(network.value), addresses, mac, mtu, up })
+        })
+    }
+
+    fn bridge(self, host: &At<String>, word: &At<String>, item: &mut Item<'_>, nics: &[String], index: usize) -> Option<Bridge> {
+        let name = item.scope.parsed(word, values::name);
+        let number = number(item.scope, index, host);
+        item.keys(|keys| {
+            let about = "The host's NICs that are its ports; containers name their bridge themselves.";
+            let ports = keys.optional("ports", about, some(reference::<IfName>(Reference::Port, nics)));
+            let ports: Vec<At<IfName>> = ports.into_iter().flatten().map(|port| port.value).collect();
+            let addresses = prefixes(keys, "The host's own address on the bridge, or a list of them.");
+            let mac = mac(keys, "Its MAC address.");
+            let mtu = mtu(keys, "Bytes of payload per frame, also for the containers on it; 1500 unless given.");
+            let stp = keys.optional("stp", "Runs the spanning tree protocol, which a loop needs.", flag);
+            let up = up(keys);
+            let (name, number) = (name?, number?);
+            let ports = self.placed(None, &ports, |port| Part::Port(index, port));
+            let (addresses, mac) = self.interface(Port::Bridge(index), word, &addresses, mac);
+            Some(Bridge { name, number, ports, addresses, mac, mtu, stp: stp.unwrap_or(false), up, managed: None })
+        })
+    }
 }
