@@ -57,9 +57,7 @@ impl Topology {
             host.inherit(before);
         }
     }
-}
 
-impl Topology {
     /// Gives no number that `later` has given out: what is there keeps its own.
     pub fn count_on(&mut self, later: &Self) {
         self.next_host = self.next_host.max(later.next_host);

@@ -1,8 +1,7 @@
 //! One host's part of a topology: the machine itself is that host, and real NICs stand where its networks' ends were. And how far
 //! apart hosts and containers are.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use ipnet::IpNet;
 
@@ -81,24 +80,17 @@ impl Topology {
 impl Host {
     /// Every subnet that the host or one of its containers is in.
     pub fn subnets(&self) -> Vec<IpNet> {
-        let mut subnets: Vec<IpNet> = self.addresses().filter(|net| !is_link_local(net)).map(IpNet::trunc).collect();
-        subnets.sort();
-        subnets.dedup();
-        subnets
+        let is_link_local = |net: &IpNet| matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
+        let subnets: BTreeSet<IpNet> = self.addresses().filter(|net| !is_link_local(net)).map(IpNet::trunc).collect();
+        subnets.into_iter().collect()
     }
 }
 
 /// Those of the subnets that lie in none of the others.
 fn outermost(subnets: &[IpNet]) -> Vec<IpNet> {
     let within = |net: &IpNet| subnets.iter().any(|other| other != net && other.contains(net));
-    let mut found: Vec<IpNet> = subnets.iter().filter(|net| !within(net)).copied().collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
-fn is_link_local(net: &IpNet) -> bool {
-    matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
+    let found: BTreeSet<IpNet> = subnets.iter().filter(|net| !within(net)).copied().collect();
+    found.into_iter().collect()
 }
 
 /// Calls the host's NICs by the names of the real ones, wherever they are spoken of.

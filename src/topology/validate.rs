@@ -21,16 +21,16 @@ pub(super) const MAX_NODES: usize = 16_384;
 /// Most NICs or bridges of a node: their number is one byte of a MAC address.
 pub(super) const MAX_INTERFACES: usize = 256;
 
-/// Notes what is wrong with a topology whose single values are right.
+/// Found what is wrong with a topology whose single values are right.
 pub(super) fn validate(topology: &Topology, places: &Places, findings: &mut Findings) {
-    let mut notes = Notes { places, findings };
+    let mut found = Found { places, findings };
     let nodes = nodes(topology);
-    check_names(topology, &nodes, &mut notes);
-    l2::check(topology, &mut notes);
+    check_names(topology, &nodes, &mut found);
+    l2::check(topology, &mut found);
     for node in &nodes {
-        l3::check(node, &mut notes);
+        l3::check(node, &mut found);
     }
-    l3::check_duplicates(&nodes, &Segments::of(topology), &mut notes);
+    l3::check_duplicates(&nodes, &Segments::of(topology), &mut found);
 }
 
 /// What is wrong with a topology that was changed since it was read from a file.
@@ -45,12 +45,12 @@ pub fn problems(topology: &Topology) -> Vec<Problem> {
 }
 
 /// What is found, at the places of the parts.
-struct Notes<'a> {
+struct Found<'a> {
     places: &'a Places,
     findings: &'a mut Findings,
 }
 
-impl Notes<'_> {
+impl Found<'_> {
     fn add(&mut self, place: Place, problem: Problem) {
         self.findings.add(&self.places.at(place), problem);
     }
@@ -146,20 +146,20 @@ fn nodes(topology: &Topology) -> Vec<Node<'_>> {
 }
 
 /// Names that must differ: of hosts, networks and the lab; of a host's containers; of a node's interfaces.
-fn check_names(topology: &Topology, nodes: &[Node<'_>], notes: &mut Notes<'_>) {
+fn check_names(topology: &Topology, nodes: &[Node<'_>], found: &mut Found<'_>) {
     let mut taken: HashMap<&str, Place> = HashMap::new();
     for (index, network) in topology.networks.iter().enumerate() {
-        claim(&mut taken, network.name.as_str(), Place::Network(index), notes);
+        claim(&mut taken, network.name.as_str(), Place::Network(index), found);
     }
     for (index, host) in topology.hosts.iter().enumerate() {
         let place = Place::Node(index, None, Part::Name);
         if host.name.as_str() == topology.name.as_str() {
-            notes.clash(place, Place::Lab, Problem::HostNamedLikeLab(host.name.to_string()));
+            found.clash(place, Place::Lab, Problem::HostNamedLikeLab(host.name.to_string()));
         }
-        claim(&mut taken, host.name.as_str(), place, notes);
+        claim(&mut taken, host.name.as_str(), place, found);
         let mut here = HashMap::new();
         for (number, container) in host.containers.iter().enumerate() {
-            claim(&mut here, container.name.as_str(), Place::Node(index, Some(number), Part::Name), notes);
+            claim(&mut here, container.name.as_str(), Place::Node(index, Some(number), Part::Name), found);
         }
     }
     for node in nodes {
@@ -169,15 +169,15 @@ fn check_names(topology: &Topology, nodes: &[Node<'_>], notes: &mut Notes<'_>) {
             let first = *taken.entry(interface.name.as_str()).or_insert(place);
             if first != place {
                 let problem = Problem::DuplicateInterface { name: interface.name.to_string(), node: node.name.to_string() };
-                notes.clash(place, first, problem);
+                found.clash(place, first, problem);
             }
         }
     }
 }
 
-fn claim<'a>(taken: &mut HashMap<&'a str, Place>, name: &'a str, place: Place, notes: &mut Notes<'_>) {
+fn claim<'a>(taken: &mut HashMap<&'a str, Place>, name: &'a str, place: Place, found: &mut Found<'_>) {
     let first = *taken.entry(name).or_insert(place);
     if first != place {
-        notes.clash(place, first, Problem::DuplicateName(name.to_owned()));
+        found.clash(place, first, Problem::DuplicateName(name.to_owned()));
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::nodes::{Reader, Written, gateways, mac, mtu, number, prefixes, routes, up};
+use super::{Reader, Written, gateways, mac, mtu, number, prefixes, routes, up};
 use crate::name::{IfName, Mac, NodeName};
 use crate::problem::{Problem, Reference};
 use crate::topology::reader::{At, Item, Keys, Scope};
@@ -117,7 +117,7 @@ fn wired(
 
 impl Site<'_> {
     fn container(&self, pattern: &Pattern, number: u16) -> Container {
-        self.put(Part::Name, self.word);
+        self.reader.put(Some(self.index), Part::Name, &self.word.at);
         let met = self.scope.met();
         let mut nics: Vec<Nic> = Vec::new();
         for wired in &pattern.nics {
@@ -150,7 +150,7 @@ impl Site<'_> {
         let addresses = self.stepped(&wired.addresses, Port::Nic(index));
         let mac = self.only_mac(wired.mac.as_ref(), Port::Nic(index));
         let end = self.end(wired, index);
-        self.put_interface(Port::Nic(index), Aspect::Name, &wired.word);
+        self.put(Port::Nic(index), Aspect::Name, &wired.word);
         let (name, number, attach) = (wired.name.clone()?, wired.number?, Attach::Host(end?));
         (!wired.lost).then_some(Nic { name, number, attach, addresses, mac, mtu: wired.mtu, up: wired.up })
     }
@@ -171,21 +171,17 @@ impl Site<'_> {
 
     fn end_name(&self, wired: &Wired, index: usize) -> Option<IfName> {
         if let Some(word) = &wired.end {
-            self.put_interface(Port::End(index), Aspect::Name, word);
+            self.put(Port::End(index), Aspect::Name, word);
             return self.scope.parsed(&At { value: self.copy.name(&word.value), at: word.at.clone() }, values::name);
         }
-        self.put_interface(Port::End(index), Aspect::Name, self.word);
+        self.put(Port::End(index), Aspect::Name, self.word);
         let made = if index == 0 { format!("veth-{}", self.name) } else { format!("veth-{}-{index}", self.name) };
         let too_long = |_| Problem::TooLongForInterface { made: made.clone(), limit: IfName::MAX };
         made.parse().map_err(|fault| self.scope.note(&self.word.at, too_long(fault))).ok()
     }
 
-    fn put<T>(&self, part: Part, at: &At<T>) {
-        self.reader.put(Some(self.index), part, &at.at);
-    }
-
-    fn put_interface<T>(&self, port: Port, aspect: Aspect, at: &At<T>) {
-        self.put(Part::Interface(port, aspect), at);
+    fn put<T>(&self, port: Port, aspect: Aspect, at: &At<T>) {
+        self.reader.put(Some(self.index), Part::Interface(port, aspect), &at.at);
     }
 
     fn stepped(&self, given: &[At<IpNet>], port: Port) -> Vec<IpNet> {
@@ -193,7 +189,7 @@ impl Site<'_> {
         for address in given {
             match self.copy.address(address) {
                 Ok(net) => {
-                    self.put_interface(port, Aspect::Address(found.len()), address);
+                    self.put(port, Aspect::Address(found.len()), address);
                     found.push(net);
                 }
                 Err(problem) => problem.into_iter().for_each(|problem| self.scope.note(&address.at, problem)),
@@ -208,7 +204,7 @@ impl Site<'_> {
             self.scope.note(&found.at, Problem::CountNeedsOne("mac"));
             return None;
         }
-        self.put_interface(port, Aspect::Mac, found);
+        self.put(port, Aspect::Mac, found);
         Some(found.value)
     }
 }

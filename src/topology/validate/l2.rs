@@ -1,8 +1,9 @@
 //! Layer 2: MAC addresses, bridges and their ports, and what these connect.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
-use super::Notes;
+use super::Found;
 use crate::name::{IfName, Mac};
 use crate::problem::Problem;
 use crate::topology::tree::{Aspect, Part, Place, Port};
@@ -12,21 +13,21 @@ use crate::topology::{Bridge, Host, HostEnd, Nic, Topology, numbers};
 const MAX_PORTS: usize = 1023;
 
 /// Everything that bridges, ports and MAC addresses can have wrong.
-pub(super) fn check(topology: &Topology, notes: &mut Notes<'_>) {
-    check_bridges(topology, notes);
-    check_macs(topology, notes);
-    check_loops(topology, notes);
-    check_ports(topology, notes);
+pub(super) fn check(topology: &Topology, found: &mut Found<'_>) {
+    check_bridges(topology, found);
+    check_macs(topology, found);
+    check_loops(topology, found);
+    check_ports(topology, found);
 }
 
 /// No MAC address twice in a lab, those that nslab makes among them, and none that no NIC may have.
-fn check_macs(topology: &Topology, notes: &mut Notes<'_>) {
+fn check_macs(topology: &Topology, found: &mut Found<'_>) {
     let used = macs(topology);
     let mut owners: HashMap<Mac, Vec<Option<Place>>> = HashMap::with_capacity(used.len());
     for &(mac, place) in &used {
         match place {
-            Some(place) if mac.0 == [0; 6] => notes.add(place, Problem::ZeroMac),
-            Some(place) if !mac.is_unicast() => notes.add(place, Problem::MulticastMac(mac)),
+            Some(place) if mac.0 == [0; 6] => found.add(place, Problem::ZeroMac),
+            Some(place) if !mac.is_unicast() => found.add(place, Problem::MulticastMac(mac)),
             Some(_) | None => {}
         }
         owners.entry(mac).or_default().push(place);
@@ -36,8 +37,8 @@ fn check_macs(topology: &Topology, notes: &mut Notes<'_>) {
         let given: Vec<Place> = owners.into_iter().flatten().collect();
         match given.as_slice() {
             [] => {}
-            [only] => notes.add(*only, Problem::DuplicateMac(mac)),
-            [first, others @ ..] => others.iter().for_each(|other| notes.clash(*other, *first, Problem::DuplicateMac(mac))),
+            [only] => found.add(*only, Problem::DuplicateMac(mac)),
+            [first, others @ ..] => others.iter().for_each(|other| found.clash(*other, *first, Problem::DuplicateMac(mac))),
         }
     }
 }
@@ -163,7 +164,7 @@ impl Segments {
 }
 
 /// A circle of bridges is legal where one of them runs STP: without one, a single broadcast takes every CPU.
-fn check_loops(topology: &Topology, notes: &mut Notes<'_>) {
+fn check_loops(topology: &Topology, found: &mut Found<'_>) {
     let mut segments = Segments::default();
     let mut joined: HashMap<Spot, Vec<Spot>> = HashMap::new();
     for edge in edges(topology).into_iter().filter(|edge| !edge.stp) {
@@ -174,31 +175,23 @@ fn check_loops(topology: &Topology, notes: &mut Notes<'_>) {
         }
         let circle = path(&joined, edge.bridge, edge.network);
         let names = circle.into_iter().map(|spot| name(topology, spot)).collect();
-        notes.add(edge.place, Problem::Loop(names));
+        found.add(edge.place, Problem::Loop(names));
     }
 }
 
+/// The only way between two spots: what joins them so far has no circle.
 fn path(joined: &HashMap<Spot, Vec<Spot>>, from: Spot, to: Spot) -> Vec<Spot> {
-    let mut before: HashMap<Spot, Spot> = HashMap::from([(from, from)]);
-    let mut queue = VecDeque::from([from]);
-    while let Some(spot) = queue.pop_front() {
-        for &next in joined.get(&spot).map_or(&[][..], |spots| spots) {
-            if before.contains_key(&next) {
-                continue;
+    let mut towards: HashMap<Spot, Spot> = HashMap::from([(to, to)]);
+    let mut next = vec![to];
+    while let Some(spot) = next.pop() {
+        for &near in joined.get(&spot).into_iter().flatten() {
+            if let Entry::Vacant(unseen) = towards.entry(near) {
+                unseen.insert(spot);
+                next.push(near);
             }
-            before.insert(next, spot);
-            queue.push_back(next);
         }
     }
-    let mut spots = vec![to];
-    let mut at = to;
-    while at != from {
-        let Some(&previous) = before.get(&at) else { break };
-        spots.push(previous);
-        at = previous;
-    }
-    spots.reverse();
-    spots
+    std::iter::successors(Some(from), |at| towards.get(at).copied().filter(|_| *at != to)).collect()
 }
 
 fn name(topology: &Topology, spot: Spot) -> String {
@@ -214,10 +207,10 @@ fn name(topology: &Topology, spot: Spot) -> String {
 }
 
 /// The kernel gives a bridge no more ports than it has port numbers.
-fn check_ports(topology: &Topology, notes: &mut Notes<'_>) {
+fn check_ports(topology: &Topology, found: &mut Found<'_>) {
     let mut refuse = |name: &str, ports: usize, place: Place| {
         if ports > MAX_PORTS {
-            notes.add(place, Problem::TooManyPorts { bridge: name.to_owned(), ports, limit: MAX_PORTS });
+            found.add(place, Problem::TooManyPorts { bridge: name.to_owned(), ports, limit: MAX_PORTS });
         }
     };
     for (index, network) in topology.networks.iter().enumerate() {
@@ -236,7 +229,7 @@ fn check_ports(topology: &Topology, notes: &mut Notes<'_>) {
 }
 
 /// A port belongs to one bridge, and has no address of its own.
-fn check_bridges(topology: &Topology, notes: &mut Notes<'_>) {
+fn check_bridges(topology: &Topology, found: &mut Found<'_>) {
     for (index, host) in topology.hosts.iter().enumerate() {
         let mut taken: HashMap<&IfName, (&Bridge, Place)> = HashMap::new();
         for (number, bridge) in host.bridges.iter().enumerate() {
@@ -244,14 +237,14 @@ fn check_bridges(topology: &Topology, notes: &mut Notes<'_>) {
                 let place = Place::Node(index, None, Part::Port(number, port));
                 if let Some((first, other)) = taken.get(name) {
                     let bridges = (first.name.to_string(), bridge.name.to_string());
-                    notes.clash(place, *other, Problem::PortTwice { port: name.to_string(), bridges });
+                    found.clash(place, *other, Problem::PortTwice { port: name.to_string(), bridges });
                     continue;
                 }
                 taken.insert(name, (bridge, place));
                 if let Some(nic) = host.nics.iter().position(|nic| nic.name == *name && !nic.addresses.is_empty()) {
                     let address = Place::Node(index, None, Part::Interface(Port::Nic(nic), Aspect::Address(0)));
                     let problem = Problem::AddressOnPort { port: name.to_string(), bridge: bridge.name.to_string() };
-                    notes.clash(address, place, problem);
+                    found.clash(address, place, problem);
                 }
             }
         }

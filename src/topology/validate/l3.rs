@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::l2::{Segments, Spot};
-use super::{Interface, Node, Notes};
+use super::{Found, Interface, Node};
 use crate::problem::Problem;
 use crate::topology::tree::{Aspect, Part, Place};
 use crate::topology::{Hop, Route};
@@ -15,21 +15,21 @@ use crate::topology::{Hop, Route};
 const V6_MTU: u32 = 1280;
 
 /// Everything that addresses and routes of a node can have wrong by themselves.
-pub(super) fn check(node: &Node<'_>, notes: &mut Notes<'_>) {
-    check_values(node, notes);
-    check_overlaps(node, notes);
-    check_routes(node, notes);
+pub(super) fn check(node: &Node<'_>, found: &mut Found<'_>) {
+    check_values(node, found);
+    check_overlaps(node, found);
+    check_routes(node, found);
 }
 
 /// Every address by itself, and IPv6 on an interface that is too narrow for it.
-fn check_values(node: &Node<'_>, notes: &mut Notes<'_>) {
+fn check_values(node: &Node<'_>, found: &mut Found<'_>) {
     for interface in &node.interfaces {
         for (index, &net) in interface.addresses.iter().enumerate() {
             let place = interface.place(Aspect::Address(index));
             if let Some(problem) = impossible(net.addr()).or_else(|| edge(net, net.addr())) {
-                notes.add(place, problem);
+                found.add(place, problem);
             } else if net.addr().is_ipv6() && interface.mtu < V6_MTU {
-                notes.add(place, Problem::MtuTooSmallForV6(interface.mtu));
+                found.add(place, Problem::MtuTooSmallForV6(interface.mtu));
             }
         }
     }
@@ -63,7 +63,7 @@ fn edge(net: IpNet, addr: IpAddr) -> Option<Problem> {
 }
 
 /// Two interfaces of a node in overlapping subnets: packets would leave through one of them alone.
-fn check_overlaps(node: &Node<'_>, notes: &mut Notes<'_>) {
+fn check_overlaps(node: &Node<'_>, found: &mut Found<'_>) {
     let mut all: Vec<(IpNet, usize, usize)> = Vec::new();
     for (number, interface) in node.interfaces.iter().enumerate() {
         all.extend(interface.addresses.iter().enumerate().map(|(index, net)| (*net, number, index)));
@@ -83,9 +83,9 @@ fn check_overlaps(node: &Node<'_>, notes: &mut Notes<'_>) {
         if let Some(&(other, owner, place)) = clash {
             let place_of = |number: usize, index| node.interfaces[number].place(Aspect::Address(index));
             let (here, there) = (place_of(number, index), place_of(owner, place));
-            let is_first = notes.places.at(here).start < notes.places.at(there).start;
+            let is_first = found.places.at(here).start < found.places.at(there).start;
             let (later, first) = if is_first { (there, here) } else { (here, there) };
-            notes.clash(later, first, Problem::OverlappingSubnets(net.trunc(), other.trunc()));
+            found.clash(later, first, Problem::OverlappingSubnets(net.trunc(), other.trunc()));
         }
         let known = outer.last().is_some_and(|(last, owner, _)| last.trunc() == net.trunc() && *owner == number);
         if !known {
@@ -95,7 +95,7 @@ fn check_overlaps(node: &Node<'_>, notes: &mut Notes<'_>) {
 }
 
 /// One address twice in an L2 segment, or twice in a node.
-pub(super) fn check_duplicates(nodes: &[Node<'_>], segments: &Segments, notes: &mut Notes<'_>) {
+pub(super) fn check_duplicates(nodes: &[Node<'_>], segments: &Segments, found: &mut Found<'_>) {
     let mut wires: HashMap<(Spot, IpAddr), Place> = HashMap::new();
     for node in nodes {
         let mut own: HashMap<IpAddr, Place> = HashMap::new();
@@ -108,7 +108,7 @@ pub(super) fn check_duplicates(nodes: &[Node<'_>], segments: &Segments, notes: &
                 let mine = *own.entry(addr).or_insert(place);
                 let other = if first == place { mine } else { first };
                 if other != place {
-                    notes.clash(place, other, Problem::DuplicateAddress(addr));
+                    found.clash(place, other, Problem::DuplicateAddress(addr));
                 }
             }
         }
@@ -123,7 +123,7 @@ struct OnLink<'a> {
 }
 
 /// Gateways and routes: what the kernel would refuse, and what would lead nowhere.
-fn check_routes(node: &Node<'_>, notes: &mut Notes<'_>) {
+fn check_routes(node: &Node<'_>, found: &mut Found<'_>) {
     let reach = on_link(node);
     let mut taken: HashMap<IpNet, Place> = HashMap::new();
     let mut families = [None, None];
@@ -131,30 +131,30 @@ fn check_routes(node: &Node<'_>, notes: &mut Notes<'_>) {
         let place = node.place(Part::Gateway(index));
         let family = &mut families[usize::from(gateway.is_ipv6())];
         match family {
-            Some(first) => notes.clash(place, *first, Problem::TwoGateways),
+            Some(first) => found.clash(place, *first, Problem::TwoGateways),
             None => *family = Some(place),
         }
         taken.entry(Route::default_by(gateway).to).or_insert(place);
-        check_router(node, &reach, gateway, place, notes);
+        check_router(node, &reach, gateway, place, found);
     }
     for (index, route) in node.routes.iter().enumerate() {
         let (place, hop) = (node.place(Part::Route(index)), node.place(Part::Hop(index)));
         let first = *taken.entry(route.to).or_insert(place);
         if first != place {
-            notes.clash(place, first, Problem::DuplicateRoute(route.to));
+            found.clash(place, first, Problem::DuplicateRoute(route.to));
         }
         if reach.iter().any(|link| link.is_subnet && link.net == route.to) {
-            notes.add(place, Problem::ConnectedRoute(route.to));
+            found.add(place, Problem::ConnectedRoute(route.to));
         }
         match &route.hop {
             Hop::Via(via) if via.is_ipv4() != route.to.addr().is_ipv4() => {
-                notes.add(hop, Problem::MixedFamilies(route.to, *via));
+                found.add(hop, Problem::MixedFamilies(route.to, *via));
             }
-            Hop::Via(via) => check_router(node, &reach, *via, hop, notes),
+            Hop::Via(via) => check_router(node, &reach, *via, hop, found),
             Hop::Dev(dev) => {
                 let down = node.interfaces.iter().any(|interface| interface.name == dev && !interface.up);
                 if down {
-                    notes.add(hop, Problem::BehindDown { gateway: None, interface: dev.to_string() });
+                    found.add(hop, Problem::BehindDown { gateway: None, interface: dev.to_string() });
                 }
             }
             Hop::Blackhole => {}
@@ -176,22 +176,22 @@ fn on_link<'a>(node: &'a Node<'a>) -> Vec<OnLink<'a>> {
     reach
 }
 
-fn check_router(node: &Node<'_>, reach: &[OnLink<'_>], gateway: IpAddr, place: Place, notes: &mut Notes<'_>) {
+fn check_router(node: &Node<'_>, reach: &[OnLink<'_>], gateway: IpAddr, place: Place, found: &mut Found<'_>) {
     let mut own = node.interfaces.iter().flat_map(|interface| interface.addresses);
     let own = own.any(|net| net.addr() == gateway).then_some(Problem::OwnGateway(gateway));
     if let Some(problem) = impossible(gateway).or(own) {
-        return notes.add(place, problem);
+        return found.add(place, problem);
     }
     let best = reach.iter().filter(|link| link.net.contains(&gateway)).max_by_key(|link| link.net.prefix_len());
     match best {
         // Where an address could not be read, nobody knows what it would have reached.
-        None if notes.places.is_broken(node.host, node.container) => {}
-        None => notes.add(place, Problem::GatewayOutsideSubnets(gateway)),
+        None if found.places.is_broken(node.host, node.container) => {}
+        None => found.add(place, Problem::GatewayOutsideSubnets(gateway)),
         Some(link) if !link.through.up => {
             let problem = Problem::BehindDown { gateway: Some(gateway), interface: link.through.name.to_string() };
-            notes.add(place, problem);
+            found.add(place, problem);
         }
-        Some(link) if link.is_subnet => edge(link.net, gateway).into_iter().for_each(|problem| notes.add(place, problem)),
+        Some(link) if link.is_subnet => edge(link.net, gateway).into_iter().for_each(|problem| found.add(place, problem)),
         Some(_) => {}
     }
 }
