@@ -248,6 +248,7 @@ every!(one_of_each: Error {
     Error::Nic { .. } => [Error::Nic { nic: word("enp0s3"), why: machine::refusals() }],
     Error::RolledBack { .. } => [Error::RolledBack { lab: word("bridged"), why: Rollback::Cut }],
     Error::Tampered(_) => [Error::Tampered(PathBuf::from("/run/nslab"))],
+    Error::Unlisted(_) => [Error::Unlisted(PathBuf::from("/run/nslab/index.json"))],
     Error::Foreign { .. } => [foreign(Owner::Root), foreign(Owner::User(word("alice"))), foreign(Owner::Outside)],
     Error::Journal { .. } => [Error::Journal { lab: word("bridged"), why: JournalFault::Damaged }],
     Error::Left(_) => [Error::Left(left())],
