@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::process::Command;
 
-use super::run::{sh, wait_for};
+use super::run::{ip_batch, run, sh, wait_for};
 
 /// Links, addresses, routes, rules, sysctls, nftables, mounts, processes and the files of `/run`, line by line.
 #[derive(PartialEq, Eq)]
@@ -14,9 +15,11 @@ pub struct Machine(BTreeMap<&'static str, Vec<String>>);
 impl Machine {
     /// Looks at the box that the test runs in.
     pub fn look() -> Self {
-        let ip = "ip -d link; ip -o addr; ip route show table all; ip -6 route show table all; ip rule; ip -6 rule";
-        let network = sh(ip).lines().map(without_clocks).collect();
-        let nft = sh("nft -a list ruleset").lines().map(str::to_owned).collect();
+        // As few programs as can be: the tests of kills look some thousand times.
+        let routes = "route show table all\nrule\n";
+        let network = [ip_batch(&["-d", "-o"], &format!("link\naddr\n{routes}")), ip_batch(&["-6"], routes)].concat();
+        let network = network.lines().map(without_clocks).collect();
+        let nft = run(Command::new("nft").args(["-a", "list", "ruleset"])).expect(0).out.lines().map(str::to_owned).collect();
         Self(BTreeMap::from([
             ("network", network),
             ("nftables", nft),

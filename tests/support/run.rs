@@ -1,7 +1,7 @@
 //! Programs as processes, with a limit of time, and nslab among them.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -131,6 +131,15 @@ pub fn spawn(words: &str) -> Child {
 #[track_caller]
 pub fn sh(script: &str) -> String {
     run(Command::new("sh").args(["-euc", script])).expect(0).out
+}
+
+/// What `ip` prints for several commands, a line each.
+#[track_caller]
+pub fn ip_batch(options: &[&str], commands: &str) -> String {
+    let (input, mut typed) = std::io::pipe().unwrap();
+    typed.write_all(commands.as_bytes()).unwrap();
+    drop(typed);
+    run(Command::new("ip").args(options).args(["-batch", "-"]).stdin(input)).expect(0).out
 }
 
 /// The number of an interface of this network namespace.

@@ -1,12 +1,13 @@
 //! A lab as foreign tools see it from inside its namespaces.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::process::Command;
 
+use nix::sched::{CloneFlags, setns};
 use serde_json::Value;
 
-use super::run::{Ran, run};
+use super::run::{Ran, ip_batch, run};
 
 /// Numbers that the kernel gives or counts, different in two labs that are the same: a bridge numbers its ports as they come;
 /// queues, which carry the same frames; `link`, an index of another namespace that `bridge` takes for one of this; and what a
@@ -81,12 +82,8 @@ pub fn inside(lab: &str, node: &str, script: &str) -> Ran {
 }
 
 fn namespace(lab: &str, node: &str) -> Vec<String> {
-    // As few programs as can be: the tests of kills look at a lab some thousand times.
-    let script = "set -e; printf 'addr\\nroute show table all\\n' | ip -j -d -batch -; ip -j -6 route show table all; echo; bridge -j -d link; \
-                  echo; read four </proc/sys/net/ipv4/ip_forward ||:; read six </proc/sys/net/ipv6/conf/all/forwarding ||:; echo \"[$four,$six]\"";
-    let ran = inside(lab, node, script).expect(0);
     let mut lines = Vec::new();
-    for json in ran.out.lines().filter(|line| !line.trim().is_empty()) {
+    for json in within(lab, node, seen_from_inside).lines().filter(|line| !line.trim().is_empty()) {
         let value: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
         for item in value.as_array().unwrap() {
             let name = ["ifname", "dst"].iter().find_map(|key| item[key].as_str()).unwrap_or("forwarding");
@@ -97,6 +94,25 @@ fn namespace(lab: &str, node: &str) -> Vec<String> {
     lines.push(format!("in /run/netns: {}", entry.is_ok_and(|target| target.ends_with(format!("netns/{node}")))));
     lines.sort();
     lines
+}
+
+/// As few programs as can be: the tests of kills look at a lab some thousand times.
+fn seen_from_inside() -> String {
+    let forwards = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let [four, six] = ["/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"].map(forwards);
+    let routes = run(Command::new("ip").args(["-j", "-6", "route", "show", "table", "all"])).expect(0).out;
+    let ports = run(Command::new("bridge").args(["-j", "-d", "link"])).expect(0).out;
+    format!("{}\n{routes}\n{ports}\n[{four},{six}]", ip_batch(&["-j", "-d"], "addr\nroute show table all\n"))
+}
+
+/// What a thread sees that has entered a node's network namespace, with the programs that it starts.
+fn within<T: Send>(lab: &str, node: &str, look: impl FnOnce() -> T + Send) -> T {
+    let pin = File::open(format!("/run/nslab/{lab}/netns/{node}")).unwrap();
+    let entered = || {
+        setns(pin, CloneFlags::CLONE_NEWNET).unwrap();
+        look()
+    };
+    std::thread::scope(|scope| scope.spawn(entered).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// One line per value, so that a difference is short to read.
