@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
 use super::run::{Context, Place, Run, outside};
 use super::{completions, far, target};
@@ -15,8 +16,9 @@ use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Subject, agents};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
-use crate::render::Printed;
-use crate::report::node::{Process, Processes};
+use crate::render::lang::words;
+use crate::render::table::Table;
+use crate::render::{Printed, Show, Style, lines, sentences};
 use crate::report::notice::Notice;
 use crate::topology::Run as Life;
 
@@ -111,6 +113,45 @@ pub struct Ps {
     /// The lab or node, or REMOTE:NODE; all labs when left out
     #[arg(value_name = "LAB|NODE", add = ArgValueCompleter::new(completions::labs_and_nodes))]
     place: Option<String>,
+}
+
+/// The processes that run somewhere.
+#[derive(Debug, Serialize)]
+pub struct Processes {
+    /// In the order of node and pid.
+    pub(super) processes: Vec<Process>,
+}
+
+/// A process that runs in a node.
+#[derive(Debug, Serialize)]
+pub struct Process {
+    /// The lab.
+    pub(super) lab: String,
+    /// The node, `host` or `host.container`.
+    pub(super) node: String,
+    /// Its pid, as the machine counts.
+    pub(super) pid: i32,
+    /// Its pid, as the node counts.
+    pub(super) inside: i32,
+    /// The user's name, or number.
+    pub(super) user: String,
+    /// Its command line.
+    pub(super) command: String,
+}
+
+impl Show for Processes {
+    fn text(&self, style: Style) -> String {
+        if self.processes.is_empty() {
+            return lines(&[sentences::labs::no_processes(style.lang)]);
+        }
+        let headings = words!(style.lang, "LAB", "NODE", "PID", "INSIDE", "USER", "COMMAND");
+        let mut table = Table::new(style, &headings).right(&[2, 3]);
+        for one in &self.processes {
+            let (pid, inside) = (one.pid.to_string(), one.inside.to_string());
+            table.row([one.lab.as_str(), &one.node.replacen('.', "/", 1), &pid, &inside, &one.user, &one.command]);
+        }
+        table.print(0)
+    }
 }
 
 impl Run for Ps {

@@ -5,11 +5,11 @@ mod instances;
 pub(super) use instances::Far;
 use serde_json::Value;
 
+use super::exec::{Process, Processes};
 use super::run::Context;
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{self, Client, Ends, Exec, Store};
 use crate::render::Printed;
-use crate::report::node::{Process, Processes};
 use crate::report::remote::{Instance, Instances, Outcome};
 
 /// A word that names something of a remote: the remote, and the rest.

@@ -8,7 +8,13 @@ use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::lab::subject::Netns;
 use crate::lab::{self, resolve};
-use crate::report::node::{Kind, Node};
+use crate::render::lang::{w, words};
+use crate::render::table::{Table, section};
+use crate::render::{self, Style, sentences};
+use crate::report::node::{FdbState, Kind, Link, Node, Peer, Route};
+
+/// The main routing table (`RT_TABLE_MAIN`), which needs no mention.
+const MAIN_TABLE: u32 = 254;
 
 /// Show what is in a node: interfaces, addresses, routes, forwarding tables, neighbours
 #[derive(Debug, clap::Args)]
@@ -62,4 +68,121 @@ fn only(interface: &str, mut node: Node) -> Result<Node> {
     node.fdb.retain(|entry| entry.port == interface || entry.bridge == interface);
     node.neighbours.retain(|neighbour| neighbour.dev == interface);
     Ok(node)
+}
+
+impl render::Show for Node {
+    fn text(&self, style: Style) -> String {
+        let tables = [
+            section(w!(style.lang, "Interfaces"), &links(self, style)),
+            section(w!(style.lang, "Addresses"), &addresses(self, style)),
+            section(w!(style.lang, "Routes"), &routes(self, style)),
+            section(w!(style.lang, "Forwarding table of the bridges"), &fdb(self, style)),
+            section(w!(style.lang, "Neighbours"), &neighbours(self, style)),
+        ];
+        let text = format!("{}\n\n{}", sentences::labs::node(style.lang, self), tables.concat());
+        text.trim_end().to_owned() + "\n"
+    }
+}
+
+fn links(node: &Node, style: Style) -> Table {
+    let headings = words!(style.lang, "NAME", "KIND", "MAC", "MTU", "STATE", "BRIDGE", "OTHER END");
+    let mut table = Table::new(style, &headings).right(&[3]);
+    let dash = w!(style.lang, "-");
+    for link in &node.links {
+        table.row([
+            link.name.as_str(),
+            &link.kind,
+            link.mac.as_deref().unwrap_or(dash),
+            &link.mtu.to_string(),
+            state(link),
+            link.bridge.as_deref().unwrap_or(dash),
+            &link.peer.as_ref().map_or_else(|| dash.to_owned(), |peer| far_end(&node.node, peer, style)),
+        ]);
+    }
+    table
+}
+
+/// The kernel's word; a loopback that is up has none.
+fn state(link: &Link) -> &str {
+    match (link.up, link.state.as_str()) {
+        (true, "unknown") => "up",
+        (false, _) => "down",
+        (true, "down") => "no-carrier",
+        (true, state) => state,
+    }
+}
+
+/// `NODE.IFACE` as it can be typed: a container of another host with its host before it.
+fn far_end(here: &str, peer: &Peer, style: Style) -> String {
+    let unknown = w!(style.lang, "?");
+    let name = peer.name.as_deref().unwrap_or(unknown);
+    let host = here.split('.').next().unwrap_or(here);
+    match peer.node.as_deref().map(|node| node.split_once('.').unwrap_or((node, ""))) {
+        None => name.to_owned(),
+        Some((node, "")) => format!("{node}.{name}"),
+        Some((its, container)) if its == host => format!("{container}.{name}"),
+        Some((its, container)) => format!("{its}/{container}.{name}"),
+    }
+}
+
+fn addresses(node: &Node, style: Style) -> Table {
+    let mut table = Table::new(style, &words!(style.lang, "INTERFACE", "ADDRESS"));
+    for link in &node.links {
+        for address in &link.addresses {
+            table.row([link.name.clone(), address.to_string()]);
+        }
+    }
+    table
+}
+
+fn routes(node: &Node, style: Style) -> Table {
+    let mut headings = words!(style.lang, "TO", "VIA", "INTERFACE", "FROM").to_vec();
+    let tables = node.routes.iter().any(|route| route.table != MAIN_TABLE);
+    let metrics = node.routes.iter().any(|route| route.metric.is_some());
+    headings.extend(metrics.then_some(w!(style.lang, "METRIC")));
+    headings.extend(tables.then_some(w!(style.lang, "TABLE")));
+    let mut table = Table::new(style, &headings);
+    let dash = w!(style.lang, "-");
+    for route in &node.routes {
+        let via = route.via.map_or_else(|| dash.to_owned(), |via| via.to_string());
+        let dev = route.dev.as_deref().unwrap_or(dash).to_owned();
+        let mut row = vec![destination(route), via, dev, route.protocol.clone()];
+        let metric = || route.metric.map_or_else(|| dash.to_owned(), |metric| metric.to_string());
+        row.extend(metrics.then(metric));
+        row.extend(tables.then(|| route.table.to_string()));
+        table.row(row);
+    }
+    table
+}
+
+fn destination(route: &Route) -> String {
+    let to = if route.to.prefix_len() == 0 {
+        if route.to.addr().is_ipv6() { "default (IPv6)".to_owned() } else { "default".to_owned() }
+    } else {
+        route.to.to_string()
+    };
+    if route.kind == "unicast" { to } else { format!("{} {to}", route.kind) }
+}
+
+fn fdb(node: &Node, style: Style) -> Table {
+    let mut table = Table::new(style, &words!(style.lang, "BRIDGE", "MAC", "PORT", "STATE"));
+    for entry in &node.fdb {
+        let state = match entry.state {
+            FdbState::Learned => w!(style.lang, "learned"),
+            FdbState::Static => w!(style.lang, "static"),
+            FdbState::Own => w!(style.lang, "own"),
+        };
+        table.row([entry.bridge.as_str(), &entry.mac, &entry.port, state]);
+    }
+    table
+}
+
+fn neighbours(node: &Node, style: Style) -> Table {
+    let dash = w!(style.lang, "-");
+    let mut table = Table::new(style, &words!(style.lang, "ADDRESS", "INTERFACE", "MAC", "STATE"));
+    for entry in &node.neighbours {
+        let mac = entry.mac.as_deref().unwrap_or(dash);
+        table.row([&entry.address.to_string(), entry.dev.as_str(), mac, &entry.state]);
+    }
+    table
 }

@@ -1,9 +1,12 @@
-//! Tables without lines around them: a heading, then rows.
+//! Tables without lines around them, a heading, then rows; and sentences in lines.
 
 use comfy_table::{CellAlignment, ContentArrangement, TableStyle};
 
 use crate::render::Style;
 use crate::render::escape::escape;
+
+/// Columns that lines are broken at, as those of a terminal that nobody made wider; commands are left whole.
+pub(crate) const WIDTH: usize = 80;
 
 /// A table; every cell is escaped on its way in.
 pub(crate) struct Table {
@@ -71,4 +74,22 @@ pub(crate) fn section(title: &str, table: &Table) -> String {
     }
     let style = table.style;
     format!("{}\n{}\n", style.bold(title), table.print(2))
+}
+
+/// A sentence in lines of at most 80 columns, each with its beginning; at a no-break space no line ends.
+pub(crate) fn broken(first: &str, below: &str, sentence: &str) -> Vec<String> {
+    let (mut lines, mut line, mut begun) = (Vec::new(), first.to_owned(), false);
+    for word in sentence.split(' ') {
+        if begun && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(std::mem::replace(&mut line, below.to_owned()));
+            begun = false;
+        }
+        if begun {
+            line.push(' ');
+        }
+        line.push_str(word);
+        begun = true;
+    }
+    lines.push(line);
+    lines.iter().map(|line| line.replace('\u{a0}', " ")).collect()
 }

@@ -2,17 +2,13 @@
 
 mod agent;
 pub(crate) mod capture;
-pub(crate) mod check;
 mod doctor;
 mod labs;
-mod macs;
-mod node;
 pub(crate) mod ping;
 mod remote;
 mod topologies;
-mod trace;
 
-use super::{Format, Show, Style, Writer, json, lines, script};
+use super::{Show, Style, lines, script};
 use crate::error::Error;
 use crate::render::sentences;
 use crate::report as reports;
@@ -137,12 +133,6 @@ impl Show for reports::plan::Plan {
     }
 }
 
-impl Show for reports::node::Node {
-    fn text(&self, style: Style) -> String {
-        node::node(self, style)
-    }
-}
-
 impl Show for reports::ping::Ping {
     fn text(&self, style: Style) -> String {
         ping::end(self, style)
@@ -160,51 +150,6 @@ impl Show for reports::ping::Matrix {
 
     fn exit_code(&self) -> u8 {
         u8::from(!self.failed.is_empty())
-    }
-}
-
-impl Show for reports::macs::Macs {
-    fn text(&self, style: Style) -> String {
-        macs::macs(self, style)
-    }
-}
-
-impl Show for reports::node::Processes {
-    fn text(&self, style: Style) -> String {
-        node::processes(self, style)
-    }
-}
-
-impl Show for reports::check::Report {
-    fn text(&self, style: Style) -> String {
-        check::check(self, style)
-    }
-
-    fn exit_code(&self) -> u8 {
-        reports::check::Report::exit_code(self)
-    }
-
-    fn takes(format: Format) -> bool {
-        !matches!(format.writer(), Writer::Drawing(_))
-    }
-
-    fn written(&self, format: Format, style: Style) -> String {
-        match format.writer() {
-            Writer::Text => self.text(style),
-            Writer::Json => json(self),
-            Writer::Checks(write) => write(self, style),
-            Writer::Drawing(_) => String::new(),
-        }
-    }
-}
-
-impl Show for reports::trace::Trace {
-    fn text(&self, style: Style) -> String {
-        trace::trace(self, style)
-    }
-
-    fn exit_code(&self) -> u8 {
-        u8::from(self.death().is_some())
     }
 }
 

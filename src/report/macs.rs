@@ -6,13 +6,6 @@ use serde::Serialize;
 
 use super::wire::{Interface, Names};
 
-/// `macs`
-#[derive(Debug, Serialize)]
-pub struct Macs {
-    /// What was measured, in the order of the command line.
-    pub labs: Vec<Census>,
-}
-
 /// The networks of a lab.
 #[derive(Debug, Serialize)]
 pub struct Census {

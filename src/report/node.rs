@@ -150,27 +150,3 @@ pub struct Neighbour {
     /// The kernel's word: `reachable`, `stale`, `failed` ...
     pub state: String,
 }
-
-/// `ps`
-#[derive(Debug, Serialize)]
-pub struct Processes {
-    /// In the order of node and pid.
-    pub processes: Vec<Process>,
-}
-
-/// A process that runs in a node.
-#[derive(Debug, Clone, Serialize)]
-pub struct Process {
-    /// The lab.
-    pub lab: String,
-    /// The node, `host` or `host.container`.
-    pub node: String,
-    /// Its pid, as the machine counts.
-    pub pid: i32,
-    /// Its pid, as the node counts.
-    pub inside: i32,
-    /// The user's name, or number.
-    pub user: String,
-    /// Its command line.
-    pub command: String,
-}
