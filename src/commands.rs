@@ -22,7 +22,6 @@ pub mod topology;
 pub mod trace;
 pub mod up;
 
-pub(crate) mod far;
 mod target;
 
 use crate::error::Result;

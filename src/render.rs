@@ -5,12 +5,10 @@ mod findings;
 pub mod graph;
 mod junit;
 pub mod lang;
-pub mod script;
 pub mod sentences;
 mod show;
 mod style;
 pub(crate) mod table;
-pub mod text;
 
 use crate::error::Error;
 use crate::report::notice::{Notice, Question};

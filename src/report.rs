@@ -1,12 +1,10 @@
 //! What commands return: plain data, the shape of `--format json`. Sentences are made of it in `render`.
 
-pub mod agent;
 pub mod capture;
 pub mod check;
 pub mod doctor;
 pub mod frame;
 pub mod half;
-pub mod instance;
 pub mod interference;
 pub mod lab;
 pub mod macs;
@@ -14,8 +12,5 @@ pub mod nic;
 pub mod node;
 pub mod notice;
 pub mod ping;
-pub mod plan;
-pub mod remote;
-pub mod topology;
 pub mod trace;
 pub mod wire;

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nslab::check::KINDS;
+use nslab::commands::topology::{Item, List};
 use nslab::error::Error;
 use nslab::problem::Finding;
 use nslab::render::lang::{Lang, Message};
@@ -16,11 +17,15 @@ use nslab::render::{self, Show, Style, sentences};
 use nslab::report::half::{Answer, Halves};
 use nslab::report::lab::{Outcome, Up};
 use nslab::report::notice::Notice;
-use nslab::report::topology::{Item, List};
 use nslab::topology;
 
 /// Lines of errors longer than this are a paragraph, not a line.
 const LONGEST: usize = 150;
+
+/// Where no terminal reads.
+fn plain(lang: Lang) -> Style {
+    Style { lang, colour: false, unicode: true, width: None }
+}
 
 /// The string literals of a file, without what stands in comments.
 fn literals(text: &str) -> Vec<String> {
@@ -62,7 +67,7 @@ fn words(literal: &str) -> Vec<String> {
 }
 
 fn said(error: &Error, lang: Lang) -> String {
-    render::error(error, Style { lang, colour: false, unicode: true, width: None })
+    render::error(error, plain(lang))
 }
 
 /// A sentence that a person can read: there, in whole words, and not the program's own way to write a value down.
@@ -156,7 +161,7 @@ fn every_error_is_told_in_both_languages() {
 #[test]
 fn everything_done_to_an_agent_is_told_in_both_languages() {
     for outcome in samples::agent_outcomes() {
-        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| sentences::agent::outcome(lang, &outcome));
+        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| outcome.text(plain(lang)));
         differ(&english, &spanish, &format!("{outcome:?}"));
     }
 }
@@ -216,7 +221,7 @@ fn everything_that_gets_in_the_way_on_a_machine_is_told_in_both_languages() {
         }
         let notice = Notice::Interference(found);
         for lang in [Lang::En, Lang::Es] {
-            let text = render::notice(&notice, Style { lang, colour: false, unicode: true, width: None });
+            let text = render::notice(&notice, plain(lang));
             let long = text.lines().find(|line| line.chars().count() > 240);
             assert_eq!(long, None, "{of}");
         }
@@ -226,7 +231,7 @@ fn everything_that_gets_in_the_way_on_a_machine_is_told_in_both_languages() {
 #[test]
 fn everything_done_to_a_remote_is_told_in_both_languages() {
     for outcome in samples::outcomes() {
-        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| sentences::remote::outcome(lang, &outcome));
+        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| outcome.text(plain(lang)));
         differ(&english, &spanish, &format!("{outcome:?}"));
     }
 }
@@ -268,7 +273,7 @@ fn every_cause_of_a_packets_death_is_told_in_both_languages() {
     for cause in samples::causes() {
         let (of, report) = (format!("{cause:?}"), samples::trace(cause));
         let [english, spanish] = [Lang::En, Lang::Es].map(|lang| {
-            let text = report.text(Style { lang, colour: false, unicode: true, width: None });
+            let text = report.text(plain(lang));
             let of_width = |line: &&str| line.chars().count() > 80 && !line.contains("nslab exec");
             assert_eq!(text.lines().find(of_width), None, "{text}");
             // Below the heading that says how far it came are the cause and what to do about it.
@@ -285,7 +290,7 @@ fn every_built_in_topology_has_a_spanish_summary() {
         let [english, spanish] = [Lang::En, Lang::Es].map(|lang| {
             let item = Item { name: name.to_owned(), summary: Some(own.to_owned()), hosts: 2, containers: 2 };
             let list = List { topologies: vec![item] };
-            let text = list.text(Style { lang, colour: false, unicode: true, width: None });
+            let text = list.text(plain(lang));
             text.lines().last().unwrap().trim_start_matches(name).trim().to_owned()
         });
         assert_eq!(english, own);

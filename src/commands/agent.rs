@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use clap_complete::engine::ArgValueCompleter;
 use hyper::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::run::{Context, Place, Run};
@@ -17,8 +18,9 @@ use crate::lxd::client;
 use crate::lxd::server::serve;
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
-use crate::render::{Printed, shapes};
-use crate::report::agent::{self as reports, Outcome, Token, Trusted};
+use crate::render::lang::{t, w, words};
+use crate::render::table::Table;
+use crate::render::{Printed, Show, Style, lines, shapes};
 
 /// How long an agent of this machine may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -85,9 +87,161 @@ enum TrustVerb {
     },
 }
 
+/// What was done to an agent.
+#[derive(Debug, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the words explain themselves")]
+pub enum Outcome {
+    /// `addresses` are where it listens on the network; none means on its socket alone.
+    Started {
+        host: String,
+        addresses: Vec<String>,
+        socket: String,
+    },
+    /// It ran already.
+    Running {
+        host: String,
+        addresses: Vec<String>,
+        socket: String,
+    },
+    Stopped {
+        host: String,
+    },
+    /// It did not run.
+    NotRunning {
+        host: String,
+    },
+    /// Trusts the client of this fingerprint no more.
+    Removed {
+        host: String,
+        fingerprint: String,
+    },
+    /// A lab's keys and trust stores are gone.
+    Forgotten {
+        lab: String,
+    },
+}
+
+impl Show for Outcome {
+    fn text(&self, style: Style) -> String {
+        let lang = style.lang;
+        let told = match self {
+            Self::Started { host, addresses, socket } if addresses.is_empty() => {
+                t!(lang, "The agent of {host} listens on {socket} alone: the host has no address in the lab.", host, socket)
+            }
+            Self::Started { host, addresses, .. } => {
+                t!(lang, "The agent of {host} listens on {addresses}.", host, addresses = addresses.join(" "))
+            }
+            Self::Running { host, addresses, socket } if addresses.is_empty() => {
+                t!(lang, "The agent of {host} runs already, on {socket} alone: the host has no address in the lab.", host, socket)
+            }
+            Self::Running { host, addresses, .. } => {
+                t!(lang, "The agent of {host} runs already, on {addresses}.", host, addresses = addresses.join(" "))
+            }
+            Self::Stopped { host } => {
+                t!(lang, "The agent of {host} has ended; containers and their processes go on.", host)
+            }
+            Self::NotRunning { host } => t!(lang, "{host} has no agent that runs.", host),
+            Self::Removed { host, fingerprint } => {
+                t!(lang, "The agent of {host} trusts {fingerprint} no more.", host, fingerprint)
+            }
+            Self::Forgotten { lab } => t!(lang, "The keys and trust stores of {lab} are gone.", lab),
+        };
+        lines(&[told])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+}
+
+/// A token, to be redeemed once within half an hour.
+#[derive(Debug, Serialize)]
+pub struct Token {
+    /// The host whose agent made it.
+    host: String,
+    /// What the client will be called.
+    name: String,
+    token: String,
+}
+
+impl Show for Token {
+    fn text(&self, _: Style) -> String {
+        lines(std::slice::from_ref(&self.token))
+    }
+}
+
+/// The agents of all hosts, by lab and host.
+#[derive(Debug, Serialize)]
+pub struct All {
+    agents: Vec<State>,
+}
+
+/// The agent of a host, running or not.
+#[derive(Debug, Serialize)]
+struct State {
+    lab: String,
+    host: String,
+    /// Whether its process is there.
+    running: bool,
+    /// Whether it answers, in two seconds at most.
+    answers: bool,
+    /// Where it listens on the network.
+    addresses: Vec<String>,
+}
+
+impl Show for All {
+    fn text(&self, style: Style) -> String {
+        let lang = style.lang;
+        let mut table = Table::new(style, &words!(lang, "LAB", "NODE", "STATE", "ADDRESS"));
+        for one in &self.agents {
+            let state = match (one.running, one.answers) {
+                (true, true) => w!(lang, ["agent"] "runs"),
+                (true, false) => w!(lang, ["agent"] "does not answer"),
+                (false, _) => w!(lang, ["agent"] "stopped"),
+            };
+            table.row([&one.lab, &one.host, state, &one.addresses.join(" ")]);
+        }
+        table.print(0)
+    }
+}
+
+/// Those whom a host's agent trusts.
+#[derive(Debug, Serialize)]
+pub struct Trusted {
+    host: String,
+    clients: Vec<Client>,
+}
+
+/// A client that an agent trusts.
+#[derive(Debug, Serialize)]
+struct Client {
+    name: String,
+    /// SHA-256 of its certificate, in hexadecimal digits.
+    fingerprint: String,
+}
+
+impl Show for Trusted {
+    fn text(&self, style: Style) -> String {
+        let host = &self.host;
+        if self.clients.is_empty() {
+            return lines(&[t!(
+                style.lang,
+                "The agent of {host} trusts nobody yet: nslab agent token {host} --name NAME prints a token.",
+                host
+            )]);
+        }
+        let mut table = Table::new(style, &words!(style.lang, "NAME", "FINGERPRINT"));
+        for one in &self.clients {
+            table.row([&one.name, &one.fingerprint]);
+        }
+        table.print(0)
+    }
+}
+
 shapes! {
     /// What becomes of agents.
-    pub enum Agents { Changed(Outcome), Token(Token), Listed(reports::Agents), Trusted(Trusted) }
+    pub enum Agents { Changed(Outcome), Token(Token), Listed(All), Trusted(Trusted) }
 }
 
 /// A host of a lab that is up.
@@ -204,10 +358,10 @@ fn status() -> Result<Agents> {
             let running = agents::runs(&site.lab, &site.host);
             let told = if running { site.addresses().ok() } else { None };
             let (answers, addresses) = (told.is_some(), told.unwrap_or_default());
-            all.push(reports::Agent { lab: site.lab.to_string(), host: site.host.to_string(), running, answers, addresses });
+            all.push(State { lab: site.lab.to_string(), host: site.host.to_string(), running, answers, addresses });
         }
     }
-    if all.is_empty() { Err(target::none_up()) } else { Ok(Agents::Listed(reports::Agents { agents: all })) }
+    if all.is_empty() { Err(target::none_up()) } else { Ok(Agents::Listed(All { agents: all })) }
 }
 
 fn token(site: &Site, name: &str) -> Result<Agents> {
@@ -226,7 +380,7 @@ fn token(site: &Site, name: &str) -> Result<Agents> {
 fn trusted(site: &Site) -> Result<Agents> {
     let told = site.ask(Method::GET, "/1.0/certificates?recursion=1", None)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let client = |one: &Value| reports::Client { name: text(&one["name"]), fingerprint: text(&one["fingerprint"]) };
+    let client = |one: &Value| Client { name: text(&one["name"]), fingerprint: text(&one["fingerprint"]) };
     let clients = told.as_array().into_iter().flatten().map(client).collect();
     Ok(Agents::Trusted(Trusted { host: site.host.to_string(), clients }))
 }

@@ -1,31 +1,32 @@
 //! `nslab capture`
 
-mod outlets;
-
 use std::collections::BTreeSet;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
-
-use outlets::{Teller, Writer};
+use serde::Serialize;
 
 use super::run::{Context, Place, Run};
 use super::{completions, target};
 use crate::error::{Error, Result, Usage, WrongValue};
+use crate::kernel::packet::Seen;
 use crate::kernel::sys;
 use crate::lab::{self, Entry, Subject, resolve};
-use crate::probe::capture::Owners;
+use crate::name::Mac;
 use crate::probe::capture::points::{ALL, Lab, Point, split};
-use crate::probe::capture::{self, Bounds, Ended};
+use crate::probe::capture::{self, Bounds, Ended, Owners, Watcher};
 use crate::probe::filter::{self, Filter};
-use crate::probe::pcapng::Sink;
+use crate::probe::pcapng::{self, Sink};
 use crate::probe::view::View;
-use crate::render::sentences;
-use crate::render::{Format, Printed, json_line};
-use crate::report::capture::{Direction, Dropped, End, Event, Layout};
+use crate::render::escape::escape;
+use crate::render::lang::{Lang, w};
+use crate::render::sentences::capture as say;
+use crate::render::{Format, Printed, Style, json_line};
+use crate::report::capture::{Direction, Dropped, End, Line};
 use crate::report::notice::Notice;
-use crate::report::wire::Names;
+use crate::report::wire::{Names, Station};
 
 /// Watch frames at any points of a lab, one line each, or write them for Wireshark
 ///
@@ -117,7 +118,7 @@ impl Run for Capture {
             let file = self.write.as_ref().filter(|path| path.as_os_str() != "-");
             return Ok(told(&ended, &points, file.map(|path| path.display().to_string()), file.is_some(), context));
         }
-        let layout = layout(&points, &view, names.clone(), context);
+        let layout = Layout::of(&points, &view, names.clone(), context.style.lang);
         let mut teller = Teller { points: &points, owners: Owners::of(&view), layout, lines: Vec::new(), context };
         let ended = capture::capture(&points, &program, bounds, &mut teller)?;
         Ok(told(&ended, &points, None, true, context))
@@ -183,24 +184,187 @@ fn last(word: &str, labs: &[Entry], context: &mut Context) -> Result<Entry> {
     Ok(entry.clone())
 }
 
-/// How wide the columns of the lines are.
-fn layout(points: &[Point], view: &View, names: Names, context: &Context) -> Layout {
-    let ways = [Direction::In, Direction::Out]
-        .map(|way| sentences::capture::direction(context.style.lang, way).chars().count())
-        .into_iter()
-        .max()
-        .unwrap_or(0);
-    let place = |point: &Point| match &point.ends {
-        Some((here, far)) => format!("{} {here} > {far}", point.name).chars().count(),
-        None => point.name.chars().count() + 1 + ways,
-    };
-    let groups = [true, false].map(|everybody| sentences::capture::group(context.style.lang, everybody).to_owned()).into_iter();
-    let nodes = view.places.iter().map(|place| names.node(&place.node.node));
-    Layout {
-        start: 0,
-        place: points.iter().map(place).max().unwrap_or(0),
-        name: nodes.chain(groups).map(|name| name.chars().count()).max().unwrap_or(0),
-        names,
+/// What streams: one JSON object per line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Event<'a> {
+    /// A frame.
+    Frame(&'a Line),
+    /// The last line.
+    End(&'a End),
+}
+
+/// How the lines of a capture are aligned and name nodes.
+struct Layout {
+    /// When the capture began, in nanoseconds since 1970.
+    start: u64,
+    /// Columns of the longest point with its direction.
+    place: usize,
+    /// Columns of the longest name of a node.
+    name: usize,
+    /// How nodes are typed.
+    names: Names,
+}
+
+/// Columns of the time: seconds with six places.
+const TIME: usize = 11;
+
+impl Layout {
+    /// How wide the columns of the lines are.
+    fn of(points: &[Point], view: &View, names: Names, lang: Lang) -> Self {
+        let ways =
+            [Direction::In, Direction::Out].map(|way| say::direction(lang, way).chars().count()).into_iter().max().unwrap_or(0);
+        let place = |point: &Point| match &point.ends {
+            Some((here, far)) => format!("{} {here} > {far}", point.name).chars().count(),
+            None => point.name.chars().count() + 1 + ways,
+        };
+        let groups = [true, false].map(|everybody| say::group(lang, everybody).to_owned()).into_iter();
+        let nodes = view.places.iter().map(|place| names.node(&place.node.node));
+        Self {
+            start: 0,
+            place: points.iter().map(place).max().unwrap_or(0),
+            name: nodes.chain(groups).map(|name| name.chars().count()).max().unwrap_or(0),
+            names,
+        }
+    }
+
+    fn line(&self, line: &Line, style: Style) -> String {
+        let since = line.nanoseconds.saturating_sub(self.start);
+        let time = format!("{}.{:06}", since / 1_000_000_000, since / 1000 % 1_000_000);
+        let place = match &line.ends {
+            Some((from, to)) => format!("{} {} > {}", line.point, from, to),
+            None => format!("{} {}", line.point, say::direction(style.lang, line.direction)),
+        };
+        let party = |station: &Option<Station>| station.as_ref().map_or_else(String::new, |station| self.party(station, style));
+        let (source, destination) = (party(&line.source), party(&line.destination));
+        let party = "02:00:00:00:00:00 ".len() + self.name;
+        let head =
+            format!("{time:>TIME$} {:<width$}  {source:<party$} > {destination:<party$}", escape(&place), width = self.place);
+        let payload = say::payload(style.lang, line.vlan, &line.payload);
+        let narrow = style.width.is_some_and(|width| head.chars().count() + 2 + payload.chars().count() > usize::from(width));
+        // Too long for the terminal: the packet goes below its frame.
+        let between = if narrow { format!("\n{:TIME$} ", "") } else { "  ".to_owned() };
+        format!("{}{between}{payload}\n", if narrow { head.trim_end() } else { &head })
+    }
+
+    /// A MAC address with the node that has it.
+    fn party(&self, station: &Station, style: Style) -> String {
+        let name = match (&station.owner, station.mac.parse::<Mac>()) {
+            (Some(owner), _) => self.names.node(&owner.node),
+            (None, Ok(mac)) if !mac.is_unicast() && mac != Mac([0; 6]) => {
+                say::group(style.lang, mac == Mac([0xff; 6])).to_owned()
+            }
+            _ => w!(style.lang, "?").to_owned(),
+        };
+        format!("{} {}", station.mac, escape(&name))
+    }
+}
+
+fn listening(points: &[Point], context: &mut Context) {
+    context.front.notice(&Notice::Listening(points.iter().map(|point| point.name.clone()).collect()));
+}
+
+/// Tells frames on standard output.
+struct Teller<'a, 'b> {
+    points: &'a [Point],
+    owners: Owners,
+    layout: Layout,
+    lines: Vec<Line>,
+    context: &'a mut Context<'b>,
+}
+
+impl Watcher for Teller<'_, '_> {
+    fn begin(&mut self, start: u64) -> Result<bool> {
+        self.layout.start = start;
+        listening(self.points, self.context);
+        Ok(true)
+    }
+
+    fn frame(&mut self, point: usize, seen: &Seen<'_>) {
+        self.lines.push(self.owners.line(&self.points[point], seen));
+    }
+
+    fn settle(&mut self) -> Result<bool> {
+        if self.lines.is_empty() {
+            return Ok(true);
+        }
+        let style = self.context.style;
+        let told: String = match self.context.format {
+            Some(Format::Json) => self.lines.iter().map(|frame| json_line(&Event::Frame(frame))).collect(),
+            _ => self.lines.iter().map(|frame| self.layout.line(frame, style)).collect(),
+        };
+        let read = self.context.front.emit(&told);
+        self.lines.clear();
+        read
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.context.front.notice(notice);
+    }
+
+    fn reader(&self) -> Option<BorrowedFd<'_>> {
+        Some(sys::process::standard(1))
+    }
+}
+
+/// Writes frames as pcapng.
+struct Writer<'a, 'b> {
+    points: &'a [Point],
+    filter: &'a Filter,
+    sink: Sink,
+    blocks: Vec<u8>,
+    context: &'a mut Context<'b>,
+}
+
+impl Writer<'_, '_> {
+    /// What became of the frames of each point.
+    fn finish(&mut self, ended: &Ended) -> Result<bool> {
+        for (interface, counts) in (0..).zip(&ended.counts) {
+            let (start, end) = ended.span;
+            let (received, dropped) = (counts.seen, counts.dropped);
+            self.blocks.extend(pcapng::counts(&pcapng::Counts { interface, start, end, received, dropped }));
+        }
+        self.settle()
+    }
+}
+
+impl Watcher for Writer<'_, '_> {
+    fn begin(&mut self, _start: u64) -> Result<bool> {
+        self.blocks.extend(pcapng::section(concat!("nslab ", env!("CARGO_PKG_VERSION"))));
+        for point in self.points {
+            self.blocks.extend(pcapng::interface(&pcapng::Interface {
+                name: point.name.clone(),
+                description: point.description.clone(),
+                mac: point.mac,
+                filter: self.filter.text.clone(),
+            }));
+        }
+        let read = self.settle();
+        listening(self.points, self.context);
+        read
+    }
+
+    fn frame(&mut self, point: usize, seen: &Seen<'_>) {
+        let interface = u32::try_from(point).unwrap_or(u32::MAX);
+        let Seen { nanoseconds, outgoing, length, bytes, .. } = *seen;
+        pcapng::frame(&pcapng::Frame { interface, nanoseconds, outgoing, length, bytes }, &mut self.blocks);
+    }
+
+    fn settle(&mut self) -> Result<bool> {
+        if self.blocks.is_empty() {
+            return Ok(true);
+        }
+        let read = self.sink.write(&self.blocks);
+        self.blocks.clear();
+        read
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.context.front.notice(notice);
+    }
+
+    fn reader(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.sink.as_fd())
     }
 }
 

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
+use ipnet::IpNet;
+use serde::Serialize;
 
-use super::far::Far;
+use super::remote::Far;
 use super::run::{Context, Place, Run, need_outside};
 use super::target::duration;
 use super::{completions, target};
-use crate::error::{Error, Result, Thing, WrongValue};
+use crate::error::{Error, Result, WrongValue};
 use crate::kernel::sandbox::Manner;
 use crate::lab::instances::{self, Options, Site, launch, rename};
-use crate::lab::{self, Entry, resolve};
 use crate::lxd::client::New;
-use crate::name::NodeName;
-use crate::report::instance::{Change, Changes, Done, Nic};
+use crate::render::lang::{Lang, duration as took, t};
+use crate::render::{Show, Style, lines};
 use crate::topology::{Attach, Keys, Nic as Card};
 
 /// Make a container on a host of a lab that is up, and start it
@@ -62,6 +63,160 @@ fn device(text: &str) -> std::result::Result<(String, Keys), WrongValue> {
     Ok((name.to_owned(), keys))
 }
 
+/// What was done to containers.
+#[derive(Debug, Default, Serialize)]
+pub struct Changes {
+    /// Each that was changed, in the order of the command line.
+    containers: Vec<Change>,
+    /// Why others were not.
+    #[serde(skip)]
+    errors: Vec<Error>,
+}
+
+/// What was done to a container.
+#[derive(Debug, Serialize)]
+struct Change {
+    /// The remote that it is on; none of one that is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<String>,
+    /// Its lab; empty on a remote.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    lab: String,
+    /// Its host; empty on a remote.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    host: String,
+    name: String,
+    done: Done,
+    /// Of a launched one, its NICs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nics: Option<Vec<Nic>>,
+    /// Of a renamed one, its new name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<String>,
+    /// How many operations it took.
+    operations: usize,
+    milliseconds: f64,
+}
+
+/// A NIC of a launched container.
+#[derive(Debug, Serialize)]
+struct Nic {
+    /// Its interface name.
+    name: String,
+    /// The other end of its cable, in the host.
+    peer: String,
+    /// The bridge that it is plugged into.
+    bridge: Option<String>,
+    addresses: Vec<IpNet>,
+}
+
+/// What is done to a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Done {
+    /// It was made, and runs.
+    Launched,
+    /// It was made, and is stopped.
+    Made,
+    /// It runs.
+    Started,
+    /// It does not run.
+    Stopped,
+    /// It was stopped and runs again.
+    Restarted,
+    /// It is gone, with its files.
+    Deleted,
+    /// Its processes stand still.
+    Paused,
+    /// It has another name.
+    Renamed,
+}
+
+impl Show for Changes {
+    fn text(&self, style: Style) -> String {
+        lines(&self.containers.iter().map(|one| one.said(style.lang)).collect::<Vec<_>>())
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.errors.first().map_or(0, Error::exit_code)
+    }
+
+    fn errors(&self) -> Vec<&Error> {
+        self.errors.iter().collect()
+    }
+}
+
+impl From<Change> for Changes {
+    fn from(change: Change) -> Self {
+        Self { containers: vec![change], errors: Vec::new() }
+    }
+}
+
+impl Change {
+    /// What was done to one that is here.
+    fn here(site: &Site, done: Done, operations: usize, start: Instant) -> Self {
+        let (lab, host, name) = (site.lab.to_string(), site.host.to_string(), site.name.to_string());
+        let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+        Self { remote: None, lab, host, name, done, nics: None, now: None, operations, milliseconds }
+    }
+
+    /// What was done to one of a remote.
+    fn there(far: &Far, name: &str, done: Done, start: Instant) -> Self {
+        let (remote, name) = (Some(far.remote().to_owned()), name.to_owned());
+        let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
+        let (lab, host) = (String::new(), String::new());
+        Self { remote, lab, host, name, done, nics: None, now: None, operations: 0, milliseconds }
+    }
+
+    /// The container, as it is typed.
+    fn word(&self) -> String {
+        self.remote.as_ref().map_or_else(|| format!("{}/{}", self.host, self.name), |remote| format!("{remote}:{}", self.name))
+    }
+
+    fn said(&self, lang: Lang) -> String {
+        let (name, host, word) = (&self.name, &self.host, self.word());
+        let took = took(self.milliseconds);
+        match (self.done, &self.nics) {
+            (Done::Launched, Some(own)) => {
+                t!(lang, "{name} runs on {host}: {nics}, {took}.", name, host, nics = nics(lang, own), took)
+            }
+            (Done::Made, Some(own)) => {
+                t!(lang, "{name} was made on {host} and is stopped: {nics}.", name, host, nics = nics(lang, own))
+            }
+            (Done::Made, None) => t!(lang, "{word} was made and is stopped.", word),
+            (Done::Launched | Done::Started, _) => t!(lang, "{word} runs, {took}.", word, took),
+            (Done::Stopped, _) => t!(lang, "{word} is stopped, {took}.", word, took),
+            (Done::Restarted, _) => t!(lang, "{word} runs again, {took}.", word, took),
+            (Done::Deleted, _) => t!(lang, "{word} is gone, with its files.", word),
+            (Done::Paused, _) => {
+                t!(lang, "{word} is paused: its processes stand still. nslab start {word} lets them go on.", word)
+            }
+            (Done::Renamed, _) => t!(lang, "{word} is called {now} now.", word, now = self.now.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+fn nics(lang: Lang, nics: &[Nic]) -> String {
+    let one = |nic: &Nic| {
+        let (name, peer) = (&nic.name, &nic.peer);
+        let addresses = nic.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        match (&nic.bridge, addresses.as_str()) {
+            (Some(bridge), "") => t!(lang, "{name} on {bridge} without an address", name, bridge),
+            (Some(bridge), _) => t!(lang, "{name} on {bridge} with {addresses}", name, bridge, addresses),
+            (None, "") => t!(lang, "{name} to {peer} without an address", name, peer),
+            (None, _) => t!(lang, "{name} to {peer} with {addresses}", name, peer, addresses),
+        }
+    };
+    if nics.is_empty() {
+        return t!(lang, "without a NIC (--device eth0,nictype=bridged,parent=BRIDGE gives one)");
+    }
+    nics.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
 impl Run for Launch {
     type Out = Changes;
 
@@ -74,7 +229,7 @@ impl Run for Launch {
             return launch_there(&self, &far);
         }
         crate::kernel::sys::note_signals();
-        let site = site(&self.container, context)?;
+        let site = target::site(&self.container, context)?;
         let start = Instant::now();
         let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
         if let Some(network) = self.network {
@@ -85,9 +240,9 @@ impl Run for Launch {
         let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
         let (nics, operations) = launch(&site, &options)?;
         let done = if self.stopped { Done::Made } else { Done::Launched };
-        let mut change = change(&site, done, operations, start);
+        let mut change = Change::here(&site, done, operations, start);
         change.nics = Some(cards(&nics));
-        Ok(Changes { containers: vec![change], errors: Vec::new() })
+        Ok(change.into())
     }
 }
 
@@ -105,7 +260,7 @@ fn launch_there(wanted: &Launch, far: &Far) -> Result<Changes> {
     let new = New { image: &wanted.image, config, devices, ephemeral: wanted.ephemeral, ..New::default() };
     let name = far.launch(&new, wanted.stopped)?;
     let done = if wanted.stopped { Done::Made } else { Done::Launched };
-    Ok(Changes { containers: vec![far.change(&name, done, start)], errors: Vec::new() })
+    Ok(Change::there(far, &name, done, start).into())
 }
 
 /// Start stopped containers, or let paused ones go on
@@ -257,12 +412,12 @@ impl Run for Rename {
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let found = target::any(&self.container, context)?;
         let site = Site::of(&found.lab, &found.node)?;
-        let name = name(&self.name)?;
+        let name = target::container(&self.name)?;
         let start = Instant::now();
         rename(&site, &name)?;
-        let mut change = change(&site, Done::Renamed, 0, start);
+        let mut change = Change::here(&site, Done::Renamed, 0, start);
         change.now = Some(name.to_string());
-        Ok(Changes { containers: vec![change], errors: Vec::new() })
+        Ok(change.into())
     }
 }
 
@@ -315,8 +470,8 @@ fn each(
     for place in &places {
         let start = Instant::now();
         let result = match place {
-            Container::Here(site) => act(site).map(|operations| change(site, done, operations, start)),
-            Container::Far(there) => far(there).map(|()| there.change(there.name(), done, start)),
+            Container::Here(site) => act(site).map(|operations| Change::here(site, done, operations, start)),
+            Container::Far(there) => far(there).map(|()| Change::there(there, there.name(), done, start)),
         };
         match result {
             Ok(change) => changes.containers.push(change),
@@ -332,21 +487,6 @@ enum Container {
     Far(Far),
 }
 
-/// What was done to a container.
-fn change(site: &Site, done: Done, operations: usize, start: Instant) -> Change {
-    Change {
-        remote: None,
-        lab: site.lab.to_string(),
-        host: site.host.to_string(),
-        name: site.name.to_string(),
-        done,
-        nics: None,
-        now: None,
-        operations,
-        milliseconds: start.elapsed().as_secs_f64() * 1000.0,
-    }
-}
-
 /// A container's NICs, for a report.
 fn cards(nics: &[Card]) -> Vec<Nic> {
     let card = |nic: &Card| {
@@ -355,50 +495,4 @@ fn cards(nics: &[Card]) -> Vec<Nic> {
         Some(Nic { name: nic.name.to_string(), peer: end.name.to_string(), bridge, addresses: nic.addresses.clone() })
     };
     nics.iter().filter_map(card).collect()
-}
-
-/// A container's name, checked.
-fn name(word: &str) -> Result<NodeName> {
-    word.parse().map_err(|fault| Error::BadName { what: Thing::Container, word: word.to_owned(), fault })
-}
-
-/// Where a container is to be that was typed as `[LAB/][HOST/]NAME`.
-///
-/// # Errors
-/// `Ambiguous` where the lab has several hosts and none is named.
-fn site(typed: &str, context: &mut Context) -> Result<Site> {
-    let words: Vec<&str> = typed.split('/').collect();
-    let (lab, host, word) = match words.as_slice() {
-        [word] => (None, None, *word),
-        [lab, word] if is_lab(lab) => (Some(*lab), None, *word),
-        [host, word] => (None, Some(*host), *word),
-        [lab, host, word] => (Some(*lab), Some(*host), *word),
-        _ => return Err(name(typed).err().unwrap_or_else(target::none_up)),
-    };
-    let name = name(word)?;
-    let entry = target::current(lab, context)?;
-    let host = chosen(&entry, host, word)?;
-    Ok(Site { lab: entry.lab, host, name })
-}
-
-fn is_lab(word: &str) -> bool {
-    lab::names().iter().any(|entry| entry.lab == word)
-}
-
-fn chosen(entry: &Entry, typed: Option<&str>, word: &str) -> Result<NodeName> {
-    let hosts: Vec<&NodeName> = entry.hosts.iter().map(|(host, _)| host).collect();
-    match (typed, hosts.as_slice()) {
-        (Some(typed), hosts) => {
-            hosts.iter().find(|host| **host == typed).map(|host| NodeName::clone(host)).ok_or_else(|| Error::Unknown {
-                what: Thing::Host,
-                word: typed.to_owned(),
-                candidates: resolve::near(typed, hosts.iter().map(ToString::to_string).collect()),
-            })
-        }
-        (None, [one]) => Ok(NodeName::clone(one)),
-        (None, hosts) => {
-            let candidates = hosts.iter().map(|host| format!("{host}/{word}")).collect();
-            Err(Error::Ambiguous { what: Thing::Container, word: word.to_owned(), candidates })
-        }
-    }
 }

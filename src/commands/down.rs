@@ -9,6 +9,7 @@ use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::change::keep;
 use crate::lab::{self, resolve, watchdog};
 use crate::name::LabName;
+use crate::render::{Show, Style, lines, sentences};
 use crate::report::lab as reports;
 use crate::report::lab::Downs;
 use crate::report::notice::Question;
@@ -24,6 +25,27 @@ pub struct Down {
     /// Take every lab down
     #[arg(long, conflicts_with = "lab")]
     all: bool,
+}
+
+impl Show for Downs {
+    fn text(&self, style: Style) -> String {
+        if self.labs.is_empty() && self.errors.is_empty() {
+            return lines(&[sentences::labs::nothing_up(style.lang)]);
+        }
+        lines(&self.labs.iter().flat_map(|down| sentences::labs::down(style.lang, down)).collect::<Vec<_>>())
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+
+    fn exit_code(&self) -> u8 {
+        self.errors.first().map_or(0, Error::exit_code)
+    }
+
+    fn errors(&self) -> Vec<&Error> {
+        self.errors.iter().collect()
+    }
 }
 
 impl Run for Down {
@@ -70,6 +92,16 @@ pub struct Reset {
     yes: bool,
 }
 
+impl Show for reports::Reset {
+    fn text(&self, style: Style) -> String {
+        lines(&[sentences::labs::reset(style.lang, self)])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
+}
+
 impl Run for Reset {
     type Out = reports::Reset;
 
@@ -105,6 +137,16 @@ pub struct Keep {
     /// The lab; may be left out when only one is up
     #[arg(add = ArgValueCompleter::new(completions::labs))]
     lab: Option<String>,
+}
+
+impl Show for reports::Keep {
+    fn text(&self, style: Style) -> String {
+        lines(&[sentences::nics::kept(style.lang, self)])
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
 }
 
 impl Run for Keep {

@@ -9,7 +9,7 @@ use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
 use super::run::{Context, Place, Run, outside};
-use super::{completions, far, target};
+use super::{completions, remote, target};
 use crate::error::{Error, InstanceFault, Result, Thing};
 use crate::kernel::sandbox::{self, Manner};
 use crate::lab::resolve::{self, Target};
@@ -49,12 +49,12 @@ impl Run for Exec {
     const FAILURE: Option<u8> = Some(FAILED);
 
     fn place(&self) -> Place {
-        if far::split(&self.node).is_some() { Place::Anywhere } else { Place::Privileged }
+        if remote::split(&self.node).is_some() { Place::Anywhere } else { Place::Privileged }
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        if let Some((remote, name)) = far::split(&self.node) {
-            return far::exec(remote, name, self.command);
+        if let Some((there, name)) = remote::split(&self.node) {
+            return remote::exec(there, name, self.command);
         }
         let target = target::node(&self.node, context)?;
         let command = sandbox::Run { argv: self.command, ..sandbox::Run::default() };
@@ -81,12 +81,12 @@ impl Run for Shell {
     const FAILURE: Option<u8> = Some(FAILED);
 
     fn place(&self) -> Place {
-        if self.node.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Privileged }
+        if self.node.as_deref().and_then(remote::split).is_some() { Place::Anywhere } else { Place::Privileged }
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        if let Some((remote, name)) = self.node.as_deref().and_then(far::split) {
-            return far::shell(remote, name);
+        if let Some((there, name)) = self.node.as_deref().and_then(remote::split) {
+            return remote::shell(there, name);
         }
         let typed = self.node.map_or_else(only_node, Ok)?;
         let target = target::node(&typed, context)?;
@@ -119,24 +119,16 @@ pub struct Ps {
 #[derive(Debug, Serialize)]
 pub struct Processes {
     /// In the order of node and pid.
-    pub(super) processes: Vec<Process>,
+    processes: Vec<Process>,
 }
 
 /// A process that runs in a node.
 #[derive(Debug, Serialize)]
-pub struct Process {
-    /// The lab.
-    pub(super) lab: String,
-    /// The node, `host` or `host.container`.
-    pub(super) node: String,
-    /// Its pid, as the machine counts.
-    pub(super) pid: i32,
-    /// Its pid, as the node counts.
-    pub(super) inside: i32,
-    /// The user's name, or number.
-    pub(super) user: String,
-    /// Its command line.
-    pub(super) command: String,
+struct Process {
+    /// The lab, or the remote.
+    lab: String,
+    #[serde(flatten)]
+    process: sandbox::Process,
 }
 
 impl Show for Processes {
@@ -146,9 +138,9 @@ impl Show for Processes {
         }
         let headings = words!(style.lang, "LAB", "NODE", "PID", "INSIDE", "USER", "COMMAND");
         let mut table = Table::new(style, &headings).right(&[2, 3]);
-        for one in &self.processes {
+        for Process { lab, process: one } in &self.processes {
             let (pid, inside) = (one.pid.to_string(), one.inside.to_string());
-            table.row([one.lab.as_str(), &one.node.replacen('.', "/", 1), &pid, &inside, &one.user, &one.command]);
+            table.row([lab.as_str(), &one.node.replacen('.', "/", 1), &pid, &inside, &one.user, &one.command]);
         }
         table.print(0)
     }
@@ -158,27 +150,23 @@ impl Run for Ps {
     type Out = Processes;
 
     fn place(&self) -> Place {
-        if self.place.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Outside(Manner::Follows) }
+        if self.place.as_deref().and_then(remote::split).is_some() { Place::Anywhere } else { Place::Outside(Manner::Follows) }
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        if let Some((remote, name)) = self.place.as_deref().and_then(far::split) {
-            return far::processes(remote, name);
+        if let Some((there, name)) = self.place.as_deref().and_then(remote::split) {
+            let found = remote::processes(there, name)?.into_iter();
+            let processes = found.map(|process| Process { lab: there.to_owned(), process }).collect();
+            return Ok(Processes { processes });
         }
         let mut processes = Vec::new();
         for (lab, nodes) in self.places(context)? {
             let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-            let found = sandbox::processes(&lab::paths::sandboxes(&lab), &names)?.into_iter().map(|process| Process {
-                lab: lab.to_string(),
-                node: process.node,
-                pid: process.pid,
-                inside: process.inside,
-                user: process.user,
-                command: process.command,
-            });
-            processes.extend(found);
+            let found = sandbox::processes(&lab::paths::sandboxes(&lab), &names)?;
+            processes.extend(found.into_iter().map(|process| Process { lab: lab.to_string(), process }));
         }
-        processes.sort_by(|a, b| (&a.lab, &a.node, a.pid).cmp(&(&b.lab, &b.node, b.pid)));
+        let place = |one: &Process| (one.lab.clone(), one.process.node.clone(), one.process.pid);
+        processes.sort_by_key(place);
         Ok(Processes { processes })
     }
 }

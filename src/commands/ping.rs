@@ -1,5 +1,6 @@
 //! `nslab ping`
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,15 @@ use crate::plan::NodeId;
 use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations, goal};
 use crate::probe::ping::{self, Came, Order};
-use crate::render::{Style, lines, sentences, shapes, text};
+use crate::render::escape::escape;
+use crate::render::sentences::ping::{self as say, Failing, Mark, Way};
+use crate::render::table::WIDTH;
+use crate::render::{Show, Style, lines, shapes};
 use crate::report::frame;
-use crate::report::ping::{self as reports, Event, Family, Matrix, Party, Recorded, Reply, Start, Times};
+use crate::report::ping::{self as reports, Attempt, Event, Family, Matrix, Pair, Party, Recorded, Reply, Start, Times};
+
+/// So many pairs are named; the rest is counted.
+const NAMED: usize = 12;
 
 /// Ping a node or an address from a node, or every container from every other
 ///
@@ -159,6 +166,37 @@ impl Ping {
     }
 }
 
+impl Show for reports::Ping {
+    fn text(&self, style: Style) -> String {
+        let routes =
+            self.events.iter().filter_map(|event| if let Event::Reply(reply) = event { reply.route.as_ref() } else { None });
+        let full = routes.clone().any(|route| route.full);
+        let mut told = vec![String::new()];
+        told.extend(say::end(style.lang, self));
+        if routes.count() > 0 {
+            told.extend(say::recorded_note(style.lang, full));
+        }
+        lines(&told)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(self.received == 0)
+    }
+}
+
+impl Show for Matrix {
+    fn text(&self, style: Style) -> String {
+        let mut told =
+            square(self, style).unwrap_or_else(|| groups(self).iter().map(|group| say::failing(style.lang, group)).collect());
+        told.extend(say::matrix_end(style.lang, self));
+        lines(&told)
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.failed.is_empty())
+    }
+}
+
 /// Pings, prints what comes back as it comes, and sums up.
 fn report(order: &Order, start: Start, stations: &Stations, context: &mut Context) -> Result<reports::Ping> {
     let mut failure = None;
@@ -171,10 +209,10 @@ fn report(order: &Order, start: Start, stations: &Stations, context: &mut Contex
         })
     };
     let mut sent = 0;
-    if told(&|style| lines(&[sentences::ping::start(style.lang, &start)])) {
+    if told(&|style| lines(&[say::start(style.lang, &start)])) {
         sent = ping::ping(order, &mut |came| {
             let event = event(came, order.to, stations);
-            let go_on = told(&|style| text::ping::event(&start, &event, before.as_ref(), style));
+            let go_on = told(&|style| self::told(&start, &event, before.as_ref(), style));
             if let Event::Reply(Reply { route: Some(route), .. }) = &event {
                 before = Some(route.clone());
             }
@@ -226,4 +264,145 @@ fn recorded(route: &frame::Recorded, to: IpAddr, stations: &Stations) -> Recorde
     let turn = parties.iter().position(|party| party.address == to).map_or(parties.len(), |at| at + 1);
     let (there, back) = parties.split_at(turn);
     Recorded { there: there.to_vec(), back: back.to_vec(), full: route.free == 0 }
+}
+
+/// What has come back, and the route that it recorded unless that is the same as before.
+fn told(start: &Start, event: &Event, before: Option<&Recorded>, style: Style) -> String {
+    let mut told = vec![say::event(style.lang, start, event)];
+    if let Event::Reply(reply) = event
+        && let Some(route) = &reply.route
+    {
+        if before == Some(route) {
+            told.push(format!("  {}", say::recorded(style.lang, Way::AsBefore)));
+        } else {
+            let width =
+                [Way::There, Way::Back].map(|way| say::recorded(style.lang, way).chars().count()).into_iter().max().unwrap_or(0)
+                    + 1;
+            for (way, parties) in [(Way::There, &route.there), (Way::Back, &route.back)] {
+                told.extend(parties.iter().enumerate().map(|(at, party)| {
+                    let title = if at == 0 { say::recorded(style.lang, way) } else { "" };
+                    format!("  {title:width$}{}", address(party, start))
+                }));
+            }
+        }
+    }
+    lines(&told)
+}
+
+fn address(party: &Party, start: &Start) -> String {
+    let owner = party.owner.as_ref().map(|owner| escape(&start.names.interface(owner)).into_owned()).unwrap_or_default();
+    format!("{:15} {owner}", party.address.to_string()).trim_end().to_owned()
+}
+
+fn mark(pair: Option<&Pair>) -> Mark {
+    let Some(pair) = pair else { return Mark::Answered };
+    let by = |family| pair.attempts.iter().any(|attempt| attempt.family == family && attempt.answered);
+    match (pair.attempts.as_slice(), by(Family::Ipv4), by(Family::Ipv6)) {
+        ([], ..) => Mark::NoAddress,
+        (_, true, _) => Mark::Only4,
+        (_, _, true) => Mark::Only6,
+        _ => Mark::Failed,
+    }
+}
+
+fn letter(mark: Mark) -> char {
+    match mark {
+        Mark::Answered => '.',
+        Mark::Only4 => '4',
+        Mark::Only6 => '6',
+        Mark::Failed => 'X',
+        Mark::NoAddress => '?',
+    }
+}
+
+/// The matrix as a square; none where it is too wide.
+fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
+    if matrix.pairs == 0 {
+        return None;
+    }
+    let names: Vec<String> = matrix.nodes.iter().map(|node| escape(&matrix.names.node(node)).into_owned()).collect();
+    let label = names.iter().map(String::len).max().unwrap_or(0);
+    if label + names.iter().map(|name| name.len() + 2).sum::<usize>() > WIDTH {
+        return None;
+    }
+    let failed: HashMap<(&str, &str), &Pair> =
+        matrix.failed.iter().map(|pair| ((pair.from.as_str(), pair.to.as_str()), pair)).collect();
+    let mut seen = BTreeSet::new();
+    let heading = names.join("  ");
+    let mut told = vec![style.bold(&format!("{:label$}  {heading}", ""))];
+    for (from, name) in matrix.nodes.iter().zip(&names) {
+        let cells = matrix.nodes.iter().zip(&names).map(|(to, column)| {
+            let width = column.len();
+            let cell = if from == to {
+                '-'
+            } else {
+                let mark = mark(failed.get(&(from.as_str(), to.as_str())).copied());
+                seen.insert(mark);
+                letter(mark)
+            };
+            format!("{cell:>width$}")
+        });
+        let cells: Vec<String> = cells.collect();
+        told.push(format!("{name:label$}  {}", cells.join("  ")));
+    }
+    let seen: Vec<Mark> = seen.into_iter().collect();
+    told.push(String::new());
+    if seen != [Mark::Answered] && !seen.is_empty() {
+        told.push(say::marks(style.lang, &seen));
+    }
+    Some(told)
+}
+
+/// What failed, by nodes and by hosts where all of it did, else by pairs.
+fn groups(matrix: &Matrix) -> Vec<Failing> {
+    let count = matrix.nodes.len();
+    let dead = |pair: &&Pair| pair.attempts.iter().all(|attempt: &Attempt| !attempt.answered);
+    let mut with: HashMap<&str, usize> = HashMap::new();
+    for pair in matrix.failed.iter().filter(dead) {
+        *with.entry(&pair.from).or_default() += 1;
+        *with.entry(&pair.to).or_default() += 1;
+    }
+    let cut_off: HashSet<&str> =
+        matrix.nodes.iter().map(String::as_str).filter(|node| with.get(node) == Some(&(2 * (count - 1)))).collect();
+    // Where nobody answers anybody, the nodes are not the matter.
+    let cut_off = if cut_off.len() > NAMED { HashSet::new() } else { cut_off };
+    let mut found: Vec<Failing> = matrix
+        .nodes
+        .iter()
+        .filter(|node| cut_off.contains(node.as_str()))
+        .map(|node| Failing::Node(matrix.names.node(node)))
+        .collect();
+    let rest: Vec<&Pair> =
+        matrix.failed.iter().filter(|pair| ![&pair.from, &pair.to].iter().any(|node| cut_off.contains(node.as_str()))).collect();
+    let host = |node: &str| node.split('.').next().unwrap_or_default().to_owned();
+    let mut sizes: HashMap<String, usize> = HashMap::new();
+    matrix
+        .nodes
+        .iter()
+        .filter(|node| !cut_off.contains(node.as_str()))
+        .for_each(|node| *sizes.entry(host(node)).or_default() += 1);
+    let mut by_hosts: BTreeMap<(String, String), Vec<&Pair>> = BTreeMap::new();
+    for pair in rest {
+        by_hosts.entry((host(&pair.from), host(&pair.to))).or_default().push(pair);
+    }
+    let mut named = 0;
+    for ((from, to), pairs) in by_hosts {
+        let (here, there) = (sizes.get(&from).copied().unwrap_or(0), sizes.get(&to).copied().unwrap_or(0));
+        let all = if from == to { here * (here - 1) } else { here * there };
+        if pairs.len() == all && pairs.len() > 1 && pairs.iter().all(dead) {
+            found.push(Failing::Hosts(from, to, all));
+            continue;
+        }
+        for pair in pairs {
+            if named < NAMED {
+                let faults = pair.attempts.iter().filter_map(|attempt| attempt.fault).collect();
+                found.push(Failing::Pair(matrix.names.node(&pair.from), matrix.names.node(&pair.to), mark(Some(pair)), faults));
+            }
+            named += 1;
+        }
+    }
+    if named > NAMED {
+        found.push(Failing::More(named - NAMED));
+    }
+    found
 }

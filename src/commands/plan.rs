@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
 use super::run::{Context, Place, Run, refusal};
 use super::target::Role;
@@ -9,9 +10,12 @@ use super::{completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab;
 use crate::lxd::script;
-use crate::plan::steps::{Naming, by_hand, by_host, filter, host_namespaces};
+use crate::plan::steps::{Naming, Place as At, Step, by_hand, by_host, filter, host_namespaces};
 use crate::plan::{Op, State, compile, diff};
-use crate::report::plan::{Plan as Commands, Purpose};
+use crate::render::escape::escape;
+use crate::render::lang::t;
+use crate::render::{Show, Style, sentences};
+use crate::report::nic::Changes;
 use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host
@@ -43,6 +47,88 @@ enum How {
     Ip,
     /// ip and lxc, on hosts with LXD
     Lxc,
+}
+
+/// The commands that make or would change a lab.
+#[derive(Debug, Serialize)]
+pub struct Commands {
+    /// The lab.
+    pub(super) lab: String,
+    /// What they do.
+    pub(super) purpose: Purpose,
+    /// In an order that works.
+    pub(super) steps: Vec<Step>,
+    /// What becomes of the machine's own NICs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) machine: Option<Changes>,
+}
+
+/// What the commands of a plan do.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Make the lab out of nothing.
+    Build,
+    /// Make it on hosts with LXD.
+    BuildOnLxd,
+    /// What `up` would do now.
+    Preview,
+    /// Make again what somebody made by hand.
+    ByHand,
+}
+
+/// A shell script that a student can read and run: grouped by place, with a comment per step.
+impl Show for Commands {
+    fn text(&self, style: Style) -> String {
+        let (lang, lab) = (style.lang, &self.lab);
+        if self.steps.is_empty() {
+            let nothing = match self.purpose {
+                Purpose::ByHand => t!(lang, "Nothing was made by hand in {lab}.", lab),
+                Purpose::Build | Purpose::BuildOnLxd | Purpose::Preview => t!(lang, "Nothing to do: {lab} is as described.", lab),
+            };
+            return format!("# {nothing}\n");
+        }
+        let head = match self.purpose {
+            Purpose::Build => t!(
+                lang,
+                "The lab {lab} by hand: what `nslab up {lab}` makes, as the commands of a student.\n\
+                 Run it as root where no lab of that name is up. `ip -all netns delete` or a restart undoes it.",
+                lab
+            ),
+            Purpose::BuildOnLxd => t!(
+                lang,
+                "The lab {lab} on hosts with LXD, as in class. Each host runs its own part, as root (--role HOST prints one).\n\
+                 The networks between the hosts are the hypervisor's: an Internal Network of VirtualBox, where the adapters need\n\
+                 Promiscuous Mode: Allow All as soon as a bridge is on them.",
+                lab
+            ),
+            Purpose::Preview => t!(lang, "What `nslab up` would do to {lab} now.", lab),
+            Purpose::ByHand => t!(lang, "What was made by hand in {lab}.", lab),
+        };
+        let mut lines = Vec::new();
+        let whole = matches!(self.purpose, Purpose::Build | Purpose::BuildOnLxd);
+        if whole {
+            lines.push("#!/bin/sh".to_owned());
+        }
+        lines.extend(head.lines().map(|line| format!("# {line}")));
+        if let Some(changes) = &self.machine {
+            lines.extend(sentences::nics::changes(style.lang, changes).iter().map(|line| format!("# {}", escape(line))));
+        }
+        if whole {
+            lines.push("set -e".to_owned());
+        }
+        let mut here: Option<&At> = None;
+        for step in &self.steps {
+            lines.push(String::new());
+            if here != Some(&step.place) {
+                lines.push(style.bold(&format!("# ---- {} ----", sentences::plans::place(style.lang, &step.place))));
+                here = Some(&step.place);
+            }
+            lines.extend(sentences::plans::step(style.lang, step.what).lines().map(|line| format!("# {line}")));
+            lines.extend(step.commands.iter().map(|command| escape(command).into_owned()));
+        }
+        lines.join("\n") + "\n"
+    }
 }
 
 impl Run for Plan {

@@ -3,16 +3,23 @@
 use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
+use super::remote::Instances;
 use super::run::{Context, Place, Run, lacking};
-use super::{completions, far, target, topology};
+use super::{completions, remote, target, topology};
 use crate::error::Result;
-use crate::lab::{self, Journal, Phase, borrow, halves};
-use crate::name::LabName;
+use crate::lab::{self, Entry, Journal, Phase, borrow, halves};
+use crate::name::{LabName, NodeName};
+use crate::plan::steps::Step;
 use crate::plan::{Op, steps};
-use crate::render::shapes;
-use crate::report::lab::{Home as Overview, List as Labs, Played, Status as Lab, Statuses};
-use crate::report::remote::Instances;
+use crate::render::escape::escape;
+use crate::render::lang::{t, w, words};
+use crate::render::sentences::labs as say;
+use crate::render::table::section;
+use crate::render::{self, Show, Style, lines, shapes};
+use crate::report::lab::{Exercise, Played, Status as Lab, Statuses};
+use crate::typed;
 
 /// How long the machine of another half may take to answer.
 const PATIENCE: Duration = Duration::from_millis(450);
@@ -27,6 +34,38 @@ pub struct Status {
     lab: Option<String>,
 }
 
+impl Show for Statuses {
+    fn text(&self, style: Style) -> String {
+        let lang = style.lang;
+        if self.labs.is_empty() {
+            return lines(&[say::nothing_up(lang)]);
+        }
+        let each = self.labs.iter().map(|lab| {
+            let mut text = lines(&say::status(lang, lab));
+            text += &commands(say::missing(lang), &lab.missing);
+            text += &commands(say::by_hand(lang), &lab.by_hand);
+            text + &indented(say::foreign(lang, lab).into_iter())
+        });
+        each.collect::<Vec<_>>().join("\n")
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(self.labs.iter().any(|lab| !lab.condition.is_up()))
+    }
+}
+
+fn commands(title: &str, steps: &[Step]) -> String {
+    if steps.is_empty() {
+        return String::new();
+    }
+    let commands = steps.iter().flat_map(|step| &step.commands);
+    format!("{title}\n{}", indented(commands.map(|command| typed::here(&escape(command)))))
+}
+
+fn indented(texts: impl Iterator<Item = String>) -> String {
+    lines(&texts.map(|text| format!("  {text}")).collect::<Vec<_>>())
+}
+
 shapes! {
     /// How labs are, or the containers of a remote.
     pub enum Conditions { Labs(Statuses), Instances(Instances) }
@@ -36,12 +75,12 @@ impl Run for Status {
     type Out = Conditions;
 
     fn place(&self) -> Place {
-        if self.lab.as_deref().and_then(far::split).is_some() { Place::Anywhere } else { Place::Privileged }
+        if self.lab.as_deref().and_then(remote::split).is_some() { Place::Anywhere } else { Place::Privileged }
     }
 
     fn run(self, _: &mut Context) -> Result<Self::Out> {
-        if let Some((remote, name)) = self.lab.as_deref().and_then(far::split) {
-            return far::list(remote, name, true).map(Conditions::Instances);
+        if let Some((there, name)) = self.lab.as_deref().and_then(remote::split) {
+            return remote::list(there, name, true).map(Conditions::Instances);
         }
         let labs = target::labs(self.lab.as_deref())?;
         let labs = labs.iter().map(status).collect::<Result<_>>()?;
@@ -95,6 +134,83 @@ pub struct List {
     remote: Option<String>,
 }
 
+/// The labs that are up, in the order of their names.
+#[derive(Debug, Serialize)]
+pub struct Labs {
+    labs: Vec<Item>,
+}
+
+impl Labs {
+    fn look() -> Result<Self> {
+        let mut labs: Vec<Item> = lab::whole()?.into_iter().map(Item::of).collect();
+        labs.sort_by(|a, b| a.lab.cmp(&b.lab));
+        Ok(Self { labs })
+    }
+
+    fn table(&self, style: Style) -> render::table::Table {
+        let headings = words!(style.lang, "LAB", "HOSTS", "CONTAINERS", "UP SINCE (UTC)");
+        let mut table = render::table::Table::new(style, &headings).right(&[1, 2]);
+        for lab in &self.labs {
+            let containers: usize = lab.hosts.iter().map(|host| host.containers.len()).sum();
+            let name = lab.role.as_ref().map_or_else(|| lab.lab.to_string(), |role| format!("{} ({role})", lab.lab));
+            table.row([name, lab.hosts.len().to_string(), containers.to_string(), date(lab.since)]);
+        }
+        table
+    }
+}
+
+impl Show for Labs {
+    fn text(&self, style: Style) -> String {
+        if self.labs.is_empty() { lines(&[say::nothing_up(style.lang)]) } else { self.table(style).print(0) }
+    }
+}
+
+/// One lab that is up.
+#[derive(Debug, Serialize)]
+struct Item {
+    lab: LabName,
+    /// One line on what its topology teaches.
+    summary: Option<String>,
+    hosts: Vec<Host>,
+    switches: Vec<NodeName>,
+    /// The host that this machine plays; none where the whole lab is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<NodeName>,
+    /// Topologies that it is to become by hand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exercise: Vec<String>,
+    /// When it was brought up, in seconds since 1970 (UTC).
+    since: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Host {
+    host: NodeName,
+    containers: Vec<NodeName>,
+}
+
+impl Item {
+    fn of(entry: Entry) -> Self {
+        let Entry { lab, summary, hosts, switches, role, exercise, since, .. } = entry;
+        let hosts = hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
+        Self { lab, summary, hosts, switches, role, exercise, since }
+    }
+}
+
+/// Seconds since 1970 as a date and a time of day (UTC).
+fn date(seconds: u64) -> String {
+    let (day, second) = (seconds / 86_400, seconds % 86_400);
+    // Days from the civil calendar's era of 400 years, as in Howard Hinnant's `civil_from_days`.
+    let shifted = day + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", second / 3600, second / 60 % 60)
+}
+
 shapes! {
     /// Labs that are up, or the containers of a remote.
     pub enum Listed { Labs(Labs), Instances(Instances) }
@@ -105,10 +221,10 @@ impl Run for List {
 
     fn run(self, _context: &mut Context) -> Result<Self::Out> {
         if let Some(word) = self.remote.as_deref() {
-            let (remote, name) = far::split(word).unwrap_or((word, ""));
-            return far::list(remote, name, false).map(Listed::Instances);
+            let (there, name) = remote::split(word).unwrap_or((word, ""));
+            return remote::list(there, name, false).map(Listed::Instances);
         }
-        Ok(Listed::Labs(Labs { labs: target::items()? }))
+        Labs::look().map(Listed::Labs)
     }
 }
 
@@ -116,11 +232,73 @@ impl Run for List {
 #[derive(Debug, clap::Args)]
 pub struct Home;
 
+/// What there is, and what to type next.
+#[derive(Debug, Serialize)]
+pub struct Overview {
+    topologies: Vec<topology::Item>,
+    #[serde(flatten)]
+    labs: Labs,
+    /// Whether the caller has the rights to bring a lab up.
+    privileged: bool,
+}
+
+impl Show for Overview {
+    fn text(&self, style: Style) -> String {
+        let lang = style.lang;
+        let mut text = section(w!(lang, "Topologies"), &topology::table(&self.topologies, style));
+        text += &section(w!(lang, "Labs that are up"), &self.labs.table(style));
+        let sudo = if self.privileged { "" } else { "sudo " };
+        text + &lines(&match self.labs.labs.first() {
+            None => vec![
+                t!(lang, "No lab is up. Bring one up:"),
+                format!("  {sudo}nslab up bridged"),
+                t!(lang, "nslab help lists the commands, nslab doctor looks at this machine."),
+            ],
+            Some(lab) if !lab.exercise.is_empty() => say::exercise(lang, &self.exercise(lab)),
+            Some(lab) => {
+                let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
+                let node = node.map_or("NODE", NodeName::as_str);
+                vec![
+                    t!(lang, "Next:"),
+                    format!("  {sudo}nslab exec {node} ip addr"),
+                    format!("  {sudo}nslab show {node}"),
+                    format!("  {sudo}nslab down {}", lab.lab),
+                ]
+            }
+        })
+    }
+}
+
+impl Overview {
+    /// What is typed to make one of the labs by hand.
+    fn exercise(&self, lab: &Item) -> Exercise {
+        let several = self.labs.labs.len() > 1;
+        let typed = |host: &Host| if several { format!("{}/{}", lab.lab, host.host) } else { host.host.to_string() };
+        Exercise {
+            lab: several.then(|| lab.lab.clone()),
+            shells: lab.hosts.iter().map(typed).collect(),
+            against: lab.exercise.clone(),
+            sudo: !self.privileged,
+        }
+    }
+}
+
 impl Run for Home {
     type Out = Overview;
 
     fn run(self, _context: &mut Context) -> Result<Self::Out> {
-        let (topologies, labs) = (topology::items()?, target::items()?);
-        Ok(Overview { topologies, labs, privileged: lacking().is_none() })
+        Ok(Overview { topologies: topology::items()?, labs: Labs::look()?, privileged: lacking().is_none() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn seconds_read_as_a_date() {
+        assert_eq!(date(0), "1970-01-01 00:00");
+        assert_eq!(date(951_782_400), "2000-02-29 00:00");
+        assert_eq!(date(1_795_477_019), "2026-11-23 23:36");
     }
 }

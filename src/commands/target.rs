@@ -9,10 +9,10 @@ use super::completions;
 use super::run::{Context, lacking};
 use crate::check::KINDS;
 use crate::error::{Error, Result, Thing, Usage, WrongValue};
+use crate::lab::instances::Site;
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
-use crate::name::LabName;
-use crate::report::lab::{Host, Item};
+use crate::name::{LabName, NodeName};
 use crate::report::notice::Notice;
 use crate::topology::catalog::{self, is_file};
 use crate::topology::{self, Topology};
@@ -85,17 +85,50 @@ pub(super) fn none_up() -> Error {
     Error::Usage(Usage::NothingUp)
 }
 
-/// The labs that are up, for a report.
-pub(super) fn items() -> Result<Vec<Item>> {
-    let mut items: Vec<Item> = lab::whole()?.into_iter().map(item).collect();
-    items.sort_by(|a, b| a.lab.cmp(&b.lab));
-    Ok(items)
+/// A container's name, checked.
+pub(super) fn container(word: &str) -> Result<NodeName> {
+    word.parse().map_err(|fault| Error::BadName { what: Thing::Container, word: word.to_owned(), fault })
 }
 
-fn item(entry: Entry) -> Item {
-    let Entry { lab, summary, hosts, switches, role, exercise, since, .. } = entry;
-    let hosts = hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
-    Item { lab, summary, hosts, switches, role, exercise, since }
+/// Where a container is to be that was typed as `[LAB/][HOST/]NAME`.
+///
+/// # Errors
+/// `Ambiguous` where the lab has several hosts and none is named.
+pub(super) fn site(typed: &str, context: &mut Context) -> Result<Site> {
+    let words: Vec<&str> = typed.split('/').collect();
+    let (lab, host, word) = match words.as_slice() {
+        [word] => (None, None, *word),
+        [lab, word] if is_lab(lab) => (Some(*lab), None, *word),
+        [host, word] => (None, Some(*host), *word),
+        [lab, host, word] => (Some(*lab), Some(*host), *word),
+        _ => return Err(container(typed).err().unwrap_or_else(none_up)),
+    };
+    let name = container(word)?;
+    let entry = current(lab, context)?;
+    let host = chosen(&entry, host, word)?;
+    Ok(Site { lab: entry.lab, host, name })
+}
+
+fn is_lab(word: &str) -> bool {
+    lab::names().iter().any(|entry| entry.lab == word)
+}
+
+fn chosen(entry: &Entry, typed: Option<&str>, word: &str) -> Result<NodeName> {
+    let hosts: Vec<&NodeName> = entry.hosts.iter().map(|(host, _)| host).collect();
+    match (typed, hosts.as_slice()) {
+        (Some(typed), hosts) => {
+            hosts.iter().find(|host| **host == typed).map(|host| NodeName::clone(host)).ok_or_else(|| Error::Unknown {
+                what: Thing::Host,
+                word: typed.to_owned(),
+                candidates: resolve::near(typed, hosts.iter().map(ToString::to_string).collect()),
+            })
+        }
+        (None, [one]) => Ok(NodeName::clone(one)),
+        (None, hosts) => {
+            let candidates = hosts.iter().map(|host| format!("{host}/{word}")).collect();
+            Err(Error::Ambiguous { what: Thing::Container, word: word.to_owned(), candidates })
+        }
+    }
 }
 
 /// The topology of a file or of the catalogue.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueHint;
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
 use super::run::{Context, Run};
 use super::target::Role;
@@ -11,9 +12,9 @@ use super::{completions, target};
 use crate::check::KINDS;
 use crate::error::{Error, Result};
 use crate::lab::Casting;
-use crate::render::lang::Lang;
-use crate::render::{Printed, sentences, shapes};
-use crate::report::topology::{File, Finding, Item, List, Source, Validation};
+use crate::render::lang::{Lang, find, t, words};
+use crate::render::table::Table;
+use crate::render::{Printed, Show, Style, lines, sentences, shapes};
 use crate::topology::{catalog, read};
 
 /// List the built-in topologies, or print one
@@ -24,6 +25,55 @@ pub struct Topology {
     /// The topology to print
     #[arg(add = ArgValueCompleter::new(completions::names))]
     name: Option<String>,
+}
+
+/// The built-in topologies, in the order of the catalogue.
+#[derive(Debug, Serialize)]
+pub struct List {
+    /// Each of them.
+    pub topologies: Vec<Item>,
+}
+
+/// One topology.
+#[derive(Debug, Serialize)]
+pub struct Item {
+    /// Its name.
+    pub name: String,
+    /// One line on what it teaches.
+    pub summary: Option<String>,
+    /// How many hosts it has.
+    pub hosts: usize,
+    /// How many containers it has.
+    pub containers: usize,
+}
+
+impl Show for List {
+    fn text(&self, style: Style) -> String {
+        table(&self.topologies, style).print(0)
+    }
+}
+
+/// Topologies and what they teach.
+pub(super) fn table(topologies: &[Item], style: Style) -> Table {
+    let mut table = Table::new(style, &words!(style.lang, "NAME", "WHAT IT TEACHES")).wrapped(2);
+    for topology in topologies {
+        let own = topology.summary.as_deref().unwrap_or_default();
+        table.row([&topology.name, find(style.lang, "topology", own).unwrap_or(own)]);
+    }
+    table
+}
+
+/// The file of a topology, as it can be saved and edited.
+#[derive(Debug, Serialize)]
+pub struct Source {
+    name: String,
+    text: String,
+}
+
+impl Show for Source {
+    fn text(&self, _: Style) -> String {
+        self.text.clone()
+    }
 }
 
 shapes! {
@@ -61,6 +111,56 @@ pub struct Validate {
     files: Vec<PathBuf>,
     #[command(flatten)]
     role: Role,
+}
+
+/// What is to be said of each file, in the order given.
+#[derive(Debug, Serialize)]
+pub struct Validation {
+    files: Vec<File>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    file: String,
+    /// Whether `up` takes it.
+    valid: bool,
+    /// How many hosts it has, when valid.
+    hosts: usize,
+    /// How many containers it has, when valid.
+    containers: usize,
+    /// What is wrong with it.
+    findings: Vec<Finding>,
+    /// The error as it is printed in text.
+    #[serde(skip)]
+    error: Option<Error>,
+}
+
+/// One thing wrong with a file.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// Counted from 1; 0 where the whole file cannot be read.
+    line: usize,
+    /// Counted from 1, in characters.
+    column: usize,
+    message: String,
+}
+
+impl Show for Validation {
+    fn text(&self, Style { lang, .. }: Style) -> String {
+        let fine = |file: &File| {
+            let size = sentences::labs::size(lang, file.hosts, file.containers);
+            t!(lang, "{file}: fine, {size}", file = file.file, size)
+        };
+        lines(&self.files.iter().filter(|file| file.valid).map(fine).collect::<Vec<_>>())
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.files.iter().all(|file| file.valid) { 0 } else { 2 }
+    }
+
+    fn errors(&self) -> Vec<&Error> {
+        self.files.iter().filter_map(|file| file.error.as_ref()).collect()
+    }
 }
 
 impl Run for Validate {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::completions;
+use super::plan::{Commands, Purpose};
 use super::run::{Context, Place, Run};
 use super::target::{self, Role, duration};
 use crate::error::{Allow, Error, Result, Usage};
@@ -13,11 +14,9 @@ use crate::lab::borrow::{self, NicPolicy};
 use crate::lab::{self, Casting, halves, resolve};
 use crate::name::NodeName;
 use crate::plan::{compile, steps};
-use crate::render::shapes;
-use crate::report::lab as reports;
-use crate::report::lab::{Exercise, Hint, Ping};
+use crate::render::{Show, Style, lines, sentences, shapes};
+use crate::report::lab::{self as reports, Exercise, Hint, Ping};
 use crate::report::notice::Notice;
-use crate::report::plan::{Plan, Purpose};
 use crate::topology::{Host, Inside, Topology};
 
 /// How long the machine of another half may take to answer: it may well not be there yet.
@@ -52,7 +51,17 @@ pub struct Up {
 
 shapes! {
     /// A lab that is up, or what would be done.
-    pub enum Made { Up(reports::Up), Preview(Plan) }
+    pub enum Made { Up(reports::Up), Preview(Commands) }
+}
+
+impl Show for reports::Up {
+    fn text(&self, style: Style) -> String {
+        lines(&sentences::labs::up(style.lang, self))
+    }
+
+    fn is_talk(&self) -> bool {
+        true
+    }
 }
 
 impl Run for Up {
@@ -84,7 +93,7 @@ fn preview(topology: &Topology, casting: &Casting) -> Result<Made> {
     let (topology, plan) = lab::preview(topology, casting)?;
     let steps = steps::in_order(&plan, &steps::Naming::of(&topology));
     let machine = Some(borrow::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
-    Ok(Made::Preview(Plan { lab, purpose: Purpose::Preview, steps, machine }))
+    Ok(Made::Preview(Commands { lab, purpose: Purpose::Preview, steps, machine }))
 }
 
 fn up(topology: &Topology, casting: &Casting, policy: &NicPolicy, context: &mut Context) -> Result<Made> {

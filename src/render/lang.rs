@@ -13,7 +13,8 @@ pub(crate) use catalogue::{and, find, n, or, quoted, said, t, w, word, words};
 
 pub use message::Message;
 pub(super) use message::{marked, say};
-pub(super) use names::{duration, flags, listed, protocol, reason};
+pub(crate) use names::duration;
+pub(super) use names::{flags, listed, protocol, reason};
 
 /// The languages besides English: how each calls itself, and its code, which is its catalogue's name and begins its locales.
 macro_rules! languages {

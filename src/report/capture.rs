@@ -3,17 +3,7 @@
 use serde::Serialize;
 
 use super::frame::Payload;
-use super::wire::{Interface, Names, Station};
-
-/// What streams: one JSON object per line.
-#[derive(Debug, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event<'a> {
-    /// A frame.
-    Frame(&'a Line),
-    /// The last line.
-    End(&'a End),
-}
+use super::wire::{Interface, Station};
 
 /// A frame at a point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,19 +37,6 @@ pub struct Line {
 pub enum Direction {
     In,
     Out,
-}
-
-/// How the lines of a capture are aligned and name nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layout {
-    /// When the capture began, in nanoseconds since 1970.
-    pub start: u64,
-    /// Columns of the longest point with its direction.
-    pub place: usize,
-    /// Columns of the longest name of a node.
-    pub name: usize,
-    /// How nodes are typed.
-    pub names: Names,
 }
 
 /// How a capture ended.

@@ -1,59 +1,6 @@
-//! The report of `doctor`: what this machine can do, its limits, what interferes, what was left over.
-
-use std::path::PathBuf;
+//! What this machine can do, its limits, and what may interfere.
 
 use serde::Serialize;
-
-use super::interference::Interference;
-use crate::error::Owner;
-
-/// Everything that was looked at.
-#[derive(Debug, Serialize)]
-pub struct Doctor {
-    /// The kernel's release.
-    pub kernel: String,
-    /// How nslab may work here.
-    pub rights: Rights,
-    /// What the kernel can do, tried for real.
-    pub features: Vec<Feature>,
-    /// Limits that a lab may meet.
-    pub limits: Vec<Limit>,
-    /// Settings and software that could get in the way.
-    pub findings: Vec<Finding>,
-    /// What gets in the way of labs that have a role here, or would.
-    pub interference: Vec<Interference>,
-    /// What an earlier nslab, or somebody else, left behind.
-    pub leftovers: Vec<Leftover>,
-    /// What could not be looked at, for want of rights.
-    pub unseen: Vec<Unseen>,
-}
-
-impl Doctor {
-    /// Whether nothing that labs need is known to be missing.
-    pub fn works(&self) -> bool {
-        let lacks = self.features.iter().any(|feature| feature.needed && feature.works == Some(false));
-        self.rights != Rights::Restricted && !self.is_occupied() && !lacks
-    }
-
-    /// Whether somebody else's things are where nslab keeps its own.
-    pub fn is_occupied(&self) -> bool {
-        self.leftovers.iter().any(|leftover| matches!(leftover, Leftover::Foreign { .. }))
-    }
-}
-
-/// With which rights nslab runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rights {
-    /// Root of the machine.
-    Root,
-    /// Root of a user namespace.
-    UserNamespace,
-    /// Root, but without a capability that labs need.
-    Restricted,
-    /// A user.
-    None,
-}
 
 /// Something that the kernel can do or not.
 #[derive(Debug, Clone, Serialize)]
@@ -158,54 +105,4 @@ impl Finding {
     pub fn harmless(&self) -> bool {
         matches!(self, Self::BridgeNetfilter | Self::Forwarding { .. } | Self::FallbackDevices { .. })
     }
-}
-
-/// Something that was left over.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "leftover", rename_all = "kebab-case")]
-pub enum Leftover {
-    /// A lab from before the last restart.
-    Stale {
-        /// The lab.
-        lab: String,
-    },
-    /// A lab whose `up` or `down` was cut short.
-    Unfinished {
-        /// The lab.
-        lab: String,
-    },
-    /// A lab that an nslab has made for itself, which was killed.
-    Forgotten {
-        /// The lab.
-        lab: String,
-    },
-    /// Pins of a lab that has no journal.
-    NoJournal {
-        /// The lab.
-        lab: String,
-    },
-    /// Somebody else's things where nslab keeps its own.
-    Foreign {
-        /// Where.
-        path: PathBuf,
-        /// Whose.
-        owner: Owner,
-    },
-    /// A name in `/run/netns` that leads nowhere.
-    DeadLink {
-        /// The path.
-        path: PathBuf,
-    },
-}
-
-/// Something that could not be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unseen {
-    /// What the kernel can do.
-    Features,
-    /// What earlier labs left.
-    Leftovers,
-    /// Packet filters, and who else configures NICs.
-    Interference,
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::{Mode, fstatat};
+use serde::Serialize;
 
 use super::record::{self, TITLE, command_line};
 use super::spec::{Paths, Tried, at, error};
@@ -17,14 +18,14 @@ use crate::error::Result;
 const LABS: &str = "/run/nslab";
 
 /// A process of a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Process {
+    /// The name of the node's pin: `host-a.a1`.
+    pub node: String,
     /// Its number on the machine.
     pub pid: i32,
     /// Its number inside its sandbox; the same where it has none.
     pub inside: i32,
-    /// The name of the node's pin: `host-a.a1`.
-    pub node: String,
     /// The user's name, or number.
     pub user: String,
     /// Its command line.

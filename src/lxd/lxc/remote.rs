@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::list::Shape;
 use super::{LOCAL, done, refuse, socket, store};
-use crate::commands::far;
+use crate::commands::remote::add_to;
 use crate::commands::run::Context;
 use crate::error::Result;
 use crate::render::Printed;
@@ -67,7 +67,7 @@ impl Remotes {
                 if name == LOCAL || name.contains([':', '/']) || name.len() > 63 {
                     return Err(refuse(format!("Invalid remote name: {name}")));
                 }
-                far::add_to(store()?, name, what, password.as_deref(), accept_certificate, context)?;
+                add_to(store()?, name, what, password.as_deref(), accept_certificate, context)?;
                 Ok(done())
             }
             Self::List { format } => list(format),

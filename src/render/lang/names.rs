@@ -30,7 +30,7 @@ pub(in crate::render) fn protocol(number: u8) -> Option<&'static str> {
 }
 
 /// Milliseconds, or seconds where there are many.
-pub(in crate::render) fn duration(milliseconds: f64) -> String {
+pub(crate) fn duration(milliseconds: f64) -> String {
     if milliseconds < 1000.0 { format!("{milliseconds:.0} ms") } else { format!("{:.1} s", milliseconds / 1000.0) }
 }
 

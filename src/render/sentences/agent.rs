@@ -2,7 +2,6 @@
 
 use crate::error::AgentFault;
 use crate::render::lang::{Lang, Message, say, t, w};
-use crate::report::agent::{Agent, Outcome};
 use crate::report::lab::Serving;
 
 /// Why an agent does not serve.
@@ -40,44 +39,4 @@ pub fn serving(lang: Lang, agents: &[Serving], lab: &str) -> Vec<String> {
     let gone =
         (!gone.is_empty()).then(|| t!(lang, "Agents that should run and do not: {gone}. nslab up {lab} starts them.", gone, lab));
     up.into_iter().chain(gone).collect()
-}
-
-/// What was done to an agent.
-pub fn outcome(lang: Lang, outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Started { host, addresses, socket } if addresses.is_empty() => {
-            t!(lang, "The agent of {host} listens on {socket} alone: the host has no address in the lab.", host, socket)
-        }
-        Outcome::Started { host, addresses, .. } => {
-            t!(lang, "The agent of {host} listens on {addresses}.", host, addresses = addresses.join(" "))
-        }
-        Outcome::Running { host, addresses, socket } if addresses.is_empty() => {
-            t!(lang, "The agent of {host} runs already, on {socket} alone: the host has no address in the lab.", host, socket)
-        }
-        Outcome::Running { host, addresses, .. } => {
-            t!(lang, "The agent of {host} runs already, on {addresses}.", host, addresses = addresses.join(" "))
-        }
-        Outcome::Stopped { host } => {
-            t!(lang, "The agent of {host} has ended; containers and their processes go on.", host)
-        }
-        Outcome::NotRunning { host } => t!(lang, "{host} has no agent that runs.", host),
-        Outcome::Removed { host, fingerprint } => {
-            t!(lang, "The agent of {host} trusts {fingerprint} no more.", host, fingerprint)
-        }
-        Outcome::Forgotten { lab } => t!(lang, "The keys and trust stores of {lab} are gone.", lab),
-    }
-}
-
-/// That an agent trusts nobody.
-pub fn nobody(lang: Lang, host: &str) -> String {
-    t!(lang, "The agent of {host} trusts nobody yet: nslab agent token {host} --name NAME prints a token.", host)
-}
-
-/// How an agent is.
-pub fn state(lang: Lang, agent: &Agent) -> &'static str {
-    match (agent.running, agent.answers) {
-        (true, true) => w!(lang, ["agent"] "runs"),
-        (true, false) => w!(lang, ["agent"] "does not answer"),
-        (false, _) => w!(lang, ["agent"] "stopped"),
-    }
 }

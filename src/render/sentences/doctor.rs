@@ -1,19 +1,7 @@
 //! Sentences of the doctor.
 
-use super::errors::foreign;
-use crate::render::escape::escape;
-use crate::render::lang::{Lang, Message, and, n, quoted, t, w};
-use crate::report::doctor::{Ability, Doctor, Finding, Leftover, LimitName, Rights, Unseen};
-
-/// With which rights nslab runs.
-pub fn rights(lang: Lang, rights: Rights) -> &'static str {
-    match rights {
-        Rights::Root => w!(lang, "root of the machine"),
-        Rights::UserNamespace => w!(lang, "root of a user namespace"),
-        Rights::Restricted => w!(lang, "root without the rights that labs need"),
-        Rights::None => w!(lang, "no root: sudo nslab, or unshare -Urnm first"),
-    }
-}
+use crate::render::lang::{Lang, Message, and, quoted, t, w};
+use crate::report::doctor::{Ability, Finding, LimitName};
 
 /// A feature of the kernel.
 pub fn ability(lang: Lang, ability: Ability) -> &'static str {
@@ -44,7 +32,8 @@ pub fn limit(lang: Lang, limit: LimitName) -> &'static str {
     }
 }
 
-fn message(what: impl Into<String>, why: impl Into<String>, hints: &[&str]) -> Message {
+/// What, why it matters, what to type.
+pub fn message(what: impl Into<String>, why: impl Into<String>, hints: &[&str]) -> Message {
     let hints = hints.iter().map(|&hint| hint.to_owned()).collect();
     Message { what: what.into(), why: Some(why.into()), hints }
 }
@@ -126,63 +115,6 @@ pub fn finding(lang: Lang, finding: &Finding) -> Message {
             ),
             &["sudo sysctl net.ipv4.neigh.default.gc_thresh3=65536"],
         ),
-    }
-}
-
-/// Something left over: what, why it matters, what to type.
-pub fn leftover(lang: Lang, leftover: &Leftover) -> Message {
-    let down = |lab: &str| format!("nslab down {}", escape(lab));
-    match leftover {
-        Leftover::Stale { lab } => message(
-            t!(lang, "the lab {lab} is from before the last restart", lab = quoted(lang, lab)),
-            w!(lang, "Only its record is left."),
-            &[&down(lab)],
-        ),
-        Leftover::Unfinished { lab } => message(
-            t!(lang, "the lab {lab} is half made", lab = quoted(lang, lab)),
-            w!(lang, "An up or down was cut short."),
-            &[&t!(lang, "nslab up {lab} completes it, nslab down {lab} removes it", lab)],
-        ),
-        Leftover::Forgotten { lab } => message(
-            t!(lang, "the lab {lab} was made by nslab for itself and is still up", lab = quoted(lang, lab)),
-            w!(lang, "That nslab was killed before it took it down."),
-            &[&down(lab)],
-        ),
-        Leftover::NoJournal { lab } => message(
-            t!(lang, "namespaces of a lab {lab} have no record", lab = quoted(lang, lab)),
-            w!(lang, "Its record was removed or is damaged."),
-            &[&down(lab)],
-        ),
-        Leftover::Foreign { path, owner } => foreign(lang, path, owner),
-        Leftover::DeadLink { path } => message(
-            t!(lang, "{path} leads nowhere", path = path.display()),
-            w!(lang, "It is the name of a namespace that is gone."),
-            &[&format!("rm {}", escape(&path.display().to_string()))],
-        ),
-    }
-}
-
-/// Something that could not be looked at.
-pub fn unseen(lang: Lang, unseen: Unseen) -> String {
-    match unseen {
-        Unseen::Features => t!(lang, "Without root, what the kernel can do was not tried: sudo nslab doctor"),
-        Unseen::Interference => t!(lang, "Without root, packet filters were not read: sudo nslab doctor"),
-        Unseen::Leftovers => t!(lang, "Without root, the records of labs were not read: sudo nslab doctor"),
-    }
-}
-
-/// The last line of `doctor`.
-pub fn verdict(lang: Lang, doctor: &Doctor) -> String {
-    let broken = doctor.features.iter().filter(|feature| feature.needed && feature.works == Some(false)).count();
-    match (broken, doctor.rights) {
-        (0, Rights::None) => t!(lang, "Nothing seen speaks against labs here; with root there is more to see."),
-        (0, Rights::Restricted) => t!(lang, "No lab can be made here: root lacks rights."),
-        (0, _) if doctor.is_occupied() => t!(lang, "No lab can be made here: their place belongs to another user."),
-        (0, _) => t!(lang, "Labs work here."),
-        _ => {
-            let missing = n!(lang, broken, "needed feature is missing", "needed features are missing");
-            t!(lang, "No lab can be made here: {missing}.", missing)
-        }
     }
 }
 

@@ -1,53 +1,8 @@
 //! Containers that are launched, started, stopped.
 
 use crate::error::{DeviceFault, InstanceFault};
-use crate::render::lang::{Lang, Message, duration, listed, n, quoted, say, t};
-use crate::report::instance::{Change, Changes, Done, Nic};
+use crate::render::lang::{Lang, Message, listed, n, quoted, say, t};
 use crate::report::lab::Kept;
-
-/// What was done to containers.
-pub fn changes(lang: Lang, changes: &Changes) -> Vec<String> {
-    changes.containers.iter().map(|one| change(lang, one)).collect()
-}
-
-fn change(lang: Lang, change: &Change) -> String {
-    let (name, host, word) = (&change.name, &change.host, change.word());
-    let took = duration(change.milliseconds);
-    match (change.done, &change.nics) {
-        (Done::Launched, Some(own)) => {
-            t!(lang, "{name} runs on {host}: {nics}, {took}.", name, host, nics = nics(lang, own), took)
-        }
-        (Done::Made, Some(own)) => {
-            t!(lang, "{name} was made on {host} and is stopped: {nics}.", name, host, nics = nics(lang, own))
-        }
-        (Done::Made, None) => t!(lang, "{word} was made and is stopped.", word),
-        (Done::Launched | Done::Started, _) => t!(lang, "{word} runs, {took}.", word, took),
-        (Done::Stopped, _) => t!(lang, "{word} is stopped, {took}.", word, took),
-        (Done::Restarted, _) => t!(lang, "{word} runs again, {took}.", word, took),
-        (Done::Deleted, _) => t!(lang, "{word} is gone, with its files.", word),
-        (Done::Paused, _) => {
-            t!(lang, "{word} is paused: its processes stand still. nslab start {word} lets them go on.", word)
-        }
-        (Done::Renamed, _) => t!(lang, "{word} is called {now} now.", word, now = change.now.as_deref().unwrap_or_default()),
-    }
-}
-
-fn nics(lang: Lang, nics: &[Nic]) -> String {
-    let one = |nic: &Nic| {
-        let (name, peer) = (&nic.name, &nic.peer);
-        let addresses = nic.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        match (&nic.bridge, addresses.as_str()) {
-            (Some(bridge), "") => t!(lang, "{name} on {bridge} without an address", name, bridge),
-            (Some(bridge), _) => t!(lang, "{name} on {bridge} with {addresses}", name, bridge, addresses),
-            (None, "") => t!(lang, "{name} to {peer} without an address", name, peer),
-            (None, _) => t!(lang, "{name} to {peer} with {addresses}", name, peer, addresses),
-        }
-    };
-    if nics.is_empty() {
-        return t!(lang, "without a NIC (--device eth0,nictype=bridged,parent=BRIDGE gives one)");
-    }
-    nics.iter().map(one).collect::<Vec<_>>().join("; ")
-}
 
 /// What stays beside the file.
 pub fn kept(lang: Lang, kept: &Kept) -> String {

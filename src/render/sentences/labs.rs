@@ -1,34 +1,9 @@
 //! Labs and nodes.
 
-use crate::name::NodeName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration, n, quoted, t, w};
-use crate::report::lab::{Condition, Down, Exercise, Hint, Home, Namespace, Outcome, Reset, Status, Table, Up};
+use crate::report::lab::{Condition, Down, Exercise, Hint, Namespace, Outcome, Reset, Status, Table, Up};
 use crate::report::node::{Kind, Node};
-use crate::report::topology::File;
-
-/// `nslab` alone: what to type next.
-pub fn home(lang: Lang, home: &Home) -> Vec<String> {
-    let sudo = if home.privileged { "" } else { "sudo " };
-    let Some(lab) = home.labs.first() else {
-        return vec![
-            t!(lang, "No lab is up. Bring one up:"),
-            format!("  {sudo}nslab up bridged"),
-            t!(lang, "nslab help lists the commands, nslab doctor looks at this machine."),
-        ];
-    };
-    if !lab.exercise.is_empty() {
-        return exercise(lang, &home.exercise(lab));
-    }
-    let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
-    let node = node.map_or("NODE", NodeName::as_str);
-    vec![
-        t!(lang, "Next:"),
-        format!("  {sudo}nslab exec {node} ip addr"),
-        format!("  {sudo}nslab show {node}"),
-        format!("  {sudo}nslab down {}", lab.lab),
-    ]
-}
 
 /// The result of `up`.
 pub fn up(lang: Lang, up: &Up) -> Vec<String> {
@@ -60,7 +35,7 @@ pub fn up(lang: Lang, up: &Up) -> Vec<String> {
 }
 
 /// What is typed to make a lab by hand.
-fn exercise(lang: Lang, of: &Exercise) -> Vec<String> {
+pub fn exercise(lang: Lang, of: &Exercise) -> Vec<String> {
     let [shells, checks, plans] = of.typed();
     let below = |head: &str, lines: Vec<String>| {
         let lines = lines.into_iter().map(|line| format!("  {}", escape(&line)));
@@ -185,7 +160,7 @@ pub fn node(lang: Lang, node: &Node) -> String {
 }
 
 /// A number of hosts and containers.
-fn size(lang: Lang, hosts: usize, containers: usize) -> String {
+pub fn size(lang: Lang, hosts: usize, containers: usize) -> String {
     format!("{}, {}", n!(lang, hosts, "host", "hosts"), n!(lang, containers, "container", "containers"))
 }
 
@@ -202,11 +177,6 @@ pub fn missing(lang: Lang) -> &'static str {
 /// The title over what was made by hand in a lab.
 pub fn by_hand(lang: Lang) -> &'static str {
     w!(lang, "Made by hand:")
-}
-
-/// That a topology file is fine.
-pub fn valid(lang: Lang, file: &File) -> String {
-    t!(lang, "{file}: fine, {size}", file = file.file, size = size(lang, file.hosts, file.containers))
 }
 
 /// That no process runs.

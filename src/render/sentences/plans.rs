@@ -2,30 +2,6 @@
 
 use crate::plan::steps::{Place, What};
 use crate::render::lang::{Lang, t, w};
-use crate::report::plan::{Plan, Purpose};
-
-/// The head of a script that makes a lab by hand.
-pub fn script(lang: Lang, plan: &Plan) -> Vec<String> {
-    let lab = &plan.lab;
-    let head = match plan.purpose {
-        Purpose::Build => t!(
-            lang,
-            "The lab {lab} by hand: what `nslab up {lab}` makes, as the commands of a student.\n\
-             Run it as root where no lab of that name is up. `ip -all netns delete` or a restart undoes it.",
-            lab
-        ),
-        Purpose::BuildOnLxd => t!(
-            lang,
-            "The lab {lab} on hosts with LXD, as in class. Each host runs its own part, as root (--role HOST prints one).\n\
-             The networks between the hosts are the hypervisor's: an Internal Network of VirtualBox, where the adapters need\n\
-             Promiscuous Mode: Allow All as soon as a bridge is on them.",
-            lab
-        ),
-        Purpose::Preview => t!(lang, "What `nslab up` would do to {lab} now.", lab),
-        Purpose::ByHand => t!(lang, "What was made by hand in {lab}.", lab),
-    };
-    head.lines().map(str::to_owned).collect()
-}
 
 /// Where commands work.
 pub fn place(lang: Lang, place: &Place) -> String {
@@ -67,14 +43,5 @@ pub fn step(lang: Lang, what: What) -> &'static str {
         What::InstanceAddresses => w!(lang, "Addresses of the containers."),
         What::InstanceRoutes => w!(lang, "Routes of the containers."),
         What::Remove => w!(lang, "Remove what is no longer wanted."),
-    }
-}
-
-/// That a plan is empty.
-pub fn nothing(lang: Lang, plan: &Plan) -> String {
-    let lab = &plan.lab;
-    match plan.purpose {
-        Purpose::ByHand => t!(lang, "Nothing was made by hand in {lab}.", lab),
-        Purpose::Build | Purpose::BuildOnLxd | Purpose::Preview => t!(lang, "Nothing to do: {lab} is as described.", lab),
     }
 }

@@ -3,7 +3,6 @@
 use crate::error::RemoteFault;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, quoted, reason, say, t};
-use crate::report::remote::Outcome;
 
 /// Why a remote is of no use.
 pub fn fault(lang: Lang, fault: &RemoteFault) -> Message {
@@ -55,28 +54,4 @@ pub fn fault(lang: Lang, fault: &RemoteFault) -> Message {
 /// Whether a certificate is the right one.
 pub fn question(lang: Lang, address: &str, fingerprint: &str) -> String {
     t!(lang, "{address} has the certificate {fingerprint}. Is that the right one? [y/N]", address, fingerprint)
-}
-
-/// What was done to a remote or to a container of one.
-pub fn outcome(lang: Lang, outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Added { remote, address } => t!(lang, "{remote} is a remote at {address}.", remote, address),
-        Outcome::Declined { remote } => t!(lang, "{remote} was not added.", remote),
-        Outcome::Removed { remote } => t!(lang, "{remote} is no remote any more.", remote),
-        Outcome::Launched { remote, name } => t!(lang, "{remote}:{name} runs.", remote, name),
-        Outcome::Started { remote, name } => t!(lang, "{remote}:{name} was started.", remote, name),
-        Outcome::Stopped { remote, name } => t!(lang, "{remote}:{name} was stopped.", remote, name),
-        Outcome::Restarted { remote, name } => t!(lang, "{remote}:{name} was restarted.", remote, name),
-        Outcome::Deleted { remote, name } => t!(lang, "{remote}:{name} was deleted.", remote, name),
-    }
-}
-
-/// That no remote is known.
-pub fn no_remotes(lang: Lang) -> String {
-    t!(lang, "No remote is known. The other host prints a token: nslab remote add NAME TOKEN.")
-}
-
-/// That a remote has no containers.
-pub fn no_instances(lang: Lang, remote: &str) -> String {
-    t!(lang, "{remote} has no containers.", remote)
 }

@@ -1,7 +1,7 @@
 //! What is done to agents, and what goes wrong with them.
 
+use nslab::commands::agent::Outcome;
 use nslab::error::AgentFault;
-use nslab::report::agent::Outcome;
 
 use super::word;
 

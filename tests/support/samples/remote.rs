@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use nslab::commands::remote::Outcome;
 use nslab::error::RemoteFault;
-use nslab::report::remote::Outcome;
 
 use super::word;
 
@@ -28,9 +28,4 @@ every!(outcomes: Outcome {
     Outcome::Added { .. } => [Outcome::Added { remote: word("host-b"), address: word("https://h:8443") }],
     Outcome::Declined { .. } => [Outcome::Declined { remote: word("host-b") }],
     Outcome::Removed { .. } => [Outcome::Removed { remote: word("host-b") }],
-    Outcome::Launched { .. } => [Outcome::Launched { remote: word("host-b"), name: word("b1") }],
-    Outcome::Started { .. } => [Outcome::Started { remote: word("host-b"), name: word("b1") }],
-    Outcome::Stopped { .. } => [Outcome::Stopped { remote: word("host-b"), name: word("b1") }],
-    Outcome::Restarted { .. } => [Outcome::Restarted { remote: word("host-b"), name: word("b1") }],
-    Outcome::Deleted { .. } => [Outcome::Deleted { remote: word("host-b"), name: word("b1") }],
 });
