@@ -1,16 +1,133 @@
-//! What must hold in a lab, checked on the live kernel: its tables, its answers to pings, the frames on its wires.
+//! What must hold in a lab, checked on the live kernel: its tables, its answers to pings, the frames on its wires; and again
+//! whenever something has changed in the lab.
 
 mod evidence;
-mod hints;
-mod kind;
 mod kinds;
-mod nodes;
-mod pings;
 mod players;
 mod run;
 mod scene;
-mod watch;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::error::{Error, Result};
+use crate::kernel::news::{Heard, News};
+use crate::kernel::observe::is_namespace;
+use crate::kernel::sys;
+use crate::lab::Subject;
+use crate::plan::NodeId;
+use crate::report::check::Report;
 
 pub use kinds::KINDS;
 pub use run::{Order, check, words};
-pub use watch::watch;
+
+/// How often the lab is looked at for new namespaces.
+const LOOK: Duration = Duration::from_millis(250);
+/// So long nothing more may change before what has changed is checked: a script changes much at once.
+const SETTLED: Duration = Duration::from_millis(100);
+/// But no longer than this.
+const LATEST: Duration = Duration::from_secs(1);
+
+/// The sockets that hear what changes, by node.
+#[derive(Default)]
+struct Ears {
+    all: Vec<(NodeId, PathBuf, News)>,
+}
+
+impl Ears {
+    /// Listens in namespaces that are new, and no more in those that are gone; whether there was either.
+    fn follow(&mut self, subject: &Subject) -> Result<bool> {
+        let pins: Vec<_> =
+            subject.nodes().into_iter().filter(|one| is_namespace(&one.pin)).map(|one| (one.node, one.pin)).collect();
+        let before = self.all.len();
+        self.all.retain(|(id, path, _)| pins.iter().any(|(other, pin)| other == id && pin == path));
+        let mut changed = self.all.len() != before;
+        for (id, pin) in pins {
+            if !self.all.iter().any(|(known, _, _)| *known == id) {
+                let news = News::open(&pin, &id.to_string())?;
+                self.all.push((id, pin, news));
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    fn hear(&self) -> Heard {
+        self.all.iter().fold(Heard::default(), |heard, (_, _, news)| heard.and(news.hear()))
+    }
+
+    fn wait(&self, at_most: Duration) {
+        let mut fds: Vec<PollFd<'_>> =
+            self.all.iter().flat_map(|(_, _, news)| news.fds()).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let milliseconds = u16::try_from(at_most.as_millis()).unwrap_or(u16::MAX).max(1);
+        // A signal ends the wait; the caller looks whether one came.
+        let _ = poll(&mut fds, PollTimeout::from(milliseconds));
+    }
+
+    /// Waits until something changes and nothing more does; false when a signal came.
+    fn until_changed(&mut self, subject: &Subject) -> Result<bool> {
+        loop {
+            if sys::signal().is_some() {
+                return Ok(false);
+            }
+            if self.follow(subject)? || self.hear().any() {
+                self.settle();
+                return Ok(sys::signal().is_none());
+            }
+            self.wait(LOOK);
+        }
+    }
+
+    fn settle(&self) {
+        let (began, mut quiet) = (Instant::now(), Instant::now());
+        while quiet.elapsed() < SETTLED && began.elapsed() < LATEST && sys::signal().is_none() {
+            self.wait(SETTLED.saturating_sub(quiet.elapsed()));
+            if self.hear().any() {
+                quiet = Instant::now();
+            }
+        }
+    }
+}
+
+/// Checks, tells, and checks again on every change, until all passes, a signal comes, or `tell` says false; the last report.
+///
+/// # Errors
+/// As [`check`]; when the lab is gone.
+pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) -> Result<bool>) -> Result<Report> {
+    let mut ears = Ears::default();
+    ears.follow(order.subject)?;
+    let mut subject = order.subject.clone();
+    let mut last = check(order)?;
+    if !tell(&last, None)? {
+        return Ok(last);
+    }
+    // What the check itself did to the packet filter, to trace a packet, is no news; what others did meanwhile is.
+    let mut again = ears.hear().network;
+    while last.exit_code() != 0 {
+        if !std::mem::take(&mut again) && !ears.until_changed(&subject)? {
+            break;
+        }
+        subject = subject.again()?;
+        let next = match check(Order { subject: &subject, ..order }) {
+            Ok(next) => next,
+            Err(Error::Signal(_)) => break,
+            Err(error) => {
+                // A namespace may go while it is looked at.
+                if ears.follow(&subject.again()?)? {
+                    again = true;
+                    continue;
+                }
+                return Err(error);
+            }
+        };
+        again = ears.hear().network;
+        let go_on = tell(&next, Some(&last))?;
+        last = next;
+        if !go_on {
+            break;
+        }
+    }
+    Ok(last)
+}

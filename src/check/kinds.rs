@@ -1,4 +1,4 @@
-//! The kinds of checks: a line for each, whose file knows everything about it.
+//! The kinds of checks: what every kind has in common, and a line for each, whose file knows everything about it.
 
 mod addresses;
 mod bridge;
@@ -12,17 +12,19 @@ mod record_route;
 mod routes;
 mod unreachable;
 
+use std::collections::HashMap;
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
-use super::evidence::Common;
-use super::kind::{Kind, Stage, Verdict};
-use super::nodes::Machine;
+use super::evidence::{Common, Evidence, Seen};
 use super::players::Players;
-use super::scene::Scene;
+use super::scene::{Pinged, Scene};
 use crate::plan::NodeId;
-use crate::probe::watch::Errand;
+use crate::probe::watch::{Errand, Witnessed};
 use crate::render::sentences::statement::{Say, Words};
-use crate::topology::reader::Choice;
+use crate::report::check::State;
+use crate::topology::reader::{Choice, Item};
 
 /// The kinds, and a check of any of them.
 macro_rules! checks {
@@ -51,19 +53,14 @@ macro_rules! checks {
                 match self { $(Self::$kind(check) => check.played_by(players).map(Self::$kind),)* }
             }
 
-            /// As [`Kind::names`].
-            pub(super) fn names(&self) -> Vec<Machine> {
-                match self { $(Self::$kind(check) => check.names(),)* }
+            /// The nodes that it names: of them it asks who plays them.
+            pub(super) fn names(&self) -> Vec<NodeId> {
+                Players::asked(|players| drop(self.played_by(players)))
             }
 
-            /// As [`Kind::acts_on`].
-            pub(super) fn acts_on(&self) -> Option<NodeId> {
-                match self { $(Self::$kind(check) => check.acts_on(),)* }
-            }
-
-            /// As [`Kind::looks_at`].
-            pub(super) fn looks_at(&self, scene: &Scene<'_>) -> Vec<NodeId> {
-                match self { $(Self::$kind(check) => check.looks_at(scene),)* }
+            /// As [`Kind::site`].
+            pub(super) fn site(&self, scene: &Scene<'_>) -> Site {
+                match self { $(Self::$kind(check) => check.site(scene),)* }
             }
 
             /// As [`Kind::pings`].
@@ -78,7 +75,8 @@ macro_rules! checks {
 
             /// As [`Kind::judge`].
             pub(super) fn judge(&self, stage: &Stage<'_>) -> Verdict {
-                match self { $(Self::$kind(check) => check.judge(stage),)* }
+                let judged = match self { $(Self::$kind(check) => check.judge(stage),)* };
+                judged.unwrap_or_else(Verdict::wrong)
             }
         }
 
@@ -102,4 +100,96 @@ checks! {
     "bridge" bridge::Bridged,
     "command" command::Command,
     "control" control::Control,
+}
+
+/// A kind of check. Its value is what a file wants; as JSON it is kept with the lab and told in reports.
+pub(super) trait Kind: Sized {
+    /// What it checks, for who writes a file.
+    const ABOUT: &'static str;
+
+    /// Reads what a file wants, and notes what is wrong with it; the same calls describe it for editors.
+    fn read(item: &mut Item<'_>) -> Option<Self>;
+
+    /// What is wanted, in a sentence.
+    fn wanted(&self, words: &Words<'_>) -> String;
+
+    /// The same with those who play its parts, or why nobody can.
+    fn played_by(&self, players: &Players<'_>) -> Result<Self, Common>;
+
+    /// Where it looks or acts, besides the pings.
+    fn site(&self, scene: &Scene<'_>) -> Site;
+
+    /// The pings that it needs, from whom to whom.
+    fn pings(&self, _: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
+        Vec::new()
+    }
+
+    /// The pings that are to be watched on their way.
+    fn watched(&self, _: &Scene<'_>) -> Vec<Errand> {
+        Vec::new()
+    }
+
+    /// Looks at what is there; an error is the one thing that is wrong.
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence>;
+}
+
+/// Where a check looks or acts.
+pub(super) enum Site {
+    /// It acts in the node, as by running a command.
+    Acts(NodeId),
+    /// It looks at the nodes' own tables.
+    Tables(Vec<NodeId>),
+}
+
+/// What the checks look at.
+pub(super) struct Stage<'a> {
+    pub scene: &'a Scene<'a>,
+    pub pinged: Pinged,
+    pub witnessed: HashMap<Errand, Witnessed>,
+}
+
+/// The outcome of one check, before hints are looked for.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// What is wrong, or why it could not run.
+    pub evidence: Vec<Evidence>,
+    /// What is unusual and no fault.
+    pub notes: Vec<Evidence>,
+    /// A ping that should be answered and is not: a trace of it tells why.
+    pub suspect: Option<(NodeId, IpAddr)>,
+}
+
+impl Verdict {
+    /// One thing is wrong.
+    pub(super) fn wrong(evidence: impl Into<Evidence>) -> Self {
+        Self { evidence: vec![evidence.into()], ..Self::default() }
+    }
+
+    /// A ping that should be answered is not.
+    pub(super) fn unanswered(from: NodeId, to: &NodeId, address: IpAddr) -> Self {
+        let pairs = vec![(from.to_string(), to.to_string())];
+        Self { suspect: Some((from, address)), ..Self::wrong(Common::Unanswered { pairs, number: 1, of: 1 }) }
+    }
+
+    /// One more thing is wrong.
+    pub(super) fn add(&mut self, evidence: impl Seen + 'static) {
+        self.evidence.push(evidence.into());
+    }
+
+    /// The same, but nothing is said twice.
+    pub(super) fn add_once(&mut self, evidence: impl Into<Evidence>) {
+        let evidence = evidence.into();
+        if !self.evidence.contains(&evidence) {
+            self.evidence.push(evidence);
+        }
+    }
+
+    /// A check fails on whatever is wrong, and could not run where it only met obstacles.
+    pub(super) fn state(&self) -> State {
+        match self.evidence.as_slice() {
+            [] => State::Pass,
+            all if all.iter().all(|evidence| evidence.0.is_obstacle()) => State::CouldNotRun,
+            _ => State::Fail,
+        }
+    }
 }

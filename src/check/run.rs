@@ -1,31 +1,33 @@
 //! Checks a lab once: asks every check for the pings that it needs, sends all of them at once, watches those that matter on
-//! their way, and asks for the verdicts.
+//! their way, asks for the verdicts, and for the commands that may mend what is wrong: of what the tables show at once, of what a
+//! packet dies of after a trace.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::evidence::{Common, Evidence};
-use super::hints::Hints;
-use super::kind::{Stage, Verdict};
-use super::kinds::{Check, KINDS};
-use super::nodes::Machine;
-use super::pings::{Pairs, Pinged};
+use super::evidence::{Bench, Common, Evidence};
+use super::kinds::{Check, KINDS, Site, Stage, Verdict};
 use super::players::{Casting, Players};
-use super::scene::{self, Scene, addresses, containers};
+use super::scene::{self, Pairs, Pinged, Scene, addresses, containers, is_managed};
 use crate::error::{Error, JournalFault, Result};
 use crate::lab::Subject;
 use crate::name::NodeName;
-use crate::plan::NodeId;
+use crate::plan::{Fact, NodeId};
+use crate::probe::cure::cure;
 use crate::probe::ping::stations::Stations;
-use crate::probe::view::View;
+use crate::probe::trace::{self, trace};
+use crate::probe::view::{Looked, View};
 use crate::probe::watch::{Errand, witness};
 use crate::render::sentences::statement::Statement;
 use crate::report::check::{Checkpoint, Outcome, Report, State};
 use crate::report::ping::Family;
+use crate::report::trace::Cause;
+use crate::report::wire::Names;
 use crate::topology::Topology;
 
 /// What to check.
@@ -74,7 +76,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
         };
         tasks.push(checkpoint.checks.iter().map(task).collect::<Result<_>>()?);
     }
-    let names: Vec<Machine> = tasks.iter().flatten().flat_map(|task| task.written.names()).collect();
+    let names: Vec<NodeId> = tasks.iter().flatten().flat_map(|task| task.written.names()).collect();
     let roles = players.roles(&names, &view);
     let scene = scene(&view, &order, &gone, players.networks().as_ref(), players.named(&names));
     let spares = spares(&scene);
@@ -230,7 +232,7 @@ fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
         Err(evidence) => Verdict::wrong(evidence.clone()),
         Ok(check) => {
             // What acts on the other machine is checked there.
-            let elsewhere = check.acts_on().is_some_and(|node| scene.is_far(&node));
+            let elsewhere = matches!(check.site(scene), Site::Acts(node) if scene.is_far(&node));
             let mut verdict = if elsewhere { Verdict::default() } else { check.judge(&stage) };
             verdict.notes.extend(unseen(check, scene));
             verdict
@@ -247,16 +249,129 @@ fn unseen(check: &Check, scene: &Scene<'_>) -> Vec<Evidence> {
         return Vec::new();
     }
     let mut there: BTreeMap<String, usize> = BTreeMap::new();
-    let starts = check.pings(scene).into_iter().map(|(from, _)| from).chain(check.acts_on());
+    let (acts, tables) = match check.site(scene) {
+        Site::Acts(node) => (Some(node), Vec::new()),
+        Site::Tables(nodes) => (None, nodes),
+    };
+    let starts = check.pings(scene).into_iter().map(|(from, _)| from).chain(acts);
     for from in starts.filter(|from| scene.is_far(from)) {
         if let NodeId::Host(host) | NodeId::Container(host, _) = from {
             *there.entry(host.to_string()).or_default() += 1;
         }
     }
     let mut notes: Vec<Evidence> = there.into_iter().map(|(host, number)| Common::OtherMachine { host, number }.into()).collect();
-    let far: Vec<String> = check.looks_at(scene).iter().filter(|node| scene.is_far(node)).map(ToString::to_string).collect();
+    let far: Vec<String> = tables.iter().filter(|node| scene.is_far(node)).map(ToString::to_string).collect();
     if !far.is_empty() {
         notes.push(Common::FromFile { nodes: far }.into());
     }
     notes
+}
+
+/// Packets that are traced in one run: each takes a tenth of a second and more.
+const TRACES: usize = 2;
+
+/// Why a packet dies, how certainly, and what mends it.
+type Death = Option<(Cause, bool, Vec<String>)>;
+
+/// Hints, each packet traced once.
+pub(super) struct Hints<'a> {
+    subject: &'a Subject,
+    names: Names,
+    /// Another topology judges: how the lab itself is described is no cure.
+    other: bool,
+    traced: HashMap<(NodeId, IpAddr), Death>,
+}
+
+impl<'a> Hints<'a> {
+    pub(super) fn new(subject: &'a Subject, names: Names, other: bool) -> Self {
+        Self { subject, names, other, traced: HashMap::new() }
+    }
+
+    /// Takes the lab's own description out of a view where it leads elsewhere than the one that judges: its addresses, routes and
+    /// ports of bridges.
+    pub(super) fn forget(&self, view: &mut View) {
+        if self.other
+            && let Looked::Known(described) = &mut view.described
+        {
+            described.retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
+        }
+    }
+
+    /// The evidence with the cause of what is suspect, and the commands.
+    ///
+    /// # Errors
+    /// When a signal arrives.
+    pub(super) fn find(
+        &mut self,
+        view: &View,
+        mut evidence: Vec<Evidence>,
+        suspect: Option<(NodeId, IpAddr)>,
+    ) -> Result<(Vec<Evidence>, Vec<String>)> {
+        let bench = Bench { prompt: &self.subject.prompt, names: &self.names, view };
+        let mut hints: Vec<String> = evidence.iter().flat_map(|evidence| evidence.0.cures(&bench)).collect();
+        if let Some((from, to)) = suspect
+            && let Some((cause, certain, cures)) = self.death(from, to)?.and_then(|death| self.elsewhere(view, death))
+        {
+            hints.extend(cures);
+            evidence.push(Common::because(cause, certain).into());
+        }
+        let mut kept: Vec<String> = Vec::new();
+        for hint in hints {
+            if kept.contains(&hint) || self.other && leads_back(view, &hint) {
+                continue;
+            }
+            kept.push(hint);
+        }
+        Ok((evidence, kept))
+    }
+
+    /// The same without the managed bridges that an interface is in none of: nothing where they are all there is.
+    fn elsewhere(&self, view: &View, (cause, certain, cures): (Cause, bool, Vec<String>)) -> Death {
+        match cause {
+            Cause::NotInBridge { interface, bridges } if self.other && bridges.iter().any(|bridge| is_managed(bridge)) => {
+                let bridges: Vec<String> = bridges.into_iter().filter(|bridge| !is_managed(bridge)).collect();
+                let cause = Cause::NotInBridge { interface, bridges };
+                let any = matches!(&cause, Cause::NotInBridge { bridges, .. } if !bridges.is_empty());
+                any.then(|| {
+                    let cures = cure(view, &cause);
+                    (cause, certain, cures)
+                })
+            }
+            cause => Some((cause, certain, cures)),
+        }
+    }
+
+    fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {
+        let key = (from, to);
+        if let Some(known) = self.traced.get(&key) {
+            return Ok(known.clone());
+        }
+        if self.traced.len() >= TRACES {
+            return Ok(None);
+        }
+        let order = trace::Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
+        // The pings have left their marks in the tables since.
+        let traced = View::living(self.subject).and_then(|mut view| {
+            self.forget(&mut view);
+            trace(&mut view, order, self.names.clone())
+        });
+        let death = match traced {
+            Ok(trace) => trace.death().map(|death| (death.cause.clone(), death.certain, death.cure.clone())),
+            Err(error @ Error::Signal(_)) => return Err(error),
+            // Without a trace the failure stands all the same.
+            Err(_) => None,
+        };
+        self.traced.insert(key, death.clone());
+        Ok(death)
+    }
+}
+
+/// Whether a command puts something back on a managed bridge, or sends packets to its subnet.
+fn leads_back(view: &View, command: &str) -> bool {
+    let links = || view.places.iter().flat_map(|place| &place.node.links).filter(|link| is_managed(&link.name));
+    let inside = |word: &str| {
+        let address = word.parse::<IpNet>().map(|net| net.addr()).or_else(|_| word.parse::<IpAddr>());
+        address.is_ok_and(|address| links().any(|link| link.addresses.iter().any(|net| net.contains(&address))))
+    };
+    command.split_whitespace().any(|word| is_managed(word) && links().any(|link| link.name == word) || inside(word))
 }

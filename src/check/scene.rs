@@ -1,19 +1,20 @@
-//! The live lab as the checks see it: who is plugged into what, and which addresses count.
+//! The live lab as the checks see it: who is plugged into what, which addresses count, and which pairs answer each other's pings.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::evidence::{Besides, Common};
-use super::nodes::{Machine, Members};
 use crate::name::{IfName, NodeName};
 use crate::plan::NodeId;
+use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations, is_link_local};
+use crate::probe::predict::{Probe, predict};
 use crate::probe::view::{Place, View};
 use crate::report::check::Wiring;
 use crate::report::node::{Link, Route};
-use crate::report::ping::Family;
+use crate::report::ping::{Family, Pair};
 use crate::report::wire::Interface;
 use crate::topology::{Attach, Topology};
 
@@ -26,13 +27,6 @@ pub(super) struct Cable<'a> {
     pub inner: &'a Link,
     /// The host's interface at the other end; none where it ends elsewhere.
     pub end: Option<(&'a Place, &'a Link)>,
-}
-
-/// Where a host's NIC is.
-pub(super) enum NicAt<'a> {
-    Here(&'a Link),
-    Moved(Interface),
-    Gone,
 }
 
 /// The live lab, and what of it is judged.
@@ -301,15 +295,6 @@ impl Scene<'_> {
         all
     }
 
-    /// The nodes that are meant.
-    pub(super) fn members(&self, members: &Members) -> Vec<NodeId> {
-        match members {
-            Members::Containers => self.containers(),
-            Members::Hosts => self.lab.hosts.iter().map(|host| NodeId::Host(host.name.clone())).collect(),
-            Members::These(machines) => machines.iter().map(Machine::id).collect(),
-        }
-    }
-
     /// The NICs of hosts on a network: host and name.
     pub(super) fn ends(&self, network: &NodeName) -> Vec<(NodeName, IfName)> {
         self.lab.ends(network).map(|(host, nic)| (host.name.clone(), nic.name.clone())).collect()
@@ -324,25 +309,23 @@ impl Scene<'_> {
         })
     }
 
-    /// Where a NIC of a host is now.
-    pub(super) fn nic(&self, host: &NodeName, name: &IfName) -> NicAt<'_> {
-        let Some(place) = self.view.place(&NodeId::Host(host.clone())) else { return NicAt::Gone };
+    /// A NIC of a host where it is still in it, else where it is.
+    pub(super) fn nic(&self, host: &NodeName, name: &IfName) -> Result<&Link, Common> {
+        let nic = Interface { node: host.to_string(), interface: name.to_string() };
+        let Some(place) = self.view.place(&NodeId::Host(host.clone())) else { return Err(Common::NoNic { nic }) };
         if let Some(link) = place.node.links.iter().find(|link| link.name == name.as_str()) {
-            return NicAt::Here(link);
+            return Ok(link);
         }
         // A NIC that somebody moved keeps its MAC address, and mostly its name.
         let mac = self.mac(host, name);
         for place in self.view.places.iter().filter(|place| !matches!(place.id, NodeId::Switch(_))) {
             let is_it = |link: &&Link| link.mac.is_some() && link.mac == mac && link.kind != "bridge";
             if let Some(link) = place.node.links.iter().find(is_it) {
-                return if place.id == NodeId::Host(host.clone()) {
-                    NicAt::Here(link)
-                } else {
-                    NicAt::Moved(place.interface(link))
-                };
+                let here = place.id == NodeId::Host(host.clone());
+                return if here { Ok(link) } else { Err(Common::NicMoved { nic, to: place.interface(link) }) };
             }
         }
-        NicAt::Gone
+        Err(Common::NoNic { nic })
     }
 
     fn mac(&self, host: &NodeName, name: &IfName) -> Option<String> {
@@ -359,4 +342,80 @@ impl Scene<'_> {
         });
         all.collect()
     }
+}
+
+/// More pairs than this are not predicted before they are waited for.
+const PREDICTED: usize = 64;
+
+/// Ordered pairs of nodes.
+pub(super) type Pairs = HashSet<(NodeId, NodeId)>;
+
+/// What became of the pings.
+#[derive(Default)]
+pub(super) struct Pinged {
+    failed: HashMap<(String, String), Pair>,
+}
+
+impl Pinged {
+    /// Pings. What the tables say to be lost is not waited for as long as what may only be slow.
+    pub(super) fn run(scene: &Scene<'_>, pairs: &Pairs) -> crate::error::Result<Self> {
+        if pairs.is_empty() {
+            return Ok(Self::default());
+        }
+        let taking: HashSet<&NodeId> = pairs.iter().flat_map(|(from, to)| [from, to]).collect();
+        let members: Vec<&Station> = scene.stations.all.iter().filter(|station| taking.contains(&station.id)).collect();
+        let wanted = |from: &Station, to: &Station| pairs.contains(&(from.id.clone(), to.id.clone()));
+        let first = all::soon(&scene.stations, &members, &wanted)?;
+        let mut failed: HashMap<(String, String), Pair> = keyed(first.failed);
+        let slow: HashSet<(String, String)> =
+            failed.values().filter(|pair| may_live(scene, pair, failed.len())).map(key).collect();
+        if !slow.is_empty() {
+            let again = |from: &Station, to: &Station| slow.contains(&(from.id.to_string(), to.id.to_string()));
+            failed.retain(|pair, _| !slow.contains(pair));
+            failed.extend(keyed(all::all(&scene.stations, &members, &again, &mut |_| {})?.failed));
+        }
+        Ok(Self { failed })
+    }
+
+    /// Whether every ping from one to the other was answered; none where they have no family in common.
+    pub(super) fn answered(&self, from: &NodeId, to: &NodeId) -> Option<bool> {
+        match self.failed.get(&(from.to_string(), to.to_string())) {
+            None => Some(true),
+            Some(pair) if pair.attempts.is_empty() => None,
+            Some(_) => Some(false),
+        }
+    }
+
+    /// Whether any ping from one to the other was answered.
+    pub(super) fn any(&self, from: &NodeId, to: &NodeId) -> bool {
+        let pair = self.failed.get(&(from.to_string(), to.to_string()));
+        pair.is_none_or(|pair| pair.attempts.iter().any(|attempt| attempt.answered))
+    }
+
+    /// The address of a ping that was not answered.
+    pub(super) fn unanswered(&self, from: &NodeId, to: &NodeId) -> Option<IpAddr> {
+        let pair = self.failed.get(&(from.to_string(), to.to_string()))?;
+        pair.attempts.iter().find(|attempt| !attempt.answered).map(|attempt| attempt.address)
+    }
+}
+
+fn key(pair: &Pair) -> (String, String) {
+    (pair.from.clone(), pair.to.clone())
+}
+
+fn keyed(pairs: Vec<Pair>) -> HashMap<(String, String), Pair> {
+    pairs.into_iter().map(|pair| (key(&pair), pair)).collect()
+}
+
+/// Whether the tables let some unanswered ping of the pair live.
+fn may_live(scene: &Scene<'_>, pair: &Pair, number: usize) -> bool {
+    let Some(from) = named(&scene.stations, &pair.from) else { return false };
+    let open = pair.attempts.iter().filter(|attempt| !attempt.answered);
+    let probe = Probe { size: 44, ttl: 64, may_fragment: true, source: None };
+    let lives = |address: IpAddr| number > PREDICTED || predict(scene.view, &from.id, address, &probe).death.is_none();
+    open.into_iter().any(|attempt| lives(attempt.address))
+}
+
+fn named<'a>(stations: &'a Stations, node: &str) -> Option<&'a Station> {
+    stations.all.iter().find(|station| station.id.to_string() == node)
 }

@@ -6,10 +6,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen, nothing};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, Members, members, network};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
-use crate::check::scene::{NicAt, Scene, host};
+use crate::check::players::{Members, members, network};
+use crate::check::scene::{Scene, host};
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::probe::view::Place;
@@ -198,26 +198,18 @@ impl Kind for Addresses {
         Ok(Self { of: players.members(&self.of)?, network, ..self.clone() })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        self.of.named()
+    fn site(&self, scene: &Scene<'_>) -> Site {
+        Site::Tables(self.of.nodes(scene))
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, scene: &Scene<'_>) -> Vec<NodeId> {
-        scene.members(&self.of)
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
         if self.of == Members::Containers
             && let Some(evidence) = scene.too_few()
         {
-            return Verdict::wrong(evidence);
+            return Err(evidence.into());
         }
-        let members = scene.members(&self.of);
+        let members = self.of.nodes(scene);
         let mut verdict = Verdict::default();
         let mut owned: Vec<(NodeId, Vec<IpNet>)> = Vec::new();
         for member in members {
@@ -245,7 +237,7 @@ impl Kind for Addresses {
             Some(Subnet::PointToPoint) => owned.iter().for_each(|(node, has)| point_to_point(node, has, scene, &mut verdict)),
             None => {}
         }
-        verdict
+        Ok(verdict)
     }
 }
 
@@ -254,11 +246,9 @@ fn without(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Evid
     let (NodeId::Host(host), Some(network)) = (node, network) else { return scene.no_address(node).into() };
     let mut names = Vec::new();
     for (_, nic) in scene.ends(network).into_iter().filter(|(end, _)| end == host) {
-        let at = || Interface { node: host.to_string(), interface: nic.to_string() };
         match scene.nic(host, &nic) {
-            NicAt::Here(link) => names.push(link.name.as_str()),
-            NicAt::Moved(to) => return Common::NicMoved { nic: at(), to }.into(),
-            NicAt::Gone => return Common::NoNic { nic: at() }.into(),
+            Ok(link) => names.push(link.name.as_str()),
+            Err(elsewhere) => return elsewhere.into(),
         }
     }
     if scene.addresses(node).is_empty() {
@@ -275,13 +265,8 @@ fn of(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Vec<IpNet
     let NodeId::Host(host) = node else { return all.into_iter().map(|(_, net)| net).collect() };
     let Some(network) = network else { return all.into_iter().map(|(_, net)| net).collect() };
     let here = scene.ends(network).into_iter().filter(|(end, _)| end == host);
-    let names: Vec<String> = here
-        .filter_map(|(host, nic)| match scene.nic(&host, &nic) {
-            NicAt::Here(link) => Some(link.name.clone()),
-            _ => None,
-        })
-        .collect();
-    all.into_iter().filter(|(name, _)| names.contains(name)).map(|(_, net)| net).collect()
+    let names: Vec<&str> = here.filter_map(|(host, nic)| Some(scene.nic(&host, &nic).ok()?.name.as_str())).collect();
+    all.into_iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(_, net)| net).collect()
 }
 
 /// One subnet, with one prefix, has an address of each.

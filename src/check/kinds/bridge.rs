@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Bench, Common, Evidence, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, found, host};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
-use crate::check::scene::{NicAt, Scene, is_managed};
+use crate::check::players::{Machine, found, host};
+use crate::check::scene::{Scene, is_managed};
 use crate::name::{IfName, NodeName};
 use crate::plan::{NodeId, quoted};
 use crate::probe::cure::cure;
@@ -166,9 +166,8 @@ impl Kind for Bridged {
         let plug = |plug: &Plug| match plug {
             Plug::Nic(nic) => players.nic(&self.host, nic).map(Plug::Nic),
             Plug::Container(name) => {
-                let role = Machine::container(&self.host, name);
-                let player = players.machine(&role)?;
-                player.container.map(Plug::Container).ok_or(Common::NoPlayer { role: role.to_string() })
+                let role = Machine(NodeId::Container(self.host.clone(), name.clone()));
+                players.machine(&role).map(|player| Plug::Container(player.0.name().clone()))
             }
         };
         let host = players.host(&self.host)?;
@@ -178,29 +177,14 @@ impl Kind for Bridged {
         Ok(Self { host, name, ports })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        let container = |plug: &Plug| match plug {
-            Plug::Nic(_) => None,
-            Plug::Container(name) => Some(Machine::container(&self.host, name)),
-        };
-        self.ports.iter().filter_map(container).collect()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Tables(vec![NodeId::Host(self.host.clone())])
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        vec![NodeId::Host(self.host.clone())]
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
         let host = NodeId::Host(self.host.clone());
-        let place = match scene.place(&host) {
-            Ok(place) => place,
-            Err(gone) => return Verdict::wrong(gone),
-        };
+        let place = scene.place(&host)?;
         let mut verdict = Verdict::default();
         let mut plugged = Vec::new();
         for plug in &self.ports {
@@ -214,12 +198,12 @@ impl Kind for Bridged {
         let Some(bridge) = best(self, &all, &plugged, scene) else {
             let name = self.name.as_ref().map(ToString::to_string);
             verdict.evidence.insert(0, Found::NoBridge { host: self.host.to_string(), name, ports }.into());
-            return verdict;
+            return Ok(verdict);
         };
         if scene.against && is_managed(&bridge.name) {
             let managed = Found::ManagedBridge { host: self.host.to_string(), bridge: bridge.name.clone(), ports };
             verdict.add(managed);
-            return verdict;
+            return Ok(verdict);
         }
         if !bridge.up {
             verdict.add(Common::down(place.interface(bridge)));
@@ -228,7 +212,7 @@ impl Kind for Bridged {
             verdict.evidence.extend(port(each, bridge, place));
         }
         verdict.evidence.extend(strangers(self, bridge, place, scene));
-        verdict
+        Ok(verdict)
     }
 }
 
@@ -265,14 +249,7 @@ fn best<'a>(bridged: &Bridged, all: &[&'a Link], plugged: &[Plugged<'_>], scene:
 
 fn find<'a>(plug: &Plug, host: &NodeName, scene: &'a Scene<'_>) -> Result<Plugged<'a>, Evidence> {
     match plug {
-        Plug::Nic(name) => {
-            let nic = Interface { node: host.to_string(), interface: name.to_string() };
-            match scene.nic(host, name) {
-                NicAt::Here(port) => Ok(Plugged { port, inner: None }),
-                NicAt::Moved(to) => Err(Common::NicMoved { nic, to }.into()),
-                NicAt::Gone => Err(Common::NoNic { nic }.into()),
-            }
-        }
+        Plug::Nic(name) => Ok(Plugged { port: scene.nic(host, name)?, inner: None }),
         Plug::Container(name) => {
             let id = NodeId::Container(host.clone(), name.clone());
             scene.place(&id)?;
@@ -339,7 +316,7 @@ fn port(plugged: &Plugged<'_>, bridge: &Link, place: &Place) -> Vec<Evidence> {
 fn strangers(bridged: &Bridged, bridge: &Link, place: &Place, scene: &Scene<'_>) -> Vec<Evidence> {
     let wanted = |name: &str| {
         bridged.ports.iter().any(|plug| match plug {
-            Plug::Nic(nic) => matches!(scene.nic(&bridged.host, nic), NicAt::Here(link) if link.name == name),
+            Plug::Nic(nic) => scene.nic(&bridged.host, nic).is_ok_and(|link| link.name == name),
             Plug::Container(_) => false,
         })
     };

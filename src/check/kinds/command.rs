@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::evidence::{Common, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, node};
+use crate::check::evidence::{Common, Evidence, Seen};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::{Machine, node};
 use crate::check::scene::Scene;
 use crate::error::Result;
 use crate::kernel::sandbox::{self, Exit, Run};
@@ -93,47 +93,34 @@ impl Kind for Command {
         Ok(Self { node: players.machine(&self.node)?, ..self.clone() })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        vec![self.node.clone()]
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Acts(self.node.0.clone())
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        Some(self.node.id())
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        Vec::new()
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
-        if let Err(gone) = stage.scene.place(&self.node.id()) {
-            return Verdict::wrong(gone);
-        }
-        let (exit, output) = match run(self, stage) {
-            Ok(done) => done,
-            Err(error) => return Verdict::wrong(Common::from(&error)),
-        };
+    fn judge(&self, stage: &Stage<'_>) -> std::result::Result<Verdict, Evidence> {
+        stage.scene.place(&self.node.0)?;
+        let (exit, output) = run(self, stage).map_err(|error| Common::from(&error))?;
         let text = String::from_utf8_lossy(&output).into_owned();
         let shown: String = text.trim_end().chars().take(SHOWN).collect();
-        let Some(exit) = exit else { return Verdict::wrong(Found::TooSlow { seconds: self.seconds }) };
+        let Some(exit) = exit else { return Err(Found::TooSlow { seconds: self.seconds }.into()) };
         let code = exit.code();
         if matches!(code, 126 | 127) && i32::from(self.exit) != code {
-            return Verdict::wrong(Common::NoCommand { command: self.run.clone(), code });
+            return Err(Common::NoCommand { command: self.run.clone(), code }.into());
         }
         if code != i32::from(self.exit) {
-            return Verdict::wrong(Found::Ended { code, wanted: self.exit, output: shown });
+            return Err(Found::Ended { code, wanted: self.exit, output: shown }.into());
         }
         if self.output.as_ref().is_some_and(|wanted| !text.contains(wanted)) {
-            return Verdict::wrong(Found::Output { output: shown });
+            return Err(Found::Output { output: shown }.into());
         }
-        Verdict::default()
+        Ok(Verdict::default())
     }
 }
 
 fn run(command: &Command, stage: &Stage<'_>) -> Result<(Option<Exit>, Vec<u8>)> {
     let name = &stage.scene.view.lab;
     let (lock, journal) = lab::hold(name)?;
-    let node = command.node.id();
+    let node = command.node.0.clone();
     let clients = match &node {
         NodeId::Host(host) => lab::agents::clients(name, host, false).ok().map(|(clients, _)| clients),
         _ => None,

@@ -8,10 +8,10 @@ use hyper::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::check::evidence::{Bench, Common, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, host};
+use crate::check::evidence::{Bench, Common, Evidence, Seen};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::host;
 use crate::check::scene::Scene;
 use crate::error::{Error, RemoteFault};
 use crate::kernel;
@@ -147,29 +147,16 @@ impl Kind for Control {
         Ok(Self { from: players.host(&self.from)?, of: players.host(&self.of)? })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        vec![Machine::host(&self.from), Machine::host(&self.of)]
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Acts(NodeId::Host(self.from.clone()))
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        Some(NodeId::Host(self.from.clone()))
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        Vec::new()
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
-        match tried(self, stage) {
-            Ok(None) => Verdict::default(),
-            Ok(Some(found)) => {
-                let far = stage.scene.is_far(&NodeId::Host(self.of.clone()));
-                let token = matches!(&found, Found::NoRemote { .. } | Found::Distrusted { .. } | Found::OtherServer { .. });
-                let note = || Found::TokenThere { host: self.of.to_string() }.into();
-                Verdict { notes: Vec::from_iter((token && far).then(note)), ..Verdict::wrong(found) }
-            }
-            Err(why) => Verdict::wrong(why),
-        }
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
+        let Some(found) = tried(self, stage)? else { return Ok(Verdict::default()) };
+        let far = stage.scene.is_far(&NodeId::Host(self.of.clone()));
+        let token = matches!(&found, Found::NoRemote { .. } | Found::Distrusted { .. } | Found::OtherServer { .. });
+        let note = || Found::TokenThere { host: self.of.to_string() }.into();
+        Ok(Verdict { notes: Vec::from_iter((token && far).then(note)), ..Verdict::wrong(found) })
     }
 }
 

@@ -3,12 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Bench, Common, Evidence, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, nodes};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::{Machine, nodes};
 use crate::check::scene::Scene;
 use crate::kernel::tables::Link;
-use crate::plan::NodeId;
 use crate::probe::cure::cure;
 use crate::probe::view::Place;
 use crate::render::lang::t;
@@ -89,28 +88,20 @@ impl Kind for Forwarding {
         Ok(Self { on: players.all(&self.on)?, off: players.all(&self.off)? })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        [self.on.clone(), self.off.clone()].concat()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Tables(self.on.iter().chain(&self.off).map(|machine| machine.0.clone()).collect())
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        self.on.iter().chain(&self.off).map(Machine::id).collect()
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let on = self.on.iter().map(|machine| (machine, true));
         let all = on.chain(self.off.iter().map(|machine| (machine, false)));
         let evidence = all.flat_map(|(machine, wanted)| one(machine, wanted, stage)).collect();
-        Verdict { evidence, ..Verdict::default() }
+        Ok(Verdict { evidence, ..Verdict::default() })
     }
 }
 
 fn one(machine: &Machine, wanted: bool, stage: &Stage<'_>) -> Vec<Evidence> {
-    let place = match stage.scene.place(&machine.id()) {
+    let place = match stage.scene.place(&machine.0) {
         Ok(place) => place,
         Err(gone) => return vec![gone.into()],
     };

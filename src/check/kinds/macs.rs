@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, Members, members, network};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
-use crate::check::scene::{NicAt, Scene, host};
+use crate::check::players::{Members, members, network};
+use crate::check::scene::{Scene, host};
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::probe::watch::{Errand, Witnessed};
@@ -113,34 +113,26 @@ impl Kind for Macs {
         Ok(Self { network: players.network(&self.network)?, owners: players.members(&self.owners)? })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        self.owners.named()
-    }
-
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        Vec::new()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Tables(Vec::new())
     }
 
     fn watched(&self, scene: &Scene<'_>) -> Vec<Errand> {
         errands(scene)
     }
 
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
         let mut errands = errands(scene);
         errands.retain(|errand| !scene.is_far(&errand.from));
         if errands.is_empty() {
             let gone = scene.gone.iter().map(|node| Common::NodeGone { node: node.to_string() }).next();
-            return Verdict::wrong(gone.or_else(|| scene.too_few()).unwrap_or_else(|| nobody(scene)));
+            return Err(gone.or_else(|| scene.too_few()).unwrap_or_else(|| nobody(scene)).into());
         }
         let nics = nics(&self.network, scene);
         let watched: Vec<(&Errand, &Witnessed)> =
             errands.iter().filter_map(|errand| Some((errand, stage.witnessed.get(errand)?))).collect();
-        let gone = scene.members(&self.owners).iter().filter_map(|node| scene.place(node).err()).map(Evidence::from).collect();
+        let gone = self.owners.nodes(scene).iter().filter_map(|node| scene.place(node).err()).map(Evidence::from).collect();
         let mut verdict = Verdict { evidence: gone, ..Verdict::default() };
         let crosses = |seen: &Witnessed| seen.sightings.iter().any(|sighting| nics.contains(&sighting.at));
         let crossing: Vec<&(&Errand, &Witnessed)> = watched.iter().filter(|(_, seen)| crosses(seen)).collect();
@@ -154,7 +146,7 @@ impl Kind for Macs {
                 break;
             }
         }
-        let allowed: BTreeSet<String> = scene.members(&self.owners).iter().map(ToString::to_string).collect();
+        let allowed: BTreeSet<String> = self.owners.nodes(scene).iter().map(ToString::to_string).collect();
         let wanted: BTreeSet<String> = match &self.owners {
             Members::Containers => crossing
                 .iter()
@@ -190,7 +182,7 @@ impl Kind for Macs {
             }
             verdict.add(Found::Unseen { network: self.network.to_string(), nodes: unseen });
         }
-        verdict
+        Ok(verdict)
     }
 }
 
@@ -231,9 +223,9 @@ fn nobody(scene: &Scene<'_>) -> Common {
 /// The NICs of a network, wherever they are now.
 fn nics(network: &NodeName, scene: &Scene<'_>) -> Vec<Interface> {
     let here = |(host, name): (NodeName, _)| match scene.nic(&host, &name) {
-        NicAt::Here(link) => Some(Interface { node: host.to_string(), interface: link.name.clone() }),
-        NicAt::Moved(to) => Some(to),
-        NicAt::Gone => None,
+        Ok(link) => Some(Interface { node: host.to_string(), interface: link.name.clone() }),
+        Err(Common::NicMoved { to, .. }) => Some(to),
+        Err(_) => None,
     };
     scene.ends(network).into_iter().filter_map(here).collect()
 }

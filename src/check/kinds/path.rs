@@ -4,12 +4,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::evidence::{Common, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, node, nodes};
+use crate::check::evidence::{Common, Evidence, Seen};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::{Machine, node, nodes};
 use crate::check::scene::Scene;
-use crate::plan::NodeId;
 use crate::probe::predict::{Probe, predict};
 use crate::probe::watch::Errand;
 use crate::problem::Problem;
@@ -105,44 +104,34 @@ impl Kind for Path {
         Ok(Self { from, to, hops: players.all(&self.hops)? })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        [&self.from].into_iter().chain(&self.hops).cloned().collect()
-    }
-
-    fn acts_on(&self) -> Option<NodeId> {
-        Some(self.from.id())
-    }
-
-    fn looks_at(&self, scene: &Scene<'_>) -> Vec<NodeId> {
-        let here = !scene.is_far(&self.from.id());
-        self.hops.iter().filter(|_| here).map(Machine::id).collect()
+    fn site(&self, scene: &Scene<'_>) -> Site {
+        if scene.is_far(&self.from.0) {
+            return Site::Acts(self.from.0.clone());
+        }
+        Site::Tables(self.hops.iter().map(|machine| machine.0.clone()).collect())
     }
 
     fn watched(&self, scene: &Scene<'_>) -> Vec<Errand> {
         Vec::from_iter(errand(self, scene))
     }
 
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
         for machine in [&self.from, &self.to] {
-            if let Err(gone) = scene.place(&machine.id()) {
-                return Verdict::wrong(gone);
-            }
-            if scene.addresses(&machine.id()).is_empty() {
-                return Verdict::wrong(scene.no_address(&machine.id()));
+            scene.place(&machine.0)?;
+            if scene.addresses(&machine.0).is_empty() {
+                return Err(scene.no_address(&machine.0).into());
             }
         }
         let (from, to) = (self.from.to_string(), self.to.to_string());
         let Some((errand, seen)) = errand(self, scene).and_then(|errand| Some((errand.clone(), stage.witnessed.get(&errand)?)))
         else {
-            return Verdict::wrong(scene.unmet(&self.from.id(), &self.to.id()));
+            return Err(scene.unmet(&self.from.0, &self.to.0).into());
         };
-        let mut verdict = Verdict::default();
         if !seen.answered {
-            verdict.add(Common::Unanswered { pairs: vec![(from, to)], number: 1, of: 1 });
-            verdict.suspect = Some((errand.from, errand.address));
-            return verdict;
+            return Ok(Verdict::unanswered(errand.from, &errand.to, errand.address));
         }
+        let mut verdict = Verdict::default();
         let mut way = seen.way(&from, &to);
         let wanted: Vec<String> = self.hops.iter().map(ToString::to_string).collect();
         if scene.is_far(&errand.to) {
@@ -157,13 +146,13 @@ impl Kind for Path {
         if let Some((source, became, by)) = seen.translated(&from, &to) {
             verdict.add(Found::Translated { from, to, by, source, became });
         }
-        verdict
+        Ok(verdict)
     }
 }
 
 /// The ping to watch.
 fn errand(path: &Path, scene: &Scene<'_>) -> Option<Errand> {
-    let (from, to) = (path.from.id(), path.to.id());
+    let (from, to) = (path.from.0.clone(), path.to.0.clone());
     let address = scene.address(&from, &to)?;
     Some(Errand { from, to, address })
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, Pair, pairs};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::{Pair, pairs};
 use crate::check::scene::Scene;
 use crate::plan::NodeId;
 use crate::problem::Shape;
@@ -50,19 +50,8 @@ impl Kind for Reach {
         }
     }
 
-    fn names(&self) -> Vec<Machine> {
-        match self {
-            Self::All => Vec::new(),
-            Self::Pairs(pairs) => named(pairs),
-        }
-    }
-
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        Vec::new()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Tables(Vec::new())
     }
 
     fn pings(&self, scene: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
@@ -77,12 +66,12 @@ impl Kind for Reach {
         }
     }
 
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
         if *self == Self::All
             && let Some(evidence) = scene.too_few()
         {
-            return Verdict::wrong(evidence);
+            return Err(evidence.into());
         }
         let pairs = self.pings(scene);
         let nodes: BTreeSet<&NodeId> = pairs.iter().flat_map(|(from, to)| [from, to]).collect();
@@ -105,29 +94,26 @@ impl Kind for Reach {
                 found.push(unmet);
             }
         }
-        let asked: Vec<&(NodeId, NodeId)> =
-            asked.into_iter().filter(|(from, to)| stage.pinged.answered(from, to).is_some()).collect();
-        let open: Vec<&(NodeId, NodeId)> =
-            asked.iter().copied().filter(|(from, to)| stage.pinged.answered(from, to) == Some(false)).collect();
+        let ended = |ended: bool| move |(from, to): &&&(NodeId, NodeId)| stage.pinged.answered(from, to) == Some(ended);
+        let open: Vec<&(NodeId, NodeId)> = asked.iter().filter(ended(false)).copied().collect();
         let mut verdict = Verdict::default();
         if !open.is_empty() {
             let pairs = open.iter().take(NAMED).map(|(from, to)| (from.to_string(), to.to_string())).collect();
-            found.push(Common::Unanswered { pairs, number: open.len(), of: asked.len() });
+            found.push(Common::Unanswered {
+                pairs,
+                number: open.len(),
+                of: open.len() + asked.iter().filter(ended(true)).count(),
+            });
             verdict.suspect = open.iter().find_map(|(from, to)| Some((from.clone(), stage.pinged.unanswered(from, to)?)));
         }
         verdict.evidence = found.into_iter().map(Evidence::from).collect();
-        verdict
+        Ok(verdict)
     }
 }
 
 /// The pings between the nodes of pairs.
 pub(super) fn both_ways(pairs: &[Pair]) -> Vec<(NodeId, NodeId)> {
-    pairs.iter().flat_map(|(from, to)| [(from.id(), to.id()), (to.id(), from.id())]).collect()
-}
-
-/// The nodes of pairs.
-pub(super) fn named(pairs: &[Pair]) -> Vec<Machine> {
-    pairs.iter().flat_map(|(from, to)| [from.clone(), to.clone()]).collect()
+    pairs.iter().flat_map(|(from, to)| [(from.0.clone(), to.0.clone()), (to.0.clone(), from.0.clone())]).collect()
 }
 
 /// `a and b; a and c`

@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::path::{Found, Path};
-use crate::check::evidence::{Besides, Common};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::Machine;
+use crate::check::evidence::{Besides, Common, Evidence};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
 use crate::check::scene::Scene;
 use crate::kernel::echo::Manner;
@@ -44,29 +43,19 @@ impl Kind for RecordRoute {
         self.0.played_by(players).map(Self)
     }
 
-    fn names(&self) -> Vec<Machine> {
-        self.0.names()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Acts(self.0.from.0.clone())
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        self.0.acts_on()
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        Vec::new()
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let Self(path) = self;
         let scene = stage.scene;
-        let (from, to) = (path.from.id(), path.to.id());
-        for node in [&from, &to] {
-            if let Err(gone) = scene.place(node) {
-                return Verdict::wrong(gone);
-            }
-        }
-        let Some((pin, address)) = scene.station(&from).map(|station| station.pin.clone()).zip(address4(stage, path)) else {
-            return Verdict::wrong(without(&from, &to, stage));
+        let (from, to) = (path.from.0.clone(), path.to.0.clone());
+        let pin = scene.place(&from)?.pin.clone();
+        scene.place(&to)?;
+        // The option is of IPv4 alone.
+        let Some(address) = scene.address(&from, &to).filter(IpAddr::is_ipv4) else {
+            return Err(without(&from, &to, stage).into());
         };
         let order = Order {
             pin,
@@ -87,13 +76,8 @@ impl Kind for RecordRoute {
             }
             _ => true,
         });
-        if let Err(error) = sent {
-            return Verdict::wrong(Common::from(&error));
-        }
-        let Some(slots) = slots else {
-            let pairs = vec![(from.to_string(), to.to_string())];
-            return Verdict { suspect: Some((from, address)), ..Verdict::wrong(Common::Unanswered { pairs, number: 1, of: 1 }) };
-        };
+        sent.map_err(|error| Common::from(&error))?;
+        let Some(slots) = slots else { return Ok(Verdict::unanswered(from, &to, address)) };
         let mut hops = hops(&slots, address, stage);
         // The sender writes its own address first.
         if hops.first() == Some(&from.to_string()) {
@@ -101,16 +85,10 @@ impl Kind for RecordRoute {
         }
         let wanted: Vec<String> = path.hops.iter().map(ToString::to_string).collect();
         if hops == wanted {
-            Verdict::default()
-        } else {
-            Verdict::wrong(Found::Way { from: from.to_string(), to: to.to_string(), hops })
+            return Ok(Verdict::default());
         }
+        Err(Found::Way { from: from.to_string(), to: to.to_string(), hops }.into())
     }
-}
-
-/// The option is of IPv4 alone.
-fn address4(stage: &Stage<'_>, path: &Path) -> Option<IpAddr> {
-    stage.scene.address(&path.from.id(), &path.to.id()).filter(IpAddr::is_ipv4)
 }
 
 fn without(from: &NodeId, to: &NodeId, stage: &Stage<'_>) -> Common {

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::check::evidence::{Common, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, node};
+use crate::check::evidence::{Common, Evidence, Seen};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::{Machine, node};
 use crate::check::scene::Scene;
 use crate::plan::NodeId;
 use crate::probe::predict::{Probe, predict};
@@ -151,35 +151,20 @@ impl Kind for Routes {
         })
     }
 
-    fn names(&self) -> Vec<Machine> {
-        let to = if let Destination::Node(to) = &self.to { Some(to) } else { None };
-        let via = if let Some(Router::Node(via)) = &self.via { Some(via) } else { None };
-        [&self.node].into_iter().chain(to).chain(via).cloned().collect()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Tables(vec![self.node.0.clone()])
     }
 
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        vec![self.node.id()]
-    }
-
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
-        let place = match scene.place(&self.node.id()) {
-            Ok(place) => place,
-            Err(gone) => return Verdict::wrong(gone),
-        };
-        let (node, from) = (self.node.to_string(), self.node.id());
+        let place = scene.place(&self.node.0)?;
+        let (node, from) = (self.node.to_string(), self.node.0.clone());
         let (to, route) = match &self.to {
             Destination::Prefix(prefix) => (prefix.to_string(), exact(place, *prefix)),
             Destination::Node(machine) => {
-                if let Err(gone) = scene.place(&machine.id()) {
-                    return Verdict::wrong(gone);
-                }
-                let Some(address) = scene.address(&from, &machine.id()) else {
-                    return Verdict::wrong(scene.unmet(&from, &machine.id()));
+                scene.place(&machine.0)?;
+                let Some(address) = scene.address(&from, &machine.0) else {
+                    return Err(scene.unmet(&from, &machine.0).into());
                 };
                 let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
                 let prediction = predict(scene.view, &from, address, &probe);
@@ -188,12 +173,12 @@ impl Kind for Routes {
                 if let (None, Some(death)) = (&route, prediction.death)
                     && !matches!(death.cause, Cause::Unknown { .. })
                 {
-                    return Verdict::wrong(Common::because(death.cause, true));
+                    return Err(Common::because(death.cause, true).into());
                 }
                 (machine.to_string(), route)
             }
         };
-        let Some(route) = route else { return Verdict::wrong(Found::NoRoute { node, to }) };
+        let Some(route) = route else { return Err(Found::NoRoute { node, to }.into()) };
         let mut verdict = Verdict::default();
         if let Some(evidence) = over(self, &to, &route, stage) {
             verdict.add(evidence);
@@ -204,7 +189,7 @@ impl Kind for Routes {
         {
             verdict.notes.push(Found::Specific { node, to: route.to }.into());
         }
-        verdict
+        Ok(verdict)
     }
 }
 
@@ -269,9 +254,9 @@ fn over(routes: &Routes, to: &str, route: &Route, stage: &Stage<'_>) -> Option<F
 
 /// The host's interface that a container's cable leads to: its bridge, or the other end itself.
 fn far_end(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<Interface> {
-    let from = routes.node.id();
-    let NodeId::Container(..) = &from else { return None };
-    let cable = stage.scene.cables(&from).into_iter().find(|cable| cable.inner.name == route.dev)?;
+    let from = &routes.node.0;
+    let NodeId::Container(..) = from else { return None };
+    let cable = stage.scene.cables(from).into_iter().find(|cable| cable.inner.name == route.dev)?;
     let (place, link) = cable.end?;
     Some(Interface { node: place.node.node.clone(), interface: link.bridge.clone().unwrap_or_else(|| link.name.clone()) })
 }

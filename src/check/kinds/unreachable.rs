@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reach::{both_ways, named, pairs_in_words};
-use crate::check::evidence::{Common, Seen};
-use crate::check::kind::{Kind, Stage, Verdict};
-use crate::check::nodes::{Machine, Pair, pairs};
+use super::reach::{both_ways, pairs_in_words};
+use crate::check::evidence::{Common, Evidence, Seen};
+use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
+use crate::check::players::{Pair, pairs};
 use crate::check::scene::Scene;
 use crate::plan::NodeId;
 use crate::render::lang::t;
@@ -49,23 +49,15 @@ impl Kind for Unreachable {
         players.pairs(&self.0).map(Self)
     }
 
-    fn names(&self) -> Vec<Machine> {
-        named(&self.0)
-    }
-
-    fn acts_on(&self) -> Option<NodeId> {
-        None
-    }
-
-    fn looks_at(&self, _: &Scene<'_>) -> Vec<NodeId> {
-        Vec::new()
+    fn site(&self, _: &Scene<'_>) -> Site {
+        Site::Tables(Vec::new())
     }
 
     fn pings(&self, _: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
         both_ways(&self.0)
     }
 
-    fn judge(&self, stage: &Stage<'_>) -> Verdict {
+    fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let mut verdict = Verdict::default();
         let mut answered = Vec::new();
         for (from, to) in both_ways(&self.0) {
@@ -82,6 +74,6 @@ impl Kind for Unreachable {
         if !answered.is_empty() {
             verdict.add(Found::Answered { pairs: answered });
         }
-        verdict
+        Ok(verdict)
     }
 }
