@@ -14,8 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::commands::run::{Context, Front, Run, perform};
-use crate::commands::{self, Command};
+use crate::commands::{self, Command, Context, Front, Run, perform};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::{sandbox, userns};
 use crate::lxd;
@@ -230,7 +229,7 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
 
 /// With `sudo` before what needs root, where the caller has not got it, or works through it.
 fn sudo(lines: Vec<String>) -> Vec<String> {
-    let needed = std::env::var_os("SUDO_UID").is_some() || commands::run::lacking().is_some();
+    let needed = std::env::var_os("SUDO_UID").is_some() || commands::lacking().is_some();
     if needed { lines.iter().map(|line| words::with_sudo(line)).collect() } else { lines }
 }
 

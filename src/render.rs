@@ -7,15 +7,47 @@ mod junit;
 pub mod lang;
 pub mod sentences;
 mod show;
-mod style;
 pub(crate) mod table;
 
 use crate::error::Error;
 use crate::report::notice::{Notice, Question};
-use lang::w;
+use lang::{Lang, w};
 pub(crate) use show::shapes;
 pub use show::{Format, Printed, Show, Writer, json, json_line, lines};
-pub use style::Style;
+
+/// How text looks: its language, and whether it is for a terminal that shows colours.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// The language.
+    pub lang: Lang,
+    /// Whether escape codes may be used.
+    pub colour: bool,
+    /// How many columns long texts in tables may take; none where no person reads.
+    pub width: Option<u16>,
+    /// Whether lines may be drawn with box drawing characters.
+    pub unicode: bool,
+}
+
+impl Style {
+    /// Text that stands out where the terminal can show it.
+    pub fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    /// Text that warns where the terminal can show it.
+    pub fn red(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    /// Text that all is well with, where the terminal can show it.
+    pub fn green(self, text: &str) -> String {
+        self.paint("1;32", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
 
 /// An error: what happened, why, and what to type, each on lines of its own.
 pub fn error(error: &Error, style: Style) -> String {

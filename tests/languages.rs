@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use nslab::check::KINDS;
 use nslab::commands::topology::{Item, List};
+use nslab::commands::up::Report;
 use nslab::error::Error;
 use nslab::problem::Finding;
 use nslab::render::lang::{Lang, Message};
 use nslab::render::{self, Show, Style, sentences};
 use nslab::report::half::{Answer, Halves};
-use nslab::report::lab::{Outcome, Up};
+use nslab::report::lab::Outcome;
 use nslab::report::notice::Notice;
 use nslab::topology;
 
@@ -179,7 +180,7 @@ fn what_is_between_two_halves_is_told_in_both_languages() {
             version: "0.1.0".to_owned(),
         };
         let others = Halves { answers: vec![answer("c")], silent: vec!["d".to_owned()], findings: vec![discord.clone()] };
-        let up = Up {
+        let up = Report {
             lab: "bridged".parse().unwrap(),
             outcome: Outcome::Already,
             hosts: 1,
@@ -191,7 +192,8 @@ fn what_is_between_two_halves_is_told_in_both_languages() {
             confirm_within: None,
             others: Some(others),
         };
-        let [english, spanish] = [Lang::En, Lang::Es].map(|lang| sentences::labs::up(lang, &up));
+        let [english, spanish] =
+            [Lang::En, Lang::Es].map(|lang| up.text(plain(lang)).lines().map(str::to_owned).collect::<Vec<_>>());
         assert!(english.len() > 3 && english.len() == spanish.len(), "{english:?}\n{spanish:?}");
         for (english, spanish) in english.iter().zip(&spanish) {
             assert!(!english.contains(escape) && !spanish.contains(escape), "{english:?}");

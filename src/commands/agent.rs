@@ -9,8 +9,7 @@ use hyper::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::run::{Context, Place, Run};
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
 use crate::kernel::sandbox::Manner;
 use crate::lab::{self, agents, resolve};

@@ -8,8 +8,7 @@ use std::time::Duration;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use super::run::{Context, Place, Run};
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::packet::Seen;
 use crate::kernel::sys;

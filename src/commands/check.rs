@@ -2,18 +2,17 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::check::{self, Order};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::{Subject, resolve};
 use crate::render::escape::escape;
-use crate::render::sentences::check as say;
+use crate::render::lang::{Lang, n, t, w};
 use crate::render::sentences::trace::cure;
 use crate::render::table::broken;
 use crate::render::{Format, Show, Style, Writer, json};
-use crate::report::check::{Checkpoint, Outcome, Report as Found, State};
+use crate::report::check::{Checkpoint, Outcome, Report as Found, Role, State, Wiring};
 use crate::topology::Topology;
 
 /// Columns before evidence.
@@ -114,7 +113,7 @@ impl Show for Found {
 
 /// What holds now: on a terminal the whole anew in its place, else what is not as before.
 fn change(now: &Found, before: Option<&Found>, style: Style) -> String {
-    let waiting = if now.exit_code() == 0 { String::new() } else { format!("{}\n", say::watching(style.lang)) };
+    let waiting = if now.exit_code() == 0 { String::new() } else { format!("{}\n", w!(style.lang, "Watching; Ctrl-C ends it.")) };
     let drawn = style.colour && style.width.is_some();
     let Some(before) = before.filter(|_| !drawn) else {
         let clear = if drawn { "\x1b[H\x1b[J" } else { "" };
@@ -129,7 +128,7 @@ fn change(now: &Found, before: Option<&Found>, style: Style) -> String {
     for (new, _) in pairs {
         text += &outcome(now, new, style);
     }
-    for line in say::sum(style.lang, now) {
+    for line in sum(style.lang, now) {
         text += &escape(&line);
         text += "\n";
     }
@@ -137,19 +136,19 @@ fn change(now: &Found, before: Option<&Found>, style: Style) -> String {
 }
 
 fn whole(report: &Found, style: Style) -> String {
-    let mut text = wrapped("", "  ", &say::title(style.lang, report));
+    let mut text = wrapped("", "  ", &title(style.lang, report));
     for role in &report.roles {
-        text += &wrapped("  ", "    ", &say::role(style.lang, report, role));
+        text += &wrapped("  ", "    ", &self::role(style.lang, report, role));
     }
     if !report.spares.is_empty() {
-        text += &wrapped("  ", "    ", &say::spares(style.lang, report));
+        text += &wrapped("  ", "    ", &spares(style.lang, report));
     }
     for checkpoint in &report.checkpoints {
         text += "\n";
         text += &self::checkpoint(report, checkpoint, style);
     }
     text += "\n";
-    for line in say::sum(style.lang, report) {
+    for line in sum(style.lang, report) {
         text += &style.bold(&escape(&line));
         text += "\n";
     }
@@ -157,7 +156,7 @@ fn whole(report: &Found, style: Style) -> String {
 }
 
 fn checkpoint(report: &Found, checkpoint: &Checkpoint, style: Style) -> String {
-    let heading = say::checkpoint(style.lang, checkpoint);
+    let heading = heading(style.lang, checkpoint);
     let mut text = style.bold(&escape(&heading)) + "\n";
     for outcome in &checkpoint.checks {
         text += &self::outcome(report, outcome, style);
@@ -168,7 +167,7 @@ fn checkpoint(report: &Found, checkpoint: &Checkpoint, style: Style) -> String {
 /// One check, and what is to be said about it.
 fn outcome(report: &Found, outcome: &Outcome, style: Style) -> String {
     let words = report.words(style.lang);
-    let word = say::state(style.lang, outcome.state);
+    let word = state(style.lang, outcome.state);
     let first = format!("  {word:<4}  ");
     let whole = wrapped(&first, INDENT, &outcome.check.0.sentence(&words));
     let mut text = whole.replacen(word, &mark(word, outcome.state, style), 1);
@@ -194,4 +193,95 @@ fn mark(word: &str, state: State, style: Style) -> String {
 
 fn wrapped(first: &str, below: &str, sentence: &str) -> String {
     broken(first, below, &escape(sentence)).iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// What is checked against what.
+fn title(lang: Lang, report: &Found) -> String {
+    match &report.against {
+        Some(topology) => t!(lang, "{lab} judged by the checkpoints of {topology}", lab = report.lab, topology),
+        None => t!(lang, "{lab} judged by its own checkpoints", lab = report.lab),
+    }
+}
+
+/// Who plays a part.
+fn role(lang: Lang, report: &Found, role: &Role) -> String {
+    let part = role.role.rsplit('.').next().unwrap_or(&role.role);
+    let Some(node) = &role.node else { return t!(lang, "nobody plays {part}", part = role.role.replacen('.', "/", 1)) };
+    let (node, container) = (report.names.node(node), role.role.contains('.'));
+    match &role.wiring {
+        Wiring::Switch { bridge } | Wiring::Gateway { bridge } if container => {
+            t!(lang, "{node} plays {part}, behind the bridge {bridge}", node, part, bridge)
+        }
+        Wiring::PointToPoint if container => t!(lang, "{node} plays {part}, on a point-to-point link", node, part),
+        Wiring::Switch { bridge } => {
+            t!(lang, "{node} plays {part}, with the bridge {bridge} as a switch to the wire", node, part, bridge)
+        }
+        Wiring::Gateway { bridge } => t!(lang, "{node} plays {part}, with the bridge {bridge} as a gateway", node, part, bridge),
+        Wiring::PointToPoint => t!(lang, "{node} plays {part}, with point-to-point links", node, part),
+        Wiring::None => t!(lang, "{node} plays {part}", node, part),
+    }
+}
+
+/// Containers that are not judged.
+fn spares(lang: Lang, report: &Found) -> String {
+    let nodes = report.words(lang).few_nodes(&report.spares);
+    match (report.untouched, report.spares.len()) {
+        (true, 1) => t!(lang, "Not judged, since nothing is configured there: {node}", node = nodes),
+        (true, _) => t!(lang, "Not judged, since nothing is configured there: {nodes}", nodes),
+        (false, 1) => t!(lang, "Not judged, since it has no address in this scenario: {node}", node = nodes),
+        (false, _) => t!(lang, "Not judged, since they have no address in this scenario: {nodes}", nodes),
+    }
+}
+
+/// The heading of a checkpoint.
+fn heading(lang: Lang, checkpoint: &Checkpoint) -> String {
+    let (name, reached) = (&checkpoint.name, number(lang, checkpoint.reached));
+    match checkpoint.points {
+        0 => name.clone(),
+        of => t!(lang, "{name}: {reached} of {points}", name, reached, points = n!(lang, of, "point", "points")),
+    }
+}
+
+/// The word for how a check ended, in capitals.
+fn state(lang: Lang, state: State) -> &'static str {
+    match state {
+        State::Pass => w!(lang, "PASS"),
+        State::Fail => w!(lang, "FAIL"),
+        State::CouldNotRun => w!(lang, "COULD NOT RUN"),
+        State::Skipped => w!(lang, "SKIPPED"),
+    }
+}
+
+/// The sum of points and checks.
+fn sum(lang: Lang, report: &Found) -> Vec<String> {
+    let mut counts = Vec::new();
+    for (number, state) in [
+        (report.failed, State::Fail),
+        (report.not_run, State::CouldNotRun),
+        (report.skipped, State::Skipped),
+        (report.passed, State::Pass),
+    ] {
+        if number == 0 {
+            continue;
+        }
+        let checks = if counts.is_empty() { n!(lang, number, "check", "checks") } else { number.to_string() };
+        counts.push(match state {
+            State::Fail => t!(lang, "{checks} failed", checks),
+            State::CouldNotRun => t!(lang, "{checks} could not run", checks),
+            State::Skipped if number == 1 => t!(lang, "{check} skipped", check = checks),
+            State::Skipped => t!(lang, "{checks} skipped", checks),
+            State::Pass => t!(lang, "{checks} passed", checks),
+        });
+    }
+    let counts = counts.join(", ");
+    if report.points == 0 {
+        return vec![format!("{counts}.")];
+    }
+    let points = n!(lang, report.points, "point", "points");
+    vec![t!(lang, "{reached} of {points}: {counts}.", reached = number(lang, report.reached), points, counts)]
+}
+
+/// A number of points, with a decimal only where there is one.
+fn number(lang: Lang, points: f64) -> String {
+    format!("{points:.1}").trim_end_matches('0').trim_end_matches('.').replace('.', w!(lang, ["decimal"] "."))
 }

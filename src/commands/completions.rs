@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use super::run::{Context, Run};
+use super::{Context, Run};
 use crate::error::{Error, Result};
 use crate::lab::{self, resolve};
 use crate::render::Printed;

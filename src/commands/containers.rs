@@ -8,9 +8,8 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::remote::Far;
-use super::run::{Context, Place, Run, need_outside};
 use super::target::duration;
-use super::{completions, target};
+use super::{Context, Place, Run, completions, need_outside, target};
 use crate::error::{Error, Result, WrongValue};
 use crate::kernel::sandbox::Manner;
 use crate::lab::instances::{self, Options, Site, launch, rename};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::run::{Context, Run, lacking};
+use super::{Context, Run, lacking};
 use crate::error::{Error, Owner, Result};
 use crate::kernel::{fallback, feature, userns};
 use crate::lab;

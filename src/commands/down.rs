@@ -1,14 +1,16 @@
 //! The end of labs, and of what was done to them: `down`, `reset`, `keep`, and the watchdog of the machine's NICs.
 
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
-use super::run::{Context, Place, Run};
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::change::keep;
 use crate::lab::{self, resolve, watchdog};
 use crate::name::LabName;
+use crate::render::escape::escape;
+use crate::render::lang::{Lang, duration, n, quoted, t};
 use crate::render::{Show, Style, lines, sentences};
 use crate::report::lab as reports;
 use crate::report::lab::Downs;
@@ -30,9 +32,9 @@ pub struct Down {
 impl Show for Downs {
     fn text(&self, style: Style) -> String {
         if self.labs.is_empty() && self.errors.is_empty() {
-            return lines(&[sentences::labs::nothing_up(style.lang)]);
+            return lines(&[t!(style.lang, "No lab is up.")]);
         }
-        lines(&self.labs.iter().flat_map(|down| sentences::labs::down(style.lang, down)).collect::<Vec<_>>())
+        lines(&self.labs.iter().flat_map(|down| said(style.lang, down)).collect::<Vec<_>>())
     }
 
     fn is_talk(&self) -> bool {
@@ -46,6 +48,23 @@ impl Show for Downs {
     fn errors(&self) -> Vec<&Error> {
         self.errors.iter().collect()
     }
+}
+
+/// What is to be said of one lab.
+fn said(lang: Lang, down: &reports::Down) -> Vec<String> {
+    let lab = &down.lab;
+    let mut lines = vec![if down.was_up {
+        t!(lang, "{lab} is down, {took}.", lab, took = duration(down.milliseconds))
+    } else {
+        t!(lang, "No lab {lab} is up; nothing to do.", lab = quoted(lang, lab))
+    }];
+    if !down.ended.is_empty() {
+        let processes = n!(lang, down.ended.len(), "process", "processes");
+        lines.push(t!(lang, "Ended {processes} in it:", processes));
+        lines.extend(down.ended.iter().map(|process| format!("  {} {}", process.pid, escape(&process.command))));
+    }
+    lines.extend(down.left_alone.iter().map(|alone| sentences::nics::alone(lang, alone)));
+    lines
 }
 
 impl Run for Down {
@@ -94,7 +113,21 @@ pub struct Reset {
 
 impl Show for reports::Reset {
     fn text(&self, style: Style) -> String {
-        lines(&[sentences::labs::reset(style.lang, self)])
+        let lang = style.lang;
+        let Self { lab, operations, namespaces, tables, .. } = self;
+        let more = |number: usize, gone: &str| if number == 0 { String::new() } else { format!(", {gone}") };
+        lines(&[match (self.confirmed, operations + namespaces + tables) {
+            (false, _) => t!(lang, "{lab} stays as it is.", lab),
+            (true, 0) => t!(lang, "{lab} is as described; nothing to do.", lab),
+            _ => t!(
+                lang,
+                "{lab} is as described again: {operations}{namespaces}{tables}.",
+                lab,
+                operations = n!(lang, *operations, "operation", "operations"),
+                namespaces = more(*namespaces, &n!(lang, *namespaces, "namespace gone", "namespaces gone")),
+                tables = more(*tables, &n!(lang, *tables, "packet filter table gone", "packet filter tables gone")),
+            ),
+        }])
     }
 
     fn is_talk(&self) -> bool {
@@ -139,9 +172,16 @@ pub struct Keep {
     lab: Option<String>,
 }
 
-impl Show for reports::Keep {
+/// The lab whose change of the machine's NICs is kept.
+#[derive(Debug, Serialize)]
+pub struct Kept {
+    /// The lab.
+    lab: LabName,
+}
+
+impl Show for Kept {
     fn text(&self, style: Style) -> String {
-        lines(&[sentences::nics::kept(style.lang, self)])
+        lines(&[t!(style.lang, "{lab} stays as it is; nslab down {lab} puts the NIC back.", lab = self.lab)])
     }
 
     fn is_talk(&self) -> bool {
@@ -150,7 +190,7 @@ impl Show for reports::Keep {
 }
 
 impl Run for Keep {
-    type Out = reports::Keep;
+    type Out = Kept;
 
     fn place(&self) -> Place {
         Place::Outside(Manner::Finishes)
@@ -159,7 +199,7 @@ impl Run for Keep {
     fn run(self, _: &mut Context) -> Result<Self::Out> {
         let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
         keep(&entry.lab)?;
-        Ok(reports::Keep { lab: entry.lab })
+        Ok(Kept { lab: entry.lab })
     }
 }
 

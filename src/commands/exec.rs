@@ -8,17 +8,16 @@ use std::process::Command;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use super::run::{Context, Place, Run, outside};
-use super::{completions, remote, target};
+use super::{Context, Place, Run, completions, outside, remote, target};
 use crate::error::{Error, InstanceFault, Result, Thing};
 use crate::kernel::sandbox::{self, Manner};
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Subject, agents};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
-use crate::render::lang::words;
+use crate::render::lang::{t, words};
 use crate::render::table::Table;
-use crate::render::{Printed, Show, Style, lines, sentences};
+use crate::render::{Printed, Show, Style, lines};
 use crate::report::notice::Notice;
 use crate::topology::Run as Life;
 
@@ -134,7 +133,7 @@ struct Process {
 impl Show for Processes {
     fn text(&self, style: Style) -> String {
         if self.processes.is_empty() {
-            return lines(&[sentences::labs::no_processes(style.lang)]);
+            return lines(&[t!(style.lang, "No process runs there.")]);
         }
         let headings = words!(style.lang, "LAB", "NODE", "PID", "INSIDE", "USER", "COMMAND");
         let mut table = Table::new(style, &headings).right(&[2, 3]);

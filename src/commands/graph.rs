@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Run, lacking, refusal};
 use super::target::Role;
-use super::{completions, target};
+use super::{Context, Run, completions, lacking, refusal, target};
 use crate::error::{Error, FileFault, Result, Usage};
 use crate::graph::Graph as Drawing;
 use crate::graph::{Layer, wiring};

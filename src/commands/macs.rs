@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use super::run::{Context, Place, Run};
 use super::target::duration;
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::kernel::{interrupted, sys};

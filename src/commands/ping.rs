@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
 use super::target::duration;
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::echo::{self, Manner};
 use crate::lab::Subject;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::run::{Context, Run};
+use super::{Context, Run};
 use crate::error::{Error, InstanceFault, RemoteFault, Result, Thing, Usage};
 use crate::kernel::sandbox::Process;
 use crate::lxd::client::{self, Action, Change, Client, Ends, Exec, New, Store};

@@ -2,15 +2,14 @@
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Thing};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::lab::subject::Netns;
 use crate::lab::{self, resolve};
-use crate::render::lang::{w, words};
+use crate::render::lang::{Lang, t, w, words};
 use crate::render::table::{Table, section};
-use crate::render::{self, Style, sentences};
+use crate::render::{self, Style};
 use crate::report::node::{FdbState, Kind, Link, Node, Peer, Route};
 
 /// The main routing table (`RT_TABLE_MAIN`), which needs no mention.
@@ -79,7 +78,7 @@ impl render::Show for Node {
             section(w!(style.lang, "Forwarding table of the bridges"), &fdb(self, style)),
             section(w!(style.lang, "Neighbours"), &neighbours(self, style)),
         ];
-        let text = format!("{}\n\n{}", sentences::labs::node(style.lang, self), tables.concat());
+        let text = format!("{}\n\n{}", title(self, style.lang), tables.concat());
         text.trim_end().to_owned() + "\n"
     }
 }
@@ -185,4 +184,26 @@ fn neighbours(node: &Node, style: Style) -> Table {
         table.row([&entry.address.to_string(), entry.dev.as_str(), mac, &entry.state]);
     }
     table
+}
+
+/// A node's title: what it is, whether it forwards.
+fn title(node: &Node, lang: Lang) -> String {
+    let kind = match node.kind {
+        Kind::Host => w!(lang, "a host"),
+        Kind::Container => w!(lang, "a container"),
+        Kind::Switch => w!(lang, "a switch"),
+    };
+    let forwards = match (node.forwarding.ipv4, node.forwarding.ipv6) {
+        (Some(true), Some(true)) => w!(lang, "it forwards IPv4 and IPv6"),
+        (Some(true), _) => w!(lang, "it forwards IPv4"),
+        (_, Some(true)) => w!(lang, "it forwards IPv6"),
+        (Some(false), Some(false)) => w!(lang, "it does not forward packets"),
+        _ => "",
+    };
+    let (name, lab) = (node.node.replacen('.', "/", 1), &node.lab);
+    if forwards.is_empty() {
+        t!(lang, "{name} is {kind} of {lab}.", name, kind, lab)
+    } else {
+        t!(lang, "{name} is {kind} of {lab}; {forwards}.", name, kind, lab, forwards)
+    }
 }

@@ -6,19 +6,18 @@ use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
 use super::remote::Instances;
-use super::run::{Context, Place, Run, lacking};
-use super::{completions, remote, target, topology};
+use super::up::Exercise;
+use super::{Context, Place, Run, completions, lacking, remote, target, topology};
 use crate::error::Result;
 use crate::lab::{self, Entry, Journal, Phase, borrow, halves};
 use crate::name::{LabName, NodeName};
 use crate::plan::steps::Step;
 use crate::plan::{Op, steps};
 use crate::render::escape::escape;
-use crate::render::lang::{t, w, words};
-use crate::render::sentences::labs as say;
+use crate::render::lang::{Lang, n, quoted, t, w, words};
 use crate::render::table::section;
-use crate::render::{self, Show, Style, lines, shapes};
-use crate::report::lab::{Exercise, Played, Status as Lab, Statuses};
+use crate::render::{self, Show, Style, lines, sentences, shapes};
+use crate::report::lab::{Condition, Kept, Namespace, Nics, Played, Serving, Table};
 use crate::typed;
 
 /// How long the machine of another half may take to answer.
@@ -34,17 +33,123 @@ pub struct Status {
     lab: Option<String>,
 }
 
+/// How labs are.
+#[derive(Debug, Serialize)]
+pub struct Statuses {
+    /// Each lab asked about.
+    pub labs: Vec<Lab>,
+}
+
+/// The condition of one lab.
+#[derive(Debug, Serialize)]
+pub struct Lab {
+    /// The lab.
+    pub lab: LabName,
+    /// One line on what its topology teaches.
+    pub summary: Option<String>,
+    /// How it is.
+    pub condition: Condition,
+    /// How many hosts it has.
+    pub hosts: usize,
+    /// How many containers it has.
+    pub containers: usize,
+    /// What `up` would do to make it as described.
+    pub missing: Vec<Step>,
+    /// What somebody made by hand, as the commands that make it.
+    pub by_hand: Vec<Step>,
+    /// Namespaces that somebody made inside a host.
+    pub namespaces: Vec<Namespace>,
+    /// Packet filter tables that somebody made.
+    pub tables: Vec<Table>,
+    /// How many processes run in it.
+    pub processes: usize,
+    /// Which half of it is on this machine; none where all of it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half: Option<Played>,
+    /// What was launched, stopped or configured in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<Kept>,
+    /// The agents of its hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<Serving>,
+    /// The nslab that made it.
+    pub version: String,
+    /// The machine's NICs that it has borrowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nics: Option<Nics>,
+}
+
+impl Lab {
+    /// How many things somebody made by hand.
+    fn by_hand(&self) -> usize {
+        self.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
+    }
+
+    /// Its condition, and what to type.
+    fn said(&self, lang: Lang) -> Vec<String> {
+        let size = topology::size(lang, self.hosts, self.containers);
+        let lab = &self.lab;
+        let mut lines = vec![match self.condition {
+            Condition::Up => t!(lang, "{lab} is up, as described: {size}.", lab, size),
+            Condition::Unfinished => {
+                t!(lang, "{lab} is unfinished: an up or a down was cut short. nslab up completes it, nslab down removes it.", lab)
+            }
+            Condition::Drifted => {
+                t!(lang, "{lab} has drifted: something described is gone or changed. nslab up {lab} repairs it.", lab)
+            }
+            Condition::RolledBack => t!(
+                lang,
+                "{lab} was taken back: its records alone are left. nslab up {lab} makes it again, nslab down forgets it.",
+                lab
+            ),
+            Condition::Stale => {
+                t!(lang, "{lab} is from before the last restart; nothing of it is left. nslab up {lab} makes it again.", lab)
+            }
+        }];
+        let made = match self.by_hand() {
+            0 => t!(lang, "Nothing was made by hand"),
+            number => t!(lang, "{things} by hand", things = n!(lang, number, "thing was made", "things were made")),
+        };
+        let processes = match self.processes {
+            0 => t!(lang, "no process runs in it"),
+            number => t!(lang, "{processes} in it", processes = n!(lang, number, "process runs", "processes run")),
+        };
+        lines.push(format!("{made}; {processes}."));
+        if self.version != env!("CARGO_PKG_VERSION") {
+            lines.push(t!(lang, "It was made by nslab {version}.", version = self.version));
+        }
+        lines.extend(self.half.as_ref().map(|half| sentences::role::half(lang, half)));
+        let others = self.half.iter().filter_map(|half| half.others.as_ref());
+        lines.extend(others.flat_map(|others| sentences::halves::told(lang, others)));
+        lines.extend(sentences::agent::serving(lang, &self.agents, lab.as_str()));
+        lines.extend(self.instances.as_ref().map(|kept| sentences::instances::kept(lang, kept)));
+        lines.extend(self.nics.as_ref().map(|nics| sentences::nics::borrowed(lang, nics)));
+        lines
+    }
+
+    /// What was made by hand and has no `ip` line: namespaces, packet filters.
+    fn foreign(&self, lang: Lang) -> Vec<String> {
+        let namespace =
+            |one: &Namespace| t!(lang, "a namespace {name} inside {host}", name = quoted(lang, &one.name), host = one.host);
+        let table = |one: &Table| {
+            let (family, table, node) = (&one.family, quoted(lang, &one.table), &one.node);
+            t!(lang, "a packet filter table {family} {table} in {node}", family, table, node)
+        };
+        self.namespaces.iter().map(namespace).chain(self.tables.iter().map(table)).collect()
+    }
+}
+
 impl Show for Statuses {
     fn text(&self, style: Style) -> String {
         let lang = style.lang;
         if self.labs.is_empty() {
-            return lines(&[say::nothing_up(lang)]);
+            return lines(&[t!(lang, "No lab is up.")]);
         }
         let each = self.labs.iter().map(|lab| {
-            let mut text = lines(&say::status(lang, lab));
-            text += &commands(say::missing(lang), &lab.missing);
-            text += &commands(say::by_hand(lang), &lab.by_hand);
-            text + &indented(say::foreign(lang, lab).into_iter())
+            let mut text = lines(&lab.said(lang));
+            text += &commands(w!(lang, "To make it as described:"), &lab.missing);
+            text += &commands(w!(lang, "Made by hand:"), &lab.by_hand);
+            text + &indented(lab.foreign(lang).into_iter())
         });
         each.collect::<Vec<_>>().join("\n")
     }
@@ -161,7 +266,7 @@ impl Labs {
 
 impl Show for Labs {
     fn text(&self, style: Style) -> String {
-        if self.labs.is_empty() { lines(&[say::nothing_up(style.lang)]) } else { self.table(style).print(0) }
+        if self.labs.is_empty() { lines(&[t!(style.lang, "No lab is up.")]) } else { self.table(style).print(0) }
     }
 }
 
@@ -254,7 +359,7 @@ impl Show for Overview {
                 format!("  {sudo}nslab up bridged"),
                 t!(lang, "nslab help lists the commands, nslab doctor looks at this machine."),
             ],
-            Some(lab) if !lab.exercise.is_empty() => say::exercise(lang, &self.exercise(lab)),
+            Some(lab) if !lab.exercise.is_empty() => self.exercise(lab).said(lang),
             Some(lab) => {
                 let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
                 let node = node.map_or("NODE", NodeName::as_str);

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::completions;
-use super::run::{Context, lacking};
+use super::{Context, completions, lacking};
 use crate::check::KINDS;
 use crate::error::{Error, Result, Thing, Usage, WrongValue};
 use crate::lab::instances::Site;

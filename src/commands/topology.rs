@@ -6,13 +6,12 @@ use clap::ValueHint;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use super::run::{Context, Run};
 use super::target::Role;
-use super::{completions, target};
+use super::{Context, Run, completions, target};
 use crate::check::KINDS;
 use crate::error::{Error, Result};
 use crate::lab::Casting;
-use crate::render::lang::{Lang, find, t, words};
+use crate::render::lang::{Lang, find, n, t, words};
 use crate::render::table::Table;
 use crate::render::{Printed, Show, Style, lines, sentences, shapes};
 use crate::topology::{catalog, read};
@@ -61,6 +60,11 @@ pub(super) fn table(topologies: &[Item], style: Style) -> Table {
         table.row([&topology.name, find(style.lang, "topology", own).unwrap_or(own)]);
     }
     table
+}
+
+/// A number of hosts and containers.
+pub(super) fn size(lang: Lang, hosts: usize, containers: usize) -> String {
+    format!("{}, {}", n!(lang, hosts, "host", "hosts"), n!(lang, containers, "container", "containers"))
 }
 
 /// The file of a topology, as it can be saved and edited.
@@ -148,7 +152,7 @@ struct Finding {
 impl Show for Validation {
     fn text(&self, Style { lang, .. }: Style) -> String {
         let fine = |file: &File| {
-            let size = sentences::labs::size(lang, file.hosts, file.containers);
+            let size = size(lang, file.hosts, file.containers);
             t!(lang, "{file}: fine, {size}", file = file.file, size)
         };
         lines(&self.files.iter().filter(|file| file.valid).map(fine).collect::<Vec<_>>())

@@ -4,8 +4,7 @@ use std::net::IpAddr;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::run::{Context, Place, Run};
-use super::{completions, target};
+use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::stations::{Stations, goal};
 use crate::probe::trace::{Order, trace};

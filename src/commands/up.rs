@@ -3,19 +3,22 @@
 use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
-use super::completions;
 use super::plan::{Commands, Purpose};
-use super::run::{Context, Place, Run};
 use super::target::{self, Role, duration};
+use super::{Context, Place, Run, completions, topology};
 use crate::error::{Allow, Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::{self, NicPolicy};
 use crate::lab::{self, Casting, halves, resolve};
-use crate::name::NodeName;
+use crate::name::{LabName, NodeName};
 use crate::plan::{compile, steps};
+use crate::render::escape::escape;
+use crate::render::lang::{Lang, duration as took, n, t, w};
 use crate::render::{Show, Style, lines, sentences, shapes};
-use crate::report::lab::{self as reports, Exercise, Hint, Ping};
+use crate::report::half::Halves;
+use crate::report::lab::{Kept, Outcome};
 use crate::report::notice::Notice;
 use crate::topology::{Host, Inside, Topology};
 
@@ -49,14 +52,133 @@ pub struct Up {
     confirm_within: Duration,
 }
 
-shapes! {
-    /// A lab that is up, or what would be done.
-    pub enum Made { Up(reports::Up), Preview(Commands) }
+/// A first thing to try in a lab.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Hint {
+    /// A ping as far as the lab goes.
+    Ping(Ping),
+    /// What begins the work, where the lab is to be made by hand.
+    Exercise(Exercise),
 }
 
-impl Show for reports::Up {
+/// What is typed to make a lab by hand.
+#[derive(Debug, Clone, Serialize)]
+pub struct Exercise {
+    /// The lab, where it is not the only one.
+    #[serde(skip)]
+    pub lab: Option<LabName>,
+    /// The hosts to work on, as they are typed.
+    pub shells: Vec<String>,
+    /// The topologies that it is to become.
+    pub against: Vec<String>,
+    /// The caller works through `sudo`, and will type it again.
+    #[serde(skip)]
+    pub sudo: bool,
+}
+
+impl Exercise {
+    /// What is typed to make a lab by hand.
+    pub(super) fn said(&self, lang: Lang) -> Vec<String> {
+        let [shells, checks, plans] = self.typed();
+        let below = |head: &str, lines: Vec<String>| {
+            let lines = lines.into_iter().map(|line| format!("  {}", escape(&line)));
+            std::iter::once(head.to_owned()).chain(lines).collect::<Vec<_>>()
+        };
+        [
+            below(w!(lang, "Make it by hand, in a shell on each host:"), shells),
+            below(w!(lang, "Have it judged while you type, in another terminal:"), checks),
+            below(w!(lang, "One way to do it, command by command:"), plans),
+        ]
+        .concat()
+    }
+
+    /// The command lines: a shell on each host, the judge, and a way to do it.
+    fn typed(&self) -> [Vec<String>; 3] {
+        let sudo = if self.sudo { "sudo " } else { "" };
+        let lab = self.lab.as_ref().map(|lab| format!("{lab} ")).unwrap_or_default();
+        let against = || self.against.iter();
+        [
+            self.shells.iter().map(|host| format!("{sudo}nslab shell {host}")).collect(),
+            against().map(|target| format!("{sudo}nslab check {lab}--against {target} --watch")).collect(),
+            against().map(|target| format!("nslab plan {target}")).collect(),
+        ]
+    }
+}
+
+/// A ping between the containers of a lab that lie farthest apart.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ping {
+    /// The node to ping from, as short as the lab allows.
+    pub from: String,
+    /// The node to ping, likewise.
+    pub to: String,
+    /// The caller works through `sudo`, and will type it again.
+    #[serde(skip)]
+    pub sudo: bool,
+}
+
+shapes! {
+    /// A lab that is up, or what would be done.
+    pub enum Made { Up(Report), Preview(Commands) }
+}
+
+/// A lab that is up.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The lab.
+    pub lab: LabName,
+    /// What had to be done.
+    pub outcome: Outcome,
+    /// How many hosts it has.
+    pub hosts: usize,
+    /// How many containers it has.
+    pub containers: usize,
+    /// How many operations were done.
+    pub operations: usize,
+    /// How long it took, in milliseconds.
+    pub milliseconds: f64,
+    /// A first thing to try.
+    pub hint: Option<Hint>,
+    /// What was launched, stopped or configured before, and stays so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// Seconds within which `keep` must confirm a change of the machine's NICs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_within: Option<u64>,
+    /// What the machines say that play the rest of it; none where all of it is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub others: Option<Halves>,
+}
+
+impl Show for Report {
     fn text(&self, style: Style) -> String {
-        lines(&sentences::labs::up(style.lang, self))
+        let lang = style.lang;
+        let size = topology::size(lang, self.hosts, self.containers);
+        let lab = &self.lab;
+        let operations = n!(lang, self.operations, "operation", "operations");
+        let took = took(self.milliseconds);
+        let mut told = vec![match self.outcome {
+            Outcome::Created => t!(lang, "{lab} is up: {size}, {took}.", lab, size, took),
+            Outcome::Already => t!(lang, "{lab} is already up, as described: {size}.", lab, size),
+            Outcome::Changed => t!(lang, "{lab} was changed ({operations}): {size}, {took}.", lab, operations, size, took),
+            Outcome::Completed => t!(lang, "{lab} was unfinished and is up now ({operations}): {size}.", lab, operations, size),
+            Outcome::Repaired => {
+                t!(lang, "{lab} had drifted and is as described again ({operations}): {size}.", lab, operations, size)
+            }
+        }];
+        told.extend(self.kept.as_ref().map(|kept| sentences::instances::kept(lang, kept)));
+        told.extend(self.others.iter().flat_map(|others| sentences::halves::told(lang, others)));
+        match &self.hint {
+            Some(Hint::Ping(ping)) if self.outcome != Outcome::Already => {
+                let sudo = if ping.sudo { "sudo " } else { "" };
+                told.push(t!(lang, "Try: {command}", command = format!("{sudo}nslab ping {} {}", ping.from, ping.to)));
+            }
+            Some(Hint::Exercise(of)) => told.extend(of.said(lang)),
+            _ => {}
+        }
+        told.extend(self.confirm_within.into_iter().flat_map(|seconds| sentences::nics::confirm(lang, lab.as_str(), seconds)));
+        lines(&told)
     }
 
     fn is_talk(&self) -> bool {
@@ -118,7 +240,7 @@ fn up(topology: &Topology, casting: &Casting, policy: &NicPolicy, context: &mut 
     for found in found {
         context.front.notice(&Notice::Interference(found));
     }
-    Ok(Made::Up(reports::Up {
+    Ok(Made::Up(Report {
         lab: topology.name.clone(),
         outcome: up.outcome,
         hosts: journal.topology.hosts.len(),

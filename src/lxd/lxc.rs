@@ -17,7 +17,7 @@ pub(crate) use instance::nic;
 
 use std::path::PathBuf;
 
-use crate::commands::run::{Context, Run};
+use crate::commands::{Context, Run};
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{Client, Remote, Store};
 use crate::render::Printed;

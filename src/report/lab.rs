@@ -6,35 +6,6 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::name::{IfName, LabName, NodeName};
 use crate::plan::NodeId;
-use crate::plan::steps::Step;
-
-/// `up`
-#[derive(Debug, Serialize)]
-pub struct Up {
-    /// The lab.
-    pub lab: LabName,
-    /// What had to be done.
-    pub outcome: Outcome,
-    /// How many hosts it has.
-    pub hosts: usize,
-    /// How many containers it has.
-    pub containers: usize,
-    /// How many operations were done.
-    pub operations: usize,
-    /// How long it took, in milliseconds.
-    pub milliseconds: f64,
-    /// A first thing to try.
-    pub hint: Option<Hint>,
-    /// What was launched, stopped or configured before, and stays so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kept: Option<Kept>,
-    /// Seconds within which `keep` must confirm a change of the machine's NICs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confirm_within: Option<u64>,
-    /// What the machines say that play the rest of it; none where all of it is here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub others: Option<super::half::Halves>,
-}
 
 /// What was done to a lab's containers since its file was brought up.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -63,57 +34,6 @@ pub enum Outcome {
     Repaired,
 }
 
-/// A first thing to try in a lab.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum Hint {
-    /// A ping as far as the lab goes.
-    Ping(Ping),
-    /// What begins the work, where the lab is to be made by hand.
-    Exercise(Exercise),
-}
-
-/// What is typed to make a lab by hand.
-#[derive(Debug, Clone, Serialize)]
-pub struct Exercise {
-    /// The lab, where it is not the only one.
-    #[serde(skip)]
-    pub lab: Option<LabName>,
-    /// The hosts to work on, as they are typed.
-    pub shells: Vec<String>,
-    /// The topologies that it is to become.
-    pub against: Vec<String>,
-    /// The caller works through `sudo`, and will type it again.
-    #[serde(skip)]
-    pub sudo: bool,
-}
-
-impl Exercise {
-    /// The command lines: a shell on each host, the judge, and a way to do it.
-    pub fn typed(&self) -> [Vec<String>; 3] {
-        let sudo = if self.sudo { "sudo " } else { "" };
-        let lab = self.lab.as_ref().map(|lab| format!("{lab} ")).unwrap_or_default();
-        let against = || self.against.iter();
-        [
-            self.shells.iter().map(|host| format!("{sudo}nslab shell {host}")).collect(),
-            against().map(|target| format!("{sudo}nslab check {lab}--against {target} --watch")).collect(),
-            against().map(|target| format!("nslab plan {target}")).collect(),
-        ]
-    }
-}
-
-/// A ping between the containers of a lab that lie farthest apart.
-#[derive(Debug, Clone, Serialize)]
-pub struct Ping {
-    /// The node to ping from, as short as the lab allows.
-    pub from: String,
-    /// The node to ping, likewise.
-    pub to: String,
-    /// The caller works through `sudo`, and will type it again.
-    #[serde(skip)]
-    pub sudo: bool,
-}
-
 /// `down`
 #[derive(Debug, Serialize)]
 pub struct Downs {
@@ -122,13 +42,6 @@ pub struct Downs {
     /// Why others were not.
     #[serde(skip)]
     pub errors: Vec<crate::error::Error>,
-}
-
-/// `keep`: the lab whose change of the machine's NICs is kept.
-#[derive(Debug, Serialize)]
-pub struct Keep {
-    /// The lab.
-    pub lab: LabName,
 }
 
 /// One lab that was taken down.
@@ -209,52 +122,6 @@ impl Reset {
     }
 }
 
-/// `status`
-#[derive(Debug, Serialize)]
-pub struct Statuses {
-    /// Each lab asked about.
-    pub labs: Vec<Status>,
-}
-
-/// The condition of one lab.
-#[derive(Debug, Serialize)]
-pub struct Status {
-    /// The lab.
-    pub lab: LabName,
-    /// One line on what its topology teaches.
-    pub summary: Option<String>,
-    /// How it is.
-    pub condition: Condition,
-    /// How many hosts it has.
-    pub hosts: usize,
-    /// How many containers it has.
-    pub containers: usize,
-    /// What `up` would do to make it as described.
-    pub missing: Vec<Step>,
-    /// What somebody made by hand, as the commands that make it.
-    pub by_hand: Vec<Step>,
-    /// Namespaces that somebody made inside a host.
-    pub namespaces: Vec<Namespace>,
-    /// Packet filter tables that somebody made.
-    pub tables: Vec<Table>,
-    /// How many processes run in it.
-    pub processes: usize,
-    /// Which half of it is on this machine; none where all of it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub half: Option<Played>,
-    /// What was launched, stopped or configured in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instances: Option<Kept>,
-    /// The agents of its hosts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub agents: Vec<Serving>,
-    /// The nslab that made it.
-    pub version: String,
-    /// The machine's NICs that it has borrowed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nics: Option<Nics>,
-}
-
 /// The agent of a host, which runs or is described.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Serving {
@@ -278,13 +145,6 @@ pub struct Played {
     /// What those machines say; none where nobody was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub others: Option<super::half::Halves>,
-}
-
-impl Status {
-    /// How many things somebody made by hand.
-    pub fn by_hand(&self) -> usize {
-        self.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
-    }
 }
 
 /// The machine's NICs that a lab has borrowed.

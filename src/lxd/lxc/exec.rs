@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use super::{pair, reach, tell};
-use crate::commands::run::Context;
+use crate::commands::Context;
 use crate::error::Result;
 use crate::lxd::client::{self, Ends};
 use crate::render::Printed;

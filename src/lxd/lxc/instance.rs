@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{client, done, pair, parse, reach, refuse, store, tell};
-use crate::commands::run::Context;
+use crate::commands::Context;
 use crate::error::{Error, RemoteFault, Result};
 use crate::lxd::client::{Action, Change, Client, New};
 use crate::render::Printed;

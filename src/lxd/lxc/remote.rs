@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::list::Shape;
 use super::{LOCAL, done, refuse, socket, store};
+use crate::commands::Context;
 use crate::commands::remote::add_to;
-use crate::commands::run::Context;
 use crate::error::Result;
 use crate::render::Printed;
 

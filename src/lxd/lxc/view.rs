@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::list::Shape;
 use super::{reach, refuse};
-use crate::commands::run::Context;
+use crate::commands::Context;
 use crate::error::Result;
 use crate::lxd::client::Answer;
 use crate::lxd::format;

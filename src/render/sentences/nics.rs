@@ -3,7 +3,7 @@
 use crate::error::{Allow, Refusal, Rollback, Service};
 use crate::name::IfName;
 use crate::render::lang::{Lang, Message, quoted, say, t, w};
-use crate::report::lab::{Foreign, Keep, LeftAlone, Nics, Trust};
+use crate::report::lab::{Foreign, LeftAlone, Nics, Trust};
 use crate::report::nic::{Changes, Wiring};
 
 /// Why a NIC is not borrowed.
@@ -76,11 +76,6 @@ pub fn confirm(lang: Lang, lab: &str, seconds: u64) -> Vec<String> {
         format!("  sudo nslab keep {lab}"),
         t!(lang, "Without that, everything is put back by itself."),
     ]
-}
-
-/// The result of `keep`.
-pub fn kept(lang: Lang, keep: &Keep) -> String {
-    t!(lang, "{lab} stays as it is; nslab down {lab} puts the NIC back.", lab = keep.lab)
 }
 
 /// Which NICs a lab has borrowed.
