@@ -26,7 +26,7 @@ const LABS: u64 = 30;
 fn look(lab: &str) -> View {
     let labs = nslab::lab::names();
     let entry = labs.iter().find(|entry| entry.lab == lab).unwrap();
-    let mut view = View::look(&Subject::ours(entry.clone())).unwrap();
+    let mut view = View::look(&Subject::new(entry.clone())).unwrap();
     let all: Vec<String> = view.places.iter().map(|place| place.node.node.clone()).collect();
     view.read_settings(&all).unwrap();
     view

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::lab::subject::Prompt;
+use crate::lab::resolve::Prompt;
 use crate::probe::cure::cure;
 use crate::probe::view::View;
 use crate::render::lang::{Lang, and, n, t, w};

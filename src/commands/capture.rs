@@ -90,7 +90,7 @@ impl Run for Capture {
         let labs = lab::names();
         let (typed, filter) = self.parts(&labs)?;
         let entry = one_lab(typed, &labs, context)?;
-        let subject = Subject::ours(entry.clone());
+        let subject = Subject::new(entry.clone());
         let journal = subject.journal()?;
         let wire = |word: &str| journal.topology.networks.iter().any(|network| network.name.as_str() == word);
         if let Some(word) = filter.split(' ').next().filter(|word| self.filter.is_empty() && wire(word)) {

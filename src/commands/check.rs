@@ -54,7 +54,7 @@ impl Run for Check {
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
         let against = self.against.as_deref().map(target::topology).transpose()?;
-        let subject = Subject::ours(target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?);
+        let subject = Subject::new(target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?);
         let lab = subject.journal()?.laid_out();
         if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {
             return Err(Error::Usage(Usage::NoCheckpoints(against.name.to_string())));

@@ -183,7 +183,7 @@ impl Ps {
             word => target::labs(word)?
                 .into_iter()
                 .map(|lab| {
-                    let subject = Subject::ours(resolve::find(lab.as_str(), &labs)?.clone());
+                    let subject = Subject::new(resolve::find(lab.as_str(), &labs)?.clone());
                     let nodes = subject.nodes().into_iter().filter(|one| !one.by_hand).map(|one| one.node);
                     Ok((lab, nodes.collect()))
                 })

@@ -73,7 +73,7 @@ impl Graph {
 }
 
 fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
-    let subject = Subject::ours(entry);
+    let subject = Subject::new(entry);
     let journal = subject.journal()?;
     let view = View::living(&subject)?;
     let mut seen = view.state();

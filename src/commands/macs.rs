@@ -118,7 +118,7 @@ impl Macs {
             Wanted::New(topology) => {
                 let name = topology.name.to_string();
                 let private = Private::bring_up((*topology).clone(), &mut |step| context.front.progress(step))?;
-                let found = private.entry().and_then(|entry| self.census(&Subject::ours(entry), &topology, context));
+                let found = private.entry().and_then(|entry| self.census(&Subject::new(entry), &topology, context));
                 private.end()?;
                 Ok(Census { lab: name, own: true, ..found? })
             }
@@ -146,7 +146,7 @@ impl Macs {
 }
 
 fn there(entry: Entry) -> Result<Wanted> {
-    let subject = Subject::ours(entry);
+    let subject = Subject::new(entry);
     let topology = subject.journal()?.laid_out();
     Ok(Wanted::There(Box::new(subject), Box::new(topology)))
 }

@@ -140,7 +140,7 @@ impl Ping {
     fn every(&self, context: &mut Context) -> Result<Pinged> {
         let begin = Instant::now();
         let entry = target::current(self.from.as_deref(), context)?;
-        let stations = Stations::look(&Subject::ours(entry.clone()))?;
+        let stations = Stations::look(&Subject::new(entry.clone()))?;
         let is_member = |station: &&Station| match station.id {
             NodeId::Container(..) => true,
             NodeId::Host(_) => {

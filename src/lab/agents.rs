@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::lock;
 use super::paths::{self, system};
+use super::rundir;
 use crate::error::{AgentFault, Error, Result};
 use crate::kernel::sandbox::Clients;
 use crate::kernel::sys::process::{self, errno};
@@ -173,7 +173,7 @@ pub fn start(lab: &LabName, host: &NodeName) -> Result<bool> {
     let place = directory(lab, host);
     let fail = |error: std::io::Error| system("start the agent in", &place, errno(&error));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&place).map_err(fail)?;
-    let _lock = lock::directory(&place, Some(lab.as_str()))?;
+    let _lock = rundir::lock_directory(&place, Some(lab))?;
     if runs(lab, host) {
         return Ok(false);
     }

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use super::paths::{self, failed};
-use super::record::{self, Beside, OfBoot};
+use super::paths::{self, BootRecord, OfBoot, failed};
 use crate::error::{Allow, Error, Refusal, Result, Rollback, Thing};
 use crate::kernel::managers;
 use crate::kernel::nic::{self, Kind, Nic, Object, way};
@@ -22,7 +21,8 @@ use crate::kernel::socket::Netlink;
 use crate::name::{IfName, LabName};
 use crate::plan::{Fact, Ns, Op, Port, Slot, State};
 use crate::report::lab::{Nics, Trust};
-use crate::report::nic::{self as reports, Change, Changes, Wiring};
+use crate::report::nic as reports;
+use crate::report::nic::{Change, Changes, Wiring};
 
 /// A real NIC that a lab uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ pub fn uses(state: &State) -> Vec<NicUse> {
 
 /// Whether there is a record of this boot that cannot be read.
 pub(super) fn is_lost(lab: &LabName) -> bool {
-    matches!(record::beside::<Borrowed>(&path(lab)), Beside::Lost)
+    matches!(paths::record_of_boot::<Borrowed>(&path(lab)), BootRecord::Lost)
 }
 
 /// The seconds that there were to keep a change, where one still waits for that.
@@ -145,7 +145,7 @@ impl OfBoot for Borrowed {
 impl Borrowed {
     /// What a lab has borrowed, if anything.
     pub fn read(lab: &LabName) -> Option<Self> {
-        record::beside(&path(lab)).known()
+        paths::record_of_boot(&path(lab)).known()
     }
 
     /// What a lab has borrowed and not given back.
@@ -155,7 +155,7 @@ impl Borrowed {
 
     /// Writes the record: all of it or nothing.
     pub fn write(&self) -> Result<()> {
-        record::write(&path(&self.lab), self, 0o600)
+        paths::write_record(&path(&self.lab), self, 0o600)
     }
 }
 

@@ -10,10 +10,10 @@ use nix::errno::Errno;
 use super::borrow::NicPolicy;
 use super::borrow::change::{NicChange, adopt, attend};
 use super::journal::{Journal, Phase};
-use super::lock::Lock;
 use super::paths::{self, system};
 use super::role::{Casting, cast};
-use super::{agents, down, facts, index, root_netns, rundir};
+use super::rundir::{self, Lock};
+use super::{agents, down, facts, index};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, observe, sandbox, space, sys};
 use crate::name::{LabName, NodeName};
@@ -45,7 +45,7 @@ impl Wanted {
     ) -> Result<Self> {
         let (mut topology, whole) = cast(described, casting, before)?;
         adopt(&mut topology)?;
-        let state = facts::of(&topology)?;
+        let state = facts::of_topology(&topology)?;
         Ok(Self { topology, whole, origin, state })
     }
 
@@ -85,12 +85,12 @@ impl Transition {
         let pins = paths::pins(&wanted.topology.name);
         let same = before.as_ref().is_some_and(|before| before.previous.is_none() && wanted.is_described_in(before));
         let was = match &before {
-            Some(before) if !same || by == By::Edit => facts::of(&before.topology)?,
+            Some(before) if !same || by == By::Edit => facts::of_topology(&before.topology)?,
             _ => State::new(),
         };
         let mut owned = if same { State::new() } else { was.clone() };
         if let Some(previous) = before.as_ref().and_then(|before| before.previous.as_ref()) {
-            owned.extend(facts::of(previous)?);
+            owned.extend(facts::of_topology(previous)?);
         }
         let mut baseline = before.as_ref().map(|before| before.baseline.clone()).unwrap_or_default();
         let mut expected = owned.clone();
@@ -260,7 +260,7 @@ fn carry_out(
     let mut journal = transition.coming();
     journal.write()?;
     if journal.has_role() {
-        root_netns::note(name, &transition.all_owned(), &journal.baseline)?;
+        facts::record_made(name, &transition.all_owned(), &journal.baseline)?;
     }
     transition.enter(&journal)?;
     if change.is_none() {
@@ -366,7 +366,7 @@ fn restore(transition: &Transition, before: &Journal) -> Result<()> {
     let scope = facts::scope(transition.all_owned().into_owned());
     let mut kernel = Kernel::new(paths::pins(name));
     let seen = kernel.observe(&scope)?;
-    let wanted = facts::of(&before.topology)?;
+    let wanted = facts::of_topology(&before.topology)?;
     let alone = match transition.by {
         By::File => State::new(),
         By::Edit => facts::unchanged(&now.state, &seen, &wanted),

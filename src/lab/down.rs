@@ -10,9 +10,9 @@ use nix::mount::{MntFlags, umount2};
 use super::borrow::restore::give_back;
 use super::borrow::{self, change};
 use super::journal::{self, Journal, Phase};
-use super::lock::{self, Lock};
 use super::paths::{self, system};
-use super::{agents, index, root_netns, rundir};
+use super::rundir::{self, Lock};
+use super::{agents, facts, index};
 use crate::error::{Error, JournalFault, Left, Result, Rollback};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sys::process::errno;
@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub fn down(name: &LabName, tell: &mut dyn FnMut(Progress)) -> Result<Down> {
     tell(Progress { done: 0, of: 1 });
     let start = Instant::now();
-    let Some(lock) = lock::directory(&paths::lab(name), Some(name.as_str()))? else {
+    let Some(lock) = rundir::lock_lab(name)? else {
         rundir::tidy()?;
         return Ok(Down {
             lab: name.clone(),
@@ -65,7 +65,7 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock, s
     let facts = on_machine(journal);
     let lost = borrow::is_lost(name).then(|| Left::Borrowed(nics(&facts)));
     // Before what leads to them goes.
-    let unknown = journal.is_none() && root_netns::is_lost(name);
+    let unknown = journal.is_none() && facts::is_record_lost(name);
     let restored = give_back(name, &facts)?;
     let ended = strip(name, journal)?;
     // It has watched until here: a kill on the way down is no reason to stay cut off.
@@ -76,7 +76,7 @@ pub(super) fn dismantle(name: &LabName, journal: Option<&Journal>, lock: Lock, s
     agents::drop_unused(name);
     journal::delete(name)?;
     leave(name, lock)?;
-    let suspects = if unknown { root_netns::suspects() } else { Vec::new() };
+    let suspects = if unknown { facts::suspects() } else { Vec::new() };
     let left: Vec<Left> = lost.into_iter().chain(suspects.into_iter().map(Left::Suspect)).collect();
     if left.is_empty() { Ok(gone(name, ended, restored.left_alone, start)) } else { Err(Error::Left(left)) }
 }
@@ -109,7 +109,7 @@ fn strip(name: &LabName, journal: Option<&Journal>) -> Result<Vec<Process>> {
         drop_tree(&directory.join(mount))?;
     }
     // Before the namespaces that the other ends of the machine's cables are in.
-    root_netns::clear(name, journal)?;
+    facts::clear_machine(name, journal)?;
     teardown::unplug(&paths::pins(name));
     let pinned = |(path, errno): (std::path::PathBuf, Errno)| system("remove", &path, errno);
     teardown::all(&paths::pins(name), &mut |_| {}).map_err(pinned)?;

@@ -1,23 +1,36 @@
-//! A lab's facts: which there are, which of them are the lab's, and which somebody made by hand.
+//! A lab's facts: which there are, which of them are the lab's, and which somebody made by hand; which are in the machine's own network
+//! namespace; and what there is compared with what should be.
+//!
+//! What a lab with a role makes on the machine itself is recorded a second time, beside the journal and before the first operation: a
+//! damaged journal does not lose it. What it has borrowed is given back by `borrow`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::agents;
+use super::index::load;
 use super::journal::{Journal, Phase};
-use super::paths;
+use super::paths::{self, BootRecord, OfBoot, boot_id};
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{Pin, inspect};
-use crate::kernel::{Pins, Scope, interrupted, observe};
+use crate::kernel::nic::{self, Kind};
+use crate::kernel::socket::Netlink;
+use crate::kernel::{Backend, Kernel, Pins, Scope, filter, interrupted, observe, sandbox};
 use crate::name::{IfName, LabName, NodeName};
-use crate::plan::{Fact, NodeId, Ns, Port, Slot, State, compile};
-use crate::topology::{Attach, Host, Topology};
+use crate::plan::{Fact, NodeId, Ns, Plan, Port, RouteTo, Slot, State, compile, diff};
+use crate::report::lab::{Condition, Kept, Namespace, Serving, Table};
+use crate::topology::{Attach, Host, Topology, numbers};
 
 /// The facts of a topology as it can be just now: a cable to a bridge made by hand that is gone waits for it, unplugged.
 ///
 /// # Errors
 /// As [`bridges`].
-pub(super) fn of(topology: &Topology) -> Result<State> {
+pub(super) fn of_topology(topology: &Topology) -> Result<State> {
     Ok(compile(&*present(topology)?))
 }
 
@@ -79,7 +92,7 @@ pub(super) fn untouched(before: &Journal, was: &State, seen: &State, wanted: &St
         Phase::Up => Ok(unchanged(was, seen, wanted)),
         // A change that was cut short.
         Phase::Coming => {
-            before.previous.as_ref().map_or(Ok(State::new()), |previous| Ok(unchanged(&of(previous)?, seen, wanted)))
+            before.previous.as_ref().map_or(Ok(State::new()), |previous| Ok(unchanged(&of_topology(previous)?, seen, wanted)))
         }
         Phase::Going | Phase::RolledBack => Ok(State::new()),
     }
@@ -163,4 +176,189 @@ pub(super) fn wait_for_forwarding(topology: &Topology) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How often what goes by itself meanwhile is looked at again.
+const TRIES: usize = 20;
+
+/// What a lab makes on the machine itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    /// The machine's boot that it belongs to.
+    boot_id: String,
+    /// The facts, and the namespaces that the other ends of cables are in.
+    facts: State,
+}
+
+impl OfBoot for Made {
+    fn boot_id(&self) -> &str {
+        &self.boot_id
+    }
+}
+
+fn path(name: &LabName) -> PathBuf {
+    paths::lab(name).join("made.json")
+}
+
+/// Records what of a lab's facts will be on the machine; a lab without a role has nothing there.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn record_made(name: &LabName, owned: &State, baseline: &State) -> Result<()> {
+    let ours = |fact: &&Fact| made(fact, baseline) || matches!(fact, Fact::Netns(_));
+    let facts: State = owned.iter().filter(ours).cloned().collect();
+    if !facts.iter().any(|fact| *fact.ns() == Ns::Root) {
+        return Ok(());
+    }
+    paths::write_record(&path(name), &Made { boot_id: boot_id().to_owned(), facts }, 0o600)
+}
+
+/// What was recorded in this boot.
+fn recorded(name: &LabName) -> BootRecord<Made> {
+    paths::record_of_boot(&path(name))
+}
+
+/// A fact that is on the machine itself and was not there before.
+fn made(fact: &Fact, baseline: &State) -> bool {
+    let route = matches!(fact, Fact::Route(.., RouteTo::Blackhole)) && !baseline.has(fact.slot());
+    *fact.ns() == Ns::Root && (matches!(fact, Fact::Link(..)) || route)
+}
+
+/// Takes the lab's links off the machine, and its routes that lead nowhere; a lab without a role has nothing there.
+///
+/// # Errors
+/// When the kernel refuses; the journal still knows what there is.
+pub(super) fn clear_machine(name: &LabName, journal: Option<&Journal>) -> Result<()> {
+    if journal.is_some_and(Journal::is_stale) {
+        return Ok(());
+    }
+    // A lab of an older nslab has no record of its own for that.
+    let owned = || journal.filter(|journal| journal.has_role()).map(Journal::owned).unwrap_or_default();
+    let owned = recorded(name).known().map_or_else(owned, |made| made.facts);
+    if !owned.iter().any(|fact| *fact.ns() == Ns::Root) {
+        return Ok(());
+    }
+    let baseline = journal.map(|journal| journal.baseline.clone()).unwrap_or_default();
+    let scope = scope(owned);
+    let mut tried = 0;
+    loop {
+        match clear_once(name, &baseline, &scope) {
+            // A cable whose other end has just gone went along.
+            Err(Error::Kernel(why)) if tried < TRIES && is_gone(why.errno) => {
+                tried += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Whether a lab without a journal has a role, and its record of what it has made on the machine is lost, too.
+pub(super) fn is_record_lost(name: &LabName) -> bool {
+    paths::pins(name).has_role() && recorded(name).known().is_none()
+}
+
+/// Interfaces of the machine that bear MAC addresses as nslab gives them; that does not prove that they are a lab's.
+pub(super) fn suspects() -> Vec<String> {
+    let Ok(mut socket) = Netlink::open() else { return Vec::new() };
+    let all = nic::survey(&mut socket).unwrap_or_default();
+    let alike = |nic: &&nic::Nic| matches!(nic.kind, Kind::Software(_)) && nic.mac.is_some_and(numbers::is_mac_of_a_machine);
+    all.iter().filter(alike).map(|nic| nic.name.to_string()).collect()
+}
+
+fn clear_once(name: &LabName, baseline: &State, scope: &Scope) -> Result<()> {
+    let mut kernel = Kernel::new(paths::pins(name));
+    let seen = kernel.observe(scope)?;
+    let from: State = seen.into_iter().filter(|fact| made(fact, baseline)).collect();
+    kernel.apply(&diff(&from, &State::new()), &mut |_| {})
+}
+
+fn is_gone(errno: i32) -> bool {
+    [Errno::ENODEV, Errno::ENOENT, Errno::ESRCH].iter().any(|gone| *gone as i32 == errno)
+}
+
+/// The state of a lab.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// In one word.
+    pub condition: Condition,
+    /// The journal.
+    pub journal: Journal,
+    /// What `up` would do: a described fact that is gone or changed is an operation here.
+    pub missing: Plan,
+    /// Facts that somebody made by hand.
+    pub by_hand: State,
+    /// Namespaces that somebody made inside a host.
+    pub namespaces: Vec<Namespace>,
+    /// Packet filter tables that somebody made.
+    pub tables: Vec<Table>,
+    /// What was launched, stopped or configured in it.
+    pub kept: Option<Kept>,
+    /// Processes that run in its nodes.
+    pub processes: usize,
+    /// Its agents: those that run, and those that are described.
+    pub agents: Vec<Serving>,
+}
+
+/// Compares a lab with its description.
+pub fn status(name: &LabName) -> Result<Status> {
+    let journal = load(name)?;
+    let owned = journal.owned();
+    let scope = scope(owned);
+    let seen = Kernel::new(paths::pins(name)).observe(&scope)?;
+    let (described, rest): (State, State) = seen.into_iter().partition(|fact| scope.expected.has(fact.slot()));
+    let mut missing = diff(&described, &of_topology(&journal.topology)?);
+    if journal.phase == Phase::RolledBack {
+        // All of it is, and on purpose.
+        missing.clear();
+    }
+    let agents = agents(&journal);
+    let condition = match journal.phase {
+        _ if journal.is_stale() => Condition::Stale,
+        Phase::Coming | Phase::Going => Condition::Unfinished,
+        Phase::RolledBack => Condition::RolledBack,
+        Phase::Up if missing.is_empty() && agents.iter().all(|agent| agent.running) => Condition::Up,
+        Phase::Up => Condition::Drifted,
+    };
+    let nodes: Vec<NodeId> = nodes(&scope);
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    let tables = filter::tables(&paths::pins(name), &nodes);
+    Ok(Status {
+        condition,
+        missing,
+        by_hand: by_hand(rest),
+        namespaces: namespaces(&journal),
+        tables: tables.into_iter().map(|(node, family, table)| Table { node, family, table }).collect(),
+        kept: journal.kept(),
+        processes: sandbox::processes(&paths::sandboxes(name), &names)?.len(),
+        agents,
+        journal,
+    })
+}
+
+fn agents(journal: &Journal) -> Vec<Serving> {
+    let name = &journal.topology.name;
+    let agent = |host: &Host| Serving { host: host.name.clone(), described: host.agent, running: agents::runs(name, &host.name) };
+    let all = journal.topology.hosts.iter().map(agent);
+    all.filter(|agent| agent.described || agent.running).collect()
+}
+
+/// The namespaces that somebody made inside the hosts of a lab.
+pub(super) fn namespaces(journal: &Journal) -> Vec<Namespace> {
+    let inside = |host: &NodeName| {
+        let names = made_inside(&journal.topology.name, host).into_iter().filter_map(|pin| Some(pin.file_name()?.to_owned()));
+        names.map(|name| Namespace { host: host.clone(), name: name.to_string_lossy().into_owned() }).collect::<Vec<_>>()
+    };
+    let mut found: Vec<_> = journal.topology.hosts.iter().flat_map(|host| inside(&host.name)).collect();
+    found.sort();
+    found
+}
+
+/// Where namespaces are pinned that `ip netns add` in a host's shell made; nslab's own entries there are links.
+pub(super) fn made_inside(lab: &LabName, host: &NodeName) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(paths::host_netns(lab, host)).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut pins: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| observe::is_namespace(path)).collect();
+    pins.sort();
+    pins
 }

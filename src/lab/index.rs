@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::journal::{Journal, Phase};
-use super::lock::{self, Lock};
-use super::{paths, record};
+use super::paths;
+use super::rundir::{self, Lock};
 use crate::error::{Error, Result, Thing, Usage};
 use crate::name::{LabName, NodeName};
 use crate::topology::Topology;
@@ -98,7 +98,7 @@ fn listed() -> Result<Vec<Entry>> {
         return Ok(Vec::new());
     }
     let lost = || Error::Unlisted(INDEX.into());
-    let text = record::read(Path::new(INDEX)).ok().flatten().ok_or_else(lost)?;
+    let text = paths::read_record(Path::new(INDEX)).ok().flatten().ok_or_else(lost)?;
     let entries: Vec<serde_json::Value> = serde_json::from_slice(&text).map_err(|_| lost())?;
     let entries = entries.into_iter().filter_map(|entry| serde_json::from_value::<Entry>(entry).ok());
     Ok(entries.filter(|entry| paths::lab(&entry.lab).exists()).collect())
@@ -142,7 +142,7 @@ pub fn load(name: &LabName) -> Result<Journal> {
 /// # Errors
 /// [`Error::Unknown`] with the labs that are; [`Error::Busy`] while it is brought up, changed or taken down.
 pub fn hold(name: &LabName) -> Result<(Lock, Journal)> {
-    let lock = lock::shared(&paths::lab(name), Some(name.as_str()))?;
+    let lock = rundir::share_lab(name)?;
     let journal = load(name)?;
     lock.map(|lock| (lock, journal)).ok_or_else(|| Error::Usage(Usage::NotUp(name.to_string())))
 }
@@ -178,7 +178,7 @@ pub fn leave(name: &LabName) -> Result<()> {
 }
 
 fn write(entries: &[Entry]) -> Result<()> {
-    record::write(Path::new(INDEX), &entries, 0o644)
+    paths::write_record(Path::new(INDEX), &entries, 0o644)
 }
 
 /// The pid in the name of a private lab.

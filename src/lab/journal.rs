@@ -6,8 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::paths::{self, system};
-use super::record::{self, boot_id};
+use super::paths::{self, boot_id, system};
 use crate::error::{Error, JournalFault, Result};
 use crate::kernel::fault;
 use crate::kernel::sys::process::errno;
@@ -119,7 +118,7 @@ impl Journal {
     /// # Errors
     /// [`Error::Tampered`] if it is no file, [`Error::Foreign`] if it is somebody else's, [`Error::Journal`] if it cannot be understood.
     pub fn read(name: &LabName) -> Result<Option<Self>> {
-        record::read(&path(name))?.map(|text| Self::parse(name, &text)).transpose()
+        paths::read_record(&path(name))?.map(|text| Self::parse(name, &text)).transpose()
     }
 
     fn parse(name: &LabName, text: &[u8]) -> Result<Self> {
@@ -139,7 +138,7 @@ impl Journal {
 
     /// Writes the journal: all of it or nothing. No fsync: a power cut takes the lab along.
     pub fn write(&self) -> Result<()> {
-        record::write(&path(&self.topology.name), self, 0o600)
+        paths::write_record(&path(&self.topology.name), self, 0o600)
     }
 }
 

@@ -1,8 +1,13 @@
-//! From the words of the command line to labs and nodes: `[LAB/][HOST/]NODE`.
+//! From the words of the command line to labs and nodes, `[LAB/][HOST/]NODE`; and a lab as commands look at it: its nodes with their
+//! namespaces, what describes it, and how a command is typed there.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
-use super::index::Entry;
+use super::index::{Entry, load, names};
+use super::journal::Journal;
+use super::{facts, paths};
 use crate::error::{Error, InstanceFault, Result, RoleFault, Thing};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
@@ -119,7 +124,7 @@ fn elsewhere(typed: &str, labs: &[Entry], wish: Option<&str>) -> Option<Error> {
 fn among(typed: &str, labs: &[Entry], wish: Option<&str>, of: fn(&Entry) -> Vec<NodeId>) -> Result<Target> {
     let mut found: Vec<(&Entry, NodeId)> = Vec::new();
     for entry in labs {
-        found.extend(of(entry).into_iter().filter(|node| names(typed, entry, node)).map(|node| (entry, node)));
+        found.extend(of(entry).into_iter().filter(|node| is_named(typed, entry, node)).map(|node| (entry, node)));
     }
     let preferred = preferred(typed, labs, wish)?;
     let several = found.iter().any(|(entry, _)| entry.lab != found[0].0.lab);
@@ -146,7 +151,7 @@ fn among(typed: &str, labs: &[Entry], wish: Option<&str>, of: fn(&Entry) -> Vec<
 }
 
 /// Whether the words name the node, with or without its lab and host.
-fn names(typed: &str, entry: &Entry, node: &NodeId) -> bool {
+fn is_named(typed: &str, entry: &Entry, node: &NodeId) -> bool {
     let local = |words: &str| words == node.name().as_str() || words == word(node);
     local(typed) || typed.split_once('/').is_some_and(|(lab, rest)| entry.lab == lab && local(rest))
 }
@@ -173,7 +178,7 @@ fn full(entry: &Entry, node: &NodeId, labs: &[Entry]) -> String {
 /// `host-a.a1` is how files and `ip netns` name a container; the command line says `host-a/a1`.
 pub fn dotted(typed: &str, labs: &[Entry]) -> Option<Error> {
     let meant = typed.replacen('.', "/", 1);
-    let there = labs.iter().any(|entry| nodes(entry).iter().any(|node| names(&meant, entry, node)));
+    let there = labs.iter().any(|entry| nodes(entry).iter().any(|node| is_named(&meant, entry, node)));
     let error = || Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: vec![meant] };
     (typed.contains('.') && there).then(error)
 }
@@ -227,6 +232,101 @@ pub fn lab_name(word: &str) -> Result<LabName> {
 /// The one word that was probably meant, or all of them.
 pub fn near(typed: &str, words: Vec<String>) -> Vec<String> {
     nearest(typed, words.iter().map(String::as_str)).map_or(words, |word| vec![word])
+}
+
+/// How commands are typed for a lab's nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// The lab, where it is not the only one that is up: a node is to be named with it.
+    pub lab: Option<LabName>,
+}
+
+impl Prompt {
+    /// A node by words that name it within its lab, as they are typed from everywhere.
+    pub fn node(&self, word: &str) -> String {
+        self.lab.as_ref().map_or_else(|| word.to_owned(), |lab| format!("{lab}/{word}"))
+    }
+
+    /// A command that is carried out in a node, which words within its lab name.
+    pub fn within(&self, word: &str, command: &str) -> String {
+        format!("sudo nslab exec {} {command}", self.node(word))
+    }
+}
+
+/// A node on this machine and its namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Netns {
+    /// Which; a namespace that somebody made by hand in a host counts as a container of that host.
+    pub node: NodeId,
+    /// Where it is pinned.
+    pub pin: PathBuf,
+    /// Somebody made it inside a host: the lab does not know its name.
+    pub by_hand: bool,
+}
+
+/// A lab that is looked at.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The names of its nodes.
+    pub entry: Entry,
+    /// How commands are typed for them.
+    pub prompt: Prompt,
+    journal: OnceCell<Journal>,
+}
+
+impl Subject {
+    /// A lab that is up.
+    pub fn new(entry: Entry) -> Self {
+        Self::among(entry, &names())
+    }
+
+    /// As [`Subject::new`]; these are all labs that are up.
+    pub fn among(entry: Entry, labs: &[Entry]) -> Self {
+        let lab = (labs.len() > 1).then(|| entry.lab.clone());
+        Self { prompt: Prompt { lab }, entry, journal: OnceCell::new() }
+    }
+
+    /// The same as it is now: containers may have come.
+    ///
+    /// # Errors
+    /// `Unknown` where it has gone.
+    pub fn again(&self) -> Result<Self> {
+        let labs = names();
+        find(self.entry.lab.as_str(), &labs).cloned().map(|entry| Self::among(entry, &labs))
+    }
+
+    /// What nslab knows of it, read once.
+    ///
+    /// # Errors
+    /// When its journal cannot be read.
+    pub fn journal(&self) -> Result<&Journal> {
+        if let Some(known) = self.journal.get() {
+            return Ok(known);
+        }
+        let journal = load(&self.entry.lab)?;
+        Ok(self.journal.get_or_init(|| journal))
+    }
+
+    /// Every node on this machine that has a namespace, switches first, each host before its containers, and before what somebody
+    /// made by hand inside it.
+    pub fn nodes(&self) -> Vec<Netns> {
+        let mut found = Vec::new();
+        for node in living(&self.entry) {
+            let inside = if let NodeId::Host(host) = &node { made_inside(&self.entry.lab, host) } else { Vec::new() };
+            found.push(Netns { pin: paths::netns_path(&self.entry.lab, &node), node, by_hand: false });
+            found.extend(inside);
+        }
+        found
+    }
+}
+
+/// Namespaces under a host's own `/run/netns`: what `ip netns add` in its shell made. nslab's entries there are links.
+fn made_inside(lab: &LabName, host: &NodeName) -> Vec<Netns> {
+    let named = |pin: PathBuf| {
+        let name = pin.file_name()?.to_str()?.parse().ok()?;
+        Some(Netns { node: NodeId::Container(host.clone(), name), pin, by_hand: true })
+    };
+    facts::made_inside(lab, host).into_iter().filter_map(named).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 //!
 //! Inside `unshare -Urnm` the machine's `/run` belongs to others, and what of it is nslab's too: a tmpfs of the caller's own
 //! mount namespace covers it, in which everything else of it is still there.
+//!
+//! Locks are on directories: whoever holds the directory that a path leads to holds what is in it. A directory may be removed, or
+//! hidden by a mount, while somebody waits for it; so after every wait the path is looked at again. Nothing is left behind by a
+//! lock, and the kernel drops it with its holder.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,14 +15,14 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, Flock};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use serde::{Deserialize, Serialize};
 
-use super::lock::{self, Lock};
 use super::paths::{self, NETNS, RUN, SYSTEM_RUN, is_containers, is_covered, is_reachable, not_ours, run, source, system};
 use crate::error::{Error, Limit, Result};
+use crate::kernel::flock::{self, Patience, Untaken};
 use crate::kernel::mounts::Mounts;
 use crate::kernel::sys::process::{errno, mount_id};
 use crate::kernel::{fault, feature, sandbox, userns};
@@ -34,7 +38,7 @@ pub fn open() -> Result<Lock> {
     let _turn = cover()?;
     loop {
         make_directory(Path::new(RUN), 0o711)?;
-        let Some(lock) = lock::directory(Path::new(RUN), None)? else { continue };
+        let Some(lock) = lock_directory(Path::new(RUN), None)? else { continue };
         if is_mounted() {
             share()?;
             make_netns()?;
@@ -66,7 +70,7 @@ fn clear() -> Result<()> {
 
 /// The lock on what all labs share, if there is anything.
 pub fn existing() -> Result<Option<Lock>> {
-    if is_mounted() { lock::directory(Path::new(RUN), None) } else { Ok(None) }
+    if is_mounted() { lock_directory(Path::new(RUN), None) } else { Ok(None) }
 }
 
 /// Whether nslab's own tmpfs is there; `/run` itself may be another.
@@ -145,7 +149,7 @@ pub fn close(lock: Lock) -> Result<()> {
     }
     drop(lock);
     // Whoever waited for the mount's root now finds the directory below it; who locks that first goes on with it.
-    if let Ok(Some(_below)) = lock::directory(at, None)
+    if let Ok(Some(_below)) = lock_directory(at, None)
         && !is_mounted()
     {
         remove(|| unlinkat(AT_FDCWD, at, UnlinkatFlags::RemoveDir)).map_err(|errno| system("rmdir", at, errno))?;
@@ -155,7 +159,7 @@ pub fn close(lock: Lock) -> Result<()> {
 
 /// Removes what a killed or failed start left, or a restart of the machine, if no lab is there.
 pub fn tidy() -> Result<()> {
-    match lock::directory(Path::new(RUN), None) {
+    match lock_directory(Path::new(RUN), None) {
         Ok(Some(lock)) => {
             let cleared = if is_mounted() { Ok(()) } else { clear() };
             close(lock).and(cleared)
@@ -191,7 +195,7 @@ pub(super) fn hold(name: &LabName) -> Result<Lock> {
         }
         drop(all);
         // Between the two locks a `down` may remove the directory: then it is made again.
-        if let Some(lock) = lock::directory(&path, Some(name.as_str()))? {
+        if let Some(lock) = lock_lab(name)? {
             return Ok(lock);
         }
     }
@@ -217,7 +221,7 @@ fn cover() -> Result<Option<Lock>> {
     if !userns::is_inside() || is_containers() || sandbox::around().is_some() {
         return Ok(None);
     }
-    let turn = lock::file(Path::new(TURN))?;
+    let turn = lock_file(Path::new(TURN))?;
     if is_covered() {
         if Path::new(NOTE).exists() {
             return Ok(Some(turn));
@@ -326,7 +330,7 @@ fn uncover() -> Result<()> {
     if !userns::is_inside() || !is_covered() {
         return Ok(());
     }
-    let _turn = lock::file(Path::new(TURN))?;
+    let _turn = lock_file(Path::new(TURN))?;
     // Another nslab may have been faster, or may have begun anew.
     if !is_covered() || fs::symlink_metadata(RUN).is_ok() || is_in_use() { Ok(()) } else { take_away() }
 }
@@ -343,4 +347,94 @@ fn take_away() -> Result<()> {
     let fail = |errno| system("umount", Path::new(SYSTEM_RUN), errno);
     fault::point().map_err(fail)?;
     umount2(SYSTEM_RUN, MntFlags::MNT_DETACH).map_err(fail)
+}
+
+/// A held lock.
+#[derive(Debug)]
+pub struct Lock {
+    _held: Flock<File>,
+}
+
+/// Locks a lab; none if there is none.
+///
+/// # Errors
+/// [`Error::Busy`] when somebody keeps it for five seconds, naming the holder; [`Error::Tampered`] if its directory is none,
+/// [`Error::Foreign`] if it is somebody else's.
+pub(super) fn lock_lab(lab: &LabName) -> Result<Option<Lock>> {
+    lock_lab_within(lab, Patience::USUAL)
+}
+
+/// As [`lock_lab`], but waits no longer than that for whoever comes before.
+pub(super) fn lock_lab_within(lab: &LabName, patience: Patience) -> Result<Option<Lock>> {
+    take(&paths::lab(lab), Some(lab), true, patience)
+}
+
+/// As [`lock_lab`], but others may share the lock.
+pub(super) fn share_lab(lab: &LabName) -> Result<Option<Lock>> {
+    take(&paths::lab(lab), Some(lab), false, Patience::USUAL)
+}
+
+/// Locks a directory as [`lock_lab`] does; one that waits for it is told of that lab.
+pub(super) fn lock_directory(path: &Path, lab: Option<&LabName>) -> Result<Option<Lock>> {
+    take(path, lab, true, Patience::USUAL)
+}
+
+/// Locks a file that always is there.
+fn lock_file(path: &Path) -> Result<Lock> {
+    let file = File::open(path).map_err(|error| system("open", path, errno(&error)))?;
+    hold_lock(file, path, None, true, Patience::USUAL).map(|held| Lock { _held: held })
+}
+
+fn take(path: &Path, lab: Option<&LabName>, exclusive: bool, patience: Patience) -> Result<Option<Lock>> {
+    loop {
+        let Some(file) = open_directory(path)? else { return Ok(None) };
+        let held = hold_lock(file, path, lab, exclusive, patience)?;
+        if is_same(&held, path) {
+            return Ok(Some(Lock { _held: held }));
+        }
+    }
+}
+
+fn hold_lock(file: File, path: &Path, lab: Option<&LabName>, exclusive: bool, patience: Patience) -> Result<Flock<File>> {
+    flock::take(file, exclusive, patience, |file| holder(file).map(|(pid, _)| pid)).map_err(|why| match why {
+        Untaken::Busy(file) => Error::Busy { lab: lab.map(ToString::to_string), holder: holder(&file) },
+        Untaken::Stopped(error) => error,
+        Untaken::Refused(errno) => system("flock", path, errno),
+    })
+}
+
+fn open_directory(path: &Path) -> Result<Option<File>> {
+    if !paths::is_reachable(path) {
+        return Ok(None);
+    }
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(file) => {
+            let owner = file.metadata().map_or(u32::MAX, |meta| meta.uid());
+            if owner == nix::unistd::geteuid().as_raw() { Ok(Some(file)) } else { Err(paths::not_ours(path)) }
+        }
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT) => Ok(None),
+            Some(libc::ELOOP | libc::ENOTDIR | libc::EACCES) => Err(paths::not_ours(path)),
+            _ => Err(system("open", path, errno(&error))),
+        },
+    }
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    let (Ok(held), Ok(now)) = (file.metadata(), std::fs::symlink_metadata(path)) else { return false };
+    held.dev() == now.dev() && held.ino() == now.ino()
+}
+
+/// Who holds a lock on this file, from `/proc/locks`.
+fn holder(file: &File) -> Option<(i32, String)> {
+    let meta = file.metadata().ok()?;
+    let (major, minor) = (nix::sys::stat::major(meta.dev()), nix::sys::stat::minor(meta.dev()));
+    let wanted = format!(" {major:02x}:{minor:02x}:{} ", meta.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let line = locks.lines().find(|line| line.contains(" FLOCK ") && !line.contains("->") && line.contains(&wanted))?;
+    let pid: i32 = line.split_whitespace().nth(4)?.parse().ok()?;
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let command = String::from_utf8_lossy(&command).trim_end_matches('\0').replace('\0', " ");
+    Some((pid, command))
 }

@@ -1,17 +1,23 @@
 //! The ways to another lab: a file is brought up, what is up is edited, the file comes back.
 
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
+
 use super::borrow::{NicPolicy, check, waits};
 pub use super::converge::Up;
 use super::converge::{By, Transition, Wanted, converge, give_up, guarded};
 use super::index::{Entry, PRIVATE, every, load};
 use super::journal::{Journal, Phase};
-use super::lock::{self, Lock};
 use super::role::Casting;
-use super::{down, paths, rundir};
+use super::rundir::{self, Lock};
+use super::{agents, down, facts, paths};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::{sandbox, sys};
+use crate::kernel::{Backend, Kernel, filter, sandbox, sys};
 use crate::name::LabName;
-use crate::plan::Plan;
+use crate::plan::{Plan, State, compile, diff};
+use crate::report::lab::{Namespace, Reset};
 use crate::report::notice::Progress;
 use crate::topology::Topology;
 
@@ -67,7 +73,7 @@ fn transition(topology: &Topology, casting: &Casting) -> Result<Transition> {
 /// A lab that is up, and the lock on it.
 fn hold(name: &LabName) -> Result<(Lock, Journal)> {
     let not_up = || Error::Usage(Usage::NotUp(name.to_string()));
-    match lock::directory(&paths::lab(name), Some(name.as_str()))? {
+    match rundir::lock_lab(name)? {
         Some(lock) => load(name).map(|journal| (lock, journal)),
         None => load(name).and_then(|_| Err(not_up())),
     }
@@ -94,7 +100,7 @@ pub(super) fn change<T>(name: &LabName, edit: impl FnOnce(&mut Topology) -> Resu
 ///
 /// # Errors
 /// As [`change`].
-pub(super) fn back(name: &LabName) -> Result<usize> {
+fn back(name: &LabName) -> Result<usize> {
     let (lock, journal) = hold(name)?;
     let Some(mut topology) = journal.origin.clone() else { return Ok(0) };
     topology.count_on(journal.described());
@@ -107,6 +113,44 @@ pub(super) fn back(name: &LabName) -> Result<usize> {
         }
     }
     Ok(operations)
+}
+
+/// Removes what was made by hand and restores what is missing.
+pub fn reset(name: &LabName) -> Result<Reset> {
+    let back = back(name)?;
+    let Some(_lock) = rundir::lock_lab(name)? else {
+        return load(name).map(|_| Reset::nothing(name));
+    };
+    let mut journal = load(name)?;
+    let owned = journal.owned();
+    let scope = facts::scope(owned);
+    let mut kernel = Kernel::new(paths::pins(name));
+    let seen = kernel.observe(&scope)?;
+    let wanted = compile(&journal.topology);
+    let from: State = seen.into_iter().filter(|fact| facts::matters(fact, &wanted)).collect();
+    let plan = diff(&from, &wanted);
+    kernel.apply(&plan, &mut |_| {})?;
+    let own = facts::namespaces(&journal);
+    for Namespace { host, name: namespace } in &own {
+        unpin(&paths::host_netns(name, host).join(namespace))?;
+    }
+    let nodes = facts::nodes(&scope);
+    let tables = filter::flush(&paths::pins(name), &nodes)?;
+    for host in agents::asleep(&journal.topology) {
+        agents::start(name, &host)?;
+    }
+    journal.phase = Phase::Up;
+    journal.previous = None;
+    journal.write()?;
+    Ok(Reset { operations: back + plan.len(), namespaces: own.len(), tables, ..Reset::nothing(name) })
+}
+
+fn unpin(pin: &Path) -> Result<()> {
+    while umount2(pin, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    match nix::unistd::unlink(pin) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(errno) => Err(paths::system("unlink", pin, errno)),
+    }
 }
 
 /// The lab follows its topology; returns how many operations it took.

@@ -19,8 +19,8 @@ use super::borrow::change::{KEEP, KEPT, READY, TOO_LATE, socket};
 use super::borrow::restore::restore;
 use super::down;
 use super::halves::Answerer;
-use super::lock::{self, Lock};
-use super::paths::{self, failed};
+use super::paths::failed;
+use super::rundir::{self, Lock};
 use crate::error::{Error, Result, Rollback, Usage};
 use crate::kernel::flock::Patience;
 use crate::kernel::socket::Netlink;
@@ -166,7 +166,7 @@ impl Watch {
         self.end_applier();
         let mut early = false;
         loop {
-            match lock::within(&paths::lab(&lab), Some(lab.as_str()), Patience::at_most(Duration::from_secs(5))) {
+            match rundir::lock_lab_within(&lab, Patience::at_most(Duration::from_secs(5))) {
                 Ok(Some(lock)) => return self.roll_back(lock, why),
                 Ok(None) => return Ok(None),
                 Err(_) if !early => {

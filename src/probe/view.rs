@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::observe;
 use crate::kernel::tables::{self, Tables};
-use crate::lab::subject::{Netns, Prompt, Subject};
+use crate::lab::resolve::{Netns, Prompt, Subject};
 use crate::name::{IfName, LabName, Mac};
 use crate::plan::{Fact, NodeId, Ns, Port, Slot, State};
 use crate::report::node::{Kind, Link, Node};

@@ -40,7 +40,7 @@ pub const BRIDGED: Case<'_> = Case { topology: "bridged", to: "10.0.0.21", ..CAS
 
 pub fn look(lab: &str) -> View {
     let labs = nslab::lab::names();
-    let mut view = View::look(&Subject::ours(labs.iter().find(|entry| entry.lab == lab).unwrap().clone())).unwrap();
+    let mut view = View::look(&Subject::new(labs.iter().find(|entry| entry.lab == lab).unwrap().clone())).unwrap();
     let all: Vec<String> = view.places.iter().map(|place| place.node.node.clone()).collect();
     view.read_settings(&all).unwrap();
     view

@@ -25,9 +25,8 @@ use crate::kernel::nic::{self, Nic};
 use crate::kernel::socket::Netlink;
 use crate::kernel::sys::process;
 use crate::kernel::{fault, interrupted};
-use crate::lab::lock;
-use crate::lab::paths::{self, failed};
-use crate::lab::record::boot_id;
+use crate::lab::paths::{self, boot_id, failed};
+use crate::lab::rundir;
 use crate::name::{IfName, LabName};
 use crate::plan::{Fact, Ns, Op, Plan, State};
 use crate::report::lab::Trust;
@@ -357,7 +356,7 @@ pub fn end(lab: &LabName) {
 pub fn keep(lab: &LabName) -> Result<()> {
     let nothing = || Err(Error::Usage(Usage::NothingToKeep(lab.to_string())));
     // An `up` that is about to end has told the watchdog by then, and a watchdog at work has ended it.
-    let Some(_lock) = lock::directory(&paths::lab(lab), Some(lab.as_str()))? else { return nothing() };
+    let Some(_lock) = rundir::lock_lab(lab)? else { return nothing() };
     let Some(mut borrowed) = Borrowed::read(lab) else { return nothing() };
     match (&borrowed.trust, &borrowed.why) {
         (Trust::RolledBack, Some(why)) => return Err(Error::RolledBack { lab: lab.to_string(), why: why.clone() }),

@@ -10,11 +10,11 @@ use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
+use super::{Prediction, Probe, predict};
 use crate::kernel::tables::{Link, Neighbour, NextHop, PortState, Rule, RuleAction, Tables};
-use crate::lab::subject::Prompt;
+use crate::lab::resolve::Prompt;
 use crate::name::{IfName, Mac};
 use crate::plan::{self, Fact, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, compile};
-use crate::probe::predict::{Prediction, Probe, predict};
 use crate::probe::view::{Looked, View, facts};
 use crate::report::trace::{Cause, Deed, Leg};
 use crate::topology::{catalog, parse};
@@ -106,7 +106,7 @@ impl Bench {
     fn view(self) -> View {
         let places = facts::planned(&self.state);
         let (lab, described) = (self.name.parse().unwrap(), Looked::Known(self.described));
-        View { lab, places, absent: Vec::new(), described, prompt: Prompt::ours(None) }
+        View { lab, places, absent: Vec::new(), described, prompt: Prompt { lab: None } }
     }
 }
 

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
+use super::{Bench, PROBE, SIX, ask, death, node, via};
 use crate::kernel::tables::{BridgePort, Far, NextHop, PortState, Rule, RuleAction, Tables};
-use crate::lab::subject::Prompt;
+use crate::lab::resolve::Prompt;
 use crate::name::Mac;
 use crate::plan::{RouteTo, Sysctl};
 use crate::probe::cure::cure;
-use crate::probe::predict::tests::{Bench, PROBE, SIX, ask, death, node, via};
 use crate::probe::predict::{Prediction, Probe, predict};
 use crate::probe::view::{Looked, View};
 use crate::report::trace::{Cause, Journey, Leg};
@@ -281,7 +281,7 @@ fn a_cure_names_the_node_by_its_shortest_words_or_with_its_lab() {
     let mut view = Bench::new("routed").without("-n host-a.a1 route add default").view();
     let cure = |view: &crate::probe::view::View| ask(view, "host-a.a1", "10.2.0.2").death.unwrap().cure;
     assert_eq!(cure(&view), ["sudo nslab exec a1 ip route add default via 10.1.0.1 dev eth0"]);
-    view.prompt = Prompt::ours(Some(view.lab.clone()));
+    view.prompt = Prompt { lab: Some(view.lab.clone()) };
     assert_eq!(cure(&view), ["sudo nslab exec routed/a1 ip route add default via 10.1.0.1 dev eth0"]);
 }
 
