@@ -1,22 +1,13 @@
 //! What can go wrong, as data: the cause with its values and the exit code. The sentences stand in `render/lang`.
 
-mod agent;
-mod filter;
-mod instance;
-mod nic;
-mod remote;
-mod role;
-mod value;
+mod faults;
 
 use std::path::PathBuf;
 
-pub use agent::AgentFault;
-pub use filter::{Awaited, FilterFault};
-pub use instance::{DeviceFault, InstanceFault};
-pub use nic::{Allow, Refusal, Rollback, Service};
-pub use remote::RemoteFault;
-pub use role::{Card, RoleFault, Using};
-pub use value::WrongValue;
+pub use faults::{
+    AgentFault, Allow, Awaited, Card, DeviceFault, FilterFault, InstanceFault, Refusal, RemoteFault, RoleFault, Rollback,
+    Service, Using, WrongValue,
+};
 
 use crate::problem::Finding;
 
@@ -297,8 +288,6 @@ pub enum JournalFault {
 pub enum Left {
     /// A process: its pid and command line.
     Process(i32, String),
-    /// A path: why, as an error number.
-    Path(PathBuf, i32),
     /// A borrowed thing that a damaged journal no longer describes.
     Borrowed(String),
     /// An interface of the machine that looks like nslab's, of a lab whose records are lost.
@@ -326,8 +315,6 @@ pub enum Usage {
     },
     /// A question must be answered but nobody is there to ask: the flag that answers it.
     NeedsAnswer(&'static str),
-    /// `--name` is the name of one of the lab's hosts.
-    LabNamedLikeHost(String),
     /// No lab is up.
     NothingUp,
     /// The lab is not up.
@@ -336,8 +323,6 @@ pub enum Usage {
     NamedLikeHost(String),
     /// A lab cannot change from inside of one of its nodes: the lab and node.
     InsideNode(String),
-    /// A lab of that name is up from another topology: the name, and the topology it came from.
-    OtherTopology(String, String),
     /// The node has no address that could be pinged: the node as typed, and the version of IP that was asked for.
     NoAddress(String, Option<u8>),
     /// The lab has no checkpoints.
@@ -398,21 +383,53 @@ impl Error {
             | Self::Usage(_) => 2,
             Self::NotRoot { .. } | Self::Machine(_) | Self::Tampered(_) | Self::Unlisted(_) | Self::Foreign { .. } => 3,
             Self::Kernel(_) | Self::Internal(_) | Self::Output { .. } | Self::Capture { .. } => 1,
-            Self::Role(fault) => fault.exit_code(),
-            Self::Remote(fault) => fault.exit_code(),
-            Self::Agent(fault) => fault.exit_code(),
-            Self::Instance(fault) => fault.exit_code(),
+            // 2 for what was asked for wrongly, 4 for what stands in the way.
+            Self::Role(fault) => match fault {
+                RoleFault::NoNic { .. }
+                | RoleFault::ManyNics { .. }
+                | RoleFault::MissingNic { .. }
+                | RoleFault::WhichNic { .. }
+                | RoleFault::TwiceNic(_)
+                | RoleFault::Elsewhere { .. } => 2,
+                RoleFault::Plugged { .. } | RoleFault::Reachable { .. } | RoleFault::Other { .. } => 4,
+            },
+            Self::Remote(fault) => match fault {
+                RemoteFault::NoToken(_) => 2,
+                RemoteFault::Untrusted(_) | RemoteFault::Changed { .. } | RemoteFault::Damaged(_) => 3,
+                RemoteFault::Exists(_) => 4,
+                RemoteFault::Unreachable { .. }
+                | RemoteFault::Handshake { .. }
+                | RemoteFault::Refused { .. }
+                | RemoteFault::NoApi(_)
+                | RemoteFault::Cut(_)
+                | RemoteFault::Store { .. } => 1,
+            },
+            Self::Agent(fault) => match fault {
+                AgentFault::Failed(..) => 1,
+                AgentFault::NothingKept(_) => 2,
+                AgentFault::Stopped(_) | AgentFault::Silent(_) | AgentFault::Nowhere(_) => 3,
+                AgentFault::Taken(..) => 4,
+            },
+            Self::Instance(fault) => match fault {
+                InstanceFault::NoContainer(_)
+                | InstanceFault::Device(..)
+                | InstanceFault::NetworkValue(..)
+                | InstanceFault::NoNetwork(..)
+                | InstanceFault::NoLink(..) => 2,
+                InstanceFault::Exists(_)
+                | InstanceFault::Running(_)
+                | InstanceFault::Stopped(_)
+                | InstanceFault::Frozen(_)
+                | InstanceFault::NetworkExists(..)
+                | InstanceFault::NetworkInUse(..)
+                | InstanceFault::Full(_) => 4,
+            },
             Self::Busy { .. } | Self::Conflict { .. } | Self::Nic { .. } => 4,
             Self::RolledBack { .. } => 6,
             Self::Journal { .. } | Self::Left(_) => 5,
             Self::Signal(number) => u8::try_from(128 + number).unwrap_or(255),
-            Self::Command { errno, .. } => {
-                if *errno == libc::ENOENT {
-                    127
-                } else {
-                    126
-                }
-            }
+            Self::Command { errno: libc::ENOENT, .. } => 127,
+            Self::Command { .. } => 126,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::plan::{Commands, Purpose};
 use super::target::{self, Role, duration};
 use super::{Context, Place, Run, completions, topology};
-use crate::error::{Allow, Error, Result, Usage};
+use crate::error::{Allow, Error, Result};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::{self, NicPolicy};
 use crate::lab::{self, Casting, halves, resolve};
@@ -198,9 +198,6 @@ impl Run for Up {
         let mut topology = target::wanted(&self.topology, context)?;
         if let Some(name) = &self.name {
             topology.rename(resolve::lab_name(name)?)?;
-            if topology.host(name).is_some() {
-                return Err(Error::Usage(Usage::LabNamedLikeHost(name.clone())));
-            }
         }
         let casting = self.role.casting()?;
         // Before anything is made: a wrong name is no more than that.

@@ -331,7 +331,7 @@ pub fn preview(wanted: &State) -> Result<Changes> {
     for used in uses(wanted) {
         let Some(nic) = all.iter().find(|nic| nic.name == used.nic) else { continue };
         let reasons = reasons(&mut socket, nic, &used)?;
-        let allow = reasons.iter().map(|why| Refusal::allow(why).map(crate::error::Allow::word)).collect();
+        let allow = reasons.iter().map(|why| Refusal::allow(why).map(Allow::word)).collect();
         nics.push(Change { nic: nic.name.to_string(), now: now(nic), then: then(nic, &used, wanted), allow });
     }
     let settings = wanted.iter().filter_map(|fact| match fact {

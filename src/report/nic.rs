@@ -12,7 +12,7 @@ pub struct Change {
     /// As it would be.
     pub then: Wiring,
     /// What `--allow` must name before nslab does it; null where nothing makes it.
-    pub allow: Option<Vec<&'static str>>,
+    pub allow: Option<Vec<String>>,
 }
 
 /// How a NIC is set up.

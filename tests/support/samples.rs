@@ -129,7 +129,6 @@ every!(journal_faults: JournalFault {
 
 every!(left: Left {
     Left::Process(..) => [Left::Process(4711, word("sleep 60"))],
-    Left::Path(..) => [Left::Path(PathBuf::from("/run/nslab/lab"), libc::EBUSY)],
     Left::Suspect(_) => [Left::Suspect(word("br0"))],
     Left::Borrowed(_) => [Left::Borrowed(word("enp0s8"))],
     Left::NotRestored(..) => [Left::NotRestored(word("ip addr add 10.0.0.1/24 dev enp0s8"), libc::ENOMEM)],
@@ -146,12 +145,10 @@ every!(usages: Usage {
     Usage::Format { .. } => [Usage::Format { format: "svg".to_owned(), takes: vec!["text".to_owned(), "json".to_owned()] }],
     Usage::Ending { .. } => [Usage::Ending { file: PathBuf::from("lab.png"), endings: vec![".svg".to_owned(), ".dot".to_owned()] }],
     Usage::NeedsAnswer(_) => [Usage::NeedsAnswer("--yes")],
-    Usage::LabNamedLikeHost(_) => [Usage::LabNamedLikeHost(word("host-a"))],
     Usage::NothingUp => [Usage::NothingUp],
     Usage::NotUp(_) => [Usage::NotUp(word("bridged"))],
     Usage::NamedLikeHost(_) => [Usage::NamedLikeHost(word("host-a"))],
     Usage::InsideNode(_) => [Usage::InsideNode(word("bridged/a1"))],
-    Usage::OtherTopology(..) => [Usage::OtherTopology(word("lab"), word("lab.yaml"))],
     Usage::NoAddress(..) => [Usage::NoAddress(word("a1"), None), Usage::NoAddress(word("a1"), Some(6))],
     Usage::NotAnAddress(_) => [Usage::NotAnAddress(word("10.0.0.300"))],
     Usage::NotOneNode(_) => [Usage::NotOneNode(word("224.0.0.1"))],

@@ -282,7 +282,6 @@ fn remains(lang: Lang, all: &[Left]) -> Message {
 fn left(lang: Lang, left: &Left) -> String {
     match left {
         Left::Process(pid, command) => t!(lang, "process {pid} does not end: {command}", pid, command),
-        Left::Path(path, errno) => format!("{}: {}", shown(path), reason(lang, *errno)),
         Left::NotRestored(what, errno) => t!(lang, "{what} cannot be put back: {why}", what, why = reason(lang, *errno)),
         Left::Suspect(name) => {
             t!(lang, "{name} looks like the lab's own, but its record is lost; if it is: sudo ip link del {name}", name)
@@ -314,9 +313,6 @@ fn wrong_use(lang: Lang, usage: &Usage) -> Message {
             "add {flag} if you mean it",
             flag
         )),
-        Usage::LabNamedLikeHost(name) => say(t!(lang, "{name} is the name of a host of this lab", name = quoted(lang, name)))
-            .why(w!(lang, "A lab and its hosts have different names, so that every word means one thing."))
-            .hint(w!(lang, "choose another --name")),
         Usage::NothingUp => say(w!(lang, "no lab is up")).hint("nslab up bridged"),
         Usage::NotUp(lab) => {
             say(t!(lang, "the lab {lab} is not up", lab = quoted(lang, lab))).hint(w!(lang, "nslab list shows what is up"))
@@ -327,13 +323,6 @@ fn wrong_use(lang: Lang, usage: &Usage) -> Message {
         Usage::InsideNode(node) => say(t!(lang, "this shell is inside {node}", node))
             .why(w!(lang, "A lab that goes down ends every shell in it."))
             .hint(w!(lang, "type exit, then the command again")),
-        Usage::OtherTopology(lab, topology) => {
-            say(t!(lang, "a lab {lab} is up, made from {topology}", lab = quoted(lang, lab), topology)).hint(t!(
-                lang,
-                "nslab down {lab}, or give the new one another name with --name",
-                lab
-            ))
-        }
         Usage::NoAddress(node, version) => {
             let family = version.map_or_else(|| "IP".to_owned(), |version| format!("IPv{version}"));
             say(t!(lang, "{node} has no {family} address that could be pinged", node, family))

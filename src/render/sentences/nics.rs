@@ -15,7 +15,7 @@ pub fn refused(lang: Lang, nic: &str, why: &[Refusal]) -> Message {
     if why.iter().any(|why| why.allow().is_none()) {
         return message;
     }
-    let flags: Vec<&str> = why.iter().filter_map(Refusal::allow).map(Allow::word).collect();
+    let flags: Vec<String> = why.iter().filter_map(Refusal::allow).map(Allow::word).collect();
     let leaves = |why: &Refusal| match why {
         Refusal::Managed(service, pid) => Some(service.leave(nic, *pid).join(" && ")).filter(|cure| !cure.is_empty()),
         _ => None,
