@@ -1,8 +1,8 @@
 //! What `graph` draws: a lab as it is wired, or its subnets and routers.
 
-mod subnets;
 pub mod wiring;
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::IpAddr;
 
@@ -77,6 +77,11 @@ impl Physical {
     /// Every host, each before its containers.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.hosts.iter().flat_map(|host| std::iter::once(&host.node).chain(&host.containers))
+    }
+
+    /// The network that a cable is, or belongs to.
+    pub fn network(&self, cable: &Cable) -> Option<&Network> {
+        self.networks.iter().find(|network| Some(&network.network) == cable.network.as_ref())
     }
 }
 
@@ -237,6 +242,19 @@ pub struct L3 {
     pub subnets: Vec<Subnet>,
     /// Nodes that forward packets, and nodes in several subnets.
     pub routers: Vec<Node>,
+}
+
+impl L3 {
+    /// Each interface of a router in a subnet, with the numbers of both, in the order of the subnets.
+    pub fn links(&self) -> Vec<(usize, usize, &Interface)> {
+        let numbers: HashMap<&NodeId, usize> = self.routers.iter().enumerate().map(|(at, node)| (&node.node, at)).collect();
+        let ends = self.subnets.iter().enumerate().flat_map(|(at, subnet)| subnet.routers.iter().map(move |end| (at, end)));
+        let link = |(at, end): (usize, &End)| {
+            let router = *numbers.get(&end.node)?;
+            Some((at, router, self.routers[router].interface(&end.interface)?))
+        };
+        ends.filter_map(link).collect()
+    }
 }
 
 /// Interfaces that reach each other without a router.

@@ -60,9 +60,9 @@ formats! {
     /// Of graph: a picture to look at or print
     Svg ["svg"] => Writer::Drawing(graph::svg),
     /// Of graph: for Graphviz
-    Dot ["dot", "gv"] => Writer::Drawing(graph::dot::drawing),
+    Dot ["dot", "gv"] => Writer::Drawing(graph::tree::dot),
     /// Of graph: for Markdown pages that draw Mermaid
-    Mermaid ["mmd"] => Writer::Drawing(graph::mermaid::drawing),
+    Mermaid ["mmd"] => Writer::Drawing(graph::tree::mermaid),
     /// Of check: for programs that read test results
     Junit [] => Writer::Checks(junit::check),
 }

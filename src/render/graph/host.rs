@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::parts::{Class, Stroke, Wiring, end_word};
-use super::scene::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
+use super::svg::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
+use super::{Class, Stroke, Wiring, end_word};
 use crate::graph::{Cable, Host, Interface, Node, State};
 use crate::name::IfName;
 use crate::plan::NodeId;
@@ -25,8 +25,7 @@ pub(super) struct Block {
 /// The cards of an interface.
 pub(super) fn interface_card(words: Words, interface: &Interface, more: Vec<String>) -> Card {
     let mut lines = vec![(Font::Strong, escape(interface.name.as_str()).into_owned())];
-    lines.extend(interface.mac.iter().map(|mac| (Font::Mono, mac.to_string())));
-    lines.extend(interface.addresses.iter().map(|address| (Font::Mono, words.address(address))));
+    lines.extend(words.addresses(interface).into_iter().map(|address| (Font::Mono, address)));
     lines.extend(words.of_interface(interface).into_iter().chain(more).map(|word| (Font::Note, word)));
     Card { lines, class: Class::Interface, look: Look::new(interface.mark, interface.state) }
 }
@@ -340,8 +339,7 @@ fn title(words: Words, bridge: &Interface) -> Vec<(Font, String)> {
     let mut name = vec![words.interface(bridge)];
     name.extend(words.of_interface(bridge));
     let mut lines = vec![(Font::Strong, name.join(", "))];
-    lines.extend(bridge.mac.iter().map(|mac| (Font::Mono, mac.to_string())));
-    lines.extend(bridge.addresses.iter().map(|address| (Font::Mono, words.address(address))));
+    lines.extend(words.addresses(bridge).into_iter().map(|address| (Font::Mono, address)));
     lines
 }
 

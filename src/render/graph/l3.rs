@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use super::host::interface_card;
-use super::parts::{Class, Joined, Spot, Stroke, member_words, path};
-use super::scene::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
+use super::svg::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
+use super::{Class, Joined, Spot, Stroke, member_words, path, shown};
 use crate::graph::{Interface, L3, Member, Node, State, Subnet};
-use crate::plan::NodeId;
 use crate::render::escape::escape;
 use crate::render::sentences::graph::Words;
 
@@ -22,7 +21,7 @@ pub(super) fn l3(l3: &L3, words: Words) -> Scene {
     }
     let picture = Picture::new(l3, words);
     let mut scene = Scene::default();
-    for part in picture.joined().parts() {
+    for part in Joined::of(l3).parts() {
         let drawn = picture.part(&part);
         let (left, width, height) = (scene.width + if scene.width > 0 { GUTTER } else { 0 }, drawn.width, drawn.height);
         scene.include(drawn, (left, 0));
@@ -62,7 +61,7 @@ struct Place {
     floor: i32,
 }
 
-type Places = HashMap<(bool, usize), Place>;
+type Places = HashMap<Spot, Place>;
 
 struct Picture<'a> {
     l3: &'a L3,
@@ -72,26 +71,18 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn new(l3: &'a L3, words: Words) -> Self {
-        let routers: HashMap<&NodeId, usize> = l3.routers.iter().enumerate().map(|(at, node)| (&node.node, at)).collect();
-        let mut slots = Vec::new();
-        for (at, subnet) in l3.subnets.iter().enumerate() {
-            for end in &subnet.routers {
-                let Some(router) = routers.get(&end.node).copied() else { continue };
-                let Some(interface) = l3.routers[router].interface(&end.interface) else { continue };
-                slots.push(Slot { subnet: at, router, card: slot_card(words, interface, subnet) });
-            }
-        }
-        Self { l3, words, slots }
-    }
-
-    fn joined(&self) -> Joined {
-        let links = self.slots.iter().map(|slot| (slot.subnet, slot.router));
-        Joined::new(self.l3.subnets.len(), self.l3.routers.len(), links)
+        let slot = |(subnet, router, interface): (usize, usize, &Interface)| {
+            // An interface with those of its addresses that are in the subnet.
+            let addresses = l3.subnets[subnet].inside(interface).cloned().collect();
+            let here = Interface { addresses, mac: None, mtu: 1500, ..interface.clone() };
+            Slot { subnet, router, card: interface_card(words, &here, Vec::new()) }
+        };
+        Self { l3, words, slots: l3.links().into_iter().map(slot).collect() }
     }
 
     fn part(&self, layers: &[Vec<Spot>]) -> Scene {
-        let depth: HashMap<(bool, usize), usize> =
-            layers.iter().enumerate().flat_map(|(deep, layer)| layer.iter().map(move |spot| (key(*spot), deep))).collect();
+        let depth: HashMap<Spot, usize> =
+            layers.iter().enumerate().flat_map(|(deep, layer)| layer.iter().map(move |spot| (*spot, deep))).collect();
         let drawn: Vec<Vec<(Spot, Drawn)>> = layers
             .iter()
             .enumerate()
@@ -107,7 +98,7 @@ impl<'a> Picture<'a> {
             let height = row.iter().map(|(_, drawn)| self.size(drawn).1).max().unwrap_or(0);
             for (spot, drawn) in row {
                 let (w, h) = self.size(drawn);
-                places.insert(key(*spot), Place { x, y, w, h, floor: y + height });
+                places.insert(*spot, Place { x, y, w, h, floor: y + height });
                 self.put(&mut scene, drawn, (x, y, w, h));
                 x += w + GAP;
             }
@@ -118,12 +109,12 @@ impl<'a> Picture<'a> {
         scene
     }
 
-    fn drawn(&self, spot: Spot, deep: usize, depth: &HashMap<(bool, usize), usize>) -> Drawn {
+    fn drawn(&self, spot: Spot, deep: usize, depth: &HashMap<Spot, usize>) -> Drawn {
         match spot {
             Spot::Subnet(at) => Drawn::Subnet { lines: self.subnet_lines(&self.l3.subnets[at]) },
             Spot::Router(at) => {
                 let own = self.slots.iter().enumerate().filter(|(_, slot)| slot.router == at);
-                let is_above = |slot: &Slot| depth.get(&(false, slot.subnet)).is_some_and(|subnet| *subnet < deep);
+                let is_above = |slot: &Slot| depth.get(&Spot::Subnet(slot.subnet)).is_some_and(|subnet| *subnet < deep);
                 let (above, below): (Vec<_>, Vec<_>) = own.partition(|(_, slot)| is_above(slot));
                 let numbers = |slots: Vec<(usize, &Slot)>| slots.into_iter().map(|(number, _)| number).collect();
                 let router = &self.l3.routers[at];
@@ -151,13 +142,9 @@ impl<'a> Picture<'a> {
         let mut lines: Vec<(Font, String)> = subnet.prefixes.iter().map(|prefix| (Font::Name, prefix.to_string())).collect();
         let first = subnet.members.first().map(|member| &member.gateways);
         let alike = subnet.members.iter().all(|member| Some(&member.gateways) == first);
-        let shown = if subnet.members.len() > SHOWN + 1 { SHOWN } else { subnet.members.len() };
-        for member in &subnet.members[..shown] {
-            lines.push((Font::Mono, self.member(member, alike)));
-        }
-        if subnet.members.len() > shown {
-            lines.push((Font::Note, self.words.more(subnet.members.len() - shown)));
-        }
+        let (shown, more) = shown(&subnet.members, SHOWN);
+        lines.extend(shown.iter().map(|member| (Font::Mono, self.member(member, alike))));
+        lines.extend(more.map(|number| (Font::Note, self.words.more(number))));
         let gateways = first.filter(|_| alike).into_iter().flatten();
         lines.extend(gateways.map(|gateway| (Font::Note, self.words.default(*gateway))));
         lines
@@ -222,7 +209,7 @@ impl<'a> Picture<'a> {
     fn lines(&self, scene: &mut Scene, drawn: &[Vec<(Spot, Drawn)>], places: &Places) {
         let mut ends: Vec<(usize, bool, i32, [i32; 2])> = Vec::new();
         for (spot, drawn) in drawn.iter().flatten() {
-            let (Drawn::Router { above, below, .. }, Some(place)) = (drawn, places.get(&key(*spot)).copied()) else {
+            let (Drawn::Router { above, below, .. }, Some(place)) = (drawn, places.get(spot).copied()) else {
                 continue;
             };
             let Place { x, y, w, h, floor } = place;
@@ -234,7 +221,7 @@ impl<'a> Picture<'a> {
         }
         ends.sort_by_key(|(slot, down, x, _)| (self.slots[*slot].subnet, *down, *x));
         for chunk in ends.chunk_by(|a, b| (self.slots[a.0].subnet, a.1) == (self.slots[b.0].subnet, b.1)) {
-            let Some(place) = places.get(&(false, self.slots[chunk[0].0].subnet)).copied() else { continue };
+            let Some(place) = places.get(&Spot::Subnet(self.slots[chunk[0].0].subnet)).copied() else { continue };
             let Place { x, y, w, h, floor } = place;
             let count = i32::try_from(chunk.len()).unwrap_or(1);
             for ((slot, down, from, edge), at) in chunk.iter().zip(1..) {
@@ -246,18 +233,4 @@ impl<'a> Picture<'a> {
             }
         }
     }
-}
-
-fn key(spot: Spot) -> (bool, usize) {
-    match spot {
-        Spot::Subnet(at) => (false, at),
-        Spot::Router(at) => (true, at),
-    }
-}
-
-/// An interface with those of its addresses that are in the subnet.
-fn slot_card(words: Words, interface: &Interface, subnet: &Subnet) -> Card {
-    let addresses = subnet.inside(interface).cloned().collect();
-    let shown = Interface { addresses, mac: None, mtu: 1500, ..interface.clone() };
-    interface_card(words, &shown, Vec::new())
 }

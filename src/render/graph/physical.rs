@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::host::{Block, cable_look, host, interface_card};
-use super::parts::{Class, Stroke, Wiring};
-use super::scene::{Card, Font, GAP, Look, PAD, READABLE, Scene, height_of, width_of};
-use crate::graph::{Cable, End, Interface, Network, Physical, State};
+use super::svg::{Card, Font, GAP, Look, PAD, READABLE, Scene, height_of, width_of};
+use super::{Class, Stroke, Wiring, bridges};
+use crate::graph::{Cable, End, Network, Physical, State};
 use crate::plan::NodeId;
 use crate::render::sentences::graph::Words;
 
@@ -99,19 +99,10 @@ impl Switch<'_> {
 }
 
 impl<'a> Below<'a> {
-    fn at(&self, end: &End) -> Option<(i32, i32)> {
-        self.nics.get(end).copied()
-    }
-
     fn draw(&self, scene: &mut Scene) {
         let wires = self.wires();
-        let switches: Vec<Switch<'_>> = self
-            .physical
-            .networks
-            .iter()
-            .filter(|network| !network.interfaces.is_empty())
-            .map(|each| self.switch(each))
-            .collect();
+        let switches = self.physical.networks.iter().filter(|network| !network.interfaces.is_empty());
+        let switches: Vec<Switch<'_>> = switches.map(|each| self.switch(each)).collect();
         if wires.is_empty() && switches.is_empty() {
             return;
         }
@@ -129,13 +120,9 @@ impl<'a> Below<'a> {
             let [a, b] = &cable.ends;
             // Of two cables in one NIC the one that is missing is told by its mark alone.
             let plugged = self.wiring.far(&a.node, &a.interface).is_some_and(|(other, _)| std::ptr::eq(other, cable));
-            let (Some(from), Some(to), true) = (self.at(a), self.at(b), plugged) else { continue };
+            let (Some(from), Some(to), true) = (self.nics.get(a).copied(), self.nics.get(b).copied(), plugged) else { continue };
             let (from, to) = if from.0 <= to.0 { (from, to) } else { (to, from) };
-            let network = self.physical.networks.iter().find(|each| Some(&each.network) == cable.network.as_ref());
-            let words = match network {
-                Some(network) => self.words.of_network(network),
-                None => self.words.condition(cable.mark, State::Up),
-            };
+            let words = self.words.of_cable(cable, self.physical.network(cable));
             let card = (!words.is_empty()).then(|| Card {
                 lines: vec![(Font::Note, words.join(", "))],
                 class: Class::Network,
@@ -178,14 +165,13 @@ impl<'a> Below<'a> {
     }
 
     fn switch(&self, network: &'a Network) -> Switch<'a> {
-        let (bridges, ports): (Vec<&Interface>, Vec<&Interface>) =
-            network.interfaces.iter().partition(|interface| interface.is_bridge());
+        let (bridges, ports) = bridges(&network.interfaces);
+        let state = bridges.first().map_or(State::Up, |bridge| bridge.state);
         let mut words = self.words.of_network(network);
         let mut lines = Vec::new();
         for bridge in bridges {
             words.extend(self.words.of_interface(bridge));
-            lines.extend(bridge.mac.iter().map(|mac| (Font::Mono, mac.to_string())));
-            lines.extend(bridge.addresses.iter().map(|address| (Font::Mono, self.words.address(address))));
+            lines.extend(self.words.addresses(bridge).into_iter().map(|address| (Font::Mono, address)));
         }
         let mut title = vec![(Font::Name, words.remove(0))];
         title.extend((!words.is_empty()).then(|| (Font::Note, words.join(", "))));
@@ -194,13 +180,12 @@ impl<'a> Below<'a> {
             .into_iter()
             .map(|port| {
                 let far = self.wiring.far(&NodeId::Switch(network.network.clone()), &port.name);
-                let cable = far.and_then(|(cable, end)| Some((cable, self.at(end)?)));
+                let cable = far.and_then(|(cable, end)| Some((cable, *self.nics.get(end)?)));
                 Port { card: interface_card(self.words, port, Vec::new()), cable }
             })
             .collect();
         ports.sort_by_key(|port| port.cable.map_or(i32::MAX, |(_, (x, _))| x));
-        let look = bridges_look(network);
-        Switch { title, ports, look }
+        Switch { title, ports, look: Look::new(network.mark, state) }
     }
 
     fn draw_switches(scene: &mut Scene, switches: &[Switch<'_>], top: i32) {
@@ -238,11 +223,6 @@ impl<'a> Below<'a> {
             }
         }
     }
-}
-
-fn bridges_look(network: &Network) -> Look {
-    let bridge = network.interfaces.iter().find(|interface| interface.is_bridge());
-    Look::new(network.mark, bridge.map_or(State::Up, |bridge| bridge.state))
 }
 
 /// The left edge of each switch, the middles of its ports, and its width: right below the NICs where there is room.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::parts::{Joined, Spot, Wiring, end_word, member_words, path, wrapped};
+use super::{Joined, Spot, Wiring, bridges, end_word, member_words, node_lines, path, shown, wrapped};
 use crate::graph::{Drawing, Graph, Host, Interface, L3, Network, Node, Physical, State};
 use crate::plan::NodeId;
 use crate::render::Style;
@@ -63,7 +63,7 @@ struct Row {
 impl Page<'_> {
     fn host(&self, host: &Host) -> Vec<String> {
         let all = &host.node.interfaces;
-        let (bridges, others): (Vec<&Interface>, Vec<&Interface>) = all.iter().partition(|interface| interface.is_bridge());
+        let (bridges, others) = bridges(all);
         let is_port = |port: &Interface| bridges.iter().any(|bridge| port.bridge.as_ref() == Some(&bridge.name));
         let loose = others.into_iter().filter(|port| !is_port(port));
         let mut rows: Vec<Row> = loose.map(|port| self.port(host, port, "")).collect();
@@ -73,14 +73,11 @@ impl Page<'_> {
             rows.extend(ports.iter().enumerate().map(|(at, port)| self.port(host, port, branch(at + 1 == ports.len()))));
         }
         rows.extend(host.containers.iter().flat_map(|container| self.unplugged(container)));
-        let mut head = vec![host.node.node.name().to_string()];
-        head.extend(self.words.of_node(&host.node));
-        framed(&head.join(", "), &table(&rows))
+        framed(&node_lines(&host.node, self.words.of_node(&host.node)).join(", "), &table(&rows))
     }
 
     fn details(&self, interface: &Interface) -> Vec<String> {
-        let mut parts: Vec<String> = interface.mac.iter().map(ToString::to_string).collect();
-        parts.extend(interface.addresses.iter().map(|address| self.words.address(address)));
+        let mut parts = self.words.addresses(interface);
         let notes = self.words.of_interface(interface);
         parts.extend((!notes.is_empty()).then(|| format!("({})", notes.join(", "))));
         parts
@@ -101,8 +98,7 @@ impl Page<'_> {
         let far = self.wiring.far(&host.node.node, &port.name).map(|(cable, end)| {
             let inside = host.containers.iter().find(|container| container.node == end.node);
             let nic = inside.and_then(|container| Some((container, container.interface(&end.interface)?)));
-            let network = self.drawn.networks.iter().find(|each| Some(&each.network) == cable.network.as_ref());
-            match (nic, network) {
+            match (nic, self.drawn.network(cable)) {
                 (Some((container, nic)), _) => format!("{} {}", self.container(container), self.interface(nic)),
                 (None, Some(network)) => self.words.of_network(network).into_iter().next().unwrap_or_default(),
                 (None, None) => end_word(end, host.node.node.host()),
@@ -143,8 +139,7 @@ impl Page<'_> {
             let ends = wire.map(|cable| cable.ends.each_ref().map(|end| end_word(end, None)).join(" ─── "));
             return vec![format!("{head}: {}", ends.unwrap_or_default())];
         }
-        let (bridges, ports): (Vec<&Interface>, Vec<&Interface>) =
-            network.interfaces.iter().partition(|interface| interface.is_bridge());
+        let (bridges, ports) = bridges(&network.interfaces);
         for bridge in bridges {
             head = format!("{head} {}", self.details(bridge).join(" "));
         }
@@ -206,16 +201,8 @@ fn l3(drawn: &L3, words: Words) -> Vec<String> {
     if drawn.subnets.is_empty() {
         return vec![words.no_subnets()];
     }
-    let number = |name: &NodeId| drawn.routers.iter().position(|router| router.node == *name);
-    let links: Vec<(usize, usize)> = drawn
-        .subnets
-        .iter()
-        .enumerate()
-        .flat_map(|(at, subnet)| subnet.routers.iter().filter_map(move |end| Some((at, number(&end.node)?))))
-        .collect();
-    let joined = Joined::new(drawn.subnets.len(), drawn.routers.len(), links.iter().copied());
-    let mut tree = Tree { drawn, words, links, told: Vec::new(), seen: HashSet::new() };
-    for part in joined.parts() {
+    let mut tree = Tree { drawn, words, links: drawn.links(), told: Vec::new(), seen: HashSet::new() };
+    for part in Joined::of(drawn).parts() {
         if let Some(first) = part.first().and_then(|layer| layer.first()) {
             tree.told.push(tree.name(*first));
             tree.below(*first, "");
@@ -227,8 +214,7 @@ fn l3(drawn: &L3, words: Words) -> Vec<String> {
 struct Tree<'a> {
     drawn: &'a L3,
     words: Words,
-    /// Subnets and the routers in them, by number.
-    links: Vec<(usize, usize)>,
+    links: Vec<(usize, usize, &'a Interface)>,
     told: Vec<String>,
     seen: HashSet<Spot>,
 }
@@ -248,15 +234,14 @@ impl Tree<'_> {
     /// What is below a subnet or router whose name stands already.
     fn below(&mut self, spot: Spot, indent: &str) {
         self.seen.insert(spot);
+        let links = self.links.iter().map(|(subnet, router, _)| (*subnet, *router));
         let mut near: Vec<(Spot, (usize, usize))> = match spot {
             Spot::Subnet(at) => {
-                let own =
-                    self.links.iter().filter(|(subnet, router)| *subnet == at && !self.seen.contains(&Spot::Router(*router)));
-                own.map(|link| (Spot::Router(link.1), *link)).collect()
+                let own = links.filter(|(subnet, router)| *subnet == at && !self.seen.contains(&Spot::Router(*router)));
+                own.map(|link| (Spot::Router(link.1), link)).collect()
             }
             Spot::Router(at) => {
-                let own = self.links.iter().filter(|(_, router)| *router == at).map(|link| (Spot::Subnet(link.0), *link));
-                let own: Vec<_> = own.collect();
+                let own: Vec<_> = links.filter(|link| link.1 == at).map(|link| (Spot::Subnet(link.0), link)).collect();
                 // The one above it stands there already; a way round is told once more.
                 let above = own.iter().map(|(subnet, _)| *subnet).find(|subnet| self.seen.contains(subnet));
                 own.into_iter().filter(|(subnet, _)| Some(*subnet) != above).collect()
@@ -277,26 +262,22 @@ impl Tree<'_> {
     }
 
     fn members(&mut self, subnet: usize, indent: &str) {
-        let members = &self.drawn.subnets[subnet].members;
-        let shown = if members.len() > SHOWN + 1 { SHOWN } else { members.len() };
-        for member in &members[..shown] {
+        let (shown, more) = shown(&self.drawn.subnets[subnet].members, SHOWN);
+        for member in shown {
             let mut line = vec![member_words(member, self.words)];
             line.extend(member.gateways.iter().map(|gateway| self.words.default(*gateway)));
             self.told.push(format!("{indent}{}", line.join(", ")));
         }
-        if members.len() > shown {
-            self.told.push(format!("{indent}{}", self.words.more(members.len() - shown)));
-        }
+        self.told.extend(more.map(|number| format!("{indent}{}", self.words.more(number))));
     }
 
     /// A router's interfaces in a subnet with their addresses there.
     fn slots(&self, (subnet, router): (usize, usize)) -> String {
-        let (subnet, router) = (&self.drawn.subnets[subnet], &self.drawn.routers[router]);
         let mut slots = Vec::new();
-        for end in subnet.routers.iter().filter(|end| end.node == router.node) {
-            let Some(interface) = router.interface(&end.interface) else { continue };
+        for (.., interface) in self.links.iter().filter(|link| (link.0, link.1) == (subnet, router)) {
             let mut words = vec![escape(interface.name.as_str()).into_owned()];
-            words.extend(subnet.inside(interface).map(|each| self.words.marked(each.address.addr(), each.mark)));
+            let inside = self.drawn.subnets[subnet].inside(interface);
+            words.extend(inside.map(|each| self.words.marked(each.address.addr(), each.mark)));
             words.extend(self.words.condition(interface.mark, interface.state));
             slots.push(words.join(" "));
         }

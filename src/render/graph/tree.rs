@@ -1,17 +1,19 @@
-//! A drawing as labelled boxes and the lines between them, for formats that have such and lay them out themselves.
+//! A drawing as labelled boxes and the lines between them, for formats that have such and lay them out themselves: Graphviz's and
+//! Mermaid's.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::parts::{Class, Stroke, member_words};
-use crate::graph::{Cable, Drawing, End, Graph, Interface, L3, Mark, Network, Node, Physical, State};
+use super::{Class, Stroke, member_words, node_lines};
+use crate::graph::{Cable, Drawing, End, Graph, Interface, L3, Mark, Node, Physical, State};
 use crate::name::IfName;
 use crate::plan::NodeId;
+use crate::render::Style;
 use crate::render::escape::escape;
 use crate::render::sentences::graph::Words;
 
 /// What stands in a drawing or in a box of it, in this order.
-pub(in crate::render) enum Item {
+pub(super) enum Item {
     /// A box with others in it.
     Group(Part, Vec<Item>),
     /// A box.
@@ -21,7 +23,7 @@ pub(in crate::render) enum Item {
 }
 
 /// A box's own part.
-pub(in crate::render) struct Part {
+pub(super) struct Part {
     pub id: Id,
     pub class: Class,
     /// Its label.
@@ -32,7 +34,7 @@ pub(in crate::render) struct Part {
 
 /// A box's identifier.
 #[derive(Clone)]
-pub(in crate::render) struct Id {
+pub(super) struct Id {
     /// Letters and digits: names of interfaces may hold anything.
     pub number: String,
     /// What it is called.
@@ -40,7 +42,7 @@ pub(in crate::render) struct Id {
 }
 
 /// A line.
-pub(in crate::render) struct Edge {
+pub(super) struct Edge {
     pub ends: [Id; 2],
     pub stroke: Stroke,
     /// Its label, perhaps none.
@@ -50,7 +52,7 @@ pub(in crate::render) struct Edge {
 }
 
 /// How a format writes what is in a tree. Of several lines all but the first are indented by one more step.
-pub(in crate::render) trait Syntax {
+pub(super) trait Syntax {
     /// The end of a box with others in it.
     const CLOSE: &str;
 
@@ -67,7 +69,7 @@ pub(in crate::render) trait Syntax {
 }
 
 /// A drawing as a format writes it.
-pub(in crate::render) fn written<S: Syntax>(graph: &Graph, words: Words) -> String {
+pub(super) fn written<S: Syntax>(graph: &Graph, words: Words) -> String {
     let mut out = S::head(&graph.lab, &words.title(graph));
     let items = match &graph.drawing {
         Drawing::Physical(drawn) => Wired { drawn, words, ids: HashMap::new() }.items(),
@@ -102,7 +104,7 @@ fn indented(out: &mut String, depth: usize, text: &str) {
 }
 
 /// Lines in quotation marks, where only a backslash and a quotation mark mean something, and `\n` is a line end.
-pub(in crate::render) fn quoted(lines: &[String]) -> String {
+pub(super) fn quoted(lines: &[String]) -> String {
     let plain = |line: &String| line.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", lines.iter().map(plain).collect::<Vec<_>>().join("\\n"))
 }
@@ -154,8 +156,7 @@ impl Wired<'_> {
             let id = Id { number: format!("i{}", self.ids.len()), name: format!("{node} {}", interface.name) };
             self.ids.insert(end(&interface.name), id.clone());
             let mut lines = vec![self.words.interface(interface)];
-            lines.extend(interface.mac.map(|mac| mac.to_string()));
-            lines.extend(interface.addresses.iter().map(|address| self.words.address(address)));
+            lines.extend(self.words.addresses(interface));
             lines.extend(self.words.of_interface(interface));
             let class = if interface.is_bridge() { Class::Bridge } else { Class::Interface };
             let odd = interface.mark != Mark::Described || interface.state != State::Up;
@@ -173,11 +174,8 @@ impl Wired<'_> {
 
     fn cable(&self, cable: &Cable) -> Option<Edge> {
         let end = |at: usize| self.ids.get(&cable.ends[at]).cloned();
-        let wire = |network: &&Network| Some(&network.network) == cable.network.as_ref() && network.interfaces.is_empty();
-        let lines = match self.drawn.networks.iter().find(wire) {
-            Some(wire) => self.words.of_network(wire),
-            None => self.words.condition(cable.mark, State::Up),
-        };
+        let wire = self.drawn.network(cable).filter(|network| network.interfaces.is_empty());
+        let lines = self.words.of_cable(cable, wire);
         let odd = !cable.up || cable.mark != Mark::Described;
         Some(Edge { ends: [end(0)?, end(1)?], stroke: Stroke::Cable, lines, odd })
     }
@@ -186,7 +184,7 @@ impl Wired<'_> {
 /// The third layer.
 fn subnets(drawn: &L3, words: Words) -> Vec<Item> {
     let leaf = |id: &Id, class, lines| Item::Leaf(Part { id: id.clone(), class, lines, odd: false });
-    let mut items = Vec::new();
+    let (mut items, links) = (Vec::new(), drawn.links());
     if drawn.subnets.is_empty() {
         let id = Id { number: "nothing".to_owned(), name: "nothing".to_owned() };
         items.push(leaf(&id, Class::Network, vec![words.no_subnets()]));
@@ -200,18 +198,117 @@ fn subnets(drawn: &L3, words: Words) -> Vec<Item> {
         let mut lines: Vec<String> = subnet.prefixes.iter().map(ToString::to_string).collect();
         lines.extend(subnet.members.iter().map(|member| member_words(member, words)));
         items.push(leaf(&own, Class::Subnet, lines));
-        for end in &subnet.routers {
-            let Some(router) = drawn.routers.iter().position(|router| router.node == end.node) else { continue };
-            let interface = drawn.routers[router].interface(&end.interface);
-            let mut lines = vec![escape(end.interface.as_str()).into_owned()];
-            lines.extend(interface.into_iter().flat_map(|each| subnet.inside(each)).map(|each| words.address(each)));
-            let ends = [id(router), own.clone()];
+        for (_, router, interface) in links.iter().filter(|link| link.0 == at) {
+            let mut lines = vec![escape(interface.name.as_str()).into_owned()];
+            lines.extend(subnet.inside(interface).map(|each| words.address(each)));
+            let ends = [id(*router), own.clone()];
             items.push(Item::Edge(Edge { ends, stroke: Stroke::Cable, lines, odd: false }));
         }
     }
     items
 }
 
-fn node_lines(node: &Node, more: Vec<String>) -> Vec<String> {
-    std::iter::once(node.node.name().to_string()).chain(more).collect()
+struct Dot;
+
+/// The whole drawing in Graphviz's language: hosts are clusters.
+pub(in crate::render) fn dot(graph: &Graph, style: Style) -> String {
+    written::<Dot>(graph, Words(style.lang)) + "}\n"
+}
+
+impl Syntax for Dot {
+    const CLOSE: &str = "}";
+
+    fn head(lab: &str, title: &str) -> String {
+        format!(
+            "graph {} {{\n  label={}; labelloc=t; fontname=sans\n  \
+             node [shape=box, style=\"rounded,filled\", fillcolor=white, fontname=sans, fontsize=11]\n  \
+             edge [fontname=sans, fontsize=11]\n",
+            name(lab),
+            name(title)
+        )
+    }
+
+    fn open(group: &Part) -> String {
+        let (id, label) = (name(&format!("cluster {}", group.id.name)), quoted(&group.lines));
+        format!("subgraph {id} {{\nlabel={label}; style=filled; fillcolor=\"{}\"", group.class.fill())
+    }
+
+    fn nothing(group: &Part) -> Option<String> {
+        Some(format!("{} [style=invis]", id(&group.id)))
+    }
+
+    fn leaf(part: &Part) -> String {
+        let label = format!("label={}", quoted(&part.lines));
+        let fill = format!("fillcolor=\"{}\"", part.class.fill());
+        let dead = if part.odd { ", style=\"filled,dashed\"" } else { "" };
+        let look = match part.class {
+            Class::Interface | Class::Network => label + dead,
+            Class::Subnet => format!("shape=ellipse, {label}, {fill}"),
+            Class::Bridge | Class::Router | Class::Host | Class::Container | Class::Switch => format!("{label}, {fill}{dead}"),
+        };
+        format!("{} [{look}]", id(&part.id))
+    }
+
+    fn edge(edge: &Edge) -> String {
+        let look = match edge.stroke {
+            Stroke::Bridge => "color=\"#2f7d4f\", penwidth=3".to_owned(),
+            Stroke::Cable => format!("label={}{}", quoted(&edge.lines), if edge.odd { ", style=dashed" } else { "" }),
+        };
+        format!("{} -- {} [{look}]", id(&edge.ends[0]), id(&edge.ends[1]))
+    }
+}
+
+/// A word of letters and digits is one without quotation marks, too.
+fn id(id: &Id) -> String {
+    if id.name == id.number { id.name.clone() } else { name(&id.name) }
+}
+
+fn name(text: &str) -> String {
+    quoted(&[escape(text).into_owned()])
+}
+
+struct Mermaid;
+
+/// The whole drawing in Mermaid's flowchart language, kept to what every version of it takes.
+pub(in crate::render) fn mermaid(graph: &Graph, style: Style) -> String {
+    written::<Mermaid>(graph, Words(style.lang))
+}
+
+impl Syntax for Mermaid {
+    const CLOSE: &str = "end";
+
+    fn head(_: &str, title: &str) -> String {
+        format!("%% {}\nflowchart TB\n", title.replace(['{', '}'], " "))
+    }
+
+    fn open(group: &Part) -> String {
+        format!("subgraph {}[{}]", group.id.number, text(&group.lines))
+    }
+
+    fn nothing(group: &Part) -> Option<String> {
+        Some(format!("{}e[\"-\"]", group.id.number))
+    }
+
+    fn leaf(part: &Part) -> String {
+        let (open, close) = if part.class == Class::Subnet { ("([", "])") } else { ("[", "]") };
+        format!("{}{open}{}{close}", part.id.number, text(&part.lines))
+    }
+
+    fn edge(edge: &Edge) -> String {
+        let line = match edge.stroke {
+            Stroke::Bridge => "===",
+            Stroke::Cable if edge.odd => "-.-",
+            Stroke::Cable => "---",
+        };
+        let label = if edge.lines.is_empty() { String::new() } else { format!("|{}|", text(&edge.lines)) };
+        format!("{} {line}{label} {}", edge.ends[0].number, edge.ends[1].number)
+    }
+}
+
+/// Lines in quotation marks; what Mermaid would take for markup becomes a numeric entity of its own kind (`#35;`).
+fn text(lines: &[String]) -> String {
+    let plain = |c: char| c.is_alphanumeric() || " .,:/-_+()".contains(c);
+    let entity = |c: char| if plain(c) { c.to_string() } else { format!("#{};", u32::from(c)) };
+    let lines: Vec<String> = lines.iter().map(|line| line.chars().map(entity).collect()).collect();
+    format!("\"{}\"", lines.join("<br/>"))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use crate::graph::{Address, Drawing, Graph, Interface, Mark, Network, NetworkKind, Node, State};
+use crate::graph::{Address, Cable, Drawing, Graph, Interface, Mark, Network, NetworkKind, Node, State};
 use crate::name::IfName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, find, t, w};
@@ -44,6 +44,12 @@ impl Words {
         self.marked(address.address, address.mark)
     }
 
+    /// The MAC address of an interface, and its addresses.
+    pub fn addresses(self, interface: &Interface) -> Vec<String> {
+        let addresses = interface.addresses.iter().map(|address| self.address(address));
+        interface.mac.iter().map(ToString::to_string).chain(addresses).collect()
+    }
+
     /// What is to say of a node but its name.
     pub fn of_node(self, node: &Node) -> Vec<String> {
         let mut words = self.condition(node.mark, State::Up);
@@ -80,6 +86,11 @@ impl Words {
         words.extend(self.condition(network.mark, State::Up));
         words.extend(network.deny.then(|| t!(self.0, "promiscuous mode denied")));
         words
+    }
+
+    /// What is to say of a cable, or of the network that it is.
+    pub fn of_cable(self, cable: &Cable, network: Option<&Network>) -> Vec<String> {
+        network.map_or_else(|| self.condition(cable.mark, State::Up), |network| self.of_network(network))
     }
 
     /// The router of a default route.
