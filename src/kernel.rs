@@ -1,13 +1,11 @@
 //! The kernel: netlink, namespaces, mounts, and the model of it that tests plan against.
 
-pub mod addresses;
 mod apply;
 mod backend;
 pub mod echo;
 pub mod fallback;
 pub mod fault;
 pub mod feature;
-pub mod filter;
 pub mod flock;
 pub mod inspect;
 pub mod interference;
@@ -15,29 +13,26 @@ mod listen;
 pub mod managers;
 pub mod model;
 pub mod mounts;
-mod movement;
 pub mod neighbours;
+pub mod netfilter;
+pub mod netlink;
+pub mod netns;
 pub mod news;
 pub mod nic;
 pub mod observe;
 pub mod packet;
-mod read;
+pub mod requests;
 pub mod sandbox;
-mod settle;
-pub mod socket;
-pub mod space;
 pub mod sys;
 pub mod tables;
 pub mod teardown;
 pub mod terminal;
 mod thread;
 pub mod userns;
-pub mod verbs;
 
 pub use backend::{Backend, Scope};
-pub use listen::{keep_alive, listen, present, within};
-pub use movement::move_link;
-pub use space::Pins;
+pub use listen::{keep_alive, listen, present};
+pub use netns::{Pins, move_link, within};
 pub use thread::{interrupted, joined, open_files, processors, shared, thread};
 
 use crate::error::Result;

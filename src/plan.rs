@@ -218,6 +218,11 @@ pub enum Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
+    /// The slots of an interface that have one fact at most.
+    pub fn of_port(port: &'a Port) -> impl Iterator<Item = Self> {
+        [Self::Mac(port), Self::Mtu(port), Self::Stp(port), Self::Member(port), Self::Isolated(port), Self::Up(port)].into_iter()
+    }
+
     /// The namespace that the fact is about, and the interface, if it is about one.
     fn place(self) -> (&'a Ns, Option<&'a Port>) {
         match self {

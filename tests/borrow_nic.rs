@@ -4,7 +4,7 @@
 
 mod support;
 
-use nslab::kernel::socket::Netlink;
+use nslab::kernel::netlink::Netlink;
 use nslab::lab::borrow::change::{applied, look};
 use nslab::lab::borrow::restore::{Restored, restore};
 use nslab::lab::borrow::{Borrowed, NicUse};

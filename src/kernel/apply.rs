@@ -5,23 +5,21 @@
 //! carried out with other indices.
 
 mod containers;
-mod parts;
-mod requests;
 mod run;
-mod taken;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use parts::divide;
-use requests::Births;
 use run::Run;
 
 use super::backend::Scope;
-use super::observe;
-use super::space::Pins;
-use super::teardown;
+use super::netlink::Request;
+use super::netns::{Pins, Space};
+use super::requests::{self, Birth, Route};
+use super::{observe, teardown};
 use crate::error::Result;
-use crate::plan::{Fact, Op, Plan, State};
+use crate::name::IfName;
+use crate::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, State};
 
 /// So often a plan is carried on; the first time the next indices are taken, then ones further and further off.
 const ROUNDS: u32 = 8;
@@ -80,11 +78,251 @@ fn rest(plan: &Plan, seen: &State) -> Plan {
     plan.iter().filter(todo).cloned().collect()
 }
 
+/// The operations that make one new container, by their place in the plan.
+#[derive(Debug)]
+pub struct Unit {
+    /// The container.
+    pub node: NodeId,
+    /// The namespaces that the other ends of its links are in: its host's.
+    pub far: BTreeSet<Ns>,
+    /// Places in the plan, ascending.
+    pub ops: Vec<usize>,
+}
+
+/// A plan in parts.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Deletions, in order.
+    pub dels: Vec<usize>,
+    /// Hosts, switches, and what changes in containers that are there already; in order.
+    pub head: Vec<usize>,
+    /// New containers, each by itself.
+    pub units: Vec<Unit>,
+    /// Routes of hosts, which may lead through links of containers.
+    pub tail: Vec<usize>,
+}
+
+/// Divides a plan.
+pub fn divide(plan: &[Op]) -> Parts {
+    let mut parts = Parts::default();
+    let mut new: BTreeMap<NodeId, Unit> = BTreeMap::new();
+    for op in plan {
+        if let Op::Add(Fact::Netns(Ns::Node(node @ NodeId::Container(..)))) = op {
+            new.insert(node.clone(), Unit { node: node.clone(), far: BTreeSet::new(), ops: Vec::new() });
+        }
+    }
+    let outer = outer_ends(plan, &new.keys().cloned().collect());
+    for (port, node) in &outer {
+        if let Some(unit) = new.get_mut(node) {
+            unit.far.insert(port.ns.clone());
+        }
+    }
+    for (place, op) in plan.iter().enumerate() {
+        if matches!(op, Op::Del(..)) {
+            parts.dels.push(place);
+        } else if let Some(unit) = owner(op, &outer).and_then(|node| new.get_mut(&node)) {
+            unit.ops.push(place);
+        } else if matches!(op.fact(), Fact::Route(..)) {
+            parts.tail.push(place);
+        } else {
+            parts.head.push(place);
+        }
+    }
+    parts.units = new.into_values().collect();
+    parts
+}
+
+/// The host's end of each link of a new container.
+fn outer_ends(plan: &[Op], new: &BTreeSet<NodeId>) -> BTreeMap<Port, NodeId> {
+    let mut ends = BTreeMap::new();
+    for op in plan {
+        if let Op::Add(Fact::Link(port, Link::Veth { peer })) = op
+            && let Ns::Node(node @ NodeId::Container(..)) = &peer.ns
+            && matches!(&port.ns, Ns::Root | Ns::Node(NodeId::Host(_)))
+            && new.contains(node)
+        {
+            ends.insert(port.clone(), node.clone());
+        }
+    }
+    ends
+}
+
+fn owner(op: &Op, outer: &BTreeMap<Port, NodeId>) -> Option<NodeId> {
+    match op.fact().ns() {
+        Ns::Node(node @ NodeId::Container(..)) => Some(node.clone()),
+        _ => op.fact().port().and_then(|port| outer.get(port)).cloned(),
+    }
+}
+
+/// Settings that a link is born with.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Address, MTU and state; master and index are filled in by who knows indices.
+    pub birth: Birth,
+    /// The bridge that it is a port of.
+    pub master: Option<IfName>,
+    /// The MTU that a bridge is given in a second request, before it has a port.
+    pub mtu: Option<u32>,
+    /// The operations that the request carries out as well, by their place in the plan.
+    pub fused: Vec<usize>,
+}
+
+/// What is fused, for a whole plan.
+#[derive(Debug, Default)]
+pub struct Births {
+    by_port: HashMap<Port, Settings>,
+    fused: HashSet<usize>,
+}
+
+impl Births {
+    /// Finds what can be fused.
+    pub fn of(plan: &Plan) -> Self {
+        let mut births = Self::default();
+        let (mut near, mut far) = (HashSet::new(), HashSet::new());
+        let mut bridges = HashSet::new();
+        for op in plan {
+            let Op::Add(Fact::Link(port, link)) = op else { continue };
+            near.insert(port);
+            match link {
+                Link::Bridge => {
+                    bridges.insert(port);
+                }
+                Link::Veth { peer } => {
+                    far.insert(peer);
+                }
+                Link::Other(_) => {}
+            }
+        }
+        for (place, op) in plan.iter().enumerate() {
+            let Op::Add(fact) = op else { continue };
+            let Some(port) = fact.port() else { continue };
+            let (near, far) = (near.contains(port), far.contains(port));
+            match fact {
+                Fact::Mtu(_, mtu) if near && bridges.contains(port) => births.unsettle(place, *mtu, port),
+                _ if near || far => births.fuse(place, fact, port, near),
+                _ => {}
+            }
+        }
+        births
+    }
+
+    /// A bridge follows the MTU of its ports until its own is changed: so it is born with another one.
+    fn unsettle(&mut self, place: usize, mtu: u32, port: &Port) {
+        let settings = self.by_port.entry(port.clone()).or_default();
+        settings.birth.mtu = Some(mtu - 1);
+        settings.mtu = Some(mtu);
+        settings.fused.push(place);
+        self.fused.insert(place);
+    }
+
+    fn fuse(&mut self, place: usize, fact: &Fact, port: &Port, near: bool) {
+        let settings = self.by_port.entry(port.clone()).or_default();
+        match fact {
+            Fact::Mac(_, mac) => settings.birth.mac = Some(*mac),
+            Fact::Mtu(_, mtu) => settings.birth.mtu = Some(*mtu),
+            Fact::Member(_, bridge) if near => settings.master = Some(bridge.clone()),
+            Fact::Up(_) if near => settings.birth.up = true,
+            // A request of its own.
+            Fact::Member(..)
+            | Fact::Up(_)
+            | Fact::Stp(_)
+            | Fact::Isolated(_)
+            | Fact::Fdb(..)
+            | Fact::Addr(..)
+            | Fact::Netns(_)
+            | Fact::Sysctl(..)
+            | Fact::Link(..)
+            | Fact::Route(..) => return,
+        }
+        settings.fused.push(place);
+        self.fused.insert(place);
+    }
+
+    /// Whether the operation is carried out by the request that makes its link.
+    pub fn is_fused(&self, place: usize) -> bool {
+        self.fused.contains(&place)
+    }
+
+    /// What a link is born with, if anything.
+    pub fn settings(&self, port: &Port) -> Option<&Settings> {
+        self.by_port.get(port)
+    }
+}
+
+/// The request for an operation on what exists already; none where another step carries it out.
+pub fn request(op: &Op, space: &Space) -> Option<Request> {
+    let index = |dev: &IfName| space.index(dev);
+    let at = |port: &Port| space.index(&port.dev);
+    // Where the index was refused to a link in the same batch, another link may have it: settings are for that name.
+    let named = |port: &Port, request: Request| requests::named(request, &port.dev);
+    Some(match op {
+        Op::Add(fact) | Op::Set(fact) => match fact {
+            Fact::Mac(port, mac) => named(port, requests::set_mac(0, *mac)),
+            Fact::Mtu(port, mtu) => named(port, requests::set_mtu(0, *mtu)),
+            Fact::Stp(port) => named(port, requests::set_stp(0, true)),
+            Fact::Member(port, bridge) => named(port, requests::set_master(0, index(bridge))),
+            Fact::Isolated(port) => named(port, requests::set_isolated(0, true)),
+            Fact::Fdb(port, mac) => requests::add_fdb(at(port), *mac),
+            Fact::Addr(port, net) => requests::add_address(at(port), *net),
+            Fact::Up(port) => named(port, requests::set_up(0, true)),
+            Fact::Route(_, table, to, metric, hop) => {
+                let route = Route { table: *table, to: *to, metric: *metric, hop };
+                if matches!(op, Op::Add(..)) {
+                    requests::add_route(&route, &index)
+                } else {
+                    requests::replace_route(&route, &index)
+                }
+            }
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) => return None,
+        },
+        Op::Del(fact) => match fact {
+            Fact::Mtu(port, _) => named(port, requests::set_mtu(0, 1500)),
+            Fact::Stp(port) => named(port, requests::set_stp(0, false)),
+            Fact::Member(port, _) => named(port, requests::set_master(0, 0)),
+            Fact::Isolated(port) => named(port, requests::set_isolated(0, false)),
+            Fact::Fdb(port, mac) => requests::del_fdb(at(port), *mac),
+            Fact::Addr(port, net) => requests::del_address(at(port), *net),
+            Fact::Up(port) => named(port, requests::set_up(0, false)),
+            Fact::Route(_, table, to, metric, hop) => {
+                requests::del_route(&Route { table: *table, to: *to, metric: *metric, hop }, &index)
+            }
+            // The first three by another step; a link keeps its Ethernet address.
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Mac(..) => return None,
+        },
+    })
+}
+
+/// The request that makes a link with everything fused into it; indices are assigned here.
+pub fn birth(port: &Port, link: &Link, births: &Births, space: &mut Space, peer: Option<&mut Space>) -> Option<Request> {
+    let born = |port: &Port| births.settings(port).map(|settings| settings.birth.clone()).unwrap_or_default();
+    let master = births.settings(port).and_then(|settings| settings.master.as_ref());
+    let near = Birth { master: master.map(|bridge| space.index(bridge)), index: space.assign(&port.dev), ..born(port) };
+    Some(match link {
+        Link::Bridge => requests::add_bridge(&port.dev, &near),
+        Link::Veth { peer: far_port } => {
+            let mut far = born(far_port);
+            let far_ns = if let Some(peer) = peer {
+                far.index = peer.assign(&far_port.dev);
+                Some(peer.fd())
+            } else {
+                far.index = space.assign(&far_port.dev);
+                None
+            };
+            requests::add_veth(&port.dev, &near, &far_port.dev, &far, far_ns)
+        }
+        Link::Other(_) => return None,
+    })
+}
+
+/// The bare request for a link, nothing fused, to find out which part of a fused one fails.
+pub fn bare(port: &Port, link: &Link, space: &mut Space, peer: Option<&mut Space>) -> Option<Request> {
+    birth(port, link, &Births::default(), space, peer)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::plan::{Link, NodeId, Ns, Port};
 
     fn port(dev: &str) -> Port {
         Port { ns: Ns::Node(NodeId::Host("a".parse().unwrap())), dev: dev.parse().unwrap() }

@@ -1,6 +1,5 @@
 //! ICMP sockets: opened in a node's namespace, bound to it for good.
 
-use std::fs::File;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -9,17 +8,16 @@ use std::path::Path;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteScope};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage,
     recvmsg, sendto, setsockopt, socket, sockopt,
 };
 
-use super::socket::Netlink;
+use super::netlink::Netlink;
+use super::netns::{failed, within};
 use super::sys::fd;
 use super::sys::process::errno;
-use super::thread::thread;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::ping::Family;
 
 /// `ICMP_FILTER` of `SOL_RAW`, and `ICMPV6_FILTER` (`linux/icmp.h`, `linux/icmpv6.h`): a bit set keeps a type out.
@@ -194,7 +192,7 @@ fn source(to: &SocketAddr) -> std::result::Result<IpAddr, Errno> {
 pub fn forget_mtu(pin: &Path, node: &str, to: IpAddr) -> Result<()> {
     within(pin, node, || match to {
         IpAddr::V4(_) => std::fs::write(FLUSH, "-1").map_err(|error| failed(node, &format!("write {FLUSH}"), errno(&error))),
-        IpAddr::V6(six) => match Netlink::open().and_then(|mut socket| socket.ask(cached_route(six))) {
+        IpAddr::V6(six) => match Netlink::open().and_then(|mut socket| socket.ask_for(&cached_route(six))) {
             Ok(_) | Err(Errno::ESRCH | Errno::ENOENT) => Ok(()),
             Err(errno) => Err(failed(node, &format!("ip -6 route del cached {six}"), errno)),
         },
@@ -211,20 +209,4 @@ fn cached_route(to: Ipv6Addr) -> RouteNetlinkMessage {
     message.header.flags = RouteFlags::Cloned;
     message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet6(to)));
     RouteNetlinkMessage::DelRoute(message)
-}
-
-/// Runs something in the namespace behind a pin, on a thread that dies there.
-pub(super) fn within<T: Send>(pin: &Path, node: &str, job: impl FnOnce() -> T + Send) -> Result<T> {
-    thread(|| {
-        let file = File::open(pin).map_err(|error| failed(node, &format!("open {}", pin.display()), errno(&error)))?;
-        setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(node, "setns(CLONE_NEWNET)", errno))?;
-        Ok(job())
-    })?
-}
-
-fn failed(node: &str, tried: &str, errno: Errno) -> Error {
-    if errno == Errno::EMFILE {
-        return Error::Machine(crate::error::Limit::OpenFiles);
-    }
-    Error::kernel(node, tried, errno)
 }

@@ -5,11 +5,9 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::{Emitable, NlasIterator};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkInfo, LinkMessage};
 
-use super::socket::Netlink;
-use super::space::all_links;
+use super::netlink::{Netlink, name_of};
 
 /// The kind of a tunnel, its fallback device, and the attributes that no packet's way depends on there: they are zero or absent.
 struct Fallback {
@@ -97,17 +95,8 @@ pub fn everywhere() -> Vec<String> {
     if !matches!(setting.trim(), "" | "0") {
         return Vec::new();
     }
-    let links = Netlink::open().and_then(|mut socket| socket.dump(&all_links())).unwrap_or_default();
-    let name = |message: RouteNetlinkMessage| match message {
-        RouteNetlinkMessage::NewLink(link) if is_fallback(&link) => {
-            link.attributes.into_iter().find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some(name),
-                _ => None,
-            })
-        }
-        _ => None,
-    };
-    links.into_iter().filter_map(name).collect()
+    let links = Netlink::open().and_then(|mut socket| socket.links()).unwrap_or_default();
+    links.iter().filter(|link| is_fallback(link)).filter_map(name_of).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -1,29 +1,27 @@
-//! What is in the nodes' namespaces: links, addresses, routes, forwarding tables, neighbours.
+//! What is in the nodes' namespaces: links and the other ends of their pairs, addresses, routes, forwarding tables, neighbours; and
+//! what has passed.
 
-pub mod peer;
-mod read;
-mod report;
-mod settings;
-mod traffic;
-
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 
-use netlink_packet_route::link::LinkMessage;
-use netlink_packet_route::neighbour::NeighbourMessage;
-use netlink_packet_route::rule::RuleMessage;
+use ipnet::IpNet;
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
 
-pub use report::report;
-pub use traffic::{Traffic, traffic};
-
-use super::settle::settle;
-use super::socket::Netlink;
-use super::tables::{Link, Settings, Tables};
-use super::{fault, read as facts, space};
-use crate::error::{Error, Limit, Result};
+use super::fault;
+use super::netfilter::chains;
+use super::netlink::{Netlink, name_of};
+use super::netns::{self, Space, enter, failed, within};
+use super::requests::settle;
+use super::sys::process;
+use super::tables::{Far, Link, Settings, Tables, read, report};
+use super::thread::{joined, thread};
+use crate::error::Result;
+use crate::plan::NodeId;
 use crate::report::node::Node;
 
 /// More threads than this only wait for the kernel's one lock on its network settings.
@@ -52,18 +50,16 @@ impl Pin {
 /// # Errors
 /// When the pin cannot be entered or the kernel refuses an answer.
 pub fn inspect(here: &Pin, others: &[Pin]) -> Result<Node> {
-    let look = || -> Result<Node> {
-        let mut socket = enter(here)?;
-        let mut tables = tables(&mut socket).map_err(|(tried, errno)| failed(here, tried, errno))?;
-        let nodes = peer::nodes(&mut socket, &tables.links, others);
-        peer::place(&mut tables.links, &here.node, &nodes);
+    thread(|| {
+        let mut socket = open(here)?;
+        let mut tables = contents(&mut socket).map_err(|(tried, errno)| failed(&here.node, tried, errno))?;
+        let nodes = nodes(&mut socket, &tables.links, others);
+        place(&mut tables.links, &here.node, &nodes);
         for far in tables.links.iter_mut().filter_map(|link| link.peer.as_mut()) {
-            far.name = peer::name(&mut socket, far);
+            far.name = name(&mut socket, far);
         }
         Ok(report(&tables))
-    };
-    // The thread that enters the namespace dies there: no other thread may find itself in it.
-    std::thread::scope(|scope| scope.spawn(look).join()).unwrap_or_else(|_| Err(ended()))
+    })?
 }
 
 /// The tables of all these nodes, with the other ends of their veth pairs, in the order of `pins`.
@@ -73,25 +69,25 @@ pub fn inspect(here: &Pin, others: &[Pin]) -> Result<Node> {
 pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
     let hosts: Vec<&Pin> = pins.iter().filter(|pin| pin.host().is_none()).collect();
     let mut all = shared(pins, |pin| {
-        let mut socket = enter(pin)?;
-        let mut tables = tables(&mut socket).map_err(|(tried, errno)| failed(pin, tried, errno))?;
+        let mut socket = open(pin)?;
+        let mut tables = contents(&mut socket).map_err(|(tried, errno)| failed(&pin.node, tried, errno))?;
         let near = hosts.iter().copied().filter(|host| pin.host().is_none_or(|name| host.node == name));
-        let nodes = peer::nodes(&mut socket, &tables.links, near);
-        peer::place(&mut tables.links, &pin.node, &nodes);
+        let nodes = nodes(&mut socket, &tables.links, near);
+        place(&mut tables.links, &pin.node, &nodes);
         Ok((pin.node.clone(), tables))
     })?;
-    peer::join(&mut all);
+    join(&mut all);
     // Pairs that somebody made between containers.
     let lost = |links: &[Link]| links.iter().any(|link| link.peer.as_ref().is_some_and(|far| far.node.is_none()));
     let asked: Vec<Pin> =
         pins.iter().zip(&all).filter(|(_, (_, tables))| lost(&tables.links)).map(|(pin, _)| pin.clone()).collect();
     if !asked.is_empty() {
         let found = shared(&asked, |pin| {
-            let mut socket = enter(pin)?;
+            let mut socket = open(pin)?;
             let links = all.iter().find(|(node, _)| *node == pin.node).map_or(&[][..], |(_, tables)| &tables.links);
             let mut links = links.to_vec();
-            let nodes = peer::nodes(&mut socket, &links, pins);
-            peer::place(&mut links, &pin.node, &nodes);
+            let nodes = nodes(&mut socket, &links, pins);
+            place(&mut links, &pin.node, &nodes);
             Ok((pin.node.clone(), links))
         })?;
         for (node, links) in found {
@@ -99,7 +95,7 @@ pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
                 tables.links = links;
             }
         }
-        peer::join(&mut all);
+        join(&mut all);
     }
     Ok(all.into_iter().map(|(_, tables)| tables).collect())
 }
@@ -110,8 +106,8 @@ pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
 /// When a pin cannot be entered.
 pub fn settings(pins: &[Pin]) -> Result<Vec<Settings>> {
     shared(pins, |pin| {
-        enter(pin)?;
-        Ok(settings::read())
+        open(pin)?;
+        Ok(own_settings())
     })
 }
 
@@ -124,11 +120,7 @@ fn shared<'a, T: Send>(pins: &'a [Pin], each: impl Fn(&'a Pin) -> Result<T> + Sy
     let shares: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
         let start = |pins| std::thread::Builder::new().spawn_scoped(scope, move || work(pins));
         let started: Vec<_> = pins.chunks(share).map(start).collect();
-        let end = |handle: std::io::Result<std::thread::ScopedJoinHandle<'_, Result<Vec<T>>>>| {
-            let handle = handle.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
-            handle.join().unwrap_or_else(|_| Err(ended()))
-        };
-        started.into_iter().map(end).collect()
+        started.into_iter().map(joined).collect()
     });
     let mut all = Vec::with_capacity(pins.len());
     for share in shares {
@@ -137,78 +129,223 @@ fn shared<'a, T: Send>(pins: &'a [Pin], each: impl Fn(&'a Pin) -> Result<T> + Sy
     Ok(all)
 }
 
-fn ended() -> Error {
-    Error::Internal("a thread ended without an answer".to_owned())
-}
-
 /// Moves the calling thread into the namespace; the socket may leave it.
-fn enter(pin: &Pin) -> Result<Netlink> {
-    let path = pin.path.display();
-    fault::look().map_err(|errno| failed(pin, &format!("open {path}"), errno))?;
-    let namespace = File::open(&pin.path)
-        .map_err(|error| failed(pin, &format!("open {path}"), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
-    setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| failed(pin, &format!("setns {path}"), errno))?;
-    Netlink::open().map_err(|errno| failed(pin, "netlink socket", errno))
-}
-
-fn failed(pin: &Pin, tried: &str, errno: Errno) -> Error {
-    Error::kernel(pin.node.as_str(), tried, errno)
-}
-
-fn links(socket: &mut Netlink) -> std::result::Result<Vec<LinkMessage>, (&'static str, Errno)> {
-    let found = socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))?;
-    let link = |message| if let RouteNetlinkMessage::NewLink(link) = message { Some(link) } else { None };
-    Ok(found.into_iter().filter_map(link).collect())
+fn open(pin: &Pin) -> Result<Netlink> {
+    let told = |(tried, errno): (String, Errno)| failed(&pin.node, &tried, errno);
+    fault::look().map_err(|errno| told((format!("open {}", pin.path.display()), errno)))?;
+    enter(&pin.path).map_err(told)?;
+    Netlink::open().map_err(|errno| told(("netlink socket".to_owned(), errno)))
 }
 
 /// The tables of the namespace that the socket is in.
-fn tables(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Errno)> {
-    let mut tables = Tables::default();
-    let mut links = links(socket)?;
+fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Errno)> {
+    let mut links = socket.links().map_err(|errno| ("ip link show", errno))?;
     if settle(socket, &links).map_err(|errno| ("ip link show", errno))? {
-        links = self::links(socket)?;
+        links = socket.links().map_err(|errno| ("ip link show", errno))?;
     }
-    tables.links.extend(links.iter().map(read::link));
-    tables.links.sort_by_key(|link| link.index);
-    for message in socket.dump(&facts::all_addresses()).map_err(|errno| ("ip address show", errno))? {
-        if let RouteNetlinkMessage::NewAddress(message) = message
-            && let Some((index, address)) = read::address(&message)
-            && let Some(link) = tables.links.iter_mut().find(|link| link.index == index)
-        {
-            link.addresses.push(address);
-        }
-    }
+    let addresses = socket.addresses().map_err(|errno| ("ip address show", errno))?;
+    let routes = socket.routes().map_err(|errno| ("ip route show", errno))?;
+    // A kernel without policy routing refuses; then the three usual tables are looked up.
+    let rules = socket.rules().unwrap_or_default();
+    let neighbours = socket.neighbours(AddressFamily::Unspec).map_err(|errno| ("ip neighbour show", errno))?;
+    let mut tables = Tables {
+        links: read::links(&links, &addresses),
+        routes: routes.iter().filter_map(read::route).collect(),
+        exceptions: routes.iter().filter_map(read::exception).collect(),
+        rules: rules.iter().filter_map(read::rule).collect(),
+        neighbours: neighbours.iter().filter_map(read::neighbour).collect(),
+        all4: read::all(socket, AddressFamily::Inet),
+        all6: read::all(socket, AddressFamily::Inet6),
+        ..Tables::default()
+    };
     // A fallback device that nobody has touched carries nothing, and nobody looks for it.
     tables.links.retain(|link| !link.fallback || link.up || link.master.is_some() || !link.addresses.is_empty());
-    for message in socket.dump(&facts::all_routes()).map_err(|errno| ("ip route show", errno))? {
-        if let RouteNetlinkMessage::NewRoute(route) = message {
-            tables.routes.extend(read::route(&route));
-            tables.exceptions.extend(read::exception(&route));
-        }
-    }
-    // A kernel without policy routing refuses; then the three usual tables are looked up.
-    for message in socket.dump(&RouteNetlinkMessage::GetRule(RuleMessage::default())).unwrap_or_default() {
-        if let RouteNetlinkMessage::NewRule(rule) = message {
-            tables.rules.extend(read::rule(&rule));
-        }
-    }
-    let all = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
-    for message in socket.dump(&all).map_err(|errno| ("ip neighbour show", errno))? {
-        if let RouteNetlinkMessage::NewNeighbour(neighbour) = message
-            && neighbour.header.family != AddressFamily::Bridge
-        {
-            tables.neighbours.extend(read::neighbour(&neighbour));
-        }
-    }
     if tables.links.iter().any(|link| link.kind == "bridge") {
         // A kernel without bridges refuses the question; then there is nothing to show.
-        for message in socket.dump(&facts::all_fdb()).unwrap_or_default() {
-            if let RouteNetlinkMessage::NewNeighbour(entry) = message {
-                tables.fdb.extend(read::fdb(&entry, &tables.links));
+        let entries = socket.neighbours(AddressFamily::Bridge).unwrap_or_default();
+        tables.fdb = entries.iter().filter_map(|entry| read::fdb(entry, &tables.links)).collect();
+    }
+    Ok(tables)
+}
+
+/// The nodes by the numbers that this namespace gives theirs, as far as `among` has them.
+fn nodes<'a>(socket: &mut Netlink, links: &[Link], among: impl IntoIterator<Item = &'a Pin>) -> HashMap<i32, &'a str> {
+    let far = links.iter().filter_map(|link| link.peer.as_ref());
+    let wanted: HashSet<i32> = far.filter(|far| far.node.is_none()).filter_map(|far| far.namespace).collect();
+    let mut found = HashMap::new();
+    for pin in among {
+        if found.len() == wanted.len() {
+            break;
+        }
+        if let Some(number) = namespace_number(socket, &pin.path).filter(|number| wanted.contains(number)) {
+            found.insert(number, pin.node.as_str());
+        }
+    }
+    found
+}
+
+/// Says of every pair where its other end is, as far as it is in one of the nodes, or in this one.
+fn place(links: &mut [Link], here: &str, nodes: &HashMap<i32, &str>) {
+    for far in links.iter_mut().filter_map(|link| link.peer.as_mut()) {
+        match far.namespace {
+            None => far.node = Some(here.to_owned()),
+            Some(number) => {
+                if let Some(node) = nodes.get(&number) {
+                    far.node = Some((*node).to_owned());
+                }
             }
         }
     }
-    tables.all4 = settings::all(socket, false);
-    tables.all6 = settings::all(socket, true);
-    Ok(tables)
+}
+
+/// The name of the other end, asked from this namespace.
+fn name(socket: &mut Netlink, far: &Far) -> Option<String> {
+    let mut message = LinkMessage::default();
+    message.header.index = far.index;
+    message.attributes.extend(far.namespace.map(LinkAttribute::IfNetnsId));
+    match socket.ask_for(&RouteNetlinkMessage::GetLink(message)) {
+        Ok(Some(RouteNetlinkMessage::NewLink(answer))) => name_of(&answer).map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// The number that this namespace gives to the pinned one, if it has met it.
+pub fn namespace_number(socket: &mut Netlink, pin: &Path) -> Option<i32> {
+    let namespace = File::open(pin).ok()?;
+    let mut message = NsidMessage::default();
+    message.attributes.push(NsidAttribute::Fd(u32::try_from(namespace.as_raw_fd()).ok()?));
+    let Ok(Some(RouteNetlinkMessage::NewNsId(answer))) = socket.ask_for(&RouteNetlinkMessage::GetNsId(message)) else {
+        return None;
+    };
+    answer.attributes.iter().find_map(|attribute| match attribute {
+        NsidAttribute::Id(number) if *number >= 0 => Some(*number),
+        _ => None,
+    })
+}
+
+/// The other ends that one side knows the other side learns: who asks about its host need not be asked about by its host.
+fn join(all: &mut [(String, Tables)]) {
+    let mut known: HashMap<(String, u32), (String, u32, String)> = HashMap::new();
+    let mut names: HashMap<(String, u32), String> = HashMap::new();
+    for (node, tables) in &*all {
+        for link in &tables.links {
+            names.insert((node.clone(), link.index), link.name.clone());
+            let Some(far) = &link.peer else { continue };
+            if let Some(there) = &far.node {
+                known.insert((there.clone(), far.index), (node.clone(), link.index, link.name.clone()));
+            }
+        }
+    }
+    for (node, tables) in all {
+        for link in &mut tables.links {
+            let Some(far) = &mut link.peer else { continue };
+            if far.node.is_none()
+                && let Some((there, index, _)) = known.get(&(node.clone(), link.index))
+                && *index == far.index
+            {
+                far.node = Some(there.clone());
+            }
+            if let Some(there) = &far.node {
+                far.name = names.get(&(there.clone(), far.index)).cloned();
+            }
+        }
+    }
+}
+
+fn setting(path: &str) -> Option<u8> {
+    std::fs::read_to_string(format!("/proc/sys/net/{path}")).ok()?.trim().parse().ok()
+}
+
+/// What only `/proc/sys` and the packet filter say in the namespace of this thread.
+fn own_settings() -> Settings {
+    let on = |path: &str| setting(path).is_some_and(|number| number != 0);
+    Settings {
+        accept_local: on("ipv4/conf/all/accept_local"),
+        proxy_arp: on("ipv4/conf/all/proxy_arp"),
+        arp_ignore: setting("ipv4/conf/all/arp_ignore").unwrap_or(0),
+        echo_ignored: (on("ipv4/icmp_echo_ignore_all"), on("ipv6/icmp/echo_ignore_all")),
+        ttl: setting("ipv4/ip_default_ttl"),
+        chains: chains(),
+    }
+}
+
+/// The interfaces of a namespace by name and index, and their addresses; the loopback is left out.
+pub type Addresses = (Vec<(String, u32)>, Vec<(String, IpNet)>);
+
+/// The addresses of many namespaces at once, without what else is in them.
+///
+/// # Errors
+/// When one cannot be entered.
+pub fn addresses(pins: &[(NodeId, PathBuf)]) -> Result<Vec<Addresses>> {
+    thread(|| {
+        let each = pins.iter().map(|(node, pin)| {
+            let mut space = Space::open(pin, node)?;
+            let failed = |errno| netns::error(node, "ip address show", errno);
+            let links = read::links(&space.socket.links().map_err(failed)?, &space.socket.addresses().map_err(failed)?);
+            let links: Vec<&Link> = links.iter().filter(|link| link.kind != "loopback").collect();
+            let own = |link: &&Link| link.addresses.iter().map(|address| (link.name.clone(), address.net)).collect::<Vec<_>>();
+            Ok((links.iter().map(|link| (link.name.clone(), link.index)).collect(), links.iter().flat_map(own).collect()))
+        });
+        each.collect()
+    })?
+}
+
+/// What has passed an interface in one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Bytes of whole frames.
+    pub bytes: u64,
+    /// Frames.
+    pub packets: u64,
+    /// Frames that were damaged.
+    pub errors: u64,
+    /// Frames that there was no room for.
+    pub dropped: u64,
+}
+
+/// What has passed an interface since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Into the node.
+    pub received: Count,
+    /// Out of it.
+    pub sent: Count,
+}
+
+/// What has passed each interface of a node, by its name.
+///
+/// # Errors
+/// When the pin cannot be entered.
+pub fn traffic(here: &Pin) -> Result<BTreeMap<String, Traffic>> {
+    const FILE: &str = "/proc/thread-self/net/dev";
+    let text = within(&here.path, &here.node, || std::fs::read_to_string(FILE))?;
+    let text = text.map_err(|error| failed(&here.node, FILE, process::errno(&error)))?;
+    Ok(text.lines().filter_map(counts).collect())
+}
+
+/// A line of `/proc/net/dev`: eight numbers of what came in, then eight of what went out.
+fn counts(line: &str) -> Option<(String, Traffic)> {
+    let (name, numbers) = line.rsplit_once(':')?;
+    let numbers: Vec<u64> = numbers.split_whitespace().map_while(|number| number.parse().ok()).collect();
+    let count = |at: usize| match numbers.get(at..at + 4) {
+        Some(&[bytes, packets, errors, dropped]) => Some(Count { bytes, packets, errors, dropped }),
+        _ => None,
+    };
+    Some((name.trim().to_owned(), Traffic { received: count(0)?, sent: count(8)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_and_a_heading_is_not() {
+        assert_eq!(counts(" face |bytes    packets errs drop fifo frame compressed multicast|bytes"), None);
+        let count = |bytes, packets, errors, dropped| Count { bytes, packets, errors, dropped };
+        let seen = Traffic { received: count(606, 7, 1, 2), sent: count(1286, 15, 3, 4) };
+        assert_eq!(
+            counts("  eth0:     606       7    1    2    0     0          0         0     1286      15    3    4    0"),
+            Some(("eth0".to_owned(), seen))
+        );
+    }
 }

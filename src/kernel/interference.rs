@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use nix::errno::Errno;
 
-use crate::kernel::filter::ruleset;
-use crate::kernel::filter::walk::{Dropped, Load, Packet, Ruleset};
 use crate::kernel::managers::{self, Manager};
-use crate::kernel::nic::{self, way};
-use crate::kernel::socket::Netlink;
+use crate::kernel::netfilter;
+use crate::kernel::netfilter::walk::{Dropped, Load, Packet, Ruleset};
+use crate::kernel::netlink::Netlink;
+use crate::kernel::nic;
 use crate::plan::quoted;
 use crate::report::interference::{Filter, Interference, Obstacle, Traffic};
 
@@ -268,7 +268,7 @@ pub fn look(need: &Need) -> Result<Facts, Errno> {
     let mut ways = Vec::new();
     if need.addressed.iter().any(|name| strict.contains(name)) {
         for net in need.far.iter().filter(|net| net.addr().is_ipv4()) {
-            let index = way::to(&mut socket, somebody(net))?;
+            let index = nic::way_to(&mut socket, somebody(net))?;
             let name = interfaces.iter().find(|(_, known)| Some(*known) == index).map(|(name, _)| name.clone());
             ways.push((*net, name));
         }
@@ -277,7 +277,7 @@ pub fn look(need: &Need) -> Result<Facts, Errno> {
     let ipv6_off = names.iter().copied().chain(["default"]).filter(off).map(str::to_owned).collect();
     let shows = |setting_: &str| setting(&format!("bridge/bridge-nf-call-{setting_}")) == Some(1);
     Ok(Facts {
-        filters: ruleset::read(),
+        filters: netfilter::read(),
         shows_bridged: (shows("iptables"), shows("ip6tables")),
         managers: managers.collect(),
         strict,

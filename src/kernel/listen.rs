@@ -1,14 +1,12 @@
 //! Sockets that listen in a node's namespace, for a program that is not in it.
 
-use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{setsockopt, sockopt};
 
-use super::thread::thread;
+use super::netns::within;
 use crate::error::Result;
 
 /// Seconds without a word after which the other end of a connection is asked whether it is there, and between such questions.
@@ -31,10 +29,9 @@ pub fn keep_alive(socket: &impl AsFd) -> std::io::Result<()> {
 /// alive ([`keep_alive`]).
 ///
 /// # Errors
-/// The outer one where there can be no thread, the inner one where the address cannot be listened on.
+/// The outer one where the namespace cannot be entered, the inner one where the address cannot be listened on.
 pub fn listen(pin: &Path, at: SocketAddr) -> Result<std::io::Result<TcpListener>> {
-    thread(|| {
-        setns(File::open(pin)?, CloneFlags::CLONE_NEWNET)?;
+    within(pin, "", || {
         let socket = TcpListener::bind(at)?;
         socket.set_nonblocking(true)?;
         // Those that it accepts have it from it.
@@ -46,9 +43,9 @@ pub fn listen(pin: &Path, at: SocketAddr) -> Result<std::io::Result<TcpListener>
 /// The addresses of the namespace that is pinned at a path which other machines could reach: neither the loopback's nor link-local ones.
 ///
 /// # Errors
-/// The outer one where there can be no thread, the inner one where the namespace cannot be entered or asked.
+/// The outer one where the namespace cannot be entered, the inner one where it cannot be asked.
 pub fn present(pin: &Path) -> Result<std::io::Result<Vec<IpAddr>>> {
-    let asked = within(pin, || {
+    within(pin, "", || {
         let all = nix::ifaddrs::getifaddrs()?.filter_map(|one| one.address).filter_map(|address| {
             let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
             v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
@@ -58,17 +55,5 @@ pub fn present(pin: &Path) -> Result<std::io::Result<Vec<IpAddr>>> {
             IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
         });
         Ok(reached.collect())
-    });
-    asked.map(|asked| asked.and_then(|addresses| addresses))
-}
-
-/// Does something on a thread in the namespace that is pinned at a path: sockets that it opens are there.
-///
-/// # Errors
-/// The outer one where there can be no thread, the inner one where the namespace cannot be entered.
-pub fn within<T: Send>(pin: &Path, job: impl FnOnce() -> T + Send) -> Result<std::io::Result<T>> {
-    thread(|| {
-        setns(File::open(pin)?, CloneFlags::CLONE_NEWNET)?;
-        Ok(job())
     })
 }

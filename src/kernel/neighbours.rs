@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
-use netlink_packet_route::neighbour_table::{NeighbourTableAttribute, NeighbourTableMessage};
+use netlink_packet_route::neighbour_table::NeighbourTableAttribute;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 
-use super::socket::Netlink;
+use super::netlink::Netlink;
 use crate::report::ping::Family;
 
 /// `gc_thresh3` where the kernel does not tell it (`net/ipv4/arp.c`, `net/ipv6/ndisc.c`).
@@ -41,11 +41,8 @@ fn number(family: Family) -> AddressFamily {
 
 /// How full the machine's table is; `/proc/sys` tells the limit in the first namespace alone, netlink in each.
 pub fn room(socket: &mut Netlink, family: Family) -> Result<Room, Errno> {
-    let mut message = NeighbourTableMessage::default();
-    message.header.family = number(family);
     let mut room = Room { entries: 0, limit: LIMIT };
-    for answer in socket.dump(&RouteNetlinkMessage::GetNeighbourTable(message))? {
-        let RouteNetlinkMessage::NewNeighbourTable(table) = answer else { continue };
+    for table in socket.neighbour_tables(number(family))? {
         for attribute in table.attributes {
             match attribute {
                 NeighbourTableAttribute::Threshold3(limit) => room.limit = limit,
@@ -59,25 +56,13 @@ pub fn room(socket: &mut Netlink, family: Family) -> Result<Room, Errno> {
 
 /// The entries of the socket's namespace that the kernel itself would forget in time: no permanent ones.
 pub fn list(socket: &mut Netlink, family: Family) -> Result<Vec<Entry>, Errno> {
-    let mut message = NeighbourMessage::default();
-    message.header.family = number(family);
-    let found = socket.dump(&RouteNetlinkMessage::GetNeighbour(message))?;
-    Ok(found
-        .iter()
-        .filter_map(|answer| if let RouteNetlinkMessage::NewNeighbour(entry) = answer { entry_of(entry) } else { None })
-        .collect())
+    Ok(socket.neighbours(number(family))?.iter().filter_map(entry_of).collect())
 }
 
 /// The entries that are known to answer (`NUD_REACHABLE`).
 pub fn reachable(socket: &mut Netlink) -> Result<Vec<Entry>, Errno> {
-    let found = socket.dump(&RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))?;
-    Ok(found
-        .iter()
-        .filter_map(|answer| match answer {
-            RouteNetlinkMessage::NewNeighbour(entry) if entry.header.state == NeighbourState::Reachable => entry_of(entry),
-            _ => None,
-        })
-        .collect())
+    let all = socket.neighbours(AddressFamily::Unspec)?;
+    Ok(all.iter().filter(|entry| entry.header.state == NeighbourState::Reachable).filter_map(entry_of).collect())
 }
 
 /// Makes the kernel look for these neighbours, as a packet to them would.
@@ -85,7 +70,7 @@ pub fn ask(socket: &mut Netlink, entries: &[Entry]) -> Result<(), Errno> {
     for entry in entries {
         let mut message = of_entry(entry);
         message.header.flags = NeighbourFlags::Use;
-        socket.push(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE, 0)?;
+        socket.push(&(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE), 0)?;
     }
     socket.flush().map(drop)
 }
@@ -93,12 +78,8 @@ pub fn ask(socket: &mut Netlink, entries: &[Entry]) -> Result<(), Errno> {
 fn of_entry(entry: &Entry) -> NeighbourMessage {
     let mut message = NeighbourMessage::default();
     message.header.ifindex = entry.interface;
-    let (family, destination) = match entry.address {
-        IpAddr::V4(address) => (AddressFamily::Inet, NeighbourAddress::Inet(address)),
-        IpAddr::V6(address) => (AddressFamily::Inet6, NeighbourAddress::Inet6(address)),
-    };
-    message.header.family = family;
-    message.attributes.push(NeighbourAttribute::Destination(destination));
+    message.header.family = entry.address.into();
+    message.attributes.push(NeighbourAttribute::Destination(entry.address.into()));
     message
 }
 
@@ -118,8 +99,7 @@ fn entry_of(message: &NeighbourMessage) -> Option<Entry> {
 /// Forgets entries of the socket's namespace; one that has gone meanwhile is as good.
 pub fn forget(socket: &mut Netlink, entries: &[Entry]) -> Result<(), Errno> {
     for entry in entries {
-        let message = of_entry(entry);
-        socket.push(RouteNetlinkMessage::DelNeighbour(message), 0, 0)?;
+        socket.push(&(RouteNetlinkMessage::DelNeighbour(of_entry(entry)), 0), 0)?;
     }
     socket.flush().map(drop)
 }

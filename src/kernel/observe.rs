@@ -7,44 +7,34 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use ipnet::IpNet;
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{
-    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage,
-};
-use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::link::{BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkInfo};
+use netlink_packet_route::neighbour::NeighbourState;
+use netlink_packet_route::route::{RouteProtocol, RouteType};
 use nix::errno::Errno;
 
 use super::backend::Scope;
-use super::fallback::{is_fallback, is_own};
-use super::inspect::peer;
-use super::read;
-use super::settle::settle;
-use super::space::{self, Pins, Space};
+use super::fallback::is_own;
+use super::inspect::namespace_number;
+use super::netlink::Netlink;
+use super::netns::{self, Pins, Space};
+use super::requests::settle;
 use super::sys::process;
+use super::tables::{self, LOCAL_TABLE, read};
 use super::thread::{joined, processors, thread};
 use crate::error::Result;
-use crate::name::{IfName, Mac};
-use crate::plan::{Fact, Link, NodeId, Ns, Port, State, Sysctl};
+use crate::name::IfName;
+use crate::plan::{Fact, Link, NodeId, Ns, Port, RouteTo, Slot, State, Sysctl};
+
+/// The metric that the kernel gives an IPv6 route by itself (`IP6_RT_PRIO_USER`, `net/ip6_route.h`).
+const DEFAULT_METRIC_6: u32 = 1024;
 
 /// One namespace as read.
 #[derive(Debug, Default)]
 struct Seen {
     facts: Vec<Fact>,
-    links: HashMap<u32, SeenLink>,
-    /// The kernel's own.
-    fallbacks: BTreeSet<IfName>,
-}
-
-/// One link as read.
-#[derive(Debug, Clone)]
-struct SeenLink {
-    name: IfName,
-    kind: Option<InfoKind>,
-    /// Index of the other end of a pair, in its namespace.
-    peer: Option<u32>,
-    /// The number that its namespace gives to the other end's, where that is another one.
-    elsewhere: Option<i32>,
+    /// Links but for the loopback and the kernel's own.
+    links: HashMap<IfName, tables::Link>,
 }
 
 /// Reads the facts of the scope.
@@ -74,7 +64,7 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
 /// Whether one namespace gives another that number: indices alone do not tell whose other end is whose.
 fn is_numbered(pins: &Pins, here: &Ns, number: i32, there: &Ns) -> bool {
     let there = pins.at(there);
-    let asked = thread(|| Space::look(pins, here).ok().and_then(|mut space| peer::number(&mut space.socket, &there)));
+    let asked = thread(|| Space::look(pins, here).ok().and_then(|mut space| namespace_number(&mut space.socket, &there)));
     asked.is_ok_and(|found| found == Some(number))
 }
 
@@ -91,15 +81,9 @@ pub fn is_mount(path: &Path) -> bool {
 
 /// Whether a port of a bridge of the node is still listening or learning.
 pub fn is_converging(pins: &Pins, node: &NodeId) -> Result<bool> {
-    let pin = pins.pin(node);
-    thread(|| {
-        let mut space = Space::open(&pin, node)?;
-        let links = space.socket.dump(&space::all_links()).map_err(|errno| space::error(node, "ip link show", errno))?;
-        Ok(links.iter().any(|message| match message {
-            RouteNetlinkMessage::NewLink(link) => link.attributes.iter().any(converges),
-            _ => false,
-        }))
-    })?
+    let links = netns::within(&pins.pin(node), &node.to_string(), || Netlink::open().and_then(|mut socket| socket.links()))?;
+    let links = links.map_err(|errno| netns::error(node, "ip link show", errno))?;
+    Ok(links.iter().flat_map(|link| &link.attributes).any(converges))
 }
 
 fn converges(attribute: &LinkAttribute) -> bool {
@@ -130,7 +114,7 @@ fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>
             let mut space = Space::look(pins, ns)?;
             let none = BTreeSet::new();
             let seen = read_space(&mut space, ns, wanted.get(ns).unwrap_or(&none))
-                .map_err(|(tried, errno)| space::error_in(ns, tried, errno))?;
+                .map_err(|(tried, errno)| netns::error_in(ns, tried, errno))?;
             Ok((ns.clone(), seen))
         })
         .collect()
@@ -138,133 +122,83 @@ fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>
 
 /// Everything in the calling thread's namespace.
 fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::result::Result<Seen, (&'static str, Errno)> {
-    let mut seen = Seen::default();
+    let mut facts = Vec::new();
     if *ns != Ns::Root {
-        seen.facts.push(Fact::Netns(ns.clone()));
+        facts.push(Fact::Netns(ns.clone()));
     }
     for &setting in settings {
-        if let Some(value) = space::read_setting(setting) {
-            seen.facts.push(Fact::Sysctl(ns.clone(), setting, value));
-        }
+        facts.extend(netns::read_setting(setting).map(|value| Fact::Sysctl(ns.clone(), setting, value)));
     }
-    let links = space.socket.dump(&space::all_links()).map_err(|errno| ("ip link show", errno))?;
-    let links: Vec<LinkMessage> = links
-        .into_iter()
-        .filter_map(|message| match message {
-            RouteNetlinkMessage::NewLink(link) => Some(link),
-            _ => None,
-        })
-        .collect();
-    settle(&mut space.socket, &links).map_err(|errno| ("ip link show", errno))?;
-    let names: HashMap<u32, IfName> = links.iter().filter_map(|link| Some((link.header.index, name_of(link)?))).collect();
-    let mut isolated = false;
+    let socket = &mut space.socket;
+    let messages = socket.links().map_err(|errno| ("ip link show", errno))?;
+    settle(socket, &messages).map_err(|errno| ("ip link show", errno))?;
+    let addresses = socket.addresses().map_err(|errno| ("ip address show", errno))?;
+    let routes = socket.routes().map_err(|errno| ("ip route show", errno))?;
+    let links = read::links(&messages, &addresses);
+    // Only the bridge of a port that does not learn has static entries.
+    let isolated = links.iter().any(|link| link.port.is_some_and(|port| !port.floods));
+    let entries =
+        if isolated { socket.neighbours(AddressFamily::Bridge).map_err(|errno| ("bridge fdb show", errno))? } else { Vec::new() };
+    let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, IfName::observed(&link.name))).collect();
+    let port = |index: u32| Some(Port { ns: ns.clone(), dev: names.get(&index)?.clone() });
     for link in &links {
-        isolated |= seen.link(ns, link, &names);
+        let Some(port) = port(link.index) else { continue };
+        let told = Slot::of_port(&port).filter_map(|slot| of_link(slot, link, &names));
+        facts.extend(told.filter(|fact| !link.fallback || !fact.comes_with_a_link()));
+        let given = link.addresses.iter().map(|address| address.net);
+        let given = given.filter(|net| !(net.addr().is_loopback() || link.fallback && is_own(net.addr())));
+        facts.extend(given.map(|net| Fact::Addr(port.clone(), net)));
     }
-    let addresses = space.socket.dump(&read::all_addresses()).map_err(|errno| ("ip address show", errno))?;
-    let routes = space.socket.dump(&read::all_routes()).map_err(|errno| ("ip route show", errno))?;
-    let given = addresses.iter().filter_map(|message| read::address(ns, message, &names));
-    let own = |fact: &Fact| matches!(fact, Fact::Addr(port, net) if seen.fallbacks.contains(&port.dev) && is_own(net.addr()));
-    let given: Vec<Fact> = given.filter(|fact| !own(fact)).collect();
-    seen.facts.extend(given);
     // Of several routes to one destination the one in use counts: the kernel lists it first, and a state keeps the last.
-    seen.facts.extend(routes.iter().rev().filter_map(|message| read::route(ns, message, &names)));
-    if isolated {
-        let entries = space.socket.dump(&read::all_fdb()).map_err(|errno| ("bridge fdb show", errno))?;
-        seen.facts.extend(entries.iter().filter_map(|message| fdb(ns, message, &names)));
+    facts.extend(routes.iter().rev().filter_map(read::route).filter_map(|seen| route(ns, &seen, &names)));
+    // A port's own address is the kernel's doing and permanent.
+    let told = entries.iter().filter(|entry| entry.header.state == NeighbourState::Noarp);
+    let told = told.filter_map(|entry| read::fdb(entry, &links));
+    facts.extend(told.filter_map(|entry| Some(Fact::Fdb(port(entry.port)?, entry.mac))));
+    let made = links.into_iter().filter(|link| !link.fallback && link.kind != "loopback");
+    Ok(Seen { facts, links: made.map(|link| (IfName::observed(&link.name), link)).collect() })
+}
+
+/// What an interface says in a slot; nothing where another dump than that of links does.
+fn of_link(slot: Slot<'_>, link: &tables::Link, names: &HashMap<u32, IfName>) -> Option<Fact> {
+    let real = |fact| Some(fact).filter(|_| link.kind != "loopback");
+    match slot {
+        Slot::Mac(port) => link.mac.and_then(|mac| real(Fact::Mac(port.clone(), mac))),
+        Slot::Mtu(port) => real(Fact::Mtu(port.clone(), link.mtu)),
+        Slot::Stp(port) => link.stp.then(|| Fact::Stp(port.clone())),
+        Slot::Member(port) => Some(Fact::Member(port.clone(), names.get(&link.master?)?.clone())),
+        Slot::Isolated(port) => link.port.filter(|port| !port.floods).map(|_| Fact::Isolated(port.clone())),
+        Slot::Up(port) => link.up.then(|| Fact::Up(port.clone())),
+        // Both ends of a pair tell which link it is: [`join`].
+        Slot::Link(_) | Slot::Netns(_) | Slot::Sysctl(..) | Slot::Fdb(..) | Slot::Addr(..) | Slot::Route(..) => None,
     }
-    Ok(seen)
 }
 
-fn name_of(link: &LinkMessage) -> Option<IfName> {
-    link.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(IfName::observed(name)),
-        _ => None,
-    })
-}
-
-/// A static entry at a port; the port's own address is the kernel's doing and permanent.
-fn fdb(ns: &Ns, message: &RouteNetlinkMessage, names: &HashMap<u32, IfName>) -> Option<Fact> {
-    let RouteNetlinkMessage::NewNeighbour(NeighbourMessage { header, attributes, .. }) = message else { return None };
-    if header.state != NeighbourState::Noarp {
+/// A route that somebody gave.
+fn route(ns: &Ns, seen: &tables::Route, names: &HashMap<u32, IfName>) -> Option<Fact> {
+    let by_itself = matches!(seen.protocol, RouteProtocol::Kernel | RouteProtocol::IcmpRedirect | RouteProtocol::Ra);
+    // `RT_TABLE_UNSPEC`
+    if by_itself || [LOCAL_TABLE, 0].contains(&seen.table) {
         return None;
     }
-    let mac = attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::LinkLayerAddress(bytes) => <[u8; 6]>::try_from(bytes.as_slice()).ok(),
-        _ => None,
-    })?;
-    let dev = names.get(&header.ifindex)?.clone();
-    Some(Fact::Fdb(Port { ns: ns.clone(), dev }, Mac(mac)))
-}
-
-impl Seen {
-    /// Notes a link; says whether it is a port that does not learn, whose bridge then has static entries.
-    fn link(&mut self, ns: &Ns, link: &LinkMessage, names: &HashMap<u32, IfName>) -> bool {
-        let Some(name) = names.get(&link.header.index) else { return false };
-        let port = Port { ns: ns.clone(), dev: name.clone() };
-        if link.header.flags.contains(LinkFlags::Up) {
-            self.facts.push(Fact::Up(port.clone()));
+    let v6 = seen.to.addr().is_ipv6();
+    let dev = |hop: &tables::NextHop| names.get(&hop.dev).cloned();
+    let via = |hop: &tables::NextHop| hop.via.filter(|via| via.is_ipv6() == v6);
+    let hop = match (seen.kind, seen.hops.as_slice()) {
+        (RouteType::BlackHole, _) => RouteTo::Blackhole,
+        (RouteType::Unreachable, _) => RouteTo::Unreachable,
+        (RouteType::Prohibit, _) => RouteTo::Prohibit,
+        (RouteType::Unicast, [hop]) => match via(hop) {
+            Some(via) => RouteTo::Via(via, dev(hop)?),
+            None => RouteTo::Dev(dev(hop)?),
+        },
+        (RouteType::Unicast, hops @ [_, ..]) => {
+            RouteTo::Many(hops.iter().filter_map(|hop| Some((via(hop)?, dev(hop)?))).collect())
         }
-        if *name == IfName::loopback() {
-            return false;
-        }
-        let fallback = is_fallback(link);
-        if fallback {
-            self.fallbacks.insert(name.clone());
-        }
-        let mut found = SeenLink { name: name.clone(), kind: None, peer: None, elsewhere: None };
-        let mut isolated = false;
-        for attribute in &link.attributes {
-            match attribute {
-                LinkAttribute::Address(bytes) if !fallback => {
-                    if let Ok(bytes) = <[u8; 6]>::try_from(bytes.as_slice()) {
-                        self.facts.push(Fact::Mac(port.clone(), Mac(bytes)));
-                    }
-                }
-                LinkAttribute::Mtu(mtu) if !fallback => {
-                    self.facts.push(Fact::Mtu(port.clone(), *mtu));
-                }
-                LinkAttribute::Controller(index) => {
-                    if let Some(master) = names.get(index) {
-                        self.facts.push(Fact::Member(port.clone(), master.clone()));
-                    }
-                }
-                LinkAttribute::Link(index) => found.peer = Some(*index),
-                LinkAttribute::LinkNetNsId(number) => found.elsewhere = Some(*number),
-                LinkAttribute::LinkInfo(info) => isolated |= self.kind(&port, info, &mut found),
-                _ => {}
-            }
-        }
-        if !fallback {
-            self.links.insert(link.header.index, found);
-        }
-        isolated
-    }
-
-    fn kind(&mut self, port: &Port, info: &[LinkInfo], found: &mut SeenLink) -> bool {
-        let mut isolated = false;
-        for item in info {
-            match item {
-                LinkInfo::Kind(kind) => found.kind = Some(kind.clone()),
-                LinkInfo::Data(InfoData::Bridge(options)) => {
-                    let stp =
-                        |option: &InfoBridge| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled);
-                    if options.iter().any(stp) {
-                        self.facts.push(Fact::Stp(port.clone()));
-                    }
-                }
-                LinkInfo::PortData(InfoPortData::BridgePort(flags)) => {
-                    let off = |flag: &InfoBridgePort| matches!(flag, InfoBridgePort::UnicastFlood(false));
-                    if flags.iter().any(off) {
-                        self.facts.push(Fact::Isolated(port.clone()));
-                        isolated = true;
-                    }
-                }
-                _ => {}
-            }
-        }
-        isolated
-    }
+        _ => return None,
+    };
+    let metric = seen.metric.filter(|metric| !(v6 && *metric == DEFAULT_METRIC_6)).unwrap_or(0);
+    Some(Fact::Route(ns.clone(), seen.table, seen.to, metric, hop))
 }
 
 /// All namespaces together: the ends of pairs find each other.
@@ -275,52 +209,36 @@ fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i3
     for fact in expected {
         let Fact::Link(near, Link::Veth { peer: far }) = fact else { continue };
         if let (Some(a), Some(b)) = (end(&seen, near), end(&seen, far))
-            && a.1.peer == Some(b.0)
-            && b.1.peer == Some(a.0)
+            && leads_to(a, b)
+            && leads_to(b, a)
         {
             paired.extend([near.clone(), far.clone()]);
             facts.push(fact.clone());
         }
     }
-    let rest: Vec<(Port, u32, SeenLink)> = seen
-        .iter()
-        .flat_map(|(ns, seen)| {
-            seen.links.iter().map(|(index, link)| (Port { ns: ns.clone(), dev: link.name.clone() }, *index, link.clone()))
-        })
-        .filter(|(port, ..)| !paired.contains(port))
-        .collect();
-    for (port, index, link) in &rest {
-        match &link.kind {
-            Some(InfoKind::Bridge) => {
-                facts.push(Fact::Link(port.clone(), Link::Bridge));
-            }
-            Some(InfoKind::Veth) => {
-                let far = rest.iter().find(|(other, far_index, far)| {
-                    far.kind == link.kind
-                        && other != port
-                        && link.peer == Some(*far_index)
-                        && far.peer == Some(*index)
-                        && match (link.elsewhere, &port.ns, &other.ns) {
-                            (None, here, there) => here == there,
-                            (Some(number), here, there) => here != there && is_numbered(here, number, there),
-                        }
-                });
-                match far {
-                    Some((far, ..)) if far < port => {}
-                    Some((far, ..)) => {
-                        facts.push(Fact::Link(port.clone(), Link::Veth { peer: far.clone() }));
-                    }
-                    None => {
-                        alone.insert(port.clone());
-                        facts.push(Fact::Link(port.clone(), Link::Other("veth".to_owned())));
-                    }
+    let links =
+        seen.iter().flat_map(|(ns, seen)| seen.links.iter().map(|(dev, link)| (Port { ns: ns.clone(), dev: dev.clone() }, link)));
+    let rest: Vec<(Port, &tables::Link)> = links.filter(|(port, _)| !paired.contains(port)).collect();
+    for (port, link) in &rest {
+        let far = link.peer.as_ref().and_then(|peer| {
+            rest.iter().map(|(other, far)| (other, *far)).find(|(other, far)| {
+                let is_there = |number| port.ns != other.ns && is_numbered(&port.ns, number, &other.ns);
+                let meets = *other != port && leads_to(link, far) && leads_to(far, link);
+                meets && peer.namespace.map_or(port.ns == other.ns, is_there)
+            })
+        });
+        facts.extend(match (link.kind.as_str(), far) {
+            ("bridge", _) => Some(Fact::Link(port.clone(), Link::Bridge)),
+            (_, Some((far, _))) if far < port => None,
+            (_, Some((far, _))) => Some(Fact::Link(port.clone(), Link::Veth { peer: far.clone() })),
+            (kind, None) => {
+                if kind == "veth" {
+                    alone.insert(port.clone());
                 }
+                let kind = if kind == "device" { "physical" } else { kind };
+                Some(Fact::Link(port.clone(), Link::Other(kind.to_owned())))
             }
-            kind => {
-                let kind = kind.as_ref().map_or_else(|| "physical".to_owned(), ToString::to_string);
-                facts.push(Fact::Link(port.clone(), Link::Other(kind)));
-            }
-        }
+        });
     }
     facts.extend(seen.into_values().flat_map(|seen| seen.facts));
     let mut halves = halves(expected, &paired);
@@ -349,7 +267,11 @@ fn rests_on(fact: &Fact, ports: &BTreeSet<Port>) -> bool {
     through || fact.port().is_some_and(|port| ports.contains(port))
 }
 
-fn end<'a>(seen: &'a BTreeMap<Ns, Seen>, port: &Port) -> Option<(u32, &'a SeenLink)> {
-    let found = seen.get(&port.ns)?.links.iter().find(|(_, link)| link.name == port.dev && link.kind == Some(InfoKind::Veth))?;
-    Some((*found.0, found.1))
+fn end<'a>(seen: &'a BTreeMap<Ns, Seen>, port: &Port) -> Option<&'a tables::Link> {
+    seen.get(&port.ns)?.links.get(&port.dev)
+}
+
+/// Whether the other end of a pair has the index of that link.
+fn leads_to(link: &tables::Link, other: &tables::Link) -> bool {
+    link.peer.as_ref().is_some_and(|peer| peer.index == other.index)
 }

@@ -1,15 +1,13 @@
 //! Packet sockets that stay in a node's namespace and are read from anywhere.
 
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::sys::packet::Ring;
-use super::sys::packet::{self, Beside};
+use super::netns::enter;
+use super::sys::packet::{self, Beside, Ring};
 
 /// Bytes that one frame may have: more than 64 KiB with headers, as segmentation offload makes them.
 const LONGEST: usize = 1 << 18;
@@ -90,7 +88,7 @@ impl Tap {
         let opening = || {
             let (mut here, mut taps) = (None, Vec::with_capacity(spots.len()));
             for spot in spots {
-                let entered = if here == Some(spot.pin) { Ok(()) } else { enter(spot.pin) };
+                let entered = if here == Some(spot.pin) { Ok(()) } else { enter(spot.pin).map(drop) };
                 here = entered.is_ok().then_some(spot.pin);
                 taps.push(entered.and_then(|()| Self::here(spot)));
             }
@@ -193,12 +191,6 @@ pub fn close(taps: Vec<Tap>) {
             let _ = closing.spawn_scoped(scope, move || drop(tap));
         }
     });
-}
-
-fn enter(pin: &Path) -> Result<(), (String, Errno)> {
-    let told = |what: &str, errno| (format!("{what} {}", pin.display()), errno);
-    let namespace = File::open(pin).map_err(|error| told("open", super::sys::process::errno(&error)))?;
-    setns(namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| told("setns", errno))
 }
 
 /// Where a VLAN tag is: after the two MAC addresses.

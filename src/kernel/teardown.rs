@@ -10,10 +10,10 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::socket::REQUESTS;
-use super::space::{self, Pins, Space};
+use super::netlink::REQUESTS;
+use super::netns::{self, Pins, Space};
 use super::thread::thread;
-use super::{fault, verbs};
+use super::{fault, requests};
 use crate::error::Result;
 use crate::plan::{Fact, NodeId, Ns, Op, Plan};
 
@@ -31,7 +31,7 @@ pub fn namespaces(plan: &Plan, dels: &[usize], pins: &Pins, tell: &mut dyn FnMut
 
 /// Ends one namespace: its entry for `ip netns`, its pin, the pin's file.
 fn end(pins: &Pins, node: &NodeId) -> Result<()> {
-    let fail = |tried: String| move |errno| space::error(node, &tried, errno);
+    let fail = |tried: String| move |errno| netns::error(node, &tried, errno);
     forget(pins, node).map_err(fail(format!("unlink {}", pins.link(node).display())))?;
     let pin = pins.pin(node);
     // A pin stacked twice needs two umounts; EINVAL says that none is left.
@@ -44,7 +44,7 @@ fn end(pins: &Pins, node: &NodeId) -> Result<()> {
     fault::point().map_err(fail(format!("unlink {}", pin.display())))?;
     match nix::unistd::unlink(&pin) {
         Ok(()) | Err(Errno::ENOENT) => Ok(()),
-        Err(errno) => Err(space::error(node, &format!("unlink {}", pin.display()), errno)),
+        Err(errno) => Err(netns::error(node, &format!("unlink {}", pin.display()), errno)),
     }
 }
 
@@ -156,13 +156,13 @@ fn held(mounts: &str, directory: &Path) -> Vec<PathBuf> {
 
 /// Deletes every link of a namespace.
 fn clear(pin: &Path, node: &NodeId) -> Result<()> {
-    let failed = |errno| space::error(node, "ip link del", errno);
+    let failed = |errno| netns::error(node, "ip link del", errno);
     let mut space = Space::open(pin, node)?;
     space.learn().map_err(failed)?;
     let links: Vec<u32> = space.indices.values().copied().filter(|&index| index > 1).collect();
     for batch in links.chunks(REQUESTS - 1) {
-        for (payload, flags) in batch.iter().map(|&index| verbs::doom(index)).chain([verbs::del_doomed()]) {
-            space.socket.push(payload, flags, 0).map_err(failed)?;
+        for request in batch.iter().map(|&index| requests::doom(index)).chain([requests::del_doomed()]) {
+            space.socket.push(&request, 0).map_err(failed)?;
         }
         space.socket.flush().map_err(failed)?;
     }

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::paths::{self, BootRecord, OfBoot, failed};
 use crate::error::{Allow, Error, Refusal, Result, Rollback, Thing};
 use crate::kernel::managers;
-use crate::kernel::nic::{self, Kind, Nic, Object, way};
-use crate::kernel::socket::Netlink;
+use crate::kernel::netlink::Netlink;
+use crate::kernel::nic::{self, Kind, Nic, Object};
 use crate::name::{IfName, LabName};
 use crate::plan::{Fact, Ns, Op, Port, Slot, State};
 use crate::report::lab::{Nics, Trust};
@@ -317,7 +317,7 @@ fn ssh_ends(line: &str) -> Option<(IpAddr, Option<IpAddr>)> {
 /// The NIC by which the session comes in, or its answers go out, and the client.
 pub(super) fn ssh_comes_in(socket: &mut Netlink, nics: &[Nic]) -> Result<Option<(IfName, IpAddr)>> {
     let Some((client, server)) = ends() else { return Ok(None) };
-    let way = way::to(socket, client).map_err(|errno| failed("ip route get", errno))?;
+    let way = nic::way_to(socket, client).map_err(|errno| failed("ip route get", errno))?;
     let here =
         |nic: &&Nic| Some(nic.index) == way || nic.addresses.iter().any(|own| own.address().is_some() && own.address() == server);
     Ok(nics.iter().find(here).map(|nic| (nic.name.clone(), client)))

@@ -15,7 +15,7 @@ use super::role::{Casting, cast};
 use super::rundir::{self, Lock};
 use super::{agents, down, facts, index};
 use crate::error::{Error, Limit, Result};
-use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, observe, sandbox, space, sys};
+use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, netns, observe, sandbox, sys};
 use crate::name::{LabName, NodeName};
 use crate::plan::{Fact, NodeId, Ns, Op, Plan, State, diff};
 use crate::report::lab::Outcome;
@@ -269,14 +269,14 @@ fn carry_out(
     make_pins(&pins)?;
     if let Some(role) = &topology.role {
         let node = NodeId::Host(role.host.clone());
-        pins.play(&node).map_err(|(tried, errno)| space::error(&node, &tried, errno))?;
+        pins.play(&node).map_err(|(tried, errno)| netns::error(&node, &tried, errno))?;
     }
     if let Some(before) = &transition.before {
         dismissed(&before.topology, topology).try_for_each(|host| agents::stop(name, host).map(drop))?;
         down::end_nodes(topology, &gone(&transition.plan))?;
     }
     for node in &transition.unlisted {
-        pins.list(node).map_err(|(tried, errno)| space::error(node, &tried, errno))?;
+        pins.list(node).map_err(|(tried, errno)| netns::error(node, &tried, errno))?;
     }
     let (mut done, of) = (0, transition.plan.len());
     let mut count = |_: &Op| {

@@ -19,7 +19,7 @@ use super::paths::{self, BootRecord, OfBoot, boot_id};
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{Pin, inspect};
 use crate::kernel::nic::{self, Kind};
-use crate::kernel::socket::Netlink;
+use crate::kernel::netlink::Netlink;
 use crate::kernel::{Backend, Kernel, Pins, Scope, filter, interrupted, observe, sandbox};
 use crate::name::{IfName, LabName, NodeName};
 use crate::plan::{Fact, NodeId, Ns, Plan, Port, RouteTo, Slot, State, compile, diff};

@@ -15,10 +15,10 @@ use super::journal::Journal;
 use super::paths::failed;
 use crate::error::{Error, Result};
 use crate::kernel::interrupted;
+use crate::kernel::netlink::Netlink;
+use crate::kernel::netns::MACHINE;
 use crate::kernel::nic::{Nic, survey};
 use crate::kernel::packet::{Buffer, Tap};
-use crate::kernel::socket::Netlink;
-use crate::kernel::space::MACHINE;
 use crate::name::{IfName, LabName, Mac, NodeName};
 use crate::report::half::{Answer, Discord, Frames, Halves, Way};
 

@@ -12,7 +12,7 @@ use super::paths;
 use crate::error::{Card, Error, Result, RoleFault, Thing, Using};
 use crate::kernel::inspect::{self, Pin};
 use crate::kernel::interference::{Facts, Need, judge, look};
-use crate::kernel::space::MACHINE;
+use crate::kernel::netns::MACHINE;
 use crate::kernel::tables::{Link, Tables};
 use crate::name::{IfName, NodeName};
 use crate::plan::{Fact, MAIN_TABLE, Ns, compile};

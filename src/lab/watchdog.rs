@@ -23,7 +23,7 @@ use super::paths::failed;
 use super::rundir::{self, Lock};
 use crate::error::{Error, Result, Rollback, Usage};
 use crate::kernel::flock::Patience;
-use crate::kernel::socket::Netlink;
+use crate::kernel::netlink::Netlink;
 use crate::kernel::sys::process;
 use crate::name::LabName;
 use crate::plan::State;

@@ -15,8 +15,8 @@ use super::view::{Place, View};
 use super::watch::Patience;
 use crate::error::Result;
 use crate::kernel::echo;
-use crate::kernel::filter::legacy;
-use crate::kernel::filter::trace::{Step, Traced, Tracer, number_of};
+use crate::kernel::netfilter::iptables;
+use crate::kernel::netfilter::trace::{Step, Traced, Tracer, number_of};
 use crate::plan::NodeId;
 use crate::report::node::Kind;
 use crate::report::trace::{Cause, Death, Difference, IcmpMessage, IcmpWord, Leg, Outcome, Trace};
@@ -154,7 +154,7 @@ fn tracer(view: &View, end: &End, watch: &Prober) -> Option<Tracer> {
     }
     let key = watch.key();
     let packet = Traced { ipv6: watch.is_ipv6(), id: key.id, magic: key.magic };
-    Tracer::open(&place.pin, packet, end.interface.as_deref().filter(|_| !end.outgoing)).ok()
+    Tracer::open(&place.pin, packet, end.interface.as_deref().filter(|_| !end.outgoing))
 }
 
 /// What rules and policies of a node did with the packet.
@@ -187,7 +187,7 @@ fn report(
         _ => None,
     };
     let place = unknown.and_then(|node| view.here().find(|place| place.node.node == *node));
-    let legacy = place.map_or_else(Vec::new, |place| legacy::tables(&place.pin));
+    let legacy = place.map_or_else(Vec::new, |place| iptables::tables(&place.pin));
     let request = account.request.map_or_else(|| prediction.request.clone(), |told| told.journey);
     Trace {
         lab: view.lab.to_string(),

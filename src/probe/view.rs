@@ -126,7 +126,7 @@ impl View {
         let pins: Vec<Pin> = nodes.iter().map(|one| Pin { node: one.node.to_string(), path: one.pin.clone() }).collect();
         let mut places = Vec::with_capacity(nodes.len());
         for (Netns { node: id, pin, by_hand }, tables) in nodes.into_iter().zip(inspect::look(&pins)?) {
-            let mut node = inspect::report(&tables);
+            let mut node = tables::report(&tables);
             node.lab = lab.to_string();
             node.node = id.to_string();
             node.kind = Kind::of(&id);

@@ -179,18 +179,11 @@ fn tried(control: &Control, stage: &Stage<'_>) -> Tried {
         return Ok(Some(Found::NoRemote { from: control.from.to_string(), of: control.of.to_string() }));
     };
     let identity = store.identity().map_err(|error| Common::from(&error))?;
-    let commanded = kernel::within(&netns_path(lab, &from), || {
+    let commanded = kernel::within(&netns_path(lab, &from), &control.from.to_string(), || {
         let client = Client::new(&remote, Some(&identity)).map_err(|error| Common::from(&error))?;
         commanded(&client).map_or_else(|(step, error)| met(control, &remote, step, &error), |()| Ok(None))
     });
-    match commanded {
-        Ok(Ok(tried)) => tried,
-        Ok(Err(error)) => {
-            let errno = error.raw_os_error().unwrap_or(libc::EIO);
-            Err(Common::Failed { tried: format!("setns {}", control.from), errno })
-        }
-        Err(error) => Err(Common::from(&error)),
-    }
+    commanded.map_err(|error| Common::from(&error))?
 }
 
 /// Where the clients on a host keep what they know; the machine that plays a host has its own, too.

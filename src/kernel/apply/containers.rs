@@ -10,14 +10,13 @@ use std::thread::Builder;
 
 use nix::errno::Errno;
 
-use super::parts::{Parts, Unit};
-use super::run::{Run, settings};
-use super::{requests, taken};
+use super::run::{Run, is_index_taken, settings};
+use super::{Parts, Unit, birth, request};
 use crate::error::{Error, Result};
-use crate::kernel::socket::Refusal;
-use crate::kernel::space::{self, Pins, Space};
+use crate::kernel::netlink::{Refusal, Request};
+use crate::kernel::netns::{self, Pins, Space};
+use crate::kernel::requests;
 use crate::kernel::thread::{interrupted, joined, processors};
-use crate::kernel::verbs::{self, Request};
 use crate::plan::{Fact, NodeId, Ns, Op, Sysctl};
 
 /// How many containers a thread makes at a time.
@@ -146,14 +145,14 @@ impl Worker<'_> {
             }
             let Some(host) = self.hosts.get_mut(ns) else { continue };
             let request = match op {
-                Op::Add(Fact::Link(port, link)) => requests::birth(port, link, run.births, host, Some(own)),
-                _ => requests::request(op, host),
+                Op::Add(Fact::Link(port, link)) => birth(port, link, run.births, host, Some(own)),
+                _ => request(op, host),
             };
             if let Some(request) = request {
-                push(run, ns, host, request, place)?;
+                push(run, ns, host, &request, place)?;
             }
             if let (Op::Add(Fact::Link(port, _)), Ns::Root) = (op, ns) {
-                push(run, ns, host, verbs::named(verbs::set_settings(0, true), &port.dev), place)?;
+                push(run, ns, host, &requests::named(requests::set_settings(0, true), &port.dev), place)?;
             }
         }
         Ok(())
@@ -169,7 +168,7 @@ impl Worker<'_> {
                 && let Some(inner) = link.peer().filter(|peer| peer.ns == *here)
             {
                 let index = own.index(&inner.dev);
-                push(run, here, own, verbs::set_settings(index, has_settings), place)?;
+                push(run, here, own, &requests::set_settings(index, has_settings), place)?;
                 ends.push((outer, index, place));
             }
         }
@@ -177,20 +176,20 @@ impl Worker<'_> {
             let op = &run.plan[place];
             if op.fact().ns() == here
                 && !run.births.is_fused(place)
-                && let Some(request) = requests::request(op, own)
+                && let Some(request) = request(op, own)
             {
-                push(run, here, own, request, place)?;
+                push(run, here, own, &request, place)?;
             }
         }
         // A look at its own end, too: until its carrier has settled the kernel keeps IPv6 off it.
         for &(_, index, place) in &ends {
-            push(run, here, own, verbs::look(index), place)?;
+            push(run, here, own, &requests::look(index), place)?;
         }
         flush(run, here, own)?;
         for (outer, _, place) in ends {
             let Some(host) = self.hosts.get_mut(&outer.ns) else { continue };
             let index = host.index(&outer.dev);
-            push(run, &outer.ns, host, verbs::look(index), place)?;
+            push(run, &outer.ns, host, &requests::look(index), place)?;
         }
         Ok(())
     }
@@ -201,8 +200,8 @@ impl Worker<'_> {
     }
 }
 
-fn push(run: &Run, ns: &Ns, space: &mut Space, (payload, flags): Request, place: usize) -> Result<()> {
-    let refusals = space.socket.push(payload, flags, place);
+fn push(run: &Run, ns: &Ns, space: &mut Space, request: &Request, place: usize) -> Result<()> {
+    let refusals = space.socket.push(request, place);
     check(run, ns, space, refusals)
 }
 
@@ -212,8 +211,8 @@ fn flush(run: &Run, ns: &Ns, space: &mut Space) -> Result<()> {
 }
 
 fn check(run: &Run, ns: &Ns, space: &mut Space, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
-    let refusals = refusals.map_err(|errno| space::error_in(ns, "send(AF_NETLINK)", errno))?;
+    let refusals = refusals.map_err(|errno| netns::error_in(ns, "send(AF_NETLINK)", errno))?;
     let Some(first) = refusals.first() else { return Ok(()) };
-    let taken = taken::is_index(run.plan, &refusals, space);
+    let taken = is_index_taken(run.plan, &refusals, space);
     Err(if taken { run.is_taken(first) } else { run.refused(first) })
 }

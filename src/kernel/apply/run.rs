@@ -5,14 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
-use super::parts::{Parts, Unit};
-use super::requests::{self, Births};
-use super::taken;
+use super::{Births, Parts, Unit, bare, birth, request};
 use crate::error::{Error, Feature, KernelError, Limit, Result};
-use crate::kernel::socket::{REQUESTS, Refusal};
-use crate::kernel::space::{self, Pins, Space};
+use crate::kernel::netlink::{REQUESTS, Refusal, Request, name_of};
+use crate::kernel::netns::{self, Pins, Space};
+use crate::kernel::requests;
 use crate::kernel::thread::{interrupted, thread};
-use crate::kernel::verbs;
 use crate::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, Sysctl};
 
 /// A plan under way.
@@ -150,10 +148,8 @@ impl<'a> Run<'a> {
                 _ if self.births.is_fused(place) => {}
                 _ => {
                     self.settings_again(place, &ns, op)?;
-                    if let Some((payload, flags)) = requests::request(op, self.space(&ns)?) {
-                        let refusals = self.space_mut(&ns)?.socket.push(payload, flags, place);
-                        self.check(&ns, refusals)?;
-                    }
+                    let request = request(op, self.space(&ns)?);
+                    self.push(&ns, request, place)?;
                 }
             }
             tell(op);
@@ -168,10 +164,10 @@ impl<'a> Run<'a> {
             for &place in batch {
                 let Fact::Link(port, _) = self.plan[place].fact() else { continue };
                 let index = self.space(node)?.index(&port.dev);
-                self.push(node, Some(if batch.len() == 1 { verbs::del_link(index) } else { verbs::doom(index) }), place)?;
+                self.push(node, Some(if batch.len() == 1 { requests::del_link(index) } else { requests::doom(index) }), place)?;
             }
             if batch.len() > 1 {
-                self.push(node, Some(verbs::del_doomed()), batch[0])?;
+                self.push(node, Some(requests::del_doomed()), batch[0])?;
             }
         }
         Ok(())
@@ -182,7 +178,7 @@ impl<'a> Run<'a> {
         let Op::Add(Fact::Up(port)) = op else { return Ok(()) };
         let index = self.space(node)?.index(&port.dev);
         if index > 1 && is_container(node) {
-            self.push(node, Some(verbs::set_settings(index, true)), place)?;
+            self.push(node, Some(requests::set_settings(index, true)), place)?;
         }
         Ok(())
     }
@@ -194,7 +190,7 @@ impl<'a> Run<'a> {
         }
         self.flush(Some(&port.ns))?;
         let cleared = self.space_mut(&port.ns)?.make_room(&port.dev);
-        cleared.map_err(|errno| space::error_in(&port.ns, "ip link del", errno))
+        cleared.map_err(|errno| netns::error_in(&port.ns, "ip link del", errno))
     }
 
     fn make_link(&mut self, place: usize, node: &Ns, port: &Port, link: &Link) -> Result<()> {
@@ -203,23 +199,23 @@ impl<'a> Run<'a> {
         }
         let elsewhere = link.peer().filter(|peer| peer.ns != port.ns);
         let Some(peer) = elsewhere else {
-            let request = requests::birth(port, link, self.births, self.space_mut(node)?, None);
+            let request = birth(port, link, self.births, self.space_mut(node)?, None);
             let mtu = self.births.settings(port).and_then(|settings| settings.mtu);
             self.push(node, request, place)?;
             self.quiet(port, place)?;
-            return self.push(node, mtu.map(|mtu| verbs::named(verbs::set_mtu(0, mtu), &port.dev)), place);
+            return self.push(node, mtu.map(|mtu| requests::named(requests::set_mtu(0, mtu), &port.dev)), place);
         };
         let far = peer.ns.clone();
         let mut far_space = self.spaces.remove(&far).ok_or_else(|| lost(&far))?;
         let births = self.births;
-        let request = self.space_mut(node).map(|space| requests::birth(port, link, births, space, Some(&mut far_space)));
+        let request = self.space_mut(node).map(|space| birth(port, link, births, space, Some(&mut far_space)));
         self.spaces.insert(far.clone(), far_space);
         self.push(node, request?, place)?;
         self.quiet(port, place)?;
         if is_container(&far) {
             self.flush(Some(node))?;
             let index = self.space(&far)?.index(&peer.dev);
-            self.push(&far, Some(verbs::set_settings(index, true)), place)?;
+            self.push(&far, Some(requests::set_settings(index, true)), place)?;
             self.flush(Some(&far))?;
         }
         Ok(())
@@ -230,19 +226,19 @@ impl<'a> Run<'a> {
         if port.ns != Ns::Root {
             return Ok(());
         }
-        self.push(&port.ns, Some(verbs::named(verbs::set_settings(0, true), &port.dev)), place)
+        self.push(&port.ns, Some(requests::named(requests::set_settings(0, true), &port.dev)), place)
     }
 
-    fn push(&mut self, node: &Ns, request: Option<verbs::Request>, place: usize) -> Result<()> {
-        let Some((payload, flags)) = request else { return Ok(()) };
-        let refusals = self.space_mut(node)?.socket.push(payload, flags, place);
+    fn push(&mut self, node: &Ns, request: Option<Request>, place: usize) -> Result<()> {
+        let Some(request) = request else { return Ok(()) };
+        let refusals = self.space_mut(node)?.socket.push(&request, place);
         self.check(node, refusals)
     }
 
     fn write(&self, ns: &Ns, setting: Sysctl, value: u32) -> Result<()> {
         thread(|| {
             let _here = Space::look(self.pins, ns)?;
-            space::write_setting(setting, value).map_err(|(tried, errno)| space::error_in(ns, &tried, errno))
+            netns::write_setting(setting, value).map_err(|(tried, errno)| netns::error_in(ns, &tried, errno))
         })?
         .map_err(|error| if matches!(error, Error::Internal(_)) { lost(ns) } else { error })
     }
@@ -258,10 +254,10 @@ impl<'a> Run<'a> {
 
     /// The first refusal of a batch is the error. Of a fused request the parts are tried singly, to name the one that fails.
     fn check(&mut self, node: &Ns, refusals: std::result::Result<Vec<Refusal>, Errno>) -> Result<()> {
-        let refusals = refusals.map_err(|errno| space::error_in(node, "send(AF_NETLINK)", errno))?;
+        let refusals = refusals.map_err(|errno| netns::error_in(node, "send(AF_NETLINK)", errno))?;
         let Some(first) = refusals.first().cloned() else { return Ok(()) };
         let plan = self.plan;
-        let is_taken = taken::is_index(plan, &refusals, self.space_mut(node)?);
+        let is_taken = is_index_taken(plan, &refusals, self.space_mut(node)?);
         if is_taken {
             return Err(self.is_taken(&first));
         }
@@ -272,22 +268,14 @@ impl<'a> Run<'a> {
         let mut far = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
         let space = self.space_mut(node)?;
         let mut culprit = None;
-        if let Some((payload, flags)) = requests::bare(port, link, space, far.as_mut())
-            && let Ok(again) = space.socket.push(payload, flags, first.tag).and_then(|_| space.socket.flush())
-        {
-            culprit = again.into_iter().next();
+        if let Some(bare) = bare(port, link, space, far.as_mut()) {
+            culprit = alone(space, &bare, first.tag);
         }
         for &place in fused {
-            if culprit.is_some() {
-                break;
-            }
-            if let Some((payload, flags)) = requests::request(&self.plan[place], self.space(node)?)
-                && let Ok(again) = {
-                    let socket = &mut self.space_mut(node)?.socket;
-                    socket.push(payload, flags, place).and_then(|_| socket.flush())
-                }
+            if culprit.is_none()
+                && let Some(request) = request(&plan[place], space)
             {
-                culprit = again.into_iter().next();
+                culprit = alone(space, &request, place);
             }
         }
         if let (Some(peer), Some(far)) = (peer, far) {
@@ -320,12 +308,9 @@ impl<'a> Run<'a> {
                 _ => continue,
             };
             for (node, dev) in [(ns, dev)].into_iter().chain(peer.map(|peer| (&peer.ns, &peer.dev))) {
-                let Some(space) = self.spaces.get_mut(node) else { continue };
-                let index = space.index(dev);
+                let Some(index) = self.spaces.get(node).map(|space| space.index(dev)) else { continue };
                 if index > 1 && touched.insert((node, index)) {
-                    let (payload, flags) = verbs::look(index);
-                    let refusals = space.socket.push(payload, flags, place);
-                    self.check(node, refusals)?;
+                    self.push(node, Some(requests::look(index)), place)?;
                 }
             }
         }
@@ -354,12 +339,18 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What the kernel says to a request by itself.
+fn alone(space: &mut Space, request: &Request, place: usize) -> Option<Refusal> {
+    let refused = space.send(request).ok()?;
+    refused.map(|refusal| Refusal { tag: place, ..refusal })
+}
+
 fn is_container(ns: &Ns) -> bool {
     matches!(ns, Ns::Node(NodeId::Container(..)))
 }
 
 fn lost(ns: &Ns) -> Error {
-    space::error_in(ns, "open the namespace", Errno::ENOENT)
+    netns::error_in(ns, "open the namespace", Errno::ENOENT)
 }
 
 /// The settings that new namespaces are born with, by their nodes.
@@ -371,4 +362,45 @@ pub fn settings(plan: &Plan, places: &[usize]) -> HashMap<NodeId, Vec<(Sysctl, u
         }
     }
     settings
+}
+
+/// Whether it was the index of a link that was refused. Addresses that followed the request in its batch went to the link that has
+/// the index, and are taken off it: whatever else follows names its link by name, or is refused.
+pub fn is_index_taken(plan: &Plan, refusals: &[Refusal], space: &mut Space) -> bool {
+    let Some((_, first)) = refusals.first().and_then(|first| ends(plan, first)) else { return false };
+    let Ok(links) = space.socket.links() else { return false };
+    let names: HashMap<u32, &str> = links.iter().filter_map(|link| Some((link.header.index, name_of(link)?))).collect();
+    let errno = refusals.first().map(|first| first.errno);
+    let mut found = false;
+    for port in refusals.iter().filter_map(|refusal| ends(plan, refusal)).flat_map(|(peer, port)| peer.into_iter().chain([port]))
+    {
+        let index = space.index(&port.dev);
+        if names.get(&index).is_some_and(|name| *name != port.dev.as_str()) {
+            found = true;
+            take_off(plan, port, index, space);
+        }
+    }
+    // Of an index here the kernel says EEXIST, or EINVAL where the link that has it has longer addresses; of one in the other end's
+    // namespace EBUSY.
+    let elsewhere =
+        matches!(errno, Some(Errno::EEXIST | Errno::EBUSY)) && !names.values().any(|name| *name == first.dev.as_str());
+    found || elsewhere
+}
+
+/// The ends in this namespace of the link that was refused.
+fn ends<'a>(plan: &'a Plan, refusal: &Refusal) -> Option<(Option<&'a Port>, &'a Port)> {
+    let Op::Add(Fact::Link(port, link)) = &plan[refusal.tag] else { return None };
+    Some((link.peer().filter(|peer| peer.ns == port.ns), port))
+}
+
+fn take_off(plan: &Plan, port: &Port, index: u32, space: &mut Space) {
+    for op in plan {
+        if let Op::Add(Fact::Addr(at, net)) = op
+            && at == port
+        {
+            // Most are refused: they were not sent yet.
+            let _ = space.socket.push(&requests::del_address(index, *net), 0);
+        }
+    }
+    let _ = space.socket.flush();
 }

@@ -1,11 +1,14 @@
-//! Addresses and routes in their own bytes: which are the same, and how they are given back or handed to another interface.
+//! Addresses, routes and rules in their own bytes: as `ip` writes them, which are the same, and how they are given back or handed to
+//! another interface.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL};
 
 use super::Object;
-use super::attributes::{find, ip, number, of, push, text};
+use crate::kernel::netlink::{Raw, attributes, find, ip, number, push, text};
+use crate::plan::MAIN_TABLE;
 
 /// `sizeof(struct ifaddrmsg)`
 pub(super) const IFADDR: usize = 8;
@@ -65,9 +68,6 @@ pub(super) const FRA_IIFNAME: u16 = 3;
 pub(super) const FRA_TABLE: u16 = 15;
 pub(super) const FRA_OIFNAME: u16 = 17;
 
-/// A request: its type, its flags, its body.
-pub type Raw = (u16, u16, Vec<u8>);
-
 /// The interface that an address is on.
 pub(super) fn index_of_address(body: &[u8]) -> Option<u32> {
     number(body.get(4..)?)
@@ -113,6 +113,65 @@ pub(super) fn leads_through(body: &[u8], index: u32) -> bool {
 /// Whether a rule names that interface.
 pub(super) fn names(body: &[u8], dev: &str) -> bool {
     [FRA_IIFNAME, FRA_OIFNAME].iter().any(|kind| find(body, RTMSG, *kind).is_some_and(|name| text(name) == dev))
+}
+
+/// `10.0.0.1/24`, `10.0.0.1 peer 10.0.0.2/32`
+pub(super) fn address(body: &[u8]) -> String {
+    let prefix = body.get(1).copied().unwrap_or_default();
+    let (own, far) = (local(body), find(body, IFADDR, IFA_ADDRESS).and_then(ip));
+    match (own, far) {
+        (Some(own), Some(far)) if own != far => format!("{own} peer {far}/{prefix}"),
+        (Some(own), _) => format!("{own}/{prefix}"),
+        _ => String::new(),
+    }
+}
+
+/// `default via 10.0.2.2 dev eth0 metric 100 table 7`
+pub(super) fn route(body: &[u8], names: &HashMap<u32, String>) -> String {
+    let get = |kind| find(body, RTMSG, kind);
+    let prefix = body.get(1).copied().unwrap_or_default();
+    let mut said = vec![match get(RTA_DST).and_then(ip) {
+        Some(to) => format!("{to}/{prefix}"),
+        None => "default".to_owned(),
+    }];
+    if let Some(via) = get(RTA_GATEWAY).and_then(ip) {
+        said.push(format!("via {via}"));
+    }
+    if let Some(dev) = get(RTA_OIF).and_then(number) {
+        said.push(format!("dev {}", names.get(&dev).cloned().unwrap_or_else(|| dev.to_string())));
+    }
+    for (hop, via) in hops(body) {
+        let dev = names.get(&hop).cloned().unwrap_or_else(|| hop.to_string());
+        said.push(via.map_or_else(|| format!("nexthop dev {dev}"), |via| format!("nexthop via {via} dev {dev}")));
+    }
+    if let Some(from) = get(RTA_PREFSRC).and_then(ip) {
+        said.push(format!("src {from}"));
+    }
+    if let Some(metric) = get(RTA_PRIORITY).and_then(number) {
+        said.push(format!("metric {metric}"));
+    }
+    let table = Some(table(body)).filter(|table| *table != MAIN_TABLE);
+    said.extend(table.map(|table| format!("table {table}")));
+    said.join(" ")
+}
+
+/// `from all iif eth0 lookup 7`
+pub(super) fn rule(body: &[u8]) -> String {
+    let get = |kind| find(body, RTMSG, kind);
+    let mut said = vec![match get(FRA_SRC).and_then(ip) {
+        Some(from) => format!("from {from}/{}", body.get(2).copied().unwrap_or_default()),
+        None => "from all".to_owned(),
+    }];
+    if let Some(to) = get(FRA_DST).and_then(ip) {
+        said.push(format!("to {to}/{}", body.get(1).copied().unwrap_or_default()));
+    }
+    for (word, kind) in [("iif", FRA_IIFNAME), ("oif", FRA_OIFNAME)] {
+        if let Some(name) = get(kind) {
+            said.push(format!("{word} {}", text(name)));
+        }
+    }
+    said.push(format!("lookup {}", get(FRA_TABLE).and_then(number).unwrap_or_default()));
+    said.join(" ")
 }
 
 impl Object {
@@ -193,7 +252,7 @@ impl Object {
         body[4..8].copy_from_slice(&index.to_ne_bytes());
         let quick = if quick && self.is_v6() { NODAD } else { 0 };
         push(&mut body, IFA_FLAGS, &(self.flags() & !PASSING | quick).to_ne_bytes());
-        for (kind, value) in of(&self.raw, IFADDR) {
+        for (kind, value) in attributes(&self.raw, IFADDR) {
             match kind {
                 IFA_FLAGS => {}
                 IFA_LABEL => {
@@ -213,7 +272,7 @@ impl Object {
         if let Some(own) = body.get_mut(4..8) {
             own.copy_from_slice(&index.to_ne_bytes());
         }
-        for (kind, value) in of(&self.raw, IFADDR).filter(|(kind, _)| [IFA_ADDRESS, IFA_LOCAL].contains(kind)) {
+        for (kind, value) in attributes(&self.raw, IFADDR).filter(|(kind, _)| [IFA_ADDRESS, IFA_LOCAL].contains(kind)) {
             push(&mut body, kind, value);
         }
         (DELADDR, 0, body)
@@ -238,7 +297,7 @@ impl Object {
             flags.copy_from_slice(&wish.to_ne_bytes());
         }
         let by_id = find(&self.raw, RTMSG, RTA_NH_ID).is_some();
-        for (kind, value) in of(&self.raw, RTMSG) {
+        for (kind, value) in attributes(&self.raw, RTMSG) {
             match kind {
                 RTA_OIF | RTA_GATEWAY | RTA_VIA | RTA_MULTIPATH if by_id => {}
                 RTA_OIF if number(value) == Some(from) => push(&mut body, RTA_OIF, &to.to_ne_bytes()),
@@ -258,7 +317,7 @@ impl Object {
 }
 
 fn sorted(raw: &[u8], header: usize, without: &[u16]) -> Vec<u8> {
-    let mut all: Vec<(u16, &[u8])> = of(raw, header).filter(|(kind, _)| !without.contains(kind)).collect();
+    let mut all: Vec<(u16, &[u8])> = attributes(raw, header).filter(|(kind, _)| !without.contains(kind)).collect();
     all.sort_unstable();
     all.into_iter().flat_map(|(kind, value)| [&kind.to_ne_bytes(), value].concat()).collect()
 }

@@ -8,10 +8,10 @@ use nix::errno::Errno;
 
 use super::{Borrowed, Setting, Snapshot, read_setting, uptime, write_setting};
 use crate::error::{Left, Result};
-use crate::kernel::nic::{self, Nic, Object, put};
-use crate::kernel::socket::Netlink;
+use crate::kernel::netlink::{Netlink, Raw, Request};
+use crate::kernel::nic::{self, Nic, Object};
 use crate::kernel::sys::process::errno;
-use crate::kernel::{fault, verbs};
+use crate::kernel::{fault, requests};
 use crate::lab::paths::failed;
 use crate::name::{IfName, LabName};
 use crate::plan::{Fact, Ns, State};
@@ -69,7 +69,7 @@ struct Back<'a> {
 }
 
 /// A request, and what it is for.
-type Step = (put::Raw, String);
+type Step = (Raw, String);
 
 impl Back<'_> {
     fn all(&self, socket: &mut Netlink, done: &mut Restored) -> Result<()> {
@@ -98,13 +98,13 @@ impl Back<'_> {
     fn link(&self, socket: &mut Netlink, done: &mut Restored) -> Result<()> {
         let Self { before, after, current, .. } = self;
         let index = current.index;
-        let mut steps: Vec<(verbs::Request, String)> = Vec::new();
+        let mut steps: Vec<(Request, String)> = Vec::new();
         if current.master != before.master {
             let to_lab = self.bridge.is_some_and(|bridge| current.master.as_deref() == Some(bridge.name.as_str()));
             if to_lab || after.is_none_or(|after| after.master == current.master) {
                 let master = before.master.as_ref().and_then(|name| self.all.iter().find(|nic| nic.name.as_str() == name));
                 steps.push((
-                    verbs::set_master(index, master.map_or(0, |nic| nic.index)),
+                    requests::set_master(index, master.map_or(0, |nic| nic.index)),
                     format!("ip link set {} nomaster", before.name),
                 ));
             } else {
@@ -113,19 +113,19 @@ impl Back<'_> {
         }
         if current.mtu != before.mtu {
             if after.is_none_or(|after| after.mtu == current.mtu) {
-                steps.push((verbs::set_mtu(index, before.mtu), format!("ip link set {} mtu {}", before.name, before.mtu)));
+                steps.push((requests::set_mtu(index, before.mtu), format!("ip link set {} mtu {}", before.name, before.mtu)));
             } else {
                 done.alone(before, Foreign::Mtu, current.mtu.to_string());
             }
         }
         if before.is_up() && !current.is_up() {
             if after.is_none_or(|after| !after.is_up()) {
-                steps.push((verbs::set_up(index, true), format!("ip link set {} up", before.name)));
+                steps.push((requests::set_up(index, true), format!("ip link set {} up", before.name)));
             } else {
                 done.alone(before, Foreign::Down, String::new());
             }
         }
-        requests(socket, steps, done)
+        requests(socket, &steps, done)
     }
 
     /// Down last, if it was: that also ends what the kernel itself made while it was up.
@@ -134,7 +134,7 @@ impl Back<'_> {
         if self.before.is_up() || !self.current.is_up() || !ours {
             return Ok(());
         }
-        requests(socket, vec![(verbs::set_up(self.current.index, false), format!("ip link set {} down", self.before.name))], done)
+        requests(socket, &[(requests::set_up(self.current.index, false), format!("ip link set {} down", self.before.name))], done)
     }
 
     /// What had moved to the bridge leaves it first, or there would be two ways for a moment.
@@ -236,8 +236,8 @@ impl Back<'_> {
 /// Sends requests; those that failed come back. Making what is there and taking what is not is no failure.
 fn send(socket: &mut Netlink, steps: Vec<Step>, done: &mut Restored) -> Result<Vec<Step>> {
     let mut refused = Vec::new();
-    for (place, ((kind, flags, body), tried)) in steps.iter().enumerate() {
-        refused.extend(socket.push_raw(*kind, body, *flags, place).map_err(|errno| failed(tried, errno))?);
+    for (place, (request, tried)) in steps.iter().enumerate() {
+        refused.extend(socket.push_raw(request, place).map_err(|errno| failed(tried, errno))?);
     }
     refused.extend(socket.flush().map_err(|errno| failed("ip addr", errno))?);
     let fine = [Errno::EEXIST, Errno::ESRCH, Errno::EADDRNOTAVAIL, Errno::ENODEV];
@@ -247,14 +247,13 @@ fn send(socket: &mut Netlink, steps: Vec<Step>, done: &mut Restored) -> Result<V
     Ok(steps.into_iter().enumerate().filter(|(place, _)| failed.contains(place)).map(|(_, step)| step).collect())
 }
 
-fn requests(socket: &mut Netlink, steps: Vec<(verbs::Request, String)>, done: &mut Restored) -> Result<()> {
+fn requests(socket: &mut Netlink, steps: &[(Request, String)], done: &mut Restored) -> Result<()> {
     let mut refused = Vec::new();
-    let tried: Vec<String> = steps.iter().map(|(_, tried)| tried.clone()).collect();
-    for (place, ((payload, flags), tried)) in steps.into_iter().enumerate() {
-        refused.extend(socket.push(payload, flags, place).map_err(|errno| failed(&tried, errno))?);
+    for (place, (request, tried)) in steps.iter().enumerate() {
+        refused.extend(socket.push(request, place).map_err(|errno| failed(tried, errno))?);
     }
     refused.extend(socket.flush().map_err(|errno| failed("ip link set", errno))?);
-    done.left.extend(refused.iter().map(|refusal| Left::NotRestored(tried[refusal.tag].clone(), refusal.errno as i32)));
+    done.left.extend(refused.iter().map(|refusal| Left::NotRestored(steps[refusal.tag].1.clone(), refusal.errno as i32)));
     Ok(())
 }
 
@@ -323,8 +322,7 @@ pub(super) fn hand_over(socket: &mut Netlink, borrowed: &Borrowed) -> Result<()>
 fn moved(socket: &mut Netlink, nic: &Nic, bridge: &Nic, elapsed: u32) -> Result<()> {
     let tried = format!("ip addr add ... dev {}", bridge.name);
     if let Some(mac) = nic.mac.filter(|mac| bridge.mac != Some(*mac)) {
-        let (payload, flags) = verbs::set_mac(bridge.index, mac);
-        socket.push(payload, flags, 0).map_err(|errno| failed(&tried, errno))?;
+        socket.push(&requests::set_mac(bridge.index, mac), 0).map_err(|errno| failed(&tried, errno))?;
     }
     let mut steps = given_addresses(nic, bridge.index, Some(bridge.name.as_str()), elapsed);
     steps.extend(nic.global().map(|address| address.take_address(nic.index)));
@@ -343,7 +341,7 @@ fn given(socket: &mut Netlink, before: &Nic, nic: &Nic, elapsed: u32) -> Result<
     give_routes(socket, before, nic)
 }
 
-fn given_addresses(of: &Nic, index: u32, label: Option<&str>, elapsed: u32) -> Vec<put::Raw> {
+fn given_addresses(of: &Nic, index: u32, label: Option<&str>, elapsed: u32) -> Vec<Raw> {
     let global = of.in_order().filter(|address| address.is_global());
     global.filter_map(|address| address.give_address(index, label, elapsed, true)).collect()
 }
@@ -359,10 +357,10 @@ fn give_routes(socket: &mut Netlink, of: &Nic, to: &Nic) -> Result<()> {
 }
 
 /// Sends requests; those that failed come back. What is there already, or gone already, is no failure.
-fn push(socket: &mut Netlink, steps: Vec<put::Raw>, tried: &str) -> Result<Vec<put::Raw>> {
+fn push(socket: &mut Netlink, steps: Vec<Raw>, tried: &str) -> Result<Vec<Raw>> {
     let mut refused = Vec::new();
-    for (place, (kind, flags, body)) in steps.iter().enumerate() {
-        refused.extend(socket.push_raw(*kind, body, *flags, place).map_err(|errno| failed(tried, errno))?);
+    for (place, request) in steps.iter().enumerate() {
+        refused.extend(socket.push_raw(request, place).map_err(|errno| failed(tried, errno))?);
     }
     refused.extend(socket.flush().map_err(|errno| failed(tried, errno))?);
     let serious = |errno| ![Errno::EEXIST, Errno::ESRCH, Errno::EADDRNOTAVAIL].contains(&errno);

@@ -11,7 +11,7 @@ use super::stations::{Station, Stations};
 use super::{Answer, Key, answer, key, request};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::echo::{Echo, Manner};
-use crate::kernel::space::{self, Space};
+use crate::kernel::netns::{self, Space};
 use crate::kernel::{interrupted, joined, open_files, processors, thread};
 use crate::plan::NodeId;
 use crate::report::notice::Progress;
@@ -245,7 +245,7 @@ impl Mesh {
             let opened = each.map(|(member, jobs)| {
                 let _here = Space::open(&member.pin, &member.id)?;
                 let echo = Echo::here(family, Manner::default());
-                let echo = echo.map_err(|(tried, errno)| space::error(&member.id, tried, errno))?;
+                let echo = echo.map_err(|(tried, errno)| netns::error(&member.id, tried, errno))?;
                 Ok(Sender { echo, jobs, waiting: 0 })
             });
             opened.collect()

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use super::stations::Station;
 use crate::error::Result;
 use crate::kernel::neighbours::{self, Entry, Room};
-use crate::kernel::socket::Netlink;
-use crate::kernel::space::{self, Space};
+use crate::kernel::netlink::Netlink;
+use crate::kernel::netns::{self, Space};
 use crate::kernel::{shared, thread};
 use crate::plan::NodeId;
 use crate::report::ping::Family;
@@ -135,7 +135,7 @@ impl Memory {
 }
 
 fn failed(node: &NodeId, errno: Errno) -> crate::error::Error {
-    space::error(node, "ip neighbour", errno)
+    netns::error(node, "ip neighbour", errno)
 }
 
 #[cfg(test)]

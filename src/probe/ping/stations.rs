@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::error::{Error, Result, Takes, Thing, Usage};
-use crate::kernel::{addresses, echo};
+use crate::kernel::{echo, inspect};
 use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
 use crate::probe::view::View;
@@ -74,7 +74,7 @@ impl Stations {
             return Ok(Self::of(&View::look(subject)?, entry));
         }
         let pins: Vec<(NodeId, PathBuf)> = subject.nodes().into_iter().map(|one| (one.node, one.pin)).collect();
-        let found = addresses::all(&pins)?;
+        let found = inspect::addresses(&pins)?;
         let station = |((id, pin), (interfaces, addresses))| Station { id, pin, far: false, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();
         Ok(Self { all, names: names(entry), stopped: entry.stopped.clone() })

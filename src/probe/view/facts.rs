@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
-use crate::kernel::inspect::report;
-use crate::kernel::tables::{Address, All, BridgePort, Far, Fdb, LOCAL_TABLE, Link as Seen, NextHop, Route, Settings, Tables};
+use crate::kernel::tables::{
+    Address, All, BridgePort, Far, Fdb, LOCAL_TABLE, Link as Seen, NextHop, Route, Settings, Tables, report,
+};
 use crate::lab::Journal;
 use crate::name::{IfName, Mac};
 use crate::plan::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, Slot, State, Sysctl, compile, compile_nodes};

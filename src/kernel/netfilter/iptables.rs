@@ -1,28 +1,23 @@
-//! Tables of iptables as it was before nftables, which the kernel traces only into its log.
+//! Tables of iptables as it was before nftables, which the kernel traces only into its log; and its matches and targets
+//! (`linux/netfilter/x_tables.h`), which stand inside of nftables, too.
 
-use std::fs::File;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::walk::{Pattern, Rule, Rules, Test, Verdict};
-use super::xtables;
+use super::walk::{NEW, Pattern, Rule, Rules, Test, Verdict};
+use crate::kernel::netns::within;
 use crate::kernel::sys;
 
 /// The names of such tables in the namespace pinned there, of both families; mostly none.
 pub fn tables(pin: &Path) -> Vec<String> {
-    let Ok(namespace) = File::open(pin) else { return Vec::new() };
-    // The thread that enters the namespace dies there.
     let read = || {
-        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).ok()?;
-        let lists = ["ip_tables_names", "ip6_tables_names"].map(|list| {
-            // A kernel without them has no such file.
-            std::fs::read_to_string(format!("/proc/thread-self/net/{list}")).unwrap_or_default()
-        });
-        Some(lists.concat().lines().map(str::to_owned).collect())
+        // A kernel without them has no such file.
+        let list = |list| std::fs::read_to_string(format!("/proc/thread-self/net/{list}")).unwrap_or_default();
+        ["ip_tables_names", "ip6_tables_names"].map(list).concat().lines().map(str::to_owned).collect()
     };
-    std::thread::scope(|scope| scope.spawn(read).join()).ok().flatten().unwrap_or_default()
+    within(pin, "", read).unwrap_or_default()
 }
 
 /// The chains of the tables called `filter` of the calling thread's namespace, with their rules.
@@ -102,7 +97,7 @@ fn blob(layout: &Layout) -> Result<Blob, Errno> {
     let mut named = vec![0; INFO];
     named[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
     let info = sys::fd::get(&open, layout.level, GET_INFO, named)?;
-    let number = |at: usize| number(&info, at).ok_or(Errno::EIO);
+    let number = |at: usize| number(&info, at).map(|number| number as usize).ok_or(Errno::EIO);
     // The name, which hooks there are, five beginnings, five policies, how many rules, how long all are.
     let five = |at: usize| (0..5).map(|hook| number(at + 4 * hook)).collect::<Result<Vec<_>, _>>();
     let (begins, policies, size) = (five(NAME + 4)?, five(NAME + 24)?, number(NAME + 48)?);
@@ -114,15 +109,21 @@ fn blob(layout: &Layout) -> Result<Blob, Errno> {
     Ok(Blob { begins, policies, rules: all.get(HEAD..).unwrap_or_default().to_vec() })
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize)
+fn number(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
 }
 
-fn short(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(usize::from(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?)))
+fn short(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
 }
 
-fn text(bytes: &[u8]) -> String {
+/// A length or a place.
+fn place(bytes: &[u8], at: usize) -> Option<usize> {
+    short(bytes, at).map(usize::from)
+}
+
+/// A text up to its first zero.
+pub(super) fn to_nul(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
@@ -141,17 +142,17 @@ fn chains(layout: &Layout, blob: &Blob) -> Vec<Rules> {
     };
     let mut at = 0;
     while let Some(entry) = blob.rules.get(at..) {
-        let (Some(target), Some(next)) = (short(entry, layout.target), short(entry, layout.target + 2)) else { break };
+        let (Some(target), Some(next)) = (place(entry, layout.target), place(entry, layout.target + 2)) else { break };
         let (Some(body), true) = (entry.get(target..next), next > layout.size) else { break };
         if let Some((_, name, hook)) = CHAINS.iter().find(|(hook, ..)| blob.begins.get(*hook) == Some(&at)) {
             named.push((at, (*name).to_owned()));
             found.push(chain((*name).to_owned(), Some(*hook)));
         }
-        let kind = text(body.get(2..31).unwrap_or_default());
+        let kind = to_nul(body.get(2..31).unwrap_or_default());
         let policy = CHAINS.iter().any(|(hook, ..)| blob.policies.get(*hook) == Some(&at));
         if kind == "ERROR" {
             // The head of a chain, or the end of all: its name stands where a rule's verdict would.
-            let name = text(body.get(32..).unwrap_or_default());
+            let name = to_nul(body.get(32..).unwrap_or_default());
             named.push((at + next, name.clone()));
             found.push(chain(name, None));
         } else if let Some(current) = found.last_mut() {
@@ -177,9 +178,9 @@ fn chains(layout: &Layout, blob: &Blob) -> Vec<Rules> {
 /// Of a standard target its verdict (`linux/netfilter/x_tables.h`); `next` is where the next rule is.
 fn verdict(kind: &str, body: &[u8], next: usize) -> Verdict {
     if !kind.is_empty() {
-        return xtables::verdict(kind);
+        return target(kind);
     }
-    match body.get(32..36).and_then(|bytes| bytes.try_into().ok()).map(i32::from_ne_bytes) {
+    match number(body, 32).map(u32::cast_signed) {
         // `-NF_DROP - 1`, `-NF_ACCEPT - 1`, `XT_RETURN`
         Some(-1) => Verdict::Drop,
         Some(-2) => Verdict::Accept,
@@ -205,7 +206,7 @@ fn tests(layout: &Layout, entry: &[u8], target: usize) -> Vec<Test> {
         let mask = entry.get(at + 32..at + 48).unwrap_or_default();
         let length = mask.iter().take_while(|&&byte| byte != 0).count();
         let open = !name.iter().take(length).any(|&byte| byte == 0);
-        (length > 0).then(|| Pattern { name: text(&name[..length.min(name.len())]), open, inverted })
+        (length > 0).then(|| Pattern { name: to_nul(&name[..length.min(name.len())]), open, inverted })
     };
     let mut tests = Vec::new();
     tests.extend(name(layout.interfaces, inverted & IN != 0).map(Test::Enters));
@@ -221,10 +222,66 @@ fn tests(layout: &Layout, entry: &[u8], target: usize) -> Vec<Test> {
         }
     }
     let mut rest = entry.get(layout.size..target).unwrap_or_default();
-    while let Some(length) = short(rest, 0).filter(|&length| length >= 32 && length <= rest.len()) {
-        let name = text(rest.get(2..31).unwrap_or_default());
-        tests.extend(xtables::test(&name, rest.get(32..length).unwrap_or_default()));
+    while let Some(length) = place(rest, 0).filter(|&length| length >= 32 && length <= rest.len()) {
+        let name = to_nul(rest.get(2..31).unwrap_or_default());
+        tests.extend(test(&name, rest.get(32..length).unwrap_or_default()));
         rest = &rest[length..];
     }
     tests
+}
+
+/// The types of an echo request, of ICMP and of `ICMPv6`; other messages have neither as theirs.
+pub const REQUESTS: [u8; 2] = [8, 128];
+
+/// What a target other than a verdict does.
+pub fn target(name: &str) -> Verdict {
+    match name {
+        "REJECT" | "DROP" | "TARPIT" => Verdict::Drop,
+        "ACCEPT" => Verdict::Accept,
+        "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "CT" | "TRACE" | "TCPMSS" | "CHECKSUM" | "CLASSIFY" | "DSCP" | "TOS" | "TTL" => {
+            Verdict::Continue
+        }
+        _ => Verdict::Unknown,
+    }
+}
+
+/// What a match asks; nothing where it is only a remark.
+pub fn test(name: &str, info: &[u8]) -> Option<Test> {
+    match name {
+        "comment" => None,
+        "conntrack" => Some(conntrack(info)),
+        // `struct xt_state_info`
+        "state" => Some(number(info, 0).map_or(Test::Unknown, |mask| Test::New(mask & NEW != 0))),
+        // `struct ipt_icmp`, `struct ip6t_icmp`: a type, two codes, whether all that is inverted; 255 is any type.
+        "icmp" | "icmp6" => Some(match (info.first(), info.get(3)) {
+            (Some(kind), Some(0)) => Test::Echo(*kind == u8::MAX || REQUESTS.contains(kind)),
+            _ => Test::Unknown,
+        }),
+        "physdev" => Some(physdev(info)),
+        _ => Some(Test::Unknown),
+    }
+}
+
+/// `struct xt_conntrack_mtinfo2` and `3` of `linux/netfilter/xt_conntrack.h`: eight addresses, two times, five numbers, then
+/// what is asked, what is inverted, the states.
+fn conntrack(info: &[u8]) -> Test {
+    const ASKED: usize = 146;
+    /// `XT_CONNTRACK_STATE`
+    const STATE: u16 = 1;
+    let (asked, inverted, states) = (short(info, ASKED), short(info, ASKED + 2), short(info, ASKED + 4));
+    let (Some(asked), Some(inverted), Some(states)) = (asked, inverted, states) else { return Test::Unknown };
+    let new = (u32::from(states) & NEW != 0) != (inverted & STATE != 0);
+    match (asked & STATE != 0, asked == STATE) {
+        (true, true) => Test::New(new),
+        // Something else is asked, too; a state that is not so is enough to say no.
+        (true, false) if !new => Test::New(false),
+        _ => Test::Unknown,
+    }
+}
+
+/// `struct xt_physdev_info`: two names with their masks, what is inverted, what is asked.
+fn physdev(info: &[u8]) -> Test {
+    /// `XT_PHYSDEV_OP_BRIDGED`
+    const BRIDGED: u8 = 4;
+    if info.get(64..66) == Some(&[0, BRIDGED]) { Test::Bridged } else { Test::Unknown }
 }

@@ -1,4 +1,4 @@
-//! One verb per kind of fact, as a netlink request: add beside delete.
+//! One netlink request per kind of fact: add beside delete.
 
 use std::net::IpAddr;
 use std::os::fd::RawFd;
@@ -8,19 +8,18 @@ use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind,
-    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol, RouteScope, RouteType,
+    RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 
+use super::netlink::{self, Netlink, Request};
 use crate::name::{IfName, Mac};
 use crate::plan::RouteTo;
-
-/// A request and its netlink flags.
-pub type Request = (RouteNetlinkMessage, u16);
 
 const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
@@ -115,6 +114,13 @@ fn set(index: u32, attribute: LinkAttribute) -> Request {
     (RouteNetlinkMessage::SetLink(message), 0)
 }
 
+/// Settings of the link's kind: the kernel takes them in the request that makes one.
+fn configure(index: u32, info: Vec<LinkInfo>) -> Request {
+    let mut message = link(index);
+    message.attributes.push(LinkAttribute::LinkInfo(info));
+    (RouteNetlinkMessage::NewLink(message), 0)
+}
+
 /// Up or down.
 pub fn set_up(index: u32, up: bool) -> Request {
     let mut message = link(index);
@@ -158,33 +164,24 @@ pub fn set_master(index: u32, master: u32) -> Request {
 pub fn set_stp(index: u32, on: bool) -> Request {
     let state = if on { BridgeStpState::KernelStp } else { BridgeStpState::Disabled };
     let data = InfoData::Bridge(vec![InfoBridge::StpState(state)]);
-    let info = vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(data)];
-    let mut message = link(index);
-    message.attributes.push(LinkAttribute::LinkInfo(info));
-    (RouteNetlinkMessage::NewLink(message), 0)
+    configure(index, vec![LinkInfo::Kind(InfoKind::Bridge), LinkInfo::Data(data)])
 }
 
 /// A bridge's port that neither learns nor floods unicast, or does both again.
 pub fn set_isolated(index: u32, isolated: bool) -> Request {
     let flags = vec![InfoBridgePort::Learning(!isolated), InfoBridgePort::UnicastFlood(!isolated)];
-    let info = vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(InfoPortData::BridgePort(flags))];
-    let mut message = link(index);
-    message.attributes.push(LinkAttribute::LinkInfo(info));
-    (RouteNetlinkMessage::NewLink(message), 0)
+    configure(index, vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(InfoPortData::BridgePort(flags))])
 }
 
 /// What a new device of a container must not take over from the machine: IPv4 forwarding and reverse path filter off
 /// (`IPV4_DEVCONF_FORWARDING` 1, `IPV4_DEVCONF_RP_FILTER` 8 of `linux/ip.h`), and no IPv6 address that nobody asked for.
 /// Where the namespace has settings of its own, the device was born with those.
 pub fn set_settings(index: u32, own: bool) -> Request {
-    let setting = |kind: u16, value: u32| {
-        let mut bytes = Vec::with_capacity(8);
-        bytes.extend_from_slice(&8u16.to_ne_bytes());
-        bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(&value.to_ne_bytes());
-        bytes
-    };
-    let conf = DefaultNla::new(1 | 0x8000, [setting(1, 0), setting(8, 0)].concat());
+    let mut settings = Vec::with_capacity(16);
+    for kind in [1, 8] {
+        netlink::push(&mut settings, kind, &0u32.to_ne_bytes());
+    }
+    let conf = DefaultNla::new(1 | 0x8000, settings);
     let mut spec = vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])];
     if !own {
         spec.push(AfSpecUnspec::Inet(vec![AfSpecInet::Other(conf)]));
@@ -199,9 +196,24 @@ pub fn look(index: u32) -> Request {
     (RouteNetlinkMessage::GetLink(message), 0)
 }
 
+/// Looks once more at links that are up but not in operation yet, which makes the kernel see the carrier at once: ports
+/// first, then what is made of them. Whether there were any.
+pub fn settle(socket: &mut Netlink, links: &[LinkMessage]) -> Result<bool, Errno> {
+    let waits = |link: &&LinkMessage| {
+        let operates = link.attributes.contains(&LinkAttribute::OperState(State::Up));
+        link.header.flags.contains(LinkFlags::Up) && !link.header.flags.contains(LinkFlags::Loopback) && !operates
+    };
+    let indices: Vec<u32> = links.iter().filter(waits).map(|link| link.header.index).collect();
+    for index in indices.iter().chain(&indices) {
+        socket.push(&look(*index), 0)?;
+    }
+    socket.flush()?;
+    Ok(!indices.is_empty())
+}
+
 fn address(index: u32, net: IpNet) -> AddressMessage {
     let mut message = AddressMessage::default();
-    message.header.family = family(&net.addr());
+    message.header.family = net.addr().into();
     message.header.prefix_len = net.prefix_len();
     message.header.index = index;
     message.header.scope = AddressScope::Universe;
@@ -229,17 +241,6 @@ pub fn del_address(index: u32, net: IpNet) -> Request {
     (RouteNetlinkMessage::DelAddress(address(index, net)), 0)
 }
 
-fn family(address: &IpAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
-}
-
-fn route_address(address: IpAddr) -> RouteAddress {
-    match address {
-        IpAddr::V4(v4) => RouteAddress::Inet(v4),
-        IpAddr::V6(v6) => RouteAddress::Inet6(v6),
-    }
-}
-
 /// A route as the kernel takes it; `index` finds an interface.
 pub struct Route<'a> {
     /// Routing table.
@@ -255,7 +256,7 @@ pub struct Route<'a> {
 fn route(route: &Route<'_>, index: &dyn Fn(&IfName) -> u32) -> RouteMessage {
     let mut message = RouteMessage::default();
     let header = &mut message.header;
-    header.address_family = family(&route.to.addr());
+    header.address_family = route.to.addr().into();
     header.destination_prefix_length = route.to.prefix_len();
     header.table = u8::try_from(route.table).unwrap_or(RouteHeader::RT_TABLE_UNSPEC);
     header.protocol = RouteProtocol::Boot;
@@ -271,14 +272,14 @@ fn route(route: &Route<'_>, index: &dyn Fn(&IfName) -> u32) -> RouteMessage {
         attributes.push(RouteAttribute::Table(route.table));
     }
     if route.to.prefix_len() > 0 {
-        attributes.push(RouteAttribute::Destination(route_address(route.to.addr())));
+        attributes.push(RouteAttribute::Destination(route.to.addr().into()));
     }
     if route.metric != 0 {
         attributes.push(RouteAttribute::Priority(route.metric));
     }
     match route.hop {
         RouteTo::Via(via, dev) => {
-            attributes.push(RouteAttribute::Gateway(route_address(*via)));
+            attributes.push(RouteAttribute::Gateway((*via).into()));
             attributes.push(RouteAttribute::Oif(index(dev)));
         }
         RouteTo::Dev(dev) => attributes.push(RouteAttribute::Oif(index(dev))),
@@ -291,7 +292,7 @@ fn route(route: &Route<'_>, index: &dyn Fn(&IfName) -> u32) -> RouteMessage {
 fn next_hop((via, dev): &(IpAddr, IfName), index: &dyn Fn(&IfName) -> u32) -> RouteNextHop {
     let mut hop = RouteNextHop::default();
     hop.interface_index = index(dev);
-    hop.attributes.push(RouteAttribute::Gateway(route_address(*via)));
+    hop.attributes.push(RouteAttribute::Gateway((*via).into()));
     hop
 }
 

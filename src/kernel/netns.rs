@@ -1,4 +1,4 @@
-//! Namespaces: made, pinned, entered; and the socket that stays in one.
+//! Network namespaces: made, pinned, entered; the socket that stays in one, and a link that moves to another.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 
-use super::socket::Netlink;
-use super::{fault, verbs};
+use super::netlink::{self, Netlink, Refusal, Request};
+use super::sys::process::errno;
+use super::thread::thread;
+use super::{fault, requests};
 use crate::error::{Error, Feature, Limit, Result};
 use crate::name::IfName;
 use crate::plan::{NodeId, Ns, Sysctl};
@@ -58,15 +58,7 @@ impl Pins {
     /// # Errors
     /// The step that failed and its error number.
     pub fn play(&self, node: &NodeId) -> std::result::Result<(), (String, Errno)> {
-        let pin = self.pin(node);
-        let told = || format!("ln -s {MACHINE} {}", pin.display());
-        fault::point().map_err(|errno| (told(), errno))?;
-        match std::os::unix::fs::symlink(MACHINE, &pin) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err((told(), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
-            }
-            _ => Ok(()),
-        }
+        symlink(Path::new(MACHINE), &self.pin(node))
     }
 
     /// Whether the machine itself is one of the nodes.
@@ -110,15 +102,17 @@ impl Pins {
     /// # Errors
     /// The step that failed and its error number.
     pub fn list(&self, node: &NodeId) -> std::result::Result<(), (String, Errno)> {
-        let (pin, link) = (self.pin(node), self.link(node));
-        let told = |what: &str, path: &Path| format!("{what} {}", path.display());
-        fault::point().map_err(|errno| (told("ln -s", &link), errno))?;
-        match std::os::unix::fs::symlink(&pin, &link) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                Err((told("ln -s", &link), Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
-            }
-            _ => Ok(()),
-        }
+        symlink(&self.pin(node), &self.link(node))
+    }
+}
+
+/// A symbolic link; one that is there already is as good.
+fn symlink(target: &Path, link: &Path) -> std::result::Result<(), (String, Errno)> {
+    let told = |errno| (format!("ln -s {} {}", target.display(), link.display()), errno);
+    fault::point().map_err(told)?;
+    match std::os::unix::fs::symlink(target, link) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(told(errno(&error))),
+        _ => Ok(()),
     }
 }
 
@@ -167,7 +161,26 @@ pub struct Space {
     pub fresh: bool,
 }
 
-fn failed(node: &str, tried: &str, errno: Errno) -> Error {
+/// Moves the calling thread into the namespace behind a pin; it must end soon after, so that nothing else finds itself there.
+///
+/// # Errors
+/// The step that failed and its error number.
+pub fn enter(pin: &Path) -> std::result::Result<File, (String, Errno)> {
+    let file = File::open(pin).map_err(|error| (format!("open {}", pin.display()), errno(&error)))?;
+    setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| (format!("setns {}", pin.display()), errno))?;
+    Ok(file)
+}
+
+/// Does something in the namespace behind a pin, on a thread that ends there: sockets that it opens stay there.
+///
+/// # Errors
+/// Where there can be no thread, or the namespace cannot be entered; `node` is named.
+pub fn within<T: Send>(pin: &Path, node: &str, job: impl FnOnce() -> T + Send) -> Result<T> {
+    thread(|| enter(pin).map(|_| job()).map_err(|(tried, errno)| failed(node, &tried, errno)))?
+}
+
+/// The error of a system call for a node that is known by its name, or for none, with its cause where the number tells it.
+pub fn failed(node: &str, tried: &str, errno: Errno) -> Error {
     let limit = match (errno, tried.split([' ', '(']).next()) {
         (Errno::ENOSPC, Some("unshare")) => Some(Limit::Sysctl("user.max_net_namespaces")),
         (Errno::ENOSPC, Some("mount")) => Some(Limit::Sysctl("fs.mount-max")),
@@ -211,8 +224,7 @@ impl Space {
     pub fn make(pins: &Pins, node: &NodeId, settings: &[(Sysctl, u32)], host: bool) -> Result<Self> {
         fault::point().map_err(|errno| error(node, "unshare(CLONE_NEWNET)", errno))?;
         unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| error(node, "unshare(CLONE_NEWNET)", errno))?;
-        let file = File::open(OWN)
-            .map_err(|e| error(node, &format!("open {OWN}"), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        let file = File::open(OWN).map_err(|e| error(node, &format!("open {OWN}"), errno(&e)))?;
         if host {
             // No link in a host or switch makes itself an address; containers get this by netlink, which costs less.
             write("net/ipv6/conf/default/addr_gen_mode", "1").or_else(absent).map_err(|(p, e)| error(node, &p, e))?;
@@ -250,17 +262,13 @@ impl Space {
     }
 
     fn behind(pin: &Path, node: &str) -> Result<Self> {
-        let file = File::open(pin).map_err(|e| {
-            failed(node, &format!("open {}", pin.display()), Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
-        })?;
-        setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| failed(node, "setns(CLONE_NEWNET)", errno))?;
+        let file = enter(pin).map_err(|(tried, errno)| failed(node, &tried, errno))?;
         Self::here(file, false).map_err(|errno| failed(node, "socket(AF_NETLINK)", errno))
     }
 
     /// A second handle with a socket of its own; the calling thread moves into the namespace and must end soon after.
     pub fn again(&self, ns: &Ns) -> Result<Self> {
-        let file =
-            self.file.try_clone().map_err(|e| error_in(ns, "dup", Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        let file = self.file.try_clone().map_err(|e| error_in(ns, "dup", errno(&e)))?;
         setns(file.as_fd(), CloneFlags::CLONE_NEWNET).map_err(|errno| error_in(ns, "setns(CLONE_NEWNET)", errno))?;
         let mut space = Self::here(file, self.fresh).map_err(|errno| error_in(ns, "socket(AF_NETLINK)", errno))?;
         space.indices.clone_from(&self.indices);
@@ -270,17 +278,10 @@ impl Space {
 
     /// Asks for every link's index.
     pub fn learn(&mut self) -> std::result::Result<(), Errno> {
-        let mut taken = HashSet::new();
-        for message in self.socket.dump(&all_links())? {
-            let RouteNetlinkMessage::NewLink(link) = message else { continue };
-            taken.insert(link.header.index);
-            for attribute in &link.attributes {
-                if let LinkAttribute::IfName(name) = attribute {
-                    self.indices.insert(IfName::observed(name), link.header.index);
-                }
-            }
-        }
-        self.numbers = Arc::new(Numbers::after(taken));
+        let links = self.socket.links()?;
+        let named = |link| netlink::name_of(link).map(|name| (IfName::observed(name), link.header.index));
+        self.indices.extend(links.iter().filter_map(named));
+        self.numbers = Arc::new(Numbers::after(links.iter().map(|link| link.header.index).collect()));
         Ok(())
     }
 
@@ -295,10 +296,8 @@ impl Space {
     /// What was pushed before must have been flushed.
     pub fn make_room(&mut self, dev: &IfName) -> std::result::Result<(), Errno> {
         let Some(index) = self.indices.remove(dev).filter(|_| !self.fresh) else { return Ok(()) };
-        let (payload, flags) = verbs::del_link(index);
-        self.socket.push(payload, flags, 0)?;
         // A refusal says that it has gone meanwhile.
-        self.socket.flush().map(|_| ())
+        self.send(&requests::del_link(index)).map(drop)
     }
 
     /// The index that a new link gets, always the same for one name.
@@ -316,17 +315,17 @@ impl Space {
         self.indices.get(dev).copied().unwrap_or(0)
     }
 
+    /// One request by itself, and whether it was refused. What was pushed before goes along.
+    pub fn send(&mut self, request: &Request) -> std::result::Result<Option<Refusal>, Errno> {
+        let mut refusals = self.socket.push(request, 0)?;
+        refusals.extend(self.socket.flush()?);
+        Ok(refusals.into_iter().next())
+    }
+
     /// What a request names the namespace by.
     pub fn fd(&self) -> RawFd {
         self.file.as_raw_fd()
     }
-}
-
-/// Asks for every link, without statistics.
-pub fn all_links() -> RouteNetlinkMessage {
-    let mut message = LinkMessage::default();
-    message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-    RouteNetlinkMessage::GetLink(message)
 }
 
 /// Writes a setting in the calling thread's namespace. An IPv6 setting is absent where IPv6 is off: that is no fault.
@@ -348,5 +347,34 @@ fn write(path: &str, text: &str) -> std::result::Result<(), (String, Errno)> {
     let path = format!("/proc/sys/{path}");
     let told = |errno| (format!("write {path}"), errno);
     fault::point().map_err(told)?;
-    std::fs::write(&path, text).map_err(|e| told(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))
+    std::fs::write(&path, text).map_err(|e| told(errno(&e)))
+}
+
+/// Moves a link to another namespace, under a name that it has there, and up; false where there is no such link.
+///
+/// # Errors
+/// When a namespace is not there, or the kernel refuses.
+pub fn move_link(pins: &Pins, (from, name): (&Ns, &IfName), (to, called): (&Ns, &IfName)) -> Result<bool> {
+    let tried = |ns: &Ns, errno: Errno| error_in(ns, &format!("ip link set {name} netns ... name {called}"), errno);
+    let send = |space: &mut Space, ns: &Ns, request: &Request| {
+        let refused = space.send(request).map_err(|errno| tried(ns, errno))?;
+        refused.map_or(Ok(()), |refusal| Err(tried(ns, refusal.errno)))
+    };
+    let moved = thread(|| {
+        let mut near = Space::enter(pins, from)?;
+        let index = near.index(name);
+        if index == 0 {
+            return Ok(false);
+        }
+        let far = File::open(pins.at(to)).map_err(|error| tried(to, errno(&error)))?;
+        send(&mut near, from, &requests::carry(index, far.as_raw_fd(), called)).map(|()| true)
+    })??;
+    if moved {
+        thread(|| {
+            let mut there = Space::enter(pins, to)?;
+            let index = there.index(called);
+            send(&mut there, to, &requests::set_up(index, true))
+        })??;
+    }
+    Ok(moved)
 }

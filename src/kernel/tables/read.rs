@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
-    LinkLayerType, LinkMessage, State,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData,
+    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State,
 };
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
@@ -16,14 +16,36 @@ use netlink_packet_route::route::{
 use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, IpProtocol};
 
+use super::{Address, All, BridgePort, Far, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction};
 use crate::kernel::fallback::is_fallback;
-use crate::kernel::tables::{Address, BridgePort, Far, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction};
+use crate::kernel::netlink::{self, Netlink, attributes};
 use crate::name::Mac;
 
 /// Milliseconds of a clock tick as the kernel tells time to programs (`USER_HZ` is 100).
 const TICK: u64 = 10;
 
-pub(super) fn link(message: &LinkMessage) -> Link {
+/// `RTM_GETNETCONF` (`linux/rtnetlink.h`)
+const GET_NETCONF: u16 = 82;
+/// Attributes of `linux/netconf.h`.
+const IFINDEX: u16 = 1;
+const FORWARDING: u16 = 2;
+const RP_FILTER: u16 = 3;
+/// `NETCONFA_IFINDEX_ALL`: the settings of all interfaces together.
+const EVERY_INTERFACE: i32 = -1;
+
+/// Links with their addresses, in the order of their indices.
+pub(in crate::kernel) fn links(messages: &[LinkMessage], addresses: &[AddressMessage]) -> Vec<Link> {
+    let mut links: Vec<Link> = messages.iter().map(link).collect();
+    links.sort_by_key(|link| link.index);
+    for (index, address) in addresses.iter().filter_map(address) {
+        if let Ok(at) = links.binary_search_by_key(&index, |link| link.index) {
+            links[at].addresses.push(address);
+        }
+    }
+    links
+}
+
+fn link(message: &LinkMessage) -> Link {
     let flags = message.header.flags;
     let mut link = Link {
         index: message.header.index,
@@ -57,6 +79,10 @@ pub(super) fn link(message: &LinkMessage) -> Link {
 fn of_kind(link: &mut Link, info: &LinkInfo) {
     match info {
         LinkInfo::Kind(kind) => link.kind = kind.to_string(),
+        LinkInfo::Data(InfoData::Bridge(options)) => {
+            link.stp =
+                options.iter().any(|option| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled));
+        }
         LinkInfo::PortData(InfoPortData::BridgePort(flags)) => link.port = Some(bridge_port(flags)),
         _ => {}
     }
@@ -129,21 +155,19 @@ fn mac(bytes: &[u8]) -> Option<Mac> {
     (bytes != [0; 6]).then_some(Mac(bytes))
 }
 
-pub(super) fn address(message: &AddressMessage) -> Option<(u32, Address)> {
-    // Of a point-to-point address `Local` is this end's; else both are the same or `Local` is absent.
-    let own = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(address) => Some(*address),
-        _ => None,
-    });
-    let any = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Address(address) => Some(*address),
-        _ => None,
-    });
+/// The address itself and the interface's index.
+fn address(message: &AddressMessage) -> Option<(u32, Address)> {
+    let (mut own, mut any, mut long) = (None, None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            // Of a point-to-point address `Local` is this end's; else both are the same or `Local` is absent.
+            AddressAttribute::Local(address) => own = Some(*address),
+            AddressAttribute::Address(address) => any = Some(*address),
+            AddressAttribute::Flags(flags) => long = Some(*flags),
+            _ => {}
+        }
+    }
     let net = IpNet::new(own.or(any)?, message.header.prefix_len).ok()?;
-    let long = message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Flags(flags) => Some(*flags),
-        _ => None,
-    });
     let short = message.header.flags;
     let has = |long_flag, short_flag| long.map_or_else(|| short.contains(short_flag), |long| long.contains(long_flag));
     let tentative = (has(AddressFlags::Tentative, AddressHeaderFlags::Tentative)
@@ -154,7 +178,7 @@ pub(super) fn address(message: &AddressMessage) -> Option<(u32, Address)> {
 }
 
 /// The MTU of the way to one address, as a router has told it.
-pub(super) fn exception(message: &RouteMessage) -> Option<(IpAddr, u32)> {
+pub(in crate::kernel) fn exception(message: &RouteMessage) -> Option<(IpAddr, u32)> {
     if !message.header.flags.contains(RouteFlags::Cloned) {
         return None;
     }
@@ -169,7 +193,7 @@ pub(super) fn exception(message: &RouteMessage) -> Option<(IpAddr, u32)> {
     Some((to?, mtu?))
 }
 
-pub(super) fn route(message: &RouteMessage) -> Option<Route> {
+pub(in crate::kernel) fn route(message: &RouteMessage) -> Option<Route> {
     let header = &message.header;
     if header.flags.contains(RouteFlags::Cloned) {
         return None;
@@ -228,7 +252,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-pub(super) fn rule(message: &RuleMessage) -> Option<Rule> {
+pub(in crate::kernel) fn rule(message: &RuleMessage) -> Option<Rule> {
     let header = &message.header;
     let mut rule = Rule {
         ipv6: header.family == AddressFamily::Inet6,
@@ -281,7 +305,7 @@ fn link_layer(message: &NeighbourMessage) -> Option<Mac> {
     })
 }
 
-pub(super) fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
+pub(in crate::kernel) fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     let address: IpAddr = message.attributes.iter().find_map(|attribute| match attribute {
         NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
         NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some((*address).into()),
@@ -290,7 +314,7 @@ pub(super) fn neighbour(message: &NeighbourMessage) -> Option<Neighbour> {
     Some(Neighbour { address, dev: message.header.ifindex, mac: link_layer(message), state: message.header.state })
 }
 
-pub(super) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Option<Fdb> {
+pub(in crate::kernel) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Option<Fdb> {
     let mac = link_layer(message)?;
     let port = message.header.ifindex;
     // Entries without a bridge are the device's own filters (multicast), which forward nothing.
@@ -307,4 +331,20 @@ pub(super) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Option<Fdb> {
         _ => None,
     });
     Some(Fdb { bridge, mac, port, own, fixed, age })
+}
+
+/// What holds for all interfaces; nothing where the kernel does not say.
+pub(in crate::kernel) fn all(socket: &mut Netlink, family: AddressFamily) -> All {
+    let mut body = vec![u8::from(family), 0, 0, 0];
+    netlink::push(&mut body, IFINDEX, &EVERY_INTERFACE.to_ne_bytes());
+    let mut all = All::default();
+    let Ok(Some((_, answer))) = socket.ask(GET_NETCONF, &body) else { return all };
+    for (kind, value) in attributes(&answer, 4) {
+        match (kind, netlink::number(value)) {
+            (FORWARDING, Some(number)) => all.forwarding = Some(number != 0),
+            (RP_FILTER, Some(number)) => all.rp_filter = u8::try_from(number).unwrap_or(0),
+            _ => {}
+        }
+    }
+    all
 }

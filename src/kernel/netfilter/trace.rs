@@ -1,29 +1,22 @@
 //! Which rule or policy drops a packet, as the kernel's own tracing tells (`meta nftrace`, `nft monitor trace`).
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use netlink_sys::{Socket, SocketAddr};
+use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 use nix::errno::Errno;
 
-use super::message::{attributes, count, dump, errno, nested, number, open, receive, split, text, transact, word};
-use crate::kernel::fault;
+use super::{GENERAL, GET_RULE, NEW_CHAIN, NEW_RULE, NEW_TABLE, attribute, big, count, dump, nested, request, string, transact};
+use crate::kernel::netlink::{Netlink, Raw, attributes, find, messages, text};
+use crate::kernel::netns::within;
 
-/// Message numbers of `linux/netfilter/nf_tables.h`: the subsystem is the high byte.
-const NEW_TABLE: u16 = 10 << 8;
-const NEW_CHAIN: u16 = 10 << 8 | 3;
-const NEW_RULE: u16 = 10 << 8 | 6;
-const GET_RULE: u16 = 10 << 8 | 7;
+/// `NFT_MSG_TRACE`
 const TRACE: u16 = 10 << 8 | 0x11;
 /// `NFNLGRP_NFTRACE`
 const TRACE_GROUP: u32 = 9;
 /// `NFT_TABLE_F_OWNER`: the table ends with the socket that made it, however the process ends (Linux 5.12).
 const OWNED: u32 = 2;
-/// `NLM_F_APPEND`
-const APPEND: u16 = 0x800;
-const CREATE: u16 = super::message::CREATE;
 /// `NF_INET_PRE_ROUTING` and `NF_INET_LOCAL_OUT`; the bridge's have the same numbers.
 const HOOKS: [(&str, u32); 2] = [("in", 0), ("out", 3)];
 /// Before every other chain (`NF_IP_PRI_FIRST` is the least number).
@@ -62,15 +55,10 @@ pub struct Step {
 }
 
 /// A namespace in which a packet is being traced; the trace rules go when this goes, or the process.
+#[derive(Debug)]
 pub struct Tracer {
-    socket: Socket,
+    socket: Netlink,
     table: String,
-}
-
-impl std::fmt::Debug for Tracer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tracer").field("table", &self.table).finish_non_exhaustive()
-    }
 }
 
 impl AsFd for Tracer {
@@ -82,32 +70,21 @@ impl AsFd for Tracer {
 impl Tracer {
     /// Begins to trace a packet in the namespace pinned there, and at one device of it from where frames come in.
     ///
-    /// # Errors
-    /// When the namespace cannot be entered, or the kernel has no nftables.
-    pub fn open(pin: &Path, packet: Traced, device: Option<&str>) -> Result<Self, Errno> {
-        let namespace = File::open(pin).map_err(|error| errno(&error))?;
-        let begin = || {
-            nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
-            Self::begin(packet, device)
-        };
-        std::thread::scope(|scope| scope.spawn(begin).join()).unwrap_or(Err(Errno::EIO))
+    /// None where the namespace cannot be entered, or the kernel has no nftables.
+    pub fn open(pin: &Path, packet: Traced, device: Option<&str>) -> Option<Self> {
+        within(pin, "", || Self::begin(packet, device)).ok()?.ok()
     }
 
     fn begin(packet: Traced, device: Option<&str>) -> Result<Self, Errno> {
-        let mut socket = open()?;
-        socket.bind(&SocketAddr::new(0, 0)).map_err(|error| errno(&error))?;
-        socket.add_membership(TRACE_GROUP).map_err(|error| errno(&error))?;
+        let mut socket = Netlink::netfilter()?.join(&[TRACE_GROUP])?;
         let table = format!("nslab-trace-{}", std::process::id());
-        fault::point()?;
-        transact(&socket, &rules(INET, &table, packet))?;
-        fault::point()?;
+        transact(&mut socket, rules(INET, &table, packet))?;
         // A kernel may be without bridge tables; then nothing drops a frame there.
-        let _ = transact(&socket, &rules(BRIDGE, &table, packet));
+        let _ = transact(&mut socket, rules(BRIDGE, &table, packet));
         // What drops at a device itself has no other hook; not every kernel and device has that.
         if let Some(device) = device {
-            let _ = transact(&socket, &at_device(&table, device, packet));
+            let _ = transact(&mut socket, at_device(&table, device, packet));
         }
-        socket.set_non_blocking(true).map_err(|error| errno(&error))?;
         Ok(Self { socket, table })
     }
 
@@ -118,22 +95,20 @@ impl Tracer {
     pub fn read(&self) -> Result<Vec<Step>, Errno> {
         let (mut steps, mut replies) = (Vec::new(), HashMap::new());
         loop {
-            let datagram = match receive(&self.socket, 32 * 1024) {
-                Ok(datagram) => datagram,
-                Err(Errno::EAGAIN) => return Ok(steps),
-                Err(Errno::EINTR | Errno::ENOBUFS) => continue,
+            let datagram = match self.socket.hear() {
+                Ok(Some(datagram)) => datagram,
+                Ok(None) => return Ok(steps),
+                Err(Errno::ENOBUFS) => continue,
                 Err(error) => return Err(error),
             };
-            let mut rest = &datagram[..];
-            while let Some((kind, body, next)) = split(rest) {
-                if let (TRACE, Some((id, reply, mut step))) = (kind, step(body)) {
+            for heard in messages(&datagram).filter(|heard| heard.kind == TRACE) {
+                if let Some((id, reply, mut step)) = step(heard.body) {
                     // Only the first event of a chain tells the packet's headers.
                     let known = replies.entry(id).or_insert(false);
                     *known |= reply;
                     step.reply = *known;
                     steps.extend(Some(step).filter(|step| step.table != self.table));
                 }
-                rest = next;
             }
         }
     }
@@ -141,19 +116,14 @@ impl Tracer {
 
 /// The place of a step's rule in its chain, from 1, as `iptables --line-numbers` counts; none where it is gone meanwhile.
 pub fn number_of(pin: &Path, step: &Step) -> Option<usize> {
-    let namespace = File::open(pin).ok()?;
-    let rules = || {
-        nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET)?;
-        dump(GET_RULE, NEW_RULE, |body| handle(body, step))
-    };
-    let handles = std::thread::scope(|scope| scope.spawn(rules).join()).ok()?.ok()?;
+    let handles = within(pin, "", || dump(GET_RULE, NEW_RULE, |body| handle(body, step))).ok()?.ok()?;
     handles.iter().position(|handle| Some(*handle) == step.rule).map(|at| at + 1)
 }
 
 /// The handle of a rule, where it is of the step's chain (`NFTA_RULE_TABLE`, `_CHAIN`, `_HANDLE`).
 fn handle(body: &[u8], step: &Step) -> Option<u64> {
-    let value = |wanted: u16| attributes(body.get(4..)?).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
-    let here = (super::family(*body.first()?), word(value(1)?), word(value(2)?));
+    let value = |wanted: u16| find(body, GENERAL, wanted);
+    let here = (super::family(*body.first()?), text(value(1)?), text(value(2)?));
     if here != (step.family, step.table.clone(), step.chain.clone()) {
         return None;
     }
@@ -161,24 +131,25 @@ fn handle(body: &[u8], step: &Step) -> Option<u64> {
 }
 
 /// The table of a device with one chain, where its frames come in first.
-fn at_device(table: &str, device: &str, packet: Traced) -> Vec<(u16, u16, u8, Vec<Vec<u8>>)> {
-    let place = nested(4, &[number(1, 0), super::message::attribute(2, &FIRST.to_be_bytes()), text(3, device)]);
-    let names = [text(1, table), text(3, device), place, text(7, "filter")];
+fn at_device(table: &str, device: &str, packet: Traced) -> Vec<Raw> {
+    let place = nested(4, &[big(1, 0), attribute(2, &FIRST.to_be_bytes()), string(3, device)]);
+    let names = [string(1, table), string(3, device), place, string(7, "filter")];
+    let rule = [string(1, table), string(2, device), nested(4, &expressions(packet))];
     vec![
-        (NEW_TABLE, CREATE, NETDEV, vec![text(1, table), number(2, OWNED)]),
-        (NEW_CHAIN, CREATE, NETDEV, names.to_vec()),
-        (NEW_RULE, CREATE | APPEND, NETDEV, vec![text(1, table), text(2, device), nested(4, &expressions(packet))]),
+        request(NEW_TABLE, NLM_F_CREATE, NETDEV, &[string(1, table), big(2, OWNED)]),
+        request(NEW_CHAIN, NLM_F_CREATE, NETDEV, &names),
+        request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, NETDEV, &rule),
     ]
 }
 
 /// The table of a family with its two chains and their rule.
-fn rules(family: u8, table: &str, packet: Traced) -> Vec<(u16, u16, u8, Vec<Vec<u8>>)> {
-    let mut parts = vec![(NEW_TABLE, CREATE, family, vec![text(1, table), number(2, OWNED)])];
+fn rules(family: u8, table: &str, packet: Traced) -> Vec<Raw> {
+    let mut parts = vec![request(NEW_TABLE, NLM_F_CREATE, family, &[string(1, table), big(2, OWNED)])];
     for (chain, hook) in HOOKS {
-        let place = nested(4, &[number(1, hook), super::message::attribute(2, &FIRST.to_be_bytes())]);
-        parts.push((NEW_CHAIN, CREATE, family, vec![text(1, table), text(3, chain), place, text(7, "filter")]));
-        let rule = vec![text(1, table), text(2, chain), nested(4, &expressions(packet))];
-        parts.push((NEW_RULE, CREATE | APPEND, family, rule));
+        let place = nested(4, &[big(1, hook), attribute(2, &FIRST.to_be_bytes())]);
+        parts.push(request(NEW_CHAIN, NLM_F_CREATE, family, &[string(1, table), string(3, chain), place, string(7, "filter")]));
+        let rule = [string(1, table), string(2, chain), nested(4, &expressions(packet))];
+        parts.push(request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, family, &rule));
     }
     parts
 }
@@ -190,23 +161,23 @@ fn expressions(packet: Traced) -> Vec<Vec<u8>> {
     const TRANSPORT_HEADER: u32 = 2;
     const NFTRACE: u32 = 12;
     const L4PROTO: u32 = 16;
-    let expression = |name: &str, data: &[Vec<u8>]| nested(1, &[text(1, name), nested(2, data)]);
-    let value = |kind: u16, bytes: &[u8]| nested(kind, &[super::message::attribute(1, bytes)]);
-    let equals = |bytes: &[u8]| expression("cmp", &[number(1, REGISTER), number(2, 0), value(3, bytes)]);
+    let expression = |name: &str, data: &[Vec<u8>]| nested(1, &[string(1, name), nested(2, data)]);
+    let value = |kind: u16, bytes: &[u8]| nested(kind, &[attribute(1, bytes)]);
+    let equals = |bytes: &[u8]| expression("cmp", &[big(1, REGISTER), big(2, 0), value(3, bytes)]);
     let load = |offset: u32, length: u32| {
-        let place = [number(1, REGISTER), number(2, TRANSPORT_HEADER), number(3, offset), number(4, length)];
+        let place = [big(1, REGISTER), big(2, TRANSPORT_HEADER), big(3, offset), big(4, length)];
         expression("payload", &place)
     };
     let protocol = if packet.ipv6 { libc::IPPROTO_ICMPV6 } else { libc::IPPROTO_ICMP };
     vec![
-        expression("meta", &[number(2, L4PROTO), number(1, REGISTER)]),
+        expression("meta", &[big(2, L4PROTO), big(1, REGISTER)]),
         equals(&[u8::try_from(protocol).unwrap_or_default()]),
         load(4, 2),
         equals(&packet.id.to_be_bytes()),
         load(8, 8),
         equals(&packet.magic),
-        expression("immediate", &[number(1, REGISTER), value(2, &[1])]),
-        expression("meta", &[number(2, NFTRACE), number(3, REGISTER)]),
+        expression("immediate", &[big(1, REGISTER), value(2, &[1])]),
+        expression("meta", &[big(2, NFTRACE), big(3, REGISTER)]),
     ]
 }
 
@@ -222,13 +193,13 @@ fn step(body: &[u8]) -> Option<(u32, bool, Step)> {
         reply: false,
     };
     let (mut kind, mut verdict, mut policy, mut id, mut reply) = (0, None, None, 0, false);
-    for (attribute, value) in attributes(body.get(4..)?) {
+    for (attribute, value) in attributes(body, GENERAL) {
         match attribute {
-            1 => step.table = word(value),
-            2 => step.chain = word(value),
+            1 => step.table = text(value),
+            2 => step.chain = text(value),
             3 => step.rule = value.try_into().ok().map(u64::from_be_bytes),
             4 => kind = count(value)?,
-            5 => verdict = attributes(value).find(|(kind, _)| *kind == 1).and_then(|(_, code)| count(code)),
+            5 => verdict = find(value, 0, 1).and_then(count),
             6 => id = count(value)?,
             // The transport header: its first byte is the ICMP type, 0 or 129 for a reply.
             9 => reply = matches!(value.first(), Some(0 | 129)),
@@ -245,30 +216,29 @@ fn step(body: &[u8]) -> Option<(u32, bool, Step)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::message::{attribute, message};
     use super::*;
 
     fn event(attributes: &[Vec<u8>]) -> Vec<u8> {
-        message(TRACE, 0, 0, [INET, 0, 0, 0], attributes)[16..].to_vec()
+        request(TRACE, 0, INET, attributes).2
     }
 
     #[test]
     fn a_drop_is_told_from_what_goes_on() {
-        let names = [text(1, "t"), text(2, "c")];
+        let names = [string(1, "t"), string(2, "c")];
         let rule = |code: i32| {
             let verdict = nested(5, &[attribute(1, &code.to_be_bytes())]);
-            let of_rule = [attribute(3, &7_u64.to_be_bytes()), number(4, 3), verdict];
+            let of_rule = [attribute(3, &7_u64.to_be_bytes()), big(4, 3), verdict];
             step(&event(&[names.to_vec(), of_rule.to_vec()].concat())).unwrap().2
         };
         assert_eq!((rule(0).rule, rule(0).drops), (Some(7), true));
         assert!(!rule(1).drops && !rule(-1).drops && !rule(-3).drops);
-        let policy = |code: u32| step(&event(&[names.to_vec(), vec![number(4, 1), number(16, code)]].concat())).unwrap().2;
+        let policy = |code: u32| step(&event(&[names.to_vec(), vec![big(4, 1), big(16, code)]].concat())).unwrap().2;
         assert_eq!((policy(0).rule, policy(0).drops, policy(1).drops), (None, true, false));
     }
 
     #[test]
     fn a_damaged_event_is_no_panic() {
-        let whole = event(&[text(1, "t"), number(4, 3), nested(5, &[number(1, 0)])]);
+        let whole = event(&[string(1, "t"), big(4, 3), nested(5, &[big(1, 0)])]);
         for cut in 0..whole.len() {
             let _ = step(&whole[..cut]);
         }
