@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Result};
-use crate::kernel::news::{Heard, News};
-use crate::kernel::observe::is_namespace;
+use crate::kernel::inspect::{Heard, News};
+use crate::kernel::netns::is_namespace;
 use crate::kernel::sys;
 use crate::lab::Subject;
 use crate::plan::NodeId;

@@ -1,15 +1,12 @@
 //! The kernel: netlink, namespaces, mounts, and the model of it that tests plan against.
 
 mod apply;
-mod backend;
-pub mod echo;
 pub mod fallback;
 pub mod fault;
 pub mod feature;
 pub mod flock;
 pub mod inspect;
 pub mod interference;
-mod listen;
 pub mod managers;
 pub mod model;
 pub mod mounts;
@@ -17,12 +14,12 @@ pub mod neighbours;
 pub mod netfilter;
 pub mod netlink;
 pub mod netns;
-pub mod news;
 pub mod nic;
 pub mod observe;
 pub mod packet;
 pub mod requests;
 pub mod sandbox;
+pub mod sockets;
 pub mod sys;
 pub mod tables;
 pub mod teardown;
@@ -30,13 +27,34 @@ pub mod terminal;
 mod thread;
 pub mod userns;
 
-pub use backend::{Backend, Scope};
-pub use listen::{keep_alive, listen, present};
 pub use netns::{Pins, move_link, within};
+pub use sockets::{keep_alive, listen, present};
 pub use thread::{interrupted, joined, open_files, processors, shared, thread};
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
-use crate::plan::{Op, Plan, State};
+use crate::plan::{Ns, Op, Plan, State};
+
+/// What to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Namespaces; one that does not exist is simply not there.
+    pub spaces: BTreeSet<Ns>,
+    /// What is expected: its settings are read and its pairs recognised first.
+    pub expected: State,
+    /// Only whether the namespaces exist; all that `down` needs to know.
+    pub pins_only: bool,
+}
+
+/// What can be done to the world: look at it, change it.
+pub trait Backend {
+    /// The facts that hold in the scope.
+    fn observe(&mut self, scope: &Scope) -> Result<State>;
+
+    /// Carries the operations out in order, and tells each that is done.
+    fn apply(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Op)) -> Result<()>;
+}
 
 /// The running kernel, for the namespaces of one lab.
 #[derive(Debug)]

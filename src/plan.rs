@@ -336,6 +336,64 @@ impl Fact {
     }
 }
 
+/// What the kernel takes along when a fact ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes<'a> {
+    /// Nothing else.
+    Nothing,
+    /// Everything in the namespace, and the pairs that have an end in it.
+    Namespace(&'a Ns),
+    /// What is on the interface and leads through it; of a pair on and through both.
+    Interface(&'a Port, Option<&'a Port>),
+    /// What was said of the interface as a bridge's port.
+    Membership(&'a Port),
+    /// The routes through the interface, and its IPv6 addresses.
+    Operation(&'a Port),
+}
+
+impl Fact {
+    /// What ends with it.
+    pub fn takes(&self) -> Takes<'_> {
+        match self {
+            Self::Netns(ns) => Takes::Namespace(ns),
+            Self::Link(port, link) => Takes::Interface(port, link.peer()),
+            Self::Member(port, _) => Takes::Membership(port),
+            Self::Up(port) => Takes::Operation(port),
+            Self::Sysctl(..)
+            | Self::Mac(..)
+            | Self::Mtu(..)
+            | Self::Stp(_)
+            | Self::Isolated(_)
+            | Self::Fdb(..)
+            | Self::Addr(..)
+            | Self::Route(..) => Takes::Nothing,
+        }
+    }
+
+    /// What records hold beside the slot.
+    fn said(&self) -> Said<'_> {
+        match self {
+            Self::Netns(_) | Self::Stp(_) | Self::Isolated(_) | Self::Fdb(..) | Self::Addr(..) | Self::Up(_) => Said::Present,
+            Self::Sysctl(_, _, number) | Self::Mtu(_, number) => Said::Number(*number),
+            Self::Link(_, link) => Said::Link(link),
+            Self::Mac(_, mac) => Said::Mac(*mac),
+            Self::Member(_, bridge) => Said::Master(bridge),
+            Self::Route(.., to) => Said::Route(to),
+        }
+    }
+}
+
+/// What is said in a slot, as records hold it.
+#[derive(Serialize)]
+enum Said<'a> {
+    Present,
+    Link(&'a Link),
+    Mac(Mac),
+    Number(u32),
+    Master(&'a IfName),
+    Route(&'a RouteTo),
+}
+
 /// One effect on the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {

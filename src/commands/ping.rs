@@ -9,7 +9,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::target::duration;
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
-use crate::kernel::echo::{self, Manner};
+use crate::kernel::sockets::{self, Manner};
 use crate::lab::Subject;
 use crate::plan::NodeId;
 use crate::probe::ping::all;
@@ -104,7 +104,7 @@ impl Ping {
         if self.record_route && goal.address.is_ipv6() {
             return Err(Error::Usage(Usage::Option("-R", Takes::RecordRoute)));
         }
-        let source = echo::sources(&from.pin, &from.id.to_string(), &[goal.socket_address()])?.remove(0).ok();
+        let source = sockets::sources(&from.pin, &from.id.to_string(), &[goal.socket_address()])?.remove(0).ok();
         let start = Start {
             lab: target.lab.to_string(),
             from: from.id.to_string(),

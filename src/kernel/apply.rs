@@ -12,13 +12,12 @@ use std::sync::atomic::Ordering;
 
 use run::Run;
 
-use super::backend::Scope;
+use super::Scope;
 use super::netlink::Request;
 use super::netns::{Pins, Space};
-use super::requests::{self, Birth, Route};
+use super::requests::{self, Birth};
 use super::{observe, teardown};
 use crate::error::Result;
-use crate::name::IfName;
 use crate::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, State};
 
 /// So often a plan is carried on; the first time the next indices are taken, then ones further and further off.
@@ -157,10 +156,8 @@ fn owner(op: &Op, outer: &BTreeMap<Port, NodeId>) -> Option<NodeId> {
 /// Settings that a link is born with.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
-    /// Address, MTU and state; master and index are filled in by who knows indices.
+    /// All but the indices, which are filled in by who knows them.
     pub birth: Birth,
-    /// The bridge that it is a port of.
-    pub master: Option<IfName>,
     /// The MTU that a bridge is given in a second request, before it has a port.
     pub mtu: Option<u32>,
     /// The operations that the request carries out as well, by their place in the plan.
@@ -217,25 +214,10 @@ impl Births {
 
     fn fuse(&mut self, place: usize, fact: &Fact, port: &Port, near: bool) {
         let settings = self.by_port.entry(port.clone()).or_default();
-        match fact {
-            Fact::Mac(_, mac) => settings.birth.mac = Some(*mac),
-            Fact::Mtu(_, mtu) => settings.birth.mtu = Some(*mtu),
-            Fact::Member(_, bridge) if near => settings.master = Some(bridge.clone()),
-            Fact::Up(_) if near => settings.birth.up = true,
-            // A request of its own.
-            Fact::Member(..)
-            | Fact::Up(_)
-            | Fact::Stp(_)
-            | Fact::Isolated(_)
-            | Fact::Fdb(..)
-            | Fact::Addr(..)
-            | Fact::Netns(_)
-            | Fact::Sysctl(..)
-            | Fact::Link(..)
-            | Fact::Route(..) => return,
+        if settings.birth.take(fact, near) {
+            settings.fused.push(place);
+            self.fused.insert(place);
         }
-        settings.fused.push(place);
-        self.fused.insert(place);
     }
 
     /// Whether the operation is carried out by the request that makes its link.
@@ -249,54 +231,12 @@ impl Births {
     }
 }
 
-/// The request for an operation on what exists already; none where another step carries it out.
-pub fn request(op: &Op, space: &Space) -> Option<Request> {
-    let index = |dev: &IfName| space.index(dev);
-    let at = |port: &Port| space.index(&port.dev);
-    // Where the index was refused to a link in the same batch, another link may have it: settings are for that name.
-    let named = |port: &Port, request: Request| requests::named(request, &port.dev);
-    Some(match op {
-        Op::Add(fact) | Op::Set(fact) => match fact {
-            Fact::Mac(port, mac) => named(port, requests::set_mac(0, *mac)),
-            Fact::Mtu(port, mtu) => named(port, requests::set_mtu(0, *mtu)),
-            Fact::Stp(port) => named(port, requests::set_stp(0, true)),
-            Fact::Member(port, bridge) => named(port, requests::set_master(0, index(bridge))),
-            Fact::Isolated(port) => named(port, requests::set_isolated(0, true)),
-            Fact::Fdb(port, mac) => requests::add_fdb(at(port), *mac),
-            Fact::Addr(port, net) => requests::add_address(at(port), *net),
-            Fact::Up(port) => named(port, requests::set_up(0, true)),
-            Fact::Route(_, table, to, metric, hop) => {
-                let route = Route { table: *table, to: *to, metric: *metric, hop };
-                if matches!(op, Op::Add(..)) {
-                    requests::add_route(&route, &index)
-                } else {
-                    requests::replace_route(&route, &index)
-                }
-            }
-            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) => return None,
-        },
-        Op::Del(fact) => match fact {
-            Fact::Mtu(port, _) => named(port, requests::set_mtu(0, 1500)),
-            Fact::Stp(port) => named(port, requests::set_stp(0, false)),
-            Fact::Member(port, _) => named(port, requests::set_master(0, 0)),
-            Fact::Isolated(port) => named(port, requests::set_isolated(0, false)),
-            Fact::Fdb(port, mac) => requests::del_fdb(at(port), *mac),
-            Fact::Addr(port, net) => requests::del_address(at(port), *net),
-            Fact::Up(port) => named(port, requests::set_up(0, false)),
-            Fact::Route(_, table, to, metric, hop) => {
-                requests::del_route(&Route { table: *table, to: *to, metric: *metric, hop }, &index)
-            }
-            // The first three by another step; a link keeps its Ethernet address.
-            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Mac(..) => return None,
-        },
-    })
-}
-
 /// The request that makes a link with everything fused into it; indices are assigned here.
 pub fn birth(port: &Port, link: &Link, births: &Births, space: &mut Space, peer: Option<&mut Space>) -> Option<Request> {
     let born = |port: &Port| births.settings(port).map(|settings| settings.birth.clone()).unwrap_or_default();
-    let master = births.settings(port).and_then(|settings| settings.master.as_ref());
-    let near = Birth { master: master.map(|bridge| space.index(bridge)), index: space.assign(&port.dev), ..born(port) };
+    let mut near = born(port);
+    near.master = near.bridge.as_ref().map(|bridge| space.index(bridge));
+    near.index = space.assign(&port.dev);
     Some(match link {
         Link::Bridge => requests::add_bridge(&port.dev, &near),
         Link::Veth { peer: far_port } => {

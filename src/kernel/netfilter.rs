@@ -10,8 +10,7 @@ use nix::errno::Errno;
 use walk::{NEW, Pattern, Rule, Rules, Ruleset, Test, Verdict};
 
 use super::netlink::{Netlink, Raw, attributes, find, number, push, text};
-use super::netns::{self, Pins, Space};
-use super::observe::is_namespace;
+use super::netns::{self, Pins, Space, is_namespace};
 use super::tables::Chain;
 use super::thread::thread;
 use crate::error::Result;

@@ -14,7 +14,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 
 use super::netlink::{self, Netlink, Refusal, Request};
-use super::sys::process::errno;
+use super::sys::process::{self, errno};
 use super::thread::thread;
 use super::{fault, requests};
 use crate::error::{Error, Feature, Limit, Result};
@@ -114,6 +114,17 @@ fn symlink(target: &Path, link: &Path) -> std::result::Result<(), (String, Errno
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(told(errno(&error))),
         _ => Ok(()),
     }
+}
+
+/// Whether a path is a namespace's pin: a file of the kernel's namespace file system (`NSFS_MAGIC`, `linux/magic.h`).
+pub fn is_namespace(path: &Path) -> bool {
+    nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == 0x6e73_6673)
+}
+
+/// Whether a path is the root of a mount: its parent is then on another one.
+pub fn is_mount(path: &Path) -> bool {
+    let parent = path.parent().unwrap_or(path);
+    process::mount_id(path).is_ok_and(|id| process::mount_id(parent).is_ok_and(|parent| id != parent))
 }
 
 /// The first index after that of `lo`: the kernel gives it to the first device that a namespace is born with.

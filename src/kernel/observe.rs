@@ -4,22 +4,22 @@
 //! tunnels but for what somebody did to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkInfo};
+use netlink_packet_route::link::{
+    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData, LinkAttribute, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 use nix::errno::Errno;
 
-use super::backend::Scope;
+use super::Scope;
 use super::fallback::is_own;
 use super::inspect::namespace_number;
 use super::netlink::Netlink;
-use super::netns::{self, Pins, Space};
+use super::netns::{self, Pins, Space, is_namespace};
 use super::requests::settle;
-use super::sys::process;
 use super::tables::{self, LOCAL_TABLE, read};
 use super::thread::{joined, processors, thread};
 use crate::error::Result;
@@ -66,17 +66,6 @@ fn is_numbered(pins: &Pins, here: &Ns, number: i32, there: &Ns) -> bool {
     let there = pins.at(there);
     let asked = thread(|| Space::look(pins, here).ok().and_then(|mut space| namespace_number(&mut space.socket, &there)));
     asked.is_ok_and(|found| found == Some(number))
-}
-
-/// Whether a path is a namespace's pin: a file of the kernel's namespace file system (`NSFS_MAGIC`, `linux/magic.h`).
-pub fn is_namespace(path: &Path) -> bool {
-    nix::sys::statfs::statfs(path).is_ok_and(|stat| stat.filesystem_type().0 == 0x6e73_6673)
-}
-
-/// Whether a path is the root of a mount: its parent is then on another one.
-pub fn is_mount(path: &Path) -> bool {
-    let parent = path.parent().unwrap_or(path);
-    process::mount_id(path).is_ok_and(|id| process::mount_id(parent).is_ok_and(|parent| id != parent))
 }
 
 /// Whether a port of a bridge of the node is still listening or learning.
@@ -130,10 +119,11 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
         facts.extend(netns::read_setting(setting).map(|value| Fact::Sysctl(ns.clone(), setting, value)));
     }
     let socket = &mut space.socket;
-    let messages = socket.links().map_err(|errno| ("ip link show", errno))?;
+    let mut messages = socket.links().map_err(|errno| ("ip link show", errno))?;
     settle(socket, &messages).map_err(|errno| ("ip link show", errno))?;
     let addresses = socket.addresses().map_err(|errno| ("ip address show", errno))?;
     let routes = socket.routes().map_err(|errno| ("ip route show", errno))?;
+    messages.sort_by_key(|message| message.header.index);
     let links = read::links(&messages, &addresses);
     // Only the bridge of a port that does not learn has static entries.
     let isolated = links.iter().any(|link| link.port.is_some_and(|port| !port.floods));
@@ -141,9 +131,9 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
         if isolated { socket.neighbours(AddressFamily::Bridge).map_err(|errno| ("bridge fdb show", errno))? } else { Vec::new() };
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, IfName::observed(&link.name))).collect();
     let port = |index: u32| Some(Port { ns: ns.clone(), dev: names.get(&index)?.clone() });
-    for link in &links {
+    for (link, message) in links.iter().zip(&messages) {
         let Some(port) = port(link.index) else { continue };
-        let told = Slot::of_port(&port).filter_map(|slot| of_link(slot, link, &names));
+        let told = Slot::of_port(&port).filter_map(|slot| of_link(slot, link, message, &names));
         facts.extend(told.filter(|fact| !link.fallback || !fact.comes_with_a_link()));
         let given = link.addresses.iter().map(|address| address.net);
         let given = given.filter(|net| !(net.addr().is_loopback() || link.fallback && is_own(net.addr())));
@@ -160,18 +150,24 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
 }
 
 /// What an interface says in a slot; nothing where another dump than that of links does.
-fn of_link(slot: Slot<'_>, link: &tables::Link, names: &HashMap<u32, IfName>) -> Option<Fact> {
+fn of_link(slot: Slot<'_>, link: &tables::Link, message: &LinkMessage, names: &HashMap<u32, IfName>) -> Option<Fact> {
     let real = |fact| Some(fact).filter(|_| link.kind != "loopback");
     match slot {
         Slot::Mac(port) => link.mac.and_then(|mac| real(Fact::Mac(port.clone(), mac))),
         Slot::Mtu(port) => real(Fact::Mtu(port.clone(), link.mtu)),
-        Slot::Stp(port) => link.stp.then(|| Fact::Stp(port.clone())),
+        Slot::Stp(port) => message.attributes.iter().any(runs_stp).then(|| Fact::Stp(port.clone())),
         Slot::Member(port) => Some(Fact::Member(port.clone(), names.get(&link.master?)?.clone())),
         Slot::Isolated(port) => link.port.filter(|port| !port.floods).map(|_| Fact::Isolated(port.clone())),
         Slot::Up(port) => link.up.then(|| Fact::Up(port.clone())),
         // Both ends of a pair tell which link it is: [`join`].
         Slot::Link(_) | Slot::Netns(_) | Slot::Sysctl(..) | Slot::Fdb(..) | Slot::Addr(..) | Slot::Route(..) => None,
     }
+}
+
+fn runs_stp(attribute: &LinkAttribute) -> bool {
+    let LinkAttribute::LinkInfo(info) = attribute else { return false };
+    let on = |option: &InfoBridge| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled);
+    info.iter().any(|item| matches!(item, LinkInfo::Data(InfoData::Bridge(options)) if options.iter().any(on)))
 }
 
 /// A route that somebody gave.

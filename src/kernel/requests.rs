@@ -19,7 +19,7 @@ use nix::errno::Errno;
 
 use super::netlink::{self, Netlink, Request};
 use crate::name::{IfName, Mac};
-use crate::plan::RouteTo;
+use crate::plan::{Fact, Op, Port, RouteTo};
 
 const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
 
@@ -32,10 +32,72 @@ pub struct Birth {
     pub mac: Option<Mac>,
     /// MTU in bytes.
     pub mtu: Option<u32>,
-    /// Index of the bridge that it is a port of.
+    /// The bridge that it is a port of.
+    pub bridge: Option<IfName>,
+    /// The index of that bridge.
     pub master: Option<u32>,
     /// Administratively up; the far end of a pair cannot be born so (ENOTCONN).
     pub up: bool,
+}
+
+impl Birth {
+    /// Whether the link can be born with the fact, and now is; the near end of a pair with more than the far one.
+    pub fn take(&mut self, fact: &Fact, near: bool) -> bool {
+        match fact {
+            Fact::Mac(_, mac) => self.mac = Some(*mac),
+            Fact::Mtu(_, mtu) => self.mtu = Some(*mtu),
+            Fact::Member(_, bridge) if near => self.bridge = Some(bridge.clone()),
+            Fact::Up(_) if near => self.up = true,
+            // A request of its own.
+            Fact::Member(..)
+            | Fact::Up(_)
+            | Fact::Stp(_)
+            | Fact::Isolated(_)
+            | Fact::Fdb(..)
+            | Fact::Addr(..)
+            | Fact::Netns(_)
+            | Fact::Sysctl(..)
+            | Fact::Link(..)
+            | Fact::Route(..) => return false,
+        }
+        true
+    }
+}
+
+/// The request for an operation on what exists already; `index` finds an interface. None where another step carries it out.
+pub fn request(op: &Op, index: &dyn Fn(&IfName) -> u32) -> Option<Request> {
+    let at = |port: &Port| index(&port.dev);
+    // Where the index was refused to a link in the same batch, another link may have it: settings are for that name.
+    let named = |port: &Port, request: Request| named(request, &port.dev);
+    Some(match op {
+        Op::Add(fact) | Op::Set(fact) => match fact {
+            Fact::Mac(port, mac) => named(port, set_mac(0, *mac)),
+            Fact::Mtu(port, mtu) => named(port, set_mtu(0, *mtu)),
+            Fact::Stp(port) => named(port, set_stp(0, true)),
+            Fact::Member(port, bridge) => named(port, set_master(0, index(bridge))),
+            Fact::Isolated(port) => named(port, set_isolated(0, true)),
+            Fact::Fdb(port, mac) => add_fdb(at(port), *mac),
+            Fact::Addr(port, net) => add_address(at(port), *net),
+            Fact::Up(port) => named(port, set_up(0, true)),
+            Fact::Route(_, table, to, metric, hop) => {
+                let route = Route { table: *table, to: *to, metric: *metric, hop };
+                if matches!(op, Op::Add(..)) { add_route(&route, index) } else { replace_route(&route, index) }
+            }
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) => return None,
+        },
+        Op::Del(fact) => match fact {
+            Fact::Mtu(port, _) => named(port, set_mtu(0, 1500)),
+            Fact::Stp(port) => named(port, set_stp(0, false)),
+            Fact::Member(port, _) => named(port, set_master(0, 0)),
+            Fact::Isolated(port) => named(port, set_isolated(0, false)),
+            Fact::Fdb(port, mac) => del_fdb(at(port), *mac),
+            Fact::Addr(port, net) => del_address(at(port), *net),
+            Fact::Up(port) => named(port, set_up(0, false)),
+            Fact::Route(_, table, to, metric, hop) => del_route(&Route { table: *table, to: *to, metric: *metric, hop }, index),
+            // The first three by another step; a link keeps its Ethernet address.
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Mac(..) => return None,
+        },
+    })
 }
 
 fn up_flag(message: &mut LinkMessage, up: bool) {

@@ -107,8 +107,6 @@ pub struct Link {
     pub peer: Option<Far>,
     /// Its addresses.
     pub addresses: Vec<Address>,
-    /// A bridge that runs the spanning tree protocol.
-    pub stp: bool,
     /// It is the kernel's own: a fallback device, which somebody gave an address or put up.
     pub fallback: bool,
     /// IPv4 packets that come in here are forwarded.

@@ -15,7 +15,7 @@ use super::role::{Casting, cast};
 use super::rundir::{self, Lock};
 use super::{agents, down, facts, index};
 use crate::error::{Error, Limit, Result};
-use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, netns, observe, sandbox, sys};
+use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, netns, sandbox, sys};
 use crate::name::{LabName, NodeName};
 use crate::plan::{Fact, NodeId, Ns, Op, Plan, State, diff};
 use crate::report::lab::Outcome;
@@ -330,7 +330,7 @@ fn dismissed<'a>(before: &'a Topology, now: &'a Topology) -> impl Iterator<Item 
 /// The directory of pins is a mount of its own, so that `down` can drop all of them at once.
 fn make_pins(pins: &Pins) -> Result<()> {
     rundir::make_directory(&pins.directory, 0o755)?;
-    if observe::is_mount(&pins.directory) {
+    if netns::is_mount(&pins.directory) {
         return Ok(());
     }
     let fail = |errno| match errno {

@@ -18,9 +18,9 @@ use super::journal::{Journal, Phase};
 use super::paths::{self, BootRecord, OfBoot, boot_id};
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{Pin, inspect};
-use crate::kernel::nic::{self, Kind};
 use crate::kernel::netlink::Netlink;
-use crate::kernel::{Backend, Kernel, Pins, Scope, filter, interrupted, observe, sandbox};
+use crate::kernel::nic::{self, Kind};
+use crate::kernel::{Backend, Kernel, Pins, Scope, interrupted, netfilter, netns, observe, sandbox};
 use crate::name::{IfName, LabName, NodeName};
 use crate::plan::{Fact, NodeId, Ns, Plan, Port, RouteTo, Slot, State, compile, diff};
 use crate::report::lab::{Condition, Kept, Namespace, Serving, Table};
@@ -322,7 +322,7 @@ pub fn status(name: &LabName) -> Result<Status> {
     };
     let nodes: Vec<NodeId> = nodes(&scope);
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    let tables = filter::tables(&paths::pins(name), &nodes);
+    let tables = netfilter::tables(&paths::pins(name), &nodes);
     Ok(Status {
         condition,
         missing,
@@ -358,7 +358,7 @@ pub(super) fn namespaces(journal: &Journal) -> Vec<Namespace> {
 pub(super) fn made_inside(lab: &LabName, host: &NodeName) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(paths::host_netns(lab, host)).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-    let mut pins: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| observe::is_namespace(path)).collect();
+    let mut pins: Vec<PathBuf> = files.map(|entry| entry.path()).filter(|path| netns::is_namespace(path)).collect();
     pins.sort();
     pins
 }

@@ -14,7 +14,7 @@ use super::role::Casting;
 use super::rundir::{self, Lock};
 use super::{agents, down, facts, paths};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::{Backend, Kernel, filter, sandbox, sys};
+use crate::kernel::{Backend, Kernel, netfilter, sandbox, sys};
 use crate::name::LabName;
 use crate::plan::{Plan, State, compile, diff};
 use crate::report::lab::{Namespace, Reset};
@@ -135,7 +135,7 @@ pub fn reset(name: &LabName) -> Result<Reset> {
         unpin(&paths::host_netns(name, host).join(namespace))?;
     }
     let nodes = facts::nodes(&scope);
-    let tables = filter::flush(&paths::pins(name), &nodes)?;
+    let tables = netfilter::flush(&paths::pins(name), &nodes)?;
     for host in agents::asleep(&journal.topology) {
         agents::start(name, &host)?;
     }

@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 
-use super::{Fact, Link, Ns, Op, Plan, Port, RouteTo, Slot};
+use super::{Fact, Link, Ns, Op, Plan, Port, RouteTo, Slot, Takes};
 use crate::name::{IfName, Mac};
 
 /// Everything that is said about a lab's network, in the order of slots.
@@ -142,33 +142,10 @@ impl<const N: usize> From<[Fact; N]> for State {
     }
 }
 
-/// What is said in a slot, as records hold it.
-#[derive(Serialize)]
-enum Value<'a> {
-    Present,
-    Link(&'a Link),
-    Mac(Mac),
-    Number(u32),
-    Master(&'a IfName),
-    Route(&'a RouteTo),
-}
-
-/// What records hold beside the slot.
-fn value(fact: &Fact) -> Value<'_> {
-    match fact {
-        Fact::Netns(_) | Fact::Stp(_) | Fact::Isolated(_) | Fact::Fdb(..) | Fact::Addr(..) | Fact::Up(_) => Value::Present,
-        Fact::Sysctl(_, _, number) | Fact::Mtu(_, number) => Value::Number(*number),
-        Fact::Link(_, link) => Value::Link(link),
-        Fact::Mac(_, mac) => Value::Mac(*mac),
-        Fact::Member(_, bridge) => Value::Master(bridge),
-        Fact::Route(.., to) => Value::Route(to),
-    }
-}
-
 /// In records a fact is a pair: its slot, and what is said there.
 impl Serialize for State {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter().map(|fact| (fact.slot(), value(fact))))
+        serializer.collect_seq(self.iter().map(|fact| (fact.slot(), fact.said())))
     }
 }
 
@@ -260,24 +237,14 @@ impl<'a> Doomed<'a> {
             self.ports.entry(port).or_default().push(fact);
         }
         let at = |dev: &IfName| Port { ns: fact.ns().clone(), dev: dev.clone() };
-        match fact {
-            Fact::Link(_, link) => {
-                if let Some(peer) = link.peer() {
-                    self.pairs.insert(peer, fact);
-                }
-            }
-            Fact::Member(_, bridge) => self.masters.entry(at(bridge)).or_default().push(fact),
-            Fact::Route(.., RouteTo::Via(_, dev) | RouteTo::Dev(dev)) => self.routes.entry(at(dev)).or_default().push(fact),
-            Fact::Route(..)
-            | Fact::Netns(_)
-            | Fact::Sysctl(..)
-            | Fact::Mac(..)
-            | Fact::Mtu(..)
-            | Fact::Stp(_)
-            | Fact::Isolated(_)
-            | Fact::Fdb(..)
-            | Fact::Addr(..)
-            | Fact::Up(_) => {}
+        if let Takes::Interface(_, Some(peer)) = fact.takes() {
+            self.pairs.insert(peer, fact);
+        }
+        if let Fact::Member(_, bridge) = fact {
+            self.masters.entry(at(bridge)).or_default().push(fact);
+        }
+        if let Fact::Route(.., RouteTo::Via(_, dev) | RouteTo::Dev(dev)) = fact {
+            self.routes.entry(at(dev)).or_default().push(fact);
         }
     }
 
@@ -294,8 +261,8 @@ impl<'a> Doomed<'a> {
         if !self.dead.insert(fact.slot()) {
             return;
         }
-        match fact {
-            Fact::Netns(ns) => {
+        match fact.takes() {
+            Takes::Namespace(ns) => {
                 for fact in self.spaces.get(ns).cloned().unwrap_or_default() {
                     self.fall(fact);
                     // The other end of a pair may be the one that tells; it goes when either end's namespace goes.
@@ -308,28 +275,19 @@ impl<'a> Doomed<'a> {
                     self.fall(pair);
                 }
             }
-            Fact::Link(port, link) => {
+            Takes::Interface(port, peer) => {
                 self.port_goes(port);
-                if let Some(peer) = link.peer() {
-                    self.port_goes(peer);
-                }
+                peer.into_iter().for_each(|peer| self.port_goes(peer));
             }
-            Fact::Up(port) => self.down(port),
-            Fact::Member(port, _) => {
+            Takes::Operation(port) => self.down(port),
+            Takes::Membership(port) => {
                 for fact in self.ports.get(port).cloned().unwrap_or_default() {
                     if matches!(fact, Fact::Isolated(_) | Fact::Fdb(..)) {
                         self.fall(fact);
                     }
                 }
             }
-            Fact::Sysctl(..)
-            | Fact::Mac(..)
-            | Fact::Mtu(..)
-            | Fact::Stp(_)
-            | Fact::Isolated(_)
-            | Fact::Fdb(..)
-            | Fact::Addr(..)
-            | Fact::Route(..) => {}
+            Takes::Nothing => {}
         }
     }
 

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 
 use super::frame::{Body, Packet, Recorded};
 use crate::error::{Error, Result};
-use crate::kernel::echo::{self, Echo, Heard, Manner};
+use crate::kernel::sockets::{self, Echo, Heard, Manner};
 use crate::kernel::sys;
 use crate::report::ping::{Family, Fault};
 
@@ -234,7 +234,7 @@ pub fn ping(order: &Order, each: &mut dyn FnMut(Came) -> bool) -> Result<u64> {
     let mut run = Run { order, echo, key: key(), sent: Vec::new(), buffer: vec![0; LARGEST], too_big: false };
     let done = run.all(each);
     if run.too_big {
-        echo::forget_mtu(&order.pin, &order.node, order.to)?;
+        sockets::forget_mtu(&order.pin, &order.node, order.to)?;
     }
     done.map(|()| run.sent.len() as u64)
 }

@@ -14,9 +14,9 @@ use super::predict::{self, Prediction, predict};
 use super::view::{Place, View};
 use super::watch::Patience;
 use crate::error::Result;
-use crate::kernel::echo;
 use crate::kernel::netfilter::iptables;
 use crate::kernel::netfilter::trace::{Step, Traced, Tracer, number_of};
+use crate::kernel::sockets;
 use crate::plan::NodeId;
 use crate::report::node::Kind;
 use crate::report::trace::{Cause, Death, Difference, IcmpMessage, IcmpWord, Leg, Outcome, Trace};
@@ -99,7 +99,7 @@ fn forget(view: &View, report: &Trace) -> Result<()> {
     if place.tables.exceptions.iter().any(|(known, _)| *known == to) {
         return Ok(());
     }
-    echo::forget_mtu(&place.pin, &place.node.node, to)
+    sockets::forget_mtu(&place.pin, &place.node.node, to)
 }
 
 /// Predicts, and reads what the prediction needs to know of the nodes on the way until nothing is missing.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 use crate::kernel::inspect::{self, Pin};
-use crate::kernel::observe;
+use crate::kernel::netns;
 use crate::kernel::tables::{self, Tables};
 use crate::lab::resolve::{Netns, Prompt, Subject};
 use crate::name::{IfName, LabName, Mac};
@@ -117,7 +117,7 @@ impl View {
     /// # Errors
     /// When a namespace cannot be entered.
     pub fn living(subject: &Subject) -> Result<Self> {
-        let (here, gone): (Vec<_>, Vec<_>) = subject.nodes().into_iter().partition(|one| observe::is_namespace(&one.pin));
+        let (here, gone): (Vec<_>, Vec<_>) = subject.nodes().into_iter().partition(|one| netns::is_namespace(&one.pin));
         Self::of(subject, here, gone.into_iter().map(|one| one.node).collect())
     }
 

@@ -10,7 +10,7 @@ use crate::check::evidence::{Besides, Common, Evidence};
 use crate::check::kinds::{Kind, Site, Stage, Verdict};
 use crate::check::players::Players;
 use crate::check::scene::Scene;
-use crate::kernel::echo::Manner;
+use crate::kernel::sockets::Manner;
 use crate::plan::NodeId;
 use crate::probe::ping::{Came, Order, ping};
 use crate::render::lang::t;

@@ -11,7 +11,7 @@ use std::thread::Builder;
 use nix::errno::Errno;
 
 use super::run::{Run, is_index_taken, settings};
-use super::{Parts, Unit, birth, request};
+use super::{Parts, Unit, birth};
 use crate::error::{Error, Result};
 use crate::kernel::netlink::{Refusal, Request};
 use crate::kernel::netns::{self, Pins, Space};
@@ -146,7 +146,7 @@ impl Worker<'_> {
             let Some(host) = self.hosts.get_mut(ns) else { continue };
             let request = match op {
                 Op::Add(Fact::Link(port, link)) => birth(port, link, run.births, host, Some(own)),
-                _ => request(op, host),
+                _ => requests::request(op, &|dev| host.index(dev)),
             };
             if let Some(request) = request {
                 push(run, ns, host, &request, place)?;
@@ -176,7 +176,7 @@ impl Worker<'_> {
             let op = &run.plan[place];
             if op.fact().ns() == here
                 && !run.births.is_fused(place)
-                && let Some(request) = request(op, own)
+                && let Some(request) = requests::request(op, &|dev| own.index(dev))
             {
                 push(run, here, own, &request, place)?;
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
-use super::{Births, Parts, Unit, bare, birth, request};
+use super::{Births, Parts, Unit, bare, birth};
 use crate::error::{Error, Feature, KernelError, Limit, Result};
 use crate::kernel::netlink::{REQUESTS, Refusal, Request, name_of};
 use crate::kernel::netns::{self, Pins, Space};
@@ -148,7 +148,8 @@ impl<'a> Run<'a> {
                 _ if self.births.is_fused(place) => {}
                 _ => {
                     self.settings_again(place, &ns, op)?;
-                    let request = request(op, self.space(&ns)?);
+                    let space = self.space(&ns)?;
+                    let request = requests::request(op, &|dev| space.index(dev));
                     self.push(&ns, request, place)?;
                 }
             }
@@ -273,7 +274,7 @@ impl<'a> Run<'a> {
         }
         for &place in fused {
             if culprit.is_none()
-                && let Some(request) = request(&plan[place], space)
+                && let Some(request) = requests::request(&plan[place], &|dev| space.index(dev))
             {
                 culprit = alone(space, &request, place);
             }

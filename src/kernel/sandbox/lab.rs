@@ -11,7 +11,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use super::spec::{Paths, Spec, Tried, at, error};
 use super::{record, scan};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::observe::is_mount;
+use crate::kernel::netns::is_mount;
 use crate::kernel::sys::process;
 
 /// A quarter of the memory: a full layer must not take the machine along.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData,
-    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage, State,
 };
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
@@ -79,10 +79,6 @@ fn link(message: &LinkMessage) -> Link {
 fn of_kind(link: &mut Link, info: &LinkInfo) {
     match info {
         LinkInfo::Kind(kind) => link.kind = kind.to_string(),
-        LinkInfo::Data(InfoData::Bridge(options)) => {
-            link.stp =
-                options.iter().any(|option| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled));
-        }
         LinkInfo::PortData(InfoPortData::BridgePort(flags)) => link.port = Some(bridge_port(flags)),
         _ => {}
     }

@@ -24,7 +24,7 @@ use crate::kernel::neighbours::{self, Entry};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::sys::process;
-use crate::kernel::{fault, interrupted};
+use crate::kernel::{Backend, Kernel, Scope, fault, interrupted};
 use crate::lab::paths::{self, boot_id, failed};
 use crate::lab::rundir;
 use crate::name::{IfName, LabName};
@@ -189,8 +189,7 @@ fn answering(socket: &mut Netlink, nics: &[Nic]) -> std::result::Result<Vec<(IfN
 fn verify(socket: &mut Netlink, borrowed: &Borrowed, expected: &State) -> Result<()> {
     let undo = |why| Error::RolledBack { lab: borrowed.lab.to_string(), why };
     for look in 1.. {
-        let all = nic::survey(socket).map_err(|errno| failed("ip addr", errno))?;
-        match odd(&all, borrowed, expected) {
+        match odd(borrowed, expected)? {
             None => break,
             Some(fact) if look == LOOKS => return Err(undo(Rollback::NotSo(fact))),
             Some(_) => std::thread::sleep(PAUSE),
@@ -202,29 +201,12 @@ fn verify(socket: &mut Netlink, borrowed: &Borrowed, expected: &State) -> Result
 }
 
 /// A fact about a borrowed NIC that is not so.
-fn odd(all: &[Nic], borrowed: &Borrowed, expected: &State) -> Option<String> {
+fn odd(borrowed: &Borrowed, expected: &State) -> Result<Option<String>> {
+    let scope = Scope { spaces: BTreeSet::from([Ns::Root]), expected: expected.clone(), pins_only: false };
+    let seen = Kernel::new(paths::pins(&borrowed.lab)).observe(&scope)?;
     let used = |dev: &IfName| borrowed.uses.iter().any(|used| used.nic == *dev);
     let real = |fact: &&Fact| fact.port().is_some_and(|port| port.ns == Ns::Root && used(&port.dev));
-    expected.iter().filter(real).find(|fact| !holds(all, fact)).map(|fact| Op::Add(fact.clone()).to_string())
-}
-
-fn holds(all: &[Nic], fact: &Fact) -> bool {
-    let Some(nic) = fact.port().and_then(|port| all.iter().find(|nic| nic.name == port.dev)) else { return false };
-    match fact {
-        Fact::Member(_, bridge) => nic.master.as_deref() == Some(bridge.as_str()),
-        Fact::Mtu(_, mtu) => nic.mtu == *mtu,
-        Fact::Mac(_, mac) => nic.mac == Some(*mac),
-        Fact::Up(_) => nic.is_up(),
-        Fact::Addr(_, net) => nic.addresses.iter().any(|own| own.address() == Some(net.addr())),
-        // Never said of a real NIC.
-        Fact::Netns(_)
-        | Fact::Sysctl(..)
-        | Fact::Link(..)
-        | Fact::Route(..)
-        | Fact::Stp(_)
-        | Fact::Isolated(_)
-        | Fact::Fdb(..) => true,
-    }
+    Ok(expected.iter().filter(real).find(|fact| !seen.holds(fact)).map(|fact| Op::Add(fact.clone()).to_string()))
 }
 
 /// Neighbours that do not answer any more.

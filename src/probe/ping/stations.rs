@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 use crate::error::{Error, Result, Takes, Thing, Usage};
-use crate::kernel::{echo, inspect};
+use crate::kernel::{inspect, sockets};
 use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
 use crate::probe::view::View;
@@ -130,7 +130,7 @@ fn names(entry: &Entry) -> Names {
 /// When the namespace of `from` cannot be entered.
 pub fn best(from: &Station, candidates: &[IpAddr]) -> Result<Option<IpAddr>> {
     let ends: Vec<SocketAddr> = candidates.iter().map(|address| SocketAddr::new(*address, 9)).collect();
-    let sources = echo::sources(&from.pin, &from.id.to_string(), &ends)?;
+    let sources = sockets::sources(&from.pin, &from.id.to_string(), &ends)?;
     let rank = |at: usize| {
         let address = candidates[at];
         (sources[at].is_err(), address.is_ipv6(), !from.is_near(address))

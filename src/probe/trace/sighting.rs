@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::Order;
 use crate::error::{Error, Result};
-use crate::kernel::echo::{Echo, Manner};
 use crate::kernel::packet::Seen;
+use crate::kernel::sockets::{Echo, Manner};
 use crate::name::Mac;
 use crate::probe::frame::{Body, Frame, Packet, Payload};
 use crate::probe::ping::{self, Answer, Key};
