@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         let message = text.unwrap_or_default();
-        tell(&format!("{}\n", sentences::notices::bug(err.lang, message, &place)));
+        tell(&format!("{}\n", sentences::usage::bug(err.lang, message, &place)));
     }));
     // A panic unwinds through whatever undoes the work, and ends as a failure like any other.
     std::panic::catch_unwind(move || ExitCode::from(run(err))).unwrap_or(ExitCode::FAILURE)
@@ -106,7 +106,7 @@ fn run(err: Style) -> u8 {
     let bare = words::bare(lossy());
     let lines = words::whole(&bare);
     if !lines.is_empty() {
-        tell(&render::refusal(sentences::notices::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
+        tell(&render::refusal(sentences::usage::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
         return 2;
     }
     let mut terminal = Terminal { style: err, quiet: cli.options.quiet, bar: None, start: Instant::now() };
@@ -223,7 +223,7 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
         }
         _ => None,
     };
-    tell(&render::refusal(sentences::notices::not_understood(err.lang, &bare.join(" ")), usage, &sudo(lines), err));
+    tell(&render::refusal(sentences::usage::not_understood(err.lang, &bare.join(" ")), usage, &sudo(lines), err));
     Some(2)
 }
 
@@ -370,7 +370,7 @@ impl Front for Terminal {
         tell(&render::question(question, self.style));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok()?;
-        Some(sentences::notices::is_yes(self.style.lang, &answer))
+        Some(sentences::usage::is_yes(self.style.lang, &answer))
     }
 
     fn emit(&mut self, text: &str) -> Result<bool> {

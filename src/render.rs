@@ -76,12 +76,12 @@ fn told(message: &lang::Message, who: &str, style: Style) -> String {
 /// A notice for stderr.
 pub fn notice(notice: &Notice, style: Style) -> String {
     match notice {
-        Notice::Interference(found) => told(&sentences::interference::message(style.lang, found), "nslab:", style),
-        _ => format!("nslab: {}\n", sentences::notices::notice(style.lang, notice)),
+        Notice::Interference(found) => told(&sentences::doctor::interference(style.lang, found), "nslab:", style),
+        _ => format!("nslab: {}\n", sentences::usage::notice(style.lang, notice)),
     }
 }
 
 /// A question for the terminal, without a line end.
 pub fn question(question: &Question, style: Style) -> String {
-    format!("{} ", sentences::notices::question(style.lang, question))
+    format!("{} ", sentences::usage::question(style.lang, question))
 }

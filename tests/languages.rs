@@ -216,7 +216,7 @@ fn everything_that_gets_in_the_way_on_a_machine_is_told_in_both_languages() {
     }
     for found in samples::interferences() {
         let of = format!("{found:?}");
-        both(&|lang| sentences::interference::message(lang, &found), &of);
+        both(&|lang| sentences::doctor::interference(lang, &found), &of);
         // What has no lab is told by the doctor, who breaks lines.
         if found.lab.is_none() {
             continue;

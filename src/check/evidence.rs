@@ -12,7 +12,7 @@ use crate::probe::cure::cure;
 use crate::probe::view::View;
 use crate::render::lang::{Lang, and, n, t, w};
 use crate::render::sentences::statement::{Say, Statement, Words};
-use crate::render::sentences::{causes, trace};
+use crate::render::sentences::{causes, packets};
 use crate::report::ping::Family;
 use crate::report::trace::{Cause, Trace};
 use crate::report::wire::{Interface, Names};
@@ -209,7 +209,7 @@ impl Say for Common {
             }
             Self::Because { cause, certain } => {
                 let trace = Trace::none(words.lab, words.names.clone());
-                let details = trace::details(&trace, cause).join("; ");
+                let details = packets::details(&trace, cause).join("; ");
                 let cause = format!("{} {details}", causes::cause(lang, &trace, cause)).trim_end().to_owned();
                 if *certain { cause } else { t!(lang, "Likely: {cause}", cause) }
             }

@@ -9,7 +9,7 @@ use crate::kernel::sandbox::Manner;
 use crate::lab::{Subject, resolve};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, t, w};
-use crate::render::sentences::trace::cure;
+use crate::render::sentences::packets::cure;
 use crate::render::table::broken;
 use crate::render::{Format, Show, Style, Writer, json};
 use crate::report::check::{Checkpoint, Outcome, Report as Found, Role, State, Wiring};

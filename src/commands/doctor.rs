@@ -192,7 +192,7 @@ impl Show for Health {
         let (harmless, findings): (Vec<_>, Vec<_>) = self.findings.iter().partition(|finding| finding.harmless());
         let findings = findings.into_iter().map(|finding| say::finding(lang, finding));
         let harmless = harmless.into_iter().map(|finding| say::finding(lang, finding));
-        let interference = self.interference.iter().map(|found| sentences::interference::message(lang, found));
+        let interference = self.interference.iter().map(|found| sentences::doctor::interference(lang, found));
         let leftovers = self.leftovers.iter().map(|leftover| leftover.said(lang));
         text += &messages(w!(lang, "What may get in the way"), findings.chain(interference), style);
         text += &messages(w!(lang, "What looks odd and is harmless"), harmless, style);

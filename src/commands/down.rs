@@ -63,7 +63,7 @@ fn said(lang: Lang, down: &reports::Down) -> Vec<String> {
         lines.push(t!(lang, "Ended {processes} in it:", processes));
         lines.extend(down.ended.iter().map(|process| format!("  {} {}", process.pid, escape(&process.command))));
     }
-    lines.extend(down.left_alone.iter().map(|alone| sentences::nics::alone(lang, alone)));
+    lines.extend(down.left_alone.iter().map(|alone| sentences::role::alone(lang, alone)));
     lines
 }
 

@@ -18,7 +18,7 @@ use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::view::View;
 use crate::render::escape::escape;
 use crate::render::lang::{w, words};
-use crate::render::sentences::macs::{self as say, Beside};
+use crate::render::sentences::capture::{self as say, Beside};
 use crate::render::table::{Table, WIDTH, broken};
 use crate::render::{Show, Style, lines};
 use crate::report::macs::{Census, Kind, Network, Pings, Reason, Source};

@@ -16,7 +16,7 @@ use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations, goal};
 use crate::probe::ping::{self, Came, Order};
 use crate::render::escape::escape;
-use crate::render::sentences::ping::{self as say, Failing, Mark, Way};
+use crate::render::sentences::packets::{self as say, Failing, Mark, Way};
 use crate::render::table::WIDTH;
 use crate::render::{Show, Style, lines, shapes};
 use crate::report::frame;

@@ -111,7 +111,7 @@ impl Show for Commands {
         }
         lines.extend(head.lines().map(|line| format!("# {line}")));
         if let Some(changes) = &self.machine {
-            lines.extend(sentences::nics::changes(style.lang, changes).iter().map(|line| format!("# {}", escape(line))));
+            lines.extend(sentences::role::changes(style.lang, changes).iter().map(|line| format!("# {}", escape(line))));
         }
         if whole {
             lines.push("set -e".to_owned());

@@ -120,10 +120,10 @@ impl Lab {
         }
         lines.extend(self.half.as_ref().map(|half| sentences::role::half(lang, half)));
         let others = self.half.iter().filter_map(|half| half.others.as_ref());
-        lines.extend(others.flat_map(|others| sentences::halves::told(lang, others)));
-        lines.extend(sentences::agent::serving(lang, &self.agents, lab.as_str()));
-        lines.extend(self.instances.as_ref().map(|kept| sentences::instances::kept(lang, kept)));
-        lines.extend(self.nics.as_ref().map(|nics| sentences::nics::borrowed(lang, nics)));
+        lines.extend(others.flat_map(|others| sentences::role::halves(lang, others)));
+        lines.extend(sentences::lxd::serving(lang, &self.agents, lab.as_str()));
+        lines.extend(self.instances.as_ref().map(|kept| sentences::lxd::kept(lang, kept)));
+        lines.extend(self.nics.as_ref().map(|nics| sentences::role::borrowed(lang, nics)));
         lines
     }
 

@@ -10,7 +10,7 @@ use crate::probe::ping::stations::{Stations, goal};
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
 use crate::render::escape::escape;
-use crate::render::sentences::{causes, trace as say};
+use crate::render::sentences::{causes, packets as say};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
 use crate::report::ping::Family;

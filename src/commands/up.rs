@@ -167,8 +167,8 @@ impl Show for Report {
                 t!(lang, "{lab} had drifted and is as described again ({operations}): {size}.", lab, operations, size)
             }
         }];
-        told.extend(self.kept.as_ref().map(|kept| sentences::instances::kept(lang, kept)));
-        told.extend(self.others.iter().flat_map(|others| sentences::halves::told(lang, others)));
+        told.extend(self.kept.as_ref().map(|kept| sentences::lxd::kept(lang, kept)));
+        told.extend(self.others.iter().flat_map(|others| sentences::role::halves(lang, others)));
         match &self.hint {
             Some(Hint::Ping(ping)) if self.outcome != Outcome::Already => {
                 let sudo = if ping.sudo { "sudo " } else { "" };
@@ -177,7 +177,7 @@ impl Show for Report {
             Some(Hint::Exercise(of)) => told.extend(of.said(lang)),
             _ => {}
         }
-        told.extend(self.confirm_within.into_iter().flat_map(|seconds| sentences::nics::confirm(lang, lab.as_str(), seconds)));
+        told.extend(self.confirm_within.into_iter().flat_map(|seconds| sentences::role::confirm(lang, lab.as_str(), seconds)));
         lines(&told)
     }
 

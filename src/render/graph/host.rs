@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::svg::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
-use super::{Class, Stroke, Wiring, end_word};
+use super::{Class, Stroke, Wiring, Words, end_word};
 use crate::graph::{Cable, Host, Interface, Node, State};
 use crate::name::IfName;
 use crate::plan::NodeId;
 use crate::render::escape::escape;
-use crate::render::sentences::graph::Words;
 
 /// The length of a cable between a container and its host's end.
 const CABLE: i32 = 18;

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use super::host::interface_card;
 use super::svg::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
-use super::{Class, Joined, Spot, Stroke, member_words, path, shown};
+use super::{Class, Joined, Spot, Stroke, Words, member_words, path, shown};
 use crate::graph::{Interface, L3, Member, Node, State, Subnet};
 use crate::render::escape::escape;
-use crate::render::sentences::graph::Words;
 
 /// Between two layers.
 const GUTTER: i32 = 40;

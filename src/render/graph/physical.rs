@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::host::{Block, cable_look, host, interface_card};
 use super::svg::{Card, Font, GAP, Look, PAD, READABLE, Scene, height_of, width_of};
-use super::{Class, Stroke, Wiring, bridges};
+use super::{Class, Stroke, Wiring, Words, bridges};
 use crate::graph::{Cable, End, Network, Physical, State};
 use crate::plan::NodeId;
-use crate::render::sentences::graph::Words;
 
 /// Between two cables that run side by side.
 const TRACK: i32 = 26;

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Joined, Spot, Wiring, bridges, end_word, member_words, node_lines, path, shown, wrapped};
+use super::{Joined, Spot, Wiring, Words, bridges, end_word, member_words, node_lines, path, shown, wrapped};
 use crate::graph::{Drawing, Graph, Host, Interface, L3, Network, Node, Physical, State};
 use crate::plan::NodeId;
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::sentences::graph::Words;
 
 /// The columns of a terminal that nobody made wider.
 const WIDTH: usize = 80;

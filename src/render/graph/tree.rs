@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::{Class, Stroke, member_words, node_lines};
+use super::{Class, Stroke, Words, member_words, node_lines};
 use crate::graph::{Cable, Drawing, End, Graph, Interface, L3, Mark, Node, Physical, State};
 use crate::name::IfName;
 use crate::plan::NodeId;
 use crate::render::Style;
 use crate::render::escape::escape;
-use crate::render::sentences::graph::Words;
 
 /// What stands in a drawing or in a box of it, in this order.
 pub(super) enum Item {
@@ -184,7 +183,7 @@ impl Wired<'_> {
 /// The third layer.
 fn subnets(drawn: &L3, words: Words) -> Vec<Item> {
     let leaf = |id: &Id, class, lines| Item::Leaf(Part { id: id.clone(), class, lines, odd: false });
-    let (mut items, links) = (Vec::new(), drawn.links());
+    let (mut items, joins) = (Vec::new(), drawn.links());
     if drawn.subnets.is_empty() {
         let id = Id { number: "nothing".to_owned(), name: "nothing".to_owned() };
         items.push(leaf(&id, Class::Network, vec![words.no_subnets()]));
@@ -198,7 +197,7 @@ fn subnets(drawn: &L3, words: Words) -> Vec<Item> {
         let mut lines: Vec<String> = subnet.prefixes.iter().map(ToString::to_string).collect();
         lines.extend(subnet.members.iter().map(|member| member_words(member, words)));
         items.push(leaf(&own, Class::Subnet, lines));
-        for (_, router, interface) in links.iter().filter(|link| link.0 == at) {
+        for (_, router, interface) in joins.iter().filter(|join| join.0 == at) {
             let mut lines = vec![escape(interface.name.as_str()).into_owned()];
             lines.extend(subnet.inside(interface).map(|each| words.address(each)));
             let ends = [id(*router), own.clone()];

@@ -23,9 +23,9 @@ pub fn error(lang: Lang, error: &Error) -> Message {
         Error::Kernel(error) => kernel(lang, error),
         Error::Busy { lab, holder } => busy(lang, lab.as_deref(), holder.as_ref()),
         Error::Role(fault) => super::role::fault(lang, fault),
-        Error::Agent(fault) => super::agent::fault(lang, fault),
-        Error::Remote(fault) => super::remote::fault(lang, fault),
-        Error::Instance(fault) => super::instances::fault(lang, fault),
+        Error::Agent(fault) => super::lxd::agent_fault(lang, fault),
+        Error::Remote(fault) => super::lxd::remote_fault(lang, fault),
+        Error::Instance(fault) => super::lxd::instance_fault(lang, fault),
         Error::Conflict { what, own } => say(t!(lang, "{what} is there already and is not nslab's", what))
             .why(w!(lang, "nslab touches nothing that it did not make."))
             .hint(if *own {
@@ -33,8 +33,8 @@ pub fn error(lang: Lang, error: &Error) -> Message {
             } else {
                 w!(lang, "give the lab another name: nslab up TOPOLOGY --name NAME")
             }),
-        Error::Nic { nic, why } => super::nics::refused(lang, nic, why),
-        Error::RolledBack { lab, why } => super::nics::rolled_back(lang, lab, why),
+        Error::Nic { nic, why } => super::role::refused(lang, nic, why),
+        Error::RolledBack { lab, why } => super::role::rolled_back(lang, lab, why),
         Error::Tampered(path) => say(t!(lang, "{path} is not as nslab made it", path = path.display()))
             .why(w!(lang, "It is a link, or was changed by something else; following it could harm this machine."))
             .hint(t!(lang, "look at it (ls -ld {path}), then remove it", path = path.display())),
@@ -59,7 +59,7 @@ pub fn error(lang: Lang, error: &Error) -> Message {
             say(cannot_write(lang, file, *errno)).why(w!(lang, "What was written before is whole and can be read."))
         }
         Error::Usage(usage) => wrong_use(lang, usage),
-        Error::Filter { text, at, fault } => super::filters::error(lang, text, at, fault),
+        Error::Filter { text, at, fault } => super::findings::filter(lang, text, at, fault),
     }
 }
 

@@ -1,26 +1,30 @@
-//! Playing a host, in words.
+//! Playing a host, in words: the machine's own NICs, and the halves of a lab on other machines.
+
+use std::iter::{once, repeat};
 
 use ipnet::IpNet;
 
-use crate::error::{Card, RoleFault, Using};
+use crate::error::{Allow, Card, Refusal, RoleFault, Rollback, Service, Using};
 use crate::name::{IfName, NodeName};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, quoted, say, t, w};
-use crate::report::lab::Played;
+use crate::report::half::{Answer, Discord, Frames, Halves, Way};
+use crate::report::lab::{Foreign, LeftAlone, Nics, Played, Trust};
+use crate::report::nic::{Changes, Wiring};
 
 /// What is wrong with a role.
 pub fn fault(lang: Lang, fault: &RoleFault) -> Message {
     match fault {
         RoleFault::NoNic { host, nic, cards } => say(t!(lang, "no NIC of this machine is free for {nic} of {host}", nic, host))
-            .why(listed(lang, cards))
+            .why(having(lang, cards))
             .hint(w!(lang, "give the machine another NIC, on the internal network; or name one: --nic NAME")),
         RoleFault::ManyNics { host, nic, cards } => {
             say(t!(lang, "several NICs of this machine could be {nic} of {host}", nic, host))
-                .why(listed(lang, cards))
+                .why(having(lang, cards))
                 .hint(w!(lang, "say which: --nic NAME"))
         }
         RoleFault::MissingNic { nic, cards } => say(t!(lang, "this machine has no NIC {nic}", nic = quoted(lang, nic)))
-            .why(listed(lang, cards))
+            .why(having(lang, cards))
             .hint(w!(lang, "--nic with one of those")),
         RoleFault::WhichNic { host, nics } => {
             let each: Vec<String> = nics.iter().map(|nic| t!(lang, "--nic {nic}=NAME", nic)).collect();
@@ -88,7 +92,7 @@ pub fn half(lang: Lang, half: &Played) -> String {
     }
 }
 
-fn listed(lang: Lang, cards: &[Card]) -> String {
+fn having(lang: Lang, cards: &[Card]) -> String {
     if cards.is_empty() {
         return t!(lang, "It has none at all.");
     }
@@ -104,5 +108,261 @@ fn card(lang: Lang, card: &Card) -> String {
         Using::Port(bridge) => t!(lang, "is a port of {bridge}", bridge),
         Using::Software(kind) => t!(lang, "is no NIC but a {kind}", kind),
     };
-    format!("{} ({}): {using}", escape(&card.name), super::nics::state(lang, card.up))
+    format!("{} ({}): {using}", escape(&card.name), state(lang, card.up))
+}
+
+/// Why a NIC is not borrowed.
+pub fn refused(lang: Lang, nic: &str, why: &[Refusal]) -> Message {
+    let reasons: Vec<String> = why.iter().map(|why| reason(lang, why)).collect();
+    let message = say(t!(lang, "nslab leaves the NIC {nic} alone", nic = quoted(lang, nic)))
+        .why(reasons.join("\n  "))
+        .hint(w!(lang, "take another NIC: --nic NAME"));
+    if why.iter().any(|why| why.allow().is_none()) {
+        return message;
+    }
+    let flags: Vec<String> = why.iter().filter_map(Refusal::allow).map(Allow::word).collect();
+    let leaves = |why: &Refusal| match why {
+        Refusal::Managed(service, pid) => Some(service.leave(nic, *pid).join(" && ")).filter(|cure| !cure.is_empty()),
+        _ => None,
+    };
+    let message = why.iter().filter_map(leaves).fold(message, Message::hint);
+    message.hint(t!(lang, "or add --allow {flags} if you mean it", flags = flags.join(",")))
+}
+
+fn reason(lang: Lang, why: &Refusal) -> String {
+    match why {
+        Refusal::Loopback => t!(lang, "It is the loopback interface."),
+        Refusal::Port(master) => t!(lang, "It is a port of {master}, which is not nslab's.", master),
+        Refusal::DefaultRoute(route) => t!(lang, "It carries a default route: {route}.", route),
+        Refusal::Ssh(client) => t!(lang, "Your SSH session comes in by it, from {client}.", client),
+        Refusal::Address(address) => t!(lang, "It has the address {address}, which would move to the bridge.", address),
+        Refusal::Wifi => t!(lang, "It is wireless: access points drop the frames of containers."),
+        Refusal::Managed(manager, pid) => {
+            let service = service(lang, *manager, *pid);
+            t!(lang, "{service} configures it, and may do so again at any time.", service)
+        }
+    }
+}
+
+/// A service that configures NICs, with its process where one is known.
+pub fn service(lang: Lang, service: Service, pid: Option<i32>) -> String {
+    match pid {
+        Some(pid) => t!(lang, "{service} (process {pid})", service = service.name(), pid),
+        None => service.name().to_owned(),
+    }
+}
+
+/// That a change of NICs was taken back, and why.
+pub fn rolled_back(lang: Lang, lab: &str, why: &Rollback) -> Message {
+    let name = quoted(lang, lab);
+    say(t!(lang, "the change of this machine's NICs was taken back, and {name} with it", name)).why(cause(lang, why)).hint(t!(
+        lang,
+        "nslab status {lab} tells more, nslab up makes it once more",
+        lab
+    ))
+}
+
+fn cause(lang: Lang, why: &Rollback) -> String {
+    match why {
+        Rollback::Unconfirmed(seconds) => t!(lang, "Nobody typed nslab keep within {seconds} s.", seconds),
+        Rollback::Cut => t!(lang, "The nslab that made it ended half way."),
+        Rollback::NotSo(fact) => t!(lang, "This did not come true: {fact}", fact),
+        Rollback::Silent(neighbours) => {
+            let all: Vec<String> = neighbours.iter().map(ToString::to_string).collect();
+            t!(lang, "Neighbours that answered before no longer did: {neighbours}.", neighbours = all.join(", "))
+        }
+    }
+}
+
+/// How a change of NICs is confirmed, and in how many seconds.
+pub fn confirm(lang: Lang, lab: &str, seconds: u64) -> Vec<String> {
+    vec![
+        t!(lang, "This machine may be reached by the NIC that changed. Log in anew within {seconds} s and type there:", seconds),
+        format!("  sudo nslab keep {lab}"),
+        t!(lang, "Without that, everything is put back by itself."),
+    ]
+}
+
+/// Which NICs a lab has borrowed.
+pub fn borrowed(lang: Lang, nics: &Nics) -> String {
+    let names = nics.names.iter().map(IfName::as_str).collect::<Vec<_>>().join(", ");
+    match (nics.state, &nics.why) {
+        (Trust::Applying, _) => t!(lang, "A change of {names} is under way.", names),
+        (Trust::Waiting, _) => t!(lang, "The change of {names} waits for nslab keep, or is taken back by itself.", names),
+        (Trust::Kept, _) => t!(lang, "It has borrowed {names}; nslab down puts that back.", names),
+        (Trust::RolledBack, Some(why)) => t!(lang, "{names} was put back. {cause}", names, cause = cause(lang, why)),
+        (Trust::RolledBack, None) => t!(lang, "{names} was put back.", names),
+    }
+}
+
+/// What `down` has left as somebody else has made it.
+pub fn alone(lang: Lang, alone: &LeftAlone) -> String {
+    let (nic, text) = (alone.nic.as_ref().map_or("", IfName::as_str), &alone.text);
+    match alone.what {
+        Foreign::Gone => t!(lang, "Somebody took {nic} away; there was nothing to put back.", nic),
+        Foreign::Master => t!(lang, "Somebody made {nic} a port of {bridge}; it stays so.", nic, bridge = text),
+        Foreign::Mtu => t!(lang, "Somebody gave {nic} the MTU {mtu}; it stays so.", nic, mtu = text),
+        Foreign::Down => t!(lang, "Somebody switched {nic} off; it stays so.", nic),
+        Foreign::Added => t!(lang, "Somebody added {text} to {nic}; it stays.", text, nic),
+        Foreign::Removed => t!(lang, "Somebody removed {text} from {nic}; it stays gone.", text, nic),
+        Foreign::Setting => t!(lang, "Somebody set {setting}; it stays so.", setting = text),
+    }
+}
+
+/// What would become of the machine's NICs, line by line.
+pub fn changes(lang: Lang, changes: &Changes) -> Vec<String> {
+    let mut lines = Vec::new();
+    for change in &changes.nics {
+        let nic = &change.nic;
+        lines.push(t!(lang, "{nic} now: {wiring}", nic, wiring = wiring(lang, &change.now)));
+        lines.push(t!(lang, "{nic} then: {wiring}", nic, wiring = wiring(lang, &change.then)));
+        match &change.allow {
+            Some(flags) if flags.is_empty() => {}
+            Some(flags) => lines.push(t!(lang, "{nic} needs --allow {flags}", nic, flags = flags.join(","))),
+            None => lines.push(t!(lang, "{nic}: nslab leaves it alone", nic)),
+        }
+    }
+    for setting in &changes.settings {
+        lines.push(t!(lang, "{name} now: {now}, then: {then}", name = setting.name, now = setting.now, then = setting.then));
+    }
+    lines
+}
+
+fn wiring(lang: Lang, wiring: &Wiring) -> String {
+    let mut said = vec![state(lang, wiring.up).to_owned(), format!("MTU {}", wiring.mtu)];
+    said.extend(wiring.master.as_ref().map(|bridge| t!(lang, "port of {bridge}", bridge)));
+    said.push(if wiring.addresses.is_empty() { t!(lang, "no addresses") } else { wiring.addresses.join(", ") });
+    if !wiring.routes.is_empty() {
+        said.push(t!(lang, "routes {routes}", routes = wiring.routes.join(", ")));
+    }
+    said.join("; ")
+}
+
+/// Whether a NIC is administratively up.
+pub fn state(lang: Lang, up: bool) -> &'static str {
+    if up { w!(lang, ["NIC"] "up") } else { w!(lang, ["NIC"] "down") }
+}
+
+/// Who answers, and what is wrong between them and this machine.
+pub fn halves(lang: Lang, halves: &Halves) -> Vec<String> {
+    let silent = |host: &String| {
+        t!(
+            lang,
+            "No machine answers for {host} yet: bring that half up there, with --role {host}, on the same internal network.",
+            host
+        )
+    };
+    let mut lines: Vec<String> = halves.partners().map(|one| answer(lang, one)).collect();
+    lines.extend(halves.silent.iter().map(silent));
+    lines.extend(halves.findings.iter().flat_map(|discord| marked(lang, discord)));
+    lines
+}
+
+fn answer(lang: Lang, answer: &Answer) -> String {
+    let Answer { host, hostname, mac, nic, .. } = answer;
+    t!(lang, "{host} is played by the machine {hostname}, which answers on {nic} from {mac}.", host, hostname, nic, mac)
+}
+
+/// Its lines, with a mark before what keeps the halves from being one lab.
+fn marked(lang: Lang, discord: &Discord) -> Vec<String> {
+    use Discord::{Clock, Hostname, Machine, Version};
+    let mark = if matches!(discord, Version { .. } | Machine { .. } | Hostname { .. } | Clock { .. }) { " " } else { "!" };
+    once(mark).chain(repeat(" ")).zip(finding(lang, discord)).map(|(mark, line)| format!("{mark} {line}")).collect()
+}
+
+fn finding(lang: Lang, discord: &Discord) -> Vec<String> {
+    match discord {
+        Discord::Role { lab, host, hostname, free } => vec![
+            t!(
+                lang,
+                "The machine {hostname} plays {host}, too: every address and MAC address of it is there twice.",
+                hostname,
+                host
+            ),
+            t!(
+                lang,
+                "On one of the two: sudo nslab down {lab}, then up again with --role {free}",
+                lab,
+                free = free.first().map_or("HOST", String::as_str)
+            ),
+        ],
+        Discord::Lab { here, there, hostname, host } => vec![
+            t!(lang, "The machine {hostname} plays {host} of a lab {there}, not of {here}.", hostname, host, there, here),
+            t!(lang, "If it is to be one lab: nslab down there, then up with --name {here}; else use two networks.", here),
+        ],
+        Discord::Mac { nic, mac, host } => vec![
+            t!(lang, "{nic} has the MAC address {mac}, as the NIC of {host}'s machine has: a clone's.", nic, mac, host),
+            t!(lang, "Shut one of the machines down and give its adapter a new one; VirtualBox:"),
+            "VBoxManage modifyvm VM --macaddress2 auto".to_owned(),
+        ],
+        Discord::File { lab, host } => vec![
+            t!(lang, "The machine of {host} has {lab} up from another file, or another state of it.", host, lab),
+            t!(lang, "Copy one file to both machines and bring it up on both."),
+        ],
+        Discord::Mtu { nic, here, there, host } => vec![
+            t!(
+                lang,
+                "{nic} has an MTU of {here} bytes, the NIC of {host}'s machine of {there}: large packets get lost.",
+                nic,
+                here,
+                host,
+                there
+            ),
+            t!(lang, "nslab down on both, give both NICs the same, then up:"),
+            format!("sudo ip link set {} mtu {}", escape(nic), here.min(there)),
+        ],
+        Discord::Lost { frames, way, nic, host, mtu } => lost(lang, *frames, *way, nic, host, *mtu),
+        Discord::Version { host, here, there } => vec![t!(
+            lang,
+            "The machine of {host} has nslab {there}, this one {here}: whether the files differ is not known.",
+            host,
+            there,
+            here
+        )],
+        Discord::Machine { host } => vec![
+            t!(lang, "The machine of {host} has the same machine-id as this one, as a clone has. On one of the two:", host),
+            "sudo rm /etc/machine-id && sudo systemd-machine-id-setup && sudo reboot".to_owned(),
+        ],
+        Discord::Hostname { hostname, host } => vec![
+            t!(lang, "The machine of {host} is called {hostname}, too. On one of the two:", host, hostname),
+            t!(lang, "sudo hostnamectl set-hostname NAME"),
+        ],
+        Discord::Clock { host, days } => {
+            let days = if *days == 1 { t!(lang, "a day") } else { t!(lang, "{days} days", days) };
+            vec![t!(lang, "The clock of {host}'s machine is {days} or more away from this one's.", host, days)]
+        }
+    }
+}
+
+fn lost(lang: Lang, frames: Frames, way: Way, nic: &str, host: &str, mtu: u32) -> Vec<String> {
+    let (this, other) = (w!(lang, "this machine").to_owned(), t!(lang, "the machine of {host}", host));
+    let (way, sender, receiver) = match way {
+        Way::In => (t!(lang, "from {host}'s machine to {nic}", host, nic), other, this),
+        Way::Out => (t!(lang, "from {nic} to {host}'s machine", nic, host), this, other),
+    };
+    match frames {
+        Frames::Plain => vec![
+            t!(lang, "Broadcasts pass {way}, frames for its own MAC address do not.", way),
+            t!(lang, "Something between the machines filters, or a third NIC there has that MAC address."),
+        ],
+        Frames::ToGuest => vec![
+            t!(lang, "Frames for containers do not pass {way}: their MAC addresses are not the NIC's own.", way),
+            t!(lang, "Let the adapter of {receiver} take them; VirtualBox:", receiver),
+            "VBoxManage controlvm VM nicpromisc2 allow-all".to_owned(),
+            t!(lang, "VMware: Promiscuous mode: Accept. Hyper-V: Set-VMNetworkAdapter -MacAddressSpoofing On"),
+        ],
+        Frames::FromGuest => vec![
+            t!(lang, "Frames of containers do not pass {way}: their MAC addresses are not the NIC's own.", way),
+            t!(lang, "Let the adapter of {sender} send them; VMware: Forged transmits: Accept.", sender),
+            "Hyper-V: Set-VMNetworkAdapter -MacAddressSpoofing On".to_owned(),
+        ],
+        Frames::Full => vec![
+            t!(lang, "Frames with {mtu} bytes of payload, a full MTU, do not pass {way}; smaller ones do.", mtu, way),
+            t!(
+                lang,
+                "Something between the machines has a smaller MTU. nslab down on both, set a smaller one on both NICs, then up:"
+            ),
+            format!("sudo ip link set {} mtu 1400", escape(nic)),
+        ],
+    }
 }
