@@ -18,7 +18,7 @@ use crate::kernel::netns::is_namespace;
 use crate::kernel::sys;
 use crate::lab::Subject;
 use crate::plan::NodeId;
-use crate::report::check::Report;
+use crate::report::probe::Report;
 
 pub use kinds::KINDS;
 pub use run::{Order, check, words};

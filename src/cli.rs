@@ -20,7 +20,7 @@ use crate::kernel::{sandbox, userns};
 use crate::lxd;
 use crate::render::sentences;
 use crate::render::{self, Format, Show, Style, lang::Lang};
-use crate::report::notice::{Notice, Progress, Question};
+use crate::report::lab::{Notice, Progress, Question};
 use crate::typed::{self, Reader};
 
 /// Rehearse a networking lab of hosts with containers, on network namespaces, in milliseconds

@@ -29,7 +29,7 @@ use crate::error::{Error, Limit, Result, Usage};
 use crate::kernel::sandbox::{self, Manner};
 use crate::lab::{self, resolve};
 use crate::render::{Format, Show, Style};
-use crate::report::notice::{Notice, Progress, Question};
+use crate::report::lab::{Notice, Progress, Question};
 
 /// The commands in the order of the help, each with the file that it is in.
 macro_rules! commands {

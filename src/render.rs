@@ -10,7 +10,7 @@ mod show;
 pub(crate) mod table;
 
 use crate::error::Error;
-use crate::report::notice::{Notice, Question};
+use crate::report::lab::{Notice, Question};
 use lang::{Lang, w};
 pub(crate) use show::shapes;
 pub use show::{Format, Printed, Show, Writer, json, json_line, lines};

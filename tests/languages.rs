@@ -15,9 +15,7 @@ use nslab::error::Error;
 use nslab::problem::Finding;
 use nslab::render::lang::{Lang, Message};
 use nslab::render::{self, Show, Style, sentences};
-use nslab::report::half::{Answer, Halves};
-use nslab::report::lab::Outcome;
-use nslab::report::notice::Notice;
+use nslab::report::lab::{Answer, Halves, Notice, Outcome};
 use nslab::topology;
 
 /// Lines of errors longer than this are a paragraph, not a line.

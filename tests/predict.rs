@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use nslab::lab::Subject;
 use nslab::probe::predict::{Prediction, Probe, predict};
 use nslab::probe::view::View;
-use nslab::report::node::Kind;
+use nslab::report::machine::Kind;
 use nslab::report::trace::Deed;
 use serde_json::Value;
 use support::{in_box, inside, ok, sh, shipped};

@@ -13,7 +13,7 @@ use crate::probe::view::View;
 use crate::render::lang::{Lang, and, n, t, w};
 use crate::render::sentences::statement::{Say, Statement, Words};
 use crate::render::sentences::{causes, packets};
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 use crate::report::trace::{Cause, Trace};
 use crate::report::wire::{Interface, Names};
 use crate::typed;

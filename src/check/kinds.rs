@@ -23,7 +23,7 @@ use super::scene::{Pinged, Scene};
 use crate::plan::NodeId;
 use crate::probe::watch::{Errand, Witnessed};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::check::State;
+use crate::report::probe::State;
 use crate::topology::reader::{Choice, Item};
 
 /// The kinds, and a check of any of them.

@@ -14,7 +14,7 @@ use crate::name::{IfName, NameFault, NodeName};
 use crate::plan::NodeId;
 use crate::probe::view::View;
 use crate::problem::{Problem, Reference};
-use crate::report::check::{Role, Wiring};
+use crate::report::probe::{Role, Wiring};
 use crate::topology::reader::{At, Item, Scope};
 use crate::topology::values::{list, many, text};
 use crate::topology::{self, Attach, Container, Host, Network, Topology};

@@ -12,9 +12,8 @@ use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations, is_link_local};
 use crate::probe::predict::{Probe, predict};
 use crate::probe::view::{Place, View};
-use crate::report::check::Wiring;
-use crate::report::node::{Link, Route};
-use crate::report::ping::{Family, Pair};
+use crate::report::machine::{Link, Route};
+use crate::report::probe::{Family, Pair, Wiring};
 use crate::report::wire::Interface;
 use crate::topology::{Attach, Topology};
 

@@ -23,9 +23,8 @@ use crate::render::escape::escape;
 use crate::render::lang::{Lang, w};
 use crate::render::sentences::capture as say;
 use crate::render::{Format, Printed, Style, json_line};
-use crate::report::capture::{Direction, Dropped, End, Line};
-use crate::report::notice::Notice;
-use crate::report::wire::{Names, Station};
+use crate::report::lab::Notice;
+use crate::report::wire::{Direction, Dropped, End, Line, Names, Station};
 
 /// Watch frames at any points of a lab, one line each, or write them for Wireshark
 ///

@@ -12,7 +12,7 @@ use crate::render::lang::{Lang, n, t, w};
 use crate::render::sentences::packets::cure;
 use crate::render::table::broken;
 use crate::render::{Format, Show, Style, Writer, json};
-use crate::report::check::{Checkpoint, Outcome, Report as Found, Role, State, Wiring};
+use crate::report::probe::{Checkpoint, Outcome, Report as Found, Role, State, Wiring};
 use crate::topology::Topology;
 
 /// Columns before evidence.

@@ -17,9 +17,8 @@ use crate::render::sentences::doctor::{self as say, message};
 use crate::render::sentences::{self, errors::foreign};
 use crate::render::table::{Table, broken, section};
 use crate::render::{Show, Style, lines};
-use crate::report::doctor::{Feature, Finding, Limit};
-use crate::report::interference::Interference;
 use crate::report::lab::Condition;
+use crate::report::machine::{Feature, Finding, Interference, Limit};
 
 /// More containers than anybody wants; a limit that allows them is none.
 const PLENTY: u64 = 1_000_000;

@@ -13,8 +13,7 @@ use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration, n, quoted, t};
 use crate::render::{Show, Style, lines, sentences};
 use crate::report::lab as reports;
-use crate::report::lab::Downs;
-use crate::report::notice::Question;
+use crate::report::lab::{Downs, Question};
 
 /// Take a lab down: its processes, its namespaces, everything that was in them
 ///

@@ -18,7 +18,7 @@ use crate::plan::NodeId;
 use crate::render::lang::{t, words};
 use crate::render::table::Table;
 use crate::render::{Printed, Show, Style, lines};
-use crate::report::notice::Notice;
+use crate::report::lab::Notice;
 use crate::topology::Run as Life;
 
 /// Run a command in a node: its network, its processes, its hostname, its own writable layer

@@ -21,9 +21,8 @@ use crate::render::lang::{w, words};
 use crate::render::sentences::capture::{self as say, Beside};
 use crate::render::table::{Table, WIDTH, broken};
 use crate::render::{Show, Style, lines};
-use crate::report::macs::{Census, Kind, Network, Pings, Reason, Source};
-use crate::report::ping::Family;
-use crate::report::wire::Interface;
+use crate::report::probe::Family;
+use crate::report::wire::{Census, Interface, Kind, Network, Pings, Reason, Source};
 use crate::topology::{Topology, catalog};
 
 /// So many rows of a table are shown.

@@ -19,8 +19,8 @@ use crate::render::escape::escape;
 use crate::render::sentences::packets::{self as say, Failing, Mark, Way};
 use crate::render::table::WIDTH;
 use crate::render::{Show, Style, lines, shapes};
-use crate::report::frame;
-use crate::report::ping::{self as reports, Attempt, Event, Family, Matrix, Pair, Party, Recorded, Reply, Start, Times};
+use crate::report::probe::{self as reports, Attempt, Event, Family, Matrix, Pair, Party, Recorded, Reply, Start, Times};
+use crate::report::wire;
 
 /// So many pairs are named; the rest is counted.
 const NAMED: usize = 12;
@@ -258,7 +258,7 @@ fn event(came: Came, to: IpAddr, stations: &Stations) -> Event {
 }
 
 /// The way there ends where the destination has written its address; it writes it once more as it answers.
-fn recorded(route: &frame::Recorded, to: IpAddr, stations: &Stations) -> Recorded {
+fn recorded(route: &wire::Recorded, to: IpAddr, stations: &Stations) -> Recorded {
     let parties: Vec<Party> = route.addresses.iter().map(|address| stations.party((*address).into())).collect();
     let turn = parties.iter().position(|party| party.address == to).map_or(parties.len(), |at| at + 1);
     let (there, back) = parties.split_at(turn);

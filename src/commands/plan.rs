@@ -14,7 +14,7 @@ use crate::plan::{Op, State, compile, diff};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, t, w};
 use crate::render::{Show, Style, sentences};
-use crate::report::nic::Changes;
+use crate::report::machine::Changes;
 use crate::topology::{Topology, catalog};
 
 /// Print the commands that make a lab by hand: a script, grouped by host

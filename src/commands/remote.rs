@@ -16,7 +16,7 @@ use crate::name::NodeName;
 use crate::render::lang::{t, words};
 use crate::render::table::Table;
 use crate::render::{Printed, Show, Style, lines, shapes};
-use crate::report::notice::Question;
+use crate::report::lab::Question;
 
 /// Know other hosts by a name: nslab's agent, LXD, Incus; then REMOTE:NODE means a container there
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use crate::lab::resolve::{self, Netns};
 use crate::render::lang::{Lang, t, w, words};
 use crate::render::table::{Table, section};
 use crate::render::{self, Style};
-use crate::report::node::{FdbState, Kind, Link, Node, Peer, Route};
+use crate::report::machine::{FdbState, Kind, Link, Node, Peer, Route};
 
 /// The main routing table (`RT_TABLE_MAIN`), which needs no mention.
 const MAIN_TABLE: u32 = 254;

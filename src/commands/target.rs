@@ -12,7 +12,7 @@ use crate::lab::instances::Site;
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
 use crate::name::{LabName, NodeName};
-use crate::report::notice::Notice;
+use crate::report::lab::Notice;
 use crate::topology::catalog::{self, is_file};
 use crate::topology::{self, Topology};
 

@@ -13,7 +13,7 @@ use crate::render::escape::escape;
 use crate::render::sentences::{causes, packets as say};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 use crate::report::trace::{Cause, Deed, Difference, Frame, Journey, Known, Leg, Note, Outcome, Trace as Found, Visit};
 use crate::report::wire::Station;
 

@@ -17,9 +17,7 @@ use crate::plan::{compile, steps};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration as took, n, t, w};
 use crate::render::{Show, Style, lines, sentences, shapes};
-use crate::report::half::Halves;
-use crate::report::lab::{Kept, Outcome};
-use crate::report::notice::Notice;
+use crate::report::lab::{Halves, Kept, Notice, Outcome};
 use crate::topology::{Host, Inside, Topology};
 
 /// How long the machine of another half may take to answer: it may well not be there yet.

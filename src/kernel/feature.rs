@@ -12,7 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use rtnetlink::packet_route::link::LinkMessage;
 use rtnetlink::{Handle, LinkBridge, LinkMacVlan, LinkVeth, LinkVlan, LinkVrf, LinkVxlan};
 
-use crate::report::doctor::{Ability, Feature, Finding, Limit, LimitName};
+use crate::report::machine::{Ability, Feature, Finding, Limit, LimitName};
 
 /// Kernel memory per container, measured: a namespace with its veth pair, in bytes.
 const PER_CONTAINER: u64 = 345_000;

@@ -22,7 +22,7 @@ use super::tables::{Far, Link, Settings, Tables, read, report};
 use super::thread::{joined, thread};
 use crate::error::Result;
 use crate::plan::NodeId;
-use crate::report::node::Node;
+use crate::report::machine::Node;
 
 /// More threads than this only wait for the kernel's one lock on its network settings.
 const THREADS: usize = 4;

@@ -13,7 +13,7 @@ use crate::kernel::netfilter::walk::{Dropped, Load, Packet, Ruleset};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::nic;
 use crate::plan::quoted;
-use crate::report::interference::{Filter, Interference, Obstacle, Traffic};
+use crate::report::machine::{Filter, Interference, Obstacle, Traffic};
 
 /// What a lab needs of the machine that it has a role on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 
 use super::netlink::Netlink;
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 
 /// `gc_thresh3` where the kernel does not tell it (`net/ipv4/arp.c`, `net/ipv6/ndisc.c`).
 const LIMIT: u32 = 1024;

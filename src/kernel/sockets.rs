@@ -18,7 +18,7 @@ use super::netns::{failed, within};
 use super::sys::fd;
 use super::sys::process::errno;
 use crate::error::Result;
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 
 /// `ICMP_FILTER` of `SOL_RAW`, and `ICMPV6_FILTER` (`linux/icmp.h`, `linux/icmpv6.h`): a bit set keeps a type out.
 const SOL_RAW: i32 = 255;

@@ -10,7 +10,7 @@ use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use crate::name::Mac;
-use crate::report::node::{self, FdbState, Forwarding, Node, Peer};
+use crate::report::machine::{self, FdbState, Forwarding, Node, Peer};
 
 /// `RT_TABLE_LOCAL` (`linux/rtnetlink.h`): a node's own addresses.
 pub const LOCAL_TABLE: u32 = 255;
@@ -326,7 +326,12 @@ pub fn report(tables: &Tables) -> Node {
         }
         let Some(dev) = name(entry.dev) else { continue };
         let state = format!("{:?}", entry.state).to_lowercase();
-        told.neighbours.push(node::Neighbour { address: entry.address, dev, mac: entry.mac.map(|mac| mac.to_string()), state });
+        told.neighbours.push(machine::Neighbour {
+            address: entry.address,
+            dev,
+            mac: entry.mac.map(|mac| mac.to_string()),
+            state,
+        });
     }
     for entry in &tables.fdb {
         let (Some(bridge), Some(port)) = (name(entry.bridge), name(entry.port)) else { continue };
@@ -335,15 +340,15 @@ pub fn report(tables: &Tables) -> Node {
             (false, true) => FdbState::Own,
             (false, false) => FdbState::Learned,
         };
-        told.fdb.push(node::Fdb { bridge, mac: entry.mac.to_string(), port, state });
+        told.fdb.push(machine::Fdb { bridge, mac: entry.mac.to_string(), port, state });
     }
     told.fdb.sort_by(|a, b| (&a.bridge, &a.port, &a.mac).cmp(&(&b.bridge, &b.port, &b.mac)));
     told.fdb.dedup_by(|a, b| (&a.bridge, &a.port, &a.mac) == (&b.bridge, &b.port, &b.mac));
     told
 }
 
-fn of_link(link: &Link, all: &Tables) -> node::Link {
-    node::Link {
+fn of_link(link: &Link, all: &Tables) -> machine::Link {
+    machine::Link {
         index: link.index,
         name: link.name.clone(),
         kind: link.kind.clone(),
@@ -357,7 +362,7 @@ fn of_link(link: &Link, all: &Tables) -> node::Link {
     }
 }
 
-fn of_route(route: &Route, all: &Tables) -> Option<node::Route> {
+fn of_route(route: &Route, all: &Tables) -> Option<machine::Route> {
     if route.table == LOCAL_TABLE || matches!(route.kind, RouteType::Multicast | RouteType::Broadcast | RouteType::Local) {
         return None;
     }
@@ -371,7 +376,7 @@ fn of_route(route: &Route, all: &Tables) -> Option<node::Route> {
         _ => "other",
     };
     let single = if route.hops.len() == 1 { route.hops.first() } else { None };
-    Some(node::Route {
+    Some(machine::Route {
         table: route.table,
         to: route.to,
         via: single.and_then(|hop| hop.via),

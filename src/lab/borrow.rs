@@ -21,8 +21,7 @@ use crate::kernel::nic::{self, Kind, Nic, Object};
 use crate::name::{IfName, LabName};
 use crate::plan::{Fact, Ns, Op, Port, Slot, State};
 use crate::report::lab::{Nics, Trust};
-use crate::report::nic as reports;
-use crate::report::nic::{Change, Changes, Wiring};
+use crate::report::machine::{self as reports, Change, Changes, Wiring};
 
 /// A real NIC that a lab uses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

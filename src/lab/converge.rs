@@ -18,8 +18,7 @@ use crate::error::{Error, Limit, Result};
 use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, netns, sandbox, sys};
 use crate::name::{LabName, NodeName};
 use crate::plan::{Fact, NodeId, Ns, Op, Plan, State, diff};
-use crate::report::lab::Outcome;
-use crate::report::notice::Progress;
+use crate::report::lab::{Outcome, Progress};
 use crate::topology::{Host, Topology};
 
 /// What a lab is to be.

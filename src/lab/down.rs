@@ -19,8 +19,7 @@ use crate::kernel::sys::process::errno;
 use crate::kernel::{fault, sandbox, sys, teardown};
 use crate::name::LabName;
 use crate::plan::{NodeId, State};
-use crate::report::lab::{Down, LeftAlone, Process};
-use crate::report::notice::Progress;
+use crate::report::lab::{Down, LeftAlone, Process, Progress};
 use crate::topology::Topology;
 
 /// How long processes have to end by themselves.

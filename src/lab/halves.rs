@@ -20,7 +20,7 @@ use crate::kernel::netns::MACHINE;
 use crate::kernel::nic::{Nic, survey};
 use crate::kernel::packet::{Buffer, Tap};
 use crate::name::{IfName, LabName, Mac, NodeName};
-use crate::report::half::{Answer, Discord, Frames, Halves, Way};
+use crate::report::lab::{Answer, Discord, Frames, Halves, Way};
 
 /// A day, in seconds.
 const DAY: u64 = 86_400;

@@ -16,7 +16,7 @@ use crate::kernel::netns::MACHINE;
 use crate::kernel::tables::{Link, Tables};
 use crate::name::{IfName, NodeName};
 use crate::plan::{Fact, MAIN_TABLE, Ns, compile};
-use crate::report::interference::{Interference, Obstacle};
+use crate::report::machine::{Interference, Obstacle};
 use crate::topology::{Attach, Host, Nics, Topology};
 
 /// The part that this machine is to play.
@@ -291,7 +291,7 @@ impl Seen {
     fn take(&mut self, need: &Need) {
         let (found, facts) = judged(need);
         let bridged = |found: &Interference| {
-            use crate::report::interference::Traffic::Bridged;
+            use crate::report::machine::Traffic::Bridged;
             matches!(&found.obstacle, Obstacle::Filter { traffic: Bridged { netfilter: true, .. }, .. })
         };
         self.found.extend(found);

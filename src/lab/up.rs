@@ -17,8 +17,7 @@ use crate::error::{Error, Result, Usage};
 use crate::kernel::{Backend, Kernel, netfilter, sandbox, sys};
 use crate::name::LabName;
 use crate::plan::{Plan, State, compile, diff};
-use crate::report::lab::{Namespace, Reset};
-use crate::report::notice::Progress;
+use crate::report::lab::{Namespace, Progress, Reset};
 use crate::topology::Topology;
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.

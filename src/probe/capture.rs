@@ -18,9 +18,8 @@ use crate::error::{Error, Limit, Result};
 use crate::kernel::packet::{self, Buffer, Counts, Seen, Spot, Tap};
 use crate::kernel::sys;
 use crate::name::Mac;
-use crate::report::capture::{Direction, Line};
-use crate::report::notice::Notice;
-use crate::report::wire::{Interface, Station};
+use crate::report::lab::Notice;
+use crate::report::wire::{Direction, Interface, Line, Station};
 use points::{Bridge, Point};
 
 /// Frames of several points wait so long for earlier ones of other points: a ring hands over what it has after 10 ms.

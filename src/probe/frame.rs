@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::name::Mac;
 
-pub use crate::report::frame::{Body, Fragment, Frame, Packet, Payload, Recorded};
+pub use crate::report::wire::{Body, Fragment, Frame, Packet, Payload, Recorded};
 
 /// `EtherType`s (IEEE) that are looked into.
 mod kind {

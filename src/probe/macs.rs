@@ -20,8 +20,7 @@ use crate::kernel::tables;
 use crate::lab::resolve;
 use crate::name::Mac;
 use crate::plan::NodeId;
-use crate::report::macs::{Entry, Kind, Network, Part, Reason, Source};
-use crate::report::wire::Interface;
+use crate::report::wire::{Entry, Interface, Kind, Network, Part, Reason, Source};
 use crate::topology::{self, Topology};
 
 /// A network between hosts.

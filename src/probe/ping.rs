@@ -16,7 +16,7 @@ use super::frame::{Body, Packet, Recorded};
 use crate::error::{Error, Result};
 use crate::kernel::sockets::{self, Echo, Heard, Manner};
 use crate::kernel::sys;
-use crate::report::ping::{Family, Fault};
+use crate::report::probe::{Family, Fault};
 
 /// Larger than any datagram (RFC 791).
 pub const LARGEST: usize = 65_536;

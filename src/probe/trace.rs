@@ -18,7 +18,7 @@ use crate::kernel::netfilter::iptables;
 use crate::kernel::netfilter::trace::{Step, Traced, Tracer, number_of};
 use crate::kernel::sockets;
 use crate::plan::NodeId;
-use crate::report::node::Kind;
+use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Death, Difference, IcmpMessage, IcmpWord, Leg, Outcome, Trace};
 use crate::report::wire::{Interface, Names};
 use compare::End;

@@ -15,7 +15,7 @@ use crate::kernel::tables::{self, Tables};
 use crate::lab::resolve::{Netns, Prompt, Subject};
 use crate::name::{IfName, LabName, Mac};
 use crate::plan::{Fact, NodeId, Ns, Port, Slot, State};
-use crate::report::node::{Kind, Link, Node};
+use crate::report::machine::{Kind, Link, Node};
 use crate::report::wire::Interface;
 
 /// What is known of something that is looked at: what nobody could look at is not what is not there.

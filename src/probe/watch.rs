@@ -18,7 +18,7 @@ use crate::kernel::packet::{self, Buffer, Seen, Spot, Tap};
 use crate::kernel::sockets::{Echo, Manner};
 use crate::name::Mac;
 use crate::plan::NodeId;
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 use crate::report::trace::Leg;
 use crate::report::wire::Interface;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Style;
 use super::escape::escape;
 use super::sentences::packets::cure;
-use crate::report::check::{Checkpoint, Outcome, Report, State};
+use crate::report::probe::{Checkpoint, Outcome, Report, State};
 
 /// A test suite for each checkpoint, a test case for each check: what failed is a failure, what could not run an error.
 pub fn check(report: &Report, style: Style) -> String {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Style, graph, junit};
 use crate::error::Error;
 use crate::graph::Graph;
-use crate::report::check;
+use crate::report::probe::Report;
 
 /// What writes a format.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub enum Writer {
     /// One that draws a lab.
     Drawing(fn(&Graph, Style) -> String),
     /// One for what a check found.
-    Checks(fn(&check::Report, Style) -> String),
+    Checks(fn(&Report, Style) -> String),
 }
 
 /// The formats: for each what it is for, the endings of files in it, and what writes it.

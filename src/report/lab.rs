@@ -1,4 +1,4 @@
-//! Reports on whole labs.
+//! Whole labs: what was done to them, the halves that other machines play, and what is said meanwhile.
 
 use std::fmt::Display;
 
@@ -144,7 +144,7 @@ pub struct Played {
     pub elsewhere: Vec<NodeName>,
     /// What those machines say; none where nobody was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub others: Option<super::half::Halves>,
+    pub others: Option<Halves>,
 }
 
 /// The machine's NICs that a lab has borrowed.
@@ -218,4 +218,270 @@ impl Condition {
     pub fn is_up(self) -> bool {
         self == Self::Up
     }
+}
+
+/// What the machines on the NICs of this one's half say of themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Halves {
+    /// Those that answered.
+    pub answers: Vec<Answer>,
+    /// Neighbours in the file that nobody answered for.
+    pub silent: Vec<String>,
+    /// What keeps them from being one lab, or deserves a note; the worst first.
+    pub findings: Vec<Discord>,
+}
+
+impl Halves {
+    /// Those that play another host of the same lab.
+    pub fn partners(&self) -> impl Iterator<Item = &Answer> {
+        let stranger = |answer: &Answer, finding: &Discord| match finding {
+            Discord::Role { host, .. } => *host == answer.host,
+            Discord::Lab { there, .. } => *there == answer.lab,
+            _ => false,
+        };
+        self.answers.iter().filter(move |answer| !self.findings.iter().any(|finding| stranger(answer, finding)))
+    }
+}
+
+/// A machine that answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The host that it plays.
+    pub host: String,
+    /// The lab.
+    pub lab: String,
+    /// Its hostname.
+    pub hostname: String,
+    /// The MAC address of its NIC.
+    pub mac: String,
+    /// The NIC of this machine that it answered on.
+    pub nic: String,
+    /// The version of its nslab.
+    pub version: String,
+}
+
+/// Something between two halves of a lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Discord {
+    /// It plays the same host: the same addresses are there twice.
+    Role {
+        /// The lab.
+        lab: String,
+        /// The host.
+        host: String,
+        /// The other machine's hostname.
+        hostname: String,
+        /// Hosts that are left to play.
+        free: Vec<String>,
+    },
+    /// Its lab has another name.
+    Lab {
+        /// The name here.
+        here: String,
+        /// The name there.
+        there: String,
+        /// The other machine's hostname.
+        hostname: String,
+        /// The host that it plays.
+        host: String,
+    },
+    /// Its NIC has the same MAC address as this machine's, as a clone's has.
+    Mac {
+        /// This machine's NIC.
+        nic: String,
+        /// The address.
+        mac: String,
+        /// The host that the other machine plays.
+        host: String,
+    },
+    /// Its nslab is of another version.
+    Version {
+        /// The host that it plays.
+        host: String,
+        /// The version here.
+        here: String,
+        /// The version there.
+        there: String,
+    },
+    /// It was brought up from another file.
+    File {
+        /// The lab.
+        lab: String,
+        /// The host that it plays.
+        host: String,
+    },
+    /// Its NIC has another MTU.
+    Mtu {
+        /// This machine's NIC.
+        nic: String,
+        /// Bytes of payload per frame here.
+        here: u32,
+        /// Bytes of payload per frame there.
+        there: u32,
+        /// The host that it plays.
+        host: String,
+    },
+    /// Frames do not pass that should.
+    Lost {
+        /// Which.
+        frames: Frames,
+        /// Which way.
+        way: Way,
+        /// This machine's NIC.
+        nic: String,
+        /// The host that the other machine plays.
+        host: String,
+        /// Bytes of payload of a full one.
+        mtu: u32,
+    },
+    /// It has the same machine-id, as a clone has.
+    Machine {
+        /// The host that it plays.
+        host: String,
+    },
+    /// It has the same hostname.
+    Hostname {
+        /// The name.
+        hostname: String,
+        /// The host that it plays.
+        host: String,
+    },
+    /// Its clock is a day or more away from this machine's.
+    Clock {
+        /// The host that it plays.
+        host: String,
+        /// How far, in whole days.
+        days: u64,
+    },
+}
+
+impl Discord {
+    /// Worth knowing, and in nobody's way.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::Machine { .. } | Self::Hostname { .. } | Self::Clock { .. } | Self::Version { .. })
+    }
+}
+
+/// Frames of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Frames {
+    /// From one NIC to the other.
+    Plain,
+    /// For a MAC address that is not the NIC's own: a container's.
+    ToGuest,
+    /// From a MAC address that is not the NIC's own.
+    FromGuest,
+    /// Of full size.
+    Full,
+}
+
+impl Frames {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Plain, Self::ToGuest, Self::FromGuest, Self::Full];
+
+    /// Its number on the wire.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+            Self::ToGuest => 1,
+            Self::FromGuest => 2,
+            Self::Full => 3,
+        }
+    }
+}
+
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// From the other machine to this one.
+    In,
+    /// From this machine to the other one.
+    Out,
+}
+
+/// Something worth telling that is no error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// `capture` has begun: where it listens.
+    Listening(Vec<String>),
+    /// Interfaces that are listened at went down.
+    PointsDown(Vec<String>),
+    /// Interfaces that were listened at are gone, with how many are left.
+    PointsGone {
+        /// The points.
+        points: Vec<String>,
+        /// How many are left.
+        left: usize,
+    },
+    /// A capture has ended: how, and the file where there is one.
+    Captured(super::wire::End, Option<String>),
+    /// Several labs are up and the command line names none: the lab that is meant, and the name that would say so.
+    Assumed {
+        /// The lab.
+        lab: String,
+        /// How to name the thing without doubt.
+        exact: String,
+    },
+    /// The machine keeps its default route; these routes stand in for the lab's.
+    KeptDefault {
+        /// Their destinations.
+        routes: Vec<ipnet::IpNet>,
+    },
+    /// A host has no agent, so that `lxc` finds nobody there.
+    Agentless {
+        /// The host.
+        host: String,
+        /// Why it could not be started.
+        why: Box<crate::error::Error>,
+    },
+    /// The first shell of a host: what `lxc` is there.
+    Class {
+        /// The host.
+        host: String,
+    },
+    /// Something on the machine gets in the way of a lab that has a role there.
+    Interference(super::machine::Interference),
+    /// A lab that is up bears the name of a built-in topology and is made from another description.
+    OwnDescription {
+        /// The lab.
+        lab: String,
+    },
+}
+
+impl Notice {
+    /// Whether it must be told even to somebody who wants to hear nothing.
+    pub fn is_grave(&self) -> bool {
+        matches!(self, Self::Captured(end, _) if !end.dropped.is_empty())
+    }
+}
+
+/// A question to answer with yes or no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// `remote add` sees a certificate for the first time.
+    Certificate {
+        /// Where.
+        address: String,
+        /// SHA-256 of it, in hexadecimal digits.
+        fingerprint: String,
+    },
+    /// `reset` removes what was made by hand.
+    Reset {
+        /// The lab.
+        lab: String,
+        /// How many things go.
+        by_hand: usize,
+    },
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Operations done.
+    pub done: usize,
+    /// Operations in all.
+    pub of: usize,
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::node::Kind;
+use super::machine::Kind;
 use super::wire::{Interface, Names, Station};
 
 /// `trace`

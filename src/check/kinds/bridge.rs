@@ -15,7 +15,7 @@ use crate::probe::view::Place;
 use crate::problem::Reference;
 use crate::render::lang::{and, t};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::node::Link;
+use crate::report::machine::Link;
 use crate::report::trace::Cause;
 use crate::report::wire::Interface;
 use crate::topology::Host;

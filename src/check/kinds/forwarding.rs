@@ -12,7 +12,7 @@ use crate::probe::cure::cure;
 use crate::probe::view::Place;
 use crate::render::lang::t;
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 use crate::report::trace::Cause;
 use crate::topology::reader::Item;
 

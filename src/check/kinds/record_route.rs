@@ -15,8 +15,8 @@ use crate::plan::NodeId;
 use crate::probe::ping::{Came, Order, ping};
 use crate::render::lang::t;
 use crate::render::sentences::statement::Words;
-use crate::report::frame::Recorded;
-use crate::report::ping::Family;
+use crate::report::probe::Family;
+use crate::report::wire::Recorded;
 use crate::topology::reader::Item;
 
 /// Requests, until one is answered: the first may be lost to a busy machine.

@@ -10,7 +10,7 @@ use crate::kernel::nic::Nic;
 use crate::lab::journal::Journal;
 use crate::name::{IfName, Mac};
 use crate::plan::{Fact, NodeId, Ns, Port, State, compile};
-use crate::report::half::Frames;
+use crate::report::lab::Frames;
 
 /// What a half says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::name::{Mac, NodeName};
 use crate::plan::NodeId;
 use crate::probe::filter::KEYWORDS;
 use crate::probe::view::{Place, View};
-use crate::report::node::{Kind, Link, Peer};
+use crate::report::machine::{Kind, Link, Peer};
 use crate::report::wire::{Interface, Names};
 use crate::topology::{Network, Topology, nearest};
 

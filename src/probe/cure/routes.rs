@@ -8,7 +8,7 @@ use super::Cures;
 use crate::name::Mac;
 use crate::plan::{Fact, MAIN_TABLE, RouteTo, Slot, quoted};
 use crate::probe::predict::map::At;
-use crate::report::node::Kind;
+use crate::report::machine::Kind;
 use crate::report::trace::Route;
 use crate::report::wire::Interface;
 

@@ -14,8 +14,8 @@ use crate::kernel::netns::{self, Space};
 use crate::kernel::sockets::{Echo, Manner};
 use crate::kernel::{interrupted, joined, open_files, processors, thread};
 use crate::plan::NodeId;
-use crate::report::notice::Progress;
-use crate::report::ping::{Attempt, Family, Fault, Pair};
+use crate::report::lab::Progress;
+use crate::report::probe::{Attempt, Family, Fault, Pair};
 
 /// Bytes of payload.
 const SIZE: usize = 16;

@@ -11,7 +11,7 @@ use crate::kernel::netlink::Netlink;
 use crate::kernel::netns::{self, Space};
 use crate::kernel::{shared, thread};
 use crate::plan::NodeId;
-use crate::report::ping::Family;
+use crate::report::probe::Family;
 
 /// A round needs few entries at least, however full the table is.
 const LEAST: usize = 32;

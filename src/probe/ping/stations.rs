@@ -10,8 +10,8 @@ use crate::kernel::{inspect, sockets};
 use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
 use crate::probe::view::View;
-use crate::report::node::Link;
-use crate::report::ping::{Family, Party};
+use crate::report::machine::Link;
+use crate::report::probe::{Family, Party};
 use crate::report::wire::{Interface, Names};
 
 /// A node, its namespace and its addresses.

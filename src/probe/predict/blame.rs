@@ -11,7 +11,7 @@ use super::map::{At, Delivery, Map, Why};
 use super::packet::{Packet, Stand};
 use super::{Neighbour, Silence, World};
 use crate::name::Mac;
-use crate::report::node::Kind;
+use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Route};
 
 impl World<'_> {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::kernel::tables::{Link, PortState, Tables};
 use crate::name::Mac;
 use crate::probe::view::{Place, View};
-use crate::report::node::Kind;
+use crate::report::machine::Kind;
 use crate::report::trace::Cause;
 use crate::report::wire::{Interface, Station};
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::sighting::{Shot, Sighting, Stop, What, way};
 use crate::name::Mac;
 use crate::probe::view::View;
-use crate::report::node::Kind;
+use crate::report::machine::Kind;
 use crate::report::trace::{Deed, Difference, Frame, Journey, Known, Leg, Resolution, Visit};
 use crate::report::wire::{Interface, Station};
 

@@ -14,8 +14,8 @@ use crate::probe::frame::{Body, Frame, Packet, Payload};
 use crate::probe::ping::{self, Answer, Key};
 use crate::probe::view::{Place, View};
 use crate::probe::watch::{Patience, Watch, Watcher};
-use crate::report::node::Link;
-use crate::report::ping::Family;
+use crate::report::machine::Link;
+use crate::report::probe::Family;
 use crate::report::trace::{IcmpWord, Leg};
 
 /// What became of one probe.

@@ -14,7 +14,7 @@ use crate::lab::Journal;
 use crate::name::{IfName, Mac};
 use crate::plan::{Fact, Link, MAIN_TABLE, NodeId, Ns, Port, RouteTo, Slot, State, Sysctl, compile, compile_nodes};
 use crate::probe::view::{Place, View};
-use crate::report::node::Kind;
+use crate::report::machine::Kind;
 
 /// Adds the nodes on other machines to those that are here, each network plugged in; what is described of all of them.
 pub(super) fn join(journal: &Journal, places: &mut Vec<Place>) -> State {
@@ -137,7 +137,14 @@ fn place(id: &NodeId, state: &State) -> Place {
             tables.fdb.push(Fdb { bridge, mac: *mac, port, own: false, fixed: true, age: None });
         }
     }
-    Place { id: id.clone(), pin: PathBuf::new(), by_hand: false, far: false, node: crate::report::node::Node::default(), tables }
+    Place {
+        id: id.clone(),
+        pin: PathBuf::new(),
+        by_hand: false,
+        far: false,
+        node: crate::report::machine::Node::default(),
+        tables,
+    }
 }
 
 /// The other end: its node, name and index.

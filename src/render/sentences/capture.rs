@@ -3,9 +3,7 @@
 use std::net::IpAddr;
 
 use crate::render::lang::{Lang, and, flags, listed, n, protocol, t, w};
-use crate::report::capture::{Direction, End};
-use crate::report::frame::{Body, Packet, Payload, Recorded};
-use crate::report::macs::{Census, Kind, Network, Part, Reason};
+use crate::report::wire::{Body, Census, Direction, End, Kind, Network, Packet, Part, Payload, Reason, Recorded};
 
 /// What a frame carries.
 pub fn payload(lang: Lang, vlan: Option<u16>, payload: &Payload) -> String {

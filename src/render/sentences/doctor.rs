@@ -3,8 +3,7 @@
 use super::role::service;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, and, quoted, say, t, w};
-use crate::report::doctor::{Ability, Finding, LimitName};
-use crate::report::interference::{Filter, Interference, Obstacle, Traffic};
+use crate::report::machine::{Ability, Filter, Finding, Interference, LimitName, Obstacle, Traffic};
 
 /// A feature of the kernel.
 pub fn ability(lang: Lang, ability: Ability) -> &'static str {

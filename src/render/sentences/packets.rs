@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::causes::{self, route};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, reason, t, w};
-use crate::report::ping::{Event, Fault, Matrix, Party, Ping, Start, Times};
+use crate::report::probe::{Event, Fault, Matrix, Party, Ping, Start, Times};
 use crate::report::trace::{
     Cause, Death, Deed, Difference, Frame, IcmpMessage, IcmpWord, Known, Leg, Note, Resolution, Trace, Visit,
 };

@@ -8,9 +8,8 @@ use crate::error::{Allow, Card, Refusal, RoleFault, Rollback, Service, Using};
 use crate::name::{IfName, NodeName};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, quoted, say, t, w};
-use crate::report::half::{Answer, Discord, Frames, Halves, Way};
-use crate::report::lab::{Foreign, LeftAlone, Nics, Played, Trust};
-use crate::report::nic::{Changes, Wiring};
+use crate::report::lab::{Answer, Discord, Foreign, Frames, Halves, LeftAlone, Nics, Played, Trust, Way};
+use crate::report::machine::{Changes, Wiring};
 
 /// What is wrong with a role.
 pub fn fault(lang: Lang, fault: &RoleFault) -> Message {

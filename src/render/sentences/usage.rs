@@ -10,7 +10,7 @@ use super::{capture, doctor, errors, lxd, role};
 use crate::error::WrongValue;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, quoted, t, w};
-use crate::report::notice::{Notice, Question};
+use crate::report::lab::{Notice, Question};
 
 /// What is wrong, hints, how the command is used and where there is help; nothing where clap found what is not known here.
 pub fn refused(lang: Lang, error: &clap::Error, usage: Option<&str>) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What is between the halves of a lab.
 
-use nslab::report::half::{Discord, Frames, Way};
+use nslab::report::lab::{Discord, Frames, Way};
 
 use super::word;
 

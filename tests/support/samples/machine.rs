@@ -1,8 +1,7 @@
 //! What stands in the way on the machine itself.
 
 use nslab::error::{Card, Refusal, RoleFault, Rollback, Service, Using};
-use nslab::report::doctor::Finding;
-use nslab::report::interference::{Filter, Interference, Obstacle, Traffic};
+use nslab::report::machine::{Filter, Finding, Interference, Obstacle, Traffic};
 
 use super::{addr, names, net, word};
 

@@ -19,7 +19,7 @@ use crate::lxd::server::operations::{NEVER, New, seconds};
 use crate::lxd::server::request::Call;
 use crate::name::NodeName;
 use crate::plan::NodeId;
-use crate::report::node::Link;
+use crate::report::machine::Link;
 use crate::topology::{Attach, Container, Host, Keys, Nic, Run};
 
 /// The host as its lab has it now.
