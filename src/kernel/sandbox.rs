@@ -7,29 +7,24 @@
 //! reach it like any other command of a pipeline, and no pseudo-terminal needs copying.
 
 mod end;
-mod environment;
+mod files;
 mod join;
-mod lab;
 mod make;
 mod outside;
-mod record;
+mod processes;
 mod root;
-mod run;
-mod scan;
 mod session;
 mod shim;
 mod spec;
-mod tree;
 mod wait;
 
-pub use end::{end, end_all, freeze, thaw};
-pub use environment::shell;
+pub use end::{end, freeze, thaw};
+pub use files::{Attributes, Kind, Look, Tree, files};
 pub use join::{run, start};
-pub use lab::{forget, links, rename};
+pub use make::{forget, links, rename};
 pub use outside::{Manner, send};
-pub use scan::{Process, around, processes, user};
+pub use processes::{Process, around, processes, user};
 pub use session::{Refused, Session, Streams, open};
 pub(crate) use shim::READER;
-pub use spec::{Clients, Order, Paths, Run, Screen, Spec};
-pub use tree::{Attributes, Kind, Look, Tree, files};
+pub use spec::{Clients, Order, Paths, Run, Screen, Spec, shell};
 pub use wait::{Exit, Started};

@@ -1,16 +1,17 @@
 //! The end of every process of a lab, asked first and killed after a while; and how processes are stopped and go on.
 
 use std::cell::LazyCell;
-use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, File};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
 
-use super::scan::{self, Process, Seen, Spaces};
-use super::spec::{Paths, Tried, error};
-use super::{record, shim};
+use super::processes::{self, Process, Seen, Spaces};
+use super::spec::{Paths, Tried, error, short};
 use crate::error::Result;
 use crate::kernel::sys::process;
 
@@ -34,23 +35,15 @@ struct Target {
     told: Option<Process>,
 }
 
-/// Ends every process in the lab's namespaces, however it got there: SIGTERM, and SIGKILL after the grace. Never this
-/// process nor one that it descends from.
+/// Ends every process in the namespaces of some nodes (of all, where none is named), however it got there: SIGTERM, and SIGKILL
+/// after the grace. Never this process nor one that it descends from.
 ///
 /// Returns the processes that ended and those that could not be.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn end_all(paths: &Paths, grace: Duration) -> Result<(Vec<Process>, Vec<Process>)> {
-    end(paths, &[], grace)
-}
-
-/// Ends the processes of some nodes (of all, where none is named), as [`end_all`] does.
-///
-/// # Errors
-/// When `/proc` cannot be read.
 pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Process>, Vec<Process>)> {
-    let shims = shim::living(paths, nodes);
+    let shims = shims(paths, nodes);
     let ended = Ending::of(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))?;
     if ended.1.is_empty() {
         // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap.
@@ -74,7 +67,8 @@ struct Ending {
 
 impl Ending {
     fn of(paths: &Paths, nodes: &[String]) -> Tried<Self> {
-        let (spaces, proc, spared) = (Spaces::of(paths, nodes), scan::proc()?, LazyCell::new(scan::ancestors as fn() -> _));
+        let (spaces, proc, spared) =
+            (Spaces::of(paths, nodes), processes::proc()?, LazyCell::new(processes::ancestors as fn() -> _));
         Ok(Self { spaces, proc, spared, targets: BTreeMap::new(), ended: Vec::new(), killing: false })
     }
 
@@ -93,7 +87,7 @@ impl Ending {
             }
         }
         self.settle();
-        let left = self.targets.into_values().filter_map(|target| target.told.or_else(|| scan::describe(&target.seen)));
+        let left = self.targets.into_values().filter_map(|target| target.told.or_else(|| processes::describe(&target.seen)));
         Ok((self.ended, left.collect()))
     }
 
@@ -134,7 +128,7 @@ impl Ending {
             if self.spaces.node(&self.proc, seen.pid) != Some(seen.node.as_str()) || process::wait_end(&handle, 0) {
                 continue;
             }
-            let told = if self.killing { None } else { scan::describe(&seen) };
+            let told = if self.killing { None } else { processes::describe(&seen) };
             self.targets.insert(seen.pid, Target { seen, handle, told });
             new += 1;
         }
@@ -153,7 +147,7 @@ impl Ending {
         let began = Instant::now();
         self.targets.values().all(|target| {
             let rest = limit.saturating_sub(began.elapsed());
-            record::wait_gone(target.seen.pid, &target.handle, rest)
+            processes::wait_gone(target.seen.pid, &target.handle, rest)
         })
     }
 
@@ -188,7 +182,7 @@ impl Ending {
 
 /// It has neither ended nor let go of its namespaces.
 fn alive(target: &Target) -> bool {
-    !process::wait_end(&target.handle, 0) && record::holds(target.seen.pid)
+    !process::wait_end(&target.handle, 0) && processes::holds(target.seen.pid)
 }
 
 /// Who forks while it is stopped is found in the next look; a chain of forks ends before this.
@@ -211,7 +205,7 @@ pub fn thaw(paths: &Paths, nodes: &[String]) -> Result<()> {
 }
 
 fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
-    let (spaces, proc, mut told) = (Spaces::of(paths, nodes), scan::proc()?, scan::ancestors());
+    let (spaces, proc, mut told) = (Spaces::of(paths, nodes), processes::proc()?, processes::ancestors());
     for _ in 0..LOOKS {
         let new: HashSet<i32> =
             spaces.look(|pid| told.contains(&pid))?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
@@ -228,4 +222,70 @@ fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
         told.extend(new);
     }
     Ok(())
+}
+
+/// Handles of the shims of some nodes of a lab; of all, where none is named.
+fn shims(paths: &Paths, nodes: &[String]) -> Vec<OwnedFd> {
+    let entries = fs::read_dir(paths.lab.join("sandbox")).into_iter().flatten().flatten();
+    let pid = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let node = name.strip_suffix(".sock")?.trim_end_matches("+real");
+        if !(nodes.is_empty() || nodes.iter().any(|asked| asked == node)) {
+            return None;
+        }
+        let stream = short(&entry.path(), |path| UnixStream::connect(path)).ok()?;
+        Some(getsockopt(&stream, sockopt::PeerCredentials).ok()?.pid())
+    };
+    entries.filter_map(pid).filter_map(|pid| process::handle(pid).ok()).collect()
+}
+
+/// Ends the processes of a session and those that descend from its leader, as a terminal that closes would end them, and those that
+/// do not mind by force.
+pub(super) fn end_session(leader: i32, grace: Duration) {
+    let mut known = HashSet::from([leader]);
+    for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGKILL] {
+        let handles: Vec<_> = members(leader, &mut known).into_iter().filter_map(|pid| process::handle(pid).ok()).collect();
+        for handle in &handles {
+            let _ = process::send(handle, signal);
+            // A stopped process hears nothing.
+            let _ = process::send(handle, libc::SIGCONT);
+        }
+        let until = Instant::now() + grace;
+        if handles.iter().all(|handle| process::wait_end_until(handle, until)) {
+            break;
+        }
+    }
+}
+
+/// The processes that live in a session, and those that descend from one that is known.
+pub(super) fn members(leader: i32, known: &mut HashSet<i32>) -> Vec<i32> {
+    let mut all = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        all.extend(family(pid).map(|(parent, session)| (pid, (parent, session))));
+    }
+    // Who is gone has given its number back.
+    known.retain(|pid| *pid == leader || all.contains_key(pid));
+    loop {
+        let joins = |(pid, (parent, session)): (&i32, &(i32, i32))| {
+            (!known.contains(pid) && (*session == leader || known.contains(parent))).then_some(*pid)
+        };
+        let new: Vec<i32> = all.iter().filter_map(joins).collect();
+        if new.is_empty() {
+            return known.iter().copied().filter(|pid| all.contains_key(pid)).collect();
+        }
+        known.extend(new);
+    }
+}
+
+/// The parent and the session of a process that lives.
+fn family(pid: i32) -> Option<(i32, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // proc_pid_stat(5): state, ppid, pgrp, session are fields 3 to 6.
+    let mut fields = stat.rsplit(") ").next()?.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    let parent = fields.next()?.parse().ok()?;
+    Some((parent, fields.nth(1)?.parse().ok()?))
 }

@@ -15,11 +15,10 @@ use nix::sys::statfs::{FsType, fstatfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::chdir;
 
-use super::lab::{self, Layer};
-use super::record::{self, Files, Recorded};
-use super::spec::{Failure, Paths, Run, Spec, Tried, at, error};
+use super::processes::{self, Files, Recorded};
+use super::spec::{Failure, Paths, Run, Spec, Tried, at, environment, error, link_programs, rcfile, write_rcfile};
 use super::wait::{Exit, Orphans, Started, Terminal};
-use super::{environment, make, root};
+use super::{make, root};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sys::process::{self, Change};
 
@@ -62,9 +61,9 @@ pub fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     let terminal = Terminal::claim(run.interactive);
     let clients = spec.clients.as_ref();
     let entry = Entry { directory: Directory::of(run), shared: clients.and_then(|clients| Shared::of(&clients.lxd)) };
-    let _ = environment::write_rcfile(&environment::rcfile(paths));
+    let _ = write_rcfile(&rcfile(paths));
     if spec.real_root {
-        let _ = environment::link_programs(paths);
+        let _ = link_programs(paths);
     }
     let child = within(paths, spec, |init| {
         let mut command = command(paths, spec, run);
@@ -108,11 +107,11 @@ pub(super) fn within<T>(
     mut attempt: impl FnMut(&OwnedFd) -> std::result::Result<T, Refusal>,
 ) -> std::result::Result<T, Unmet> {
     let network = network(paths, spec).map_err(Unmet::Failed)?;
-    lab::prepare(paths, spec).map_err(Unmet::Failed)?;
+    make::prepare(paths, spec).map_err(Unmet::Failed)?;
     let files = Files::of(paths, spec);
     let told = |failure| Unmet::Failed(error(&spec.node, failure));
     for _ in 0..TRIES {
-        let lock = record::lock(&files.lock, spec).map_err(Unmet::Failed)?;
+        let lock = processes::lock(&files.lock, spec).map_err(Unmet::Failed)?;
         let init = init(paths, spec, &files, &network).map_err(told)?;
         match attempt(&init) {
             Ok(done) => return Ok(done),
@@ -127,7 +126,7 @@ pub(super) fn within<T>(
 
 /// The node's network namespace.
 fn network(paths: &Paths, spec: &Spec) -> Result<File> {
-    let pin = lab::pin(paths, &spec.node);
+    let pin = paths.pin(&spec.node);
     let not_up = || Error::Usage(Usage::NotUp(spec.lab.clone()));
     match File::open(&pin) {
         Ok(file) if fstatfs(&file).is_ok_and(|stat| stat.filesystem_type() == FsType(NSFS_MAGIC)) => Ok(file),
@@ -144,7 +143,7 @@ fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<Owne
         Recorded::Elsewhere => return Err(("join the sandbox from inside of another one".to_owned(), Errno::EBUSY)),
         // Its layer is free when it is gone.
         Recorded::Ending(identity, handle) => {
-            record::wait_gone(identity.pid, &handle, ENDING);
+            processes::wait_gone(identity.pid, &handle, ENDING);
         }
         Recorded::Nothing => {}
     }
@@ -155,7 +154,7 @@ fn init(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<Owne
 fn settled(record: &Path) -> Recorded {
     let began = Instant::now();
     loop {
-        match record::living(record) {
+        match processes::living(record) {
             Recorded::Elsewhere if began.elapsed() < ENDING => thread::sleep(Duration::from_millis(5)),
             recorded => return recorded,
         }
@@ -190,7 +189,7 @@ pub(super) fn enter(
 ) -> std::result::Result<Child, Refusal> {
     inside(init, paths, || {
         if !spec.real_root {
-            root::give(&Layer::of(paths, &spec.node), Path::new("/"), "hosts", &spec.hosts)?;
+            root::give(&paths.layer(&spec.node), Path::new("/"), "hosts", &spec.hosts)?;
         }
         root::cover_daemons(paths, spec)?;
         entry.shared.iter().try_for_each(Shared::show)?;
@@ -234,7 +233,7 @@ pub(super) fn inside<T: Send>(
 
 fn command(paths: &Paths, spec: &Spec, run: &Run) -> Command {
     let mut command = Command::new(run.argv.first().map_or(OsStr::new(""), |program| program));
-    command.args(run.argv.iter().skip(1)).env_clear().envs(environment::of(paths, spec, run));
+    command.args(run.argv.iter().skip(1)).env_clear().envs(environment(paths, spec, run));
     if run.captured {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }

@@ -1,23 +1,27 @@
-//! Making a sandbox: a fork in between, so that its shim is nobody's child; the shim forks the init; a pipe tells how it went. The init,
-//! process 1 of its PID namespace, stays as long as anything else lives in it.
+//! Making a sandbox: what those of one lab share in its directory, and a fork in between, so that its shim is nobody's child; the shim forks
+//! the init; a pipe tells how it went. The init, process 1 of its PID namespace, stays as long as anything else lives in it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, pipe2, sethostname, setsid};
 
-use super::record::{Files, Identity, Recorded};
+use super::processes::{self, Files, Identity, Recorded};
+use super::root;
 use super::shim::{self, Sockets};
-use super::spec::{Paths, Spec, Tried, at};
-use super::{record, root};
+use super::spec::{Paths, Spec, Tried, at, directory, error};
+use crate::error::{Error, Result, Usage};
+use crate::kernel::netns::is_mount;
 use crate::kernel::sys::process;
 
 /// How long a shim may take to end after its init.
@@ -28,17 +32,17 @@ const ENDING: Duration = Duration::from_secs(2);
 /// Returns a handle of its init. Killed half-way nothing stays: the init sees the lock free and nobody to stay for, and the
 /// shim ends with it.
 pub(super) fn make(paths: &Paths, spec: &Spec, files: &Files, network: &File) -> Tried<OwnedFd> {
-    let draft = record::open(&files.draft, true)?;
+    let draft = processes::open_own(&files.draft, true)?;
     let sockets = own(paths, spec)?;
     let binary = root::binary();
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).map_err(at("pipe"))?;
-    let parts = Parts { paths, spec, lock: &files.lock, network, record: &draft, space: record::own_space(), binary, sockets };
+    let parts = Parts { paths, spec, lock: &files.lock, network, record: &draft, space: processes::own_space(), binary, sockets };
     let middle = process::fork(|| parts.middle(&tell)).map_err(at("fork"))?;
     drop((tell, parts));
     while nix::sys::wait::waitpid(middle, None) == Err(Errno::EINTR) {}
     listen(File::from(told))?;
     std::fs::rename(&files.draft, &files.record).map_err(at(format!("rename {}", files.draft.display())))?;
-    match record::living(&files.record) {
+    match processes::living(&files.record) {
         Recorded::Living(_, handle) => Ok(handle),
         _ => Err(("join the sandbox".to_owned(), Errno::ESRCH)),
     }
@@ -142,7 +146,7 @@ impl Parts<'_> {
             Err((step, errno)) => return answer(tell, errno as i32, &step),
         };
         process::close_all_but(&mut [0, 1, 2, tell.as_raw_fd(), lock.as_raw_fd(), self.record.as_raw_fd()]);
-        let _ = process::set_title(&format!("{}{}/{}", record::TITLE, self.spec.lab, self.spec.node));
+        let _ = process::set_title(&format!("{}{}/{}", processes::TITLE, self.spec.lab, self.spec.node));
         process::trim_memory();
         answer(tell, 0, "");
         process::close_all_but(&mut [0, 1, 2, lock.as_raw_fd(), self.record.as_raw_fd()]);
@@ -153,14 +157,14 @@ impl Parts<'_> {
         setsid().map_err(at("setsid"))?;
         setns(self.network.as_fd(), CloneFlags::CLONE_NEWNET).map_err(at("setns(CLONE_NEWNET)"))?;
         umask(Mode::from_bits_truncate(0o022));
-        let lock = record::open(self.lock, false)?;
+        let lock = processes::open_own(self.lock, false)?;
         let identity = Identity::own(self.space)?;
         let own = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
         unshare(own).map_err(at("unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)"))?;
         sethostname(&self.spec.hostname).map_err(at("sethostname"))?;
         root::build(self.paths, self.spec, self.binary.as_ref())?;
         process::silence().map_err(at("open /dev/null"))?;
-        record::claim(self.record).map_err(at("flock the record"))?;
+        processes::claim(self.record)?;
         identity.write(self.record).map_err(at("write the record"))?;
         Ok(lock)
     }
@@ -189,7 +193,7 @@ fn stay(mut lock: File, record: &File) -> i32 {
             }
         };
         if another().is_none() {
-            record::note_end(record);
+            processes::note_end(record);
             // Given back by the kernel, as late as can be.
             std::mem::forget(held);
             return 0;
@@ -207,4 +211,138 @@ fn another() -> Option<OwnedFd> {
     let entries = std::fs::read_dir("/proc").ok()?;
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     pids.filter(|&pid| pid != 1).filter_map(|pid| process::handle(pid).ok()).find(|process| !process::wait_end(process, 0))
+}
+
+/// A quarter of the memory: a full layer must not take the machine along.
+const LAYERS: &str = "size=25%,mode=0700";
+
+/// Makes what a sandbox of the node needs in the lab's directory.
+///
+/// # Errors
+/// `Usage::NotUp` when the lab is not there.
+pub(super) fn prepare(paths: &Paths, spec: &Spec) -> Result<()> {
+    let sandboxes = paths.lab.join("sandbox");
+    match directory(&sandboxes, 0o700) {
+        Err((_, Errno::ENOENT)) => return Err(Error::Usage(Usage::NotUp(spec.lab.clone()))),
+        made => made.map_err(|failure| error(&spec.node, failure))?,
+    }
+    let (layers, run) = (paths.lab.join("layers"), paths.lab.join("run"));
+    if !(is_mount(&layers) && is_mount(&run)) {
+        let _lock = processes::lock(&sandboxes.join("lab.lock"), spec)?;
+        mount_layers(&layers).and_then(|()| mount_run(&run)).map_err(|failure| error(&spec.node, failure))?;
+    }
+    node(paths, spec).map_err(|failure| error(&spec.node, failure))
+}
+
+fn mount_layers(path: &Path) -> Tried<()> {
+    directory(path, 0o700)?;
+    if is_mount(path) {
+        return Ok(());
+    }
+    let flags = MsFlags::MS_NODEV;
+    mount(Some("nslab"), path, Some("tmpfs"), flags, Some(LAYERS)).map_err(at(format!("mount -t tmpfs {}", path.display())))
+}
+
+/// A peer group of its own: what a sandbox mounts in its `/run/netns` appears here, and nowhere else.
+fn mount_run(path: &Path) -> Tried<()> {
+    directory(path, 0o700)?;
+    if is_mount(path) {
+        return Ok(());
+    }
+    process::mount_alone(path).map_err(at(format!("mount {}", path.display())))
+}
+
+fn node(paths: &Paths, spec: &Spec) -> Tried<()> {
+    let layer = paths.layer(&spec.node);
+    directory(&layer, 0o755)?;
+    for name in ["upper", "work", "root", "pieces"] {
+        directory(&layer.join(name), 0o755)?;
+    }
+    let temporary = layer.join("tmp");
+    directory(&temporary, 0o700)?;
+    let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+    fs::set_permissions(&temporary, open_to_all).map_err(at(format!("chmod {}", temporary.display())))?;
+    for (path, text) in [(paths.mark(), String::new()), (layer.join("here"), format!("{}/{}", spec.lab, spec.node))] {
+        if !path.exists() {
+            fs::write(&path, text).map_err(at(format!("write {}", path.display())))?;
+        }
+    }
+    let netns = paths.netns(&spec.node);
+    directory(netns.parent().unwrap_or(&netns), 0o755)?;
+    directory(&netns, 0o755)?;
+    if spec.is_host { refresh(paths, &spec.node) } else { Ok(()) }
+}
+
+/// Brings the names of a host's containers in its `/run/netns` up to date, if it had a sandbox before.
+///
+/// # Errors
+/// When a name cannot be written or removed.
+pub fn links(paths: &Paths, host: &str) -> Result<()> {
+    if paths.netns(host).is_dir() { refresh(paths, host).map_err(|failure| error(host, failure)) } else { Ok(()) }
+}
+
+fn refresh(paths: &Paths, host: &str) -> Tried<()> {
+    let (directory, pins) = (paths.netns(host), paths.lab.join("netns"));
+    let prefix = format!("{host}.");
+    for name in names(&pins)?.iter().filter_map(|name| name.strip_prefix(&prefix)) {
+        let link = directory.join(name);
+        match symlink(pins.join(format!("{prefix}{name}")), &link) {
+            // The same as before, or something that the user made under that name: that stays.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(at(format!("ln -s {}", link.display())))?,
+        }
+    }
+    for name in names(&directory)? {
+        let link = directory.join(&name);
+        let gone = fs::read_link(&link).is_ok_and(|pin| pin.starts_with(&pins) && !pin.exists());
+        if gone {
+            fs::remove_file(&link).map_err(at(format!("rm {}", link.display())))?;
+        }
+    }
+    Ok(())
+}
+
+fn names(directory: &Path) -> Tried<Vec<String>> {
+    let entries = fs::read_dir(directory).map_err(at(format!("ls {}", directory.display())))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+/// Removes the private layer of a node that goes, and the namespaces that were made in its `/run/netns`; its processes
+/// must have ended.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn forget(paths: &Paths, node: &str) -> Result<()> {
+    let made = paths.netns(node);
+    for name in names(&made).unwrap_or_default() {
+        // One on top of the other, as often as it was mounted.
+        while umount2(&made.join(&name), MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    }
+    for directory in [paths.layer(node), paths.lab.join("run").join(node)] {
+        match fs::remove_dir_all(&directory) {
+            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error(node, at(format!("rm -r {}", directory.display()))(fault)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Gives the private layer of a node that has no process another node's name; one that has no layer needs none.
+///
+/// # Errors
+/// When a directory cannot be renamed.
+pub fn rename(paths: &Paths, from: &str, to: &str) -> Result<()> {
+    forget(paths, to)?;
+    for directory in ["layers", "run"] {
+        let (old, new) = (paths.lab.join(directory).join(from), paths.lab.join(directory).join(to));
+        match fs::rename(&old, &new) {
+            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error(from, at(format!("mv {}", old.display()))(fault)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

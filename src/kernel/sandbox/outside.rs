@@ -19,7 +19,7 @@ use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{isatty, read, write};
 
 use super::shim::{self, Request};
-use super::spec::{Paths, Tried, at, error};
+use super::spec::{Paths, Tried, at, error, short};
 use crate::error::Result;
 use crate::kernel::sys::{fd, process};
 use crate::kernel::terminal::Raw;
@@ -83,8 +83,8 @@ fn is_terminal(number: RawFd) -> bool {
 
 fn connect(paths: &Paths, node: &str) -> Tried<UnixStream> {
     let try_one = |real_root| {
-        let path = shim::socket(paths, node, real_root);
-        shim::short(&path, |short| UnixStream::connect(short)).map_err(at(format!("connect to {}", path.display())))
+        let path = paths.socket(node, real_root);
+        short(&path, |short| UnixStream::connect(short)).map_err(at(format!("connect to {}", path.display())))
     };
     // A node may have two sandboxes; it does not matter which of them helps.
     try_one(false).or_else(|failure| try_one(true).map_err(|_| failure))

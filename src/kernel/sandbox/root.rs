@@ -1,19 +1,17 @@
-//! The files that a node's processes see: the machine's root under a private writable layer, and everything that is of
-//! this node alone.
+//! The files that a node's processes see: the machine's root under a private writable layer, a `/run` of its own, so that no socket appears in
+//! it that a daemon of the machine makes later, and everything else that is of this node alone.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, pivot_root};
 
-use super::environment::PROGRAMS;
-use super::lab::{self, Layer, directory};
-use super::spec::{Clients, Paths, Spec, Tried, at};
-use super::{environment, run, scan};
+use super::spec::{Clients, PROGRAMS, Paths, Spec, Tried, at, directory, home_of_root};
 use crate::kernel::mounts::{Mounts, under};
 use crate::kernel::sys::process::{self, Change};
 use crate::kernel::userns;
@@ -31,7 +29,7 @@ const HARMLESS: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV).union(MsFl
 /// Gives the calling process, which is alone in its mount namespace, the node's view of the files.
 pub(super) fn build(paths: &Paths, spec: &Spec, binary: Option<&OwnedFd>) -> Tried<()> {
     // Before the rest becomes a slave: what is mounted in here must appear outside.
-    let netns = copy(&lab::netns(paths, &spec.node))?;
+    let netns = copy(&paths.netns(&spec.node))?;
     let slave = MsFlags::MS_REC | MsFlags::MS_SLAVE;
     mount(None::<&str>, "/", None::<&str>, slave, None::<&str>).map_err(at("mount --make-rslave /"))?;
     if spec.real_root {
@@ -40,7 +38,7 @@ pub(super) fn build(paths: &Paths, spec: &Spec, binary: Option<&OwnedFd>) -> Tri
         layered(paths, spec, &netns, binary)?;
     }
     cover_daemons(paths, spec)?;
-    attach(&copy(&Layer::of(paths, &spec.node).join("here"))?, &scan::mark(&paths.lab))
+    attach(&copy(&paths.layer(&spec.node).join("here"))?, &paths.mark())
 }
 
 /// The running nslab, to be shown in a node wherever it lies; to be taken before the caller leaves its mount namespace.
@@ -50,12 +48,12 @@ pub(super) fn binary() -> Option<OwnedFd> {
 
 /// The machine's own files, with what must be the node's own on top.
 fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
-    let layer = Layer::of(paths, &spec.node);
+    let layer = paths.layer(&spec.node);
     sys(&seen()?, Path::new("/"), copy)?;
     proc(Path::new("/"))?;
-    run::machines(netns)?;
+    machines_run(netns)?;
     for (name, text) in [("hosts", spec.hosts.as_str()), ("resolv.conf", RESOLVER)] {
-        let (own, shown) = (layer.join(&format!("real-{name}")), Path::new("/etc").join(name));
+        let (own, shown) = (layer.join(format!("real-{name}")), Path::new("/etc").join(name));
         fs::write(&own, text).map_err(at(format!("write {}", own.display())))?;
         if shown.is_file() {
             attach(&copy(&own)?, &shown)?;
@@ -66,7 +64,7 @@ fn real(paths: &Paths, spec: &Spec, netns: &OwnedFd) -> Tried<()> {
 
 /// The machine's files under a layer that is the node's own; other disks read-only.
 fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>) -> Tried<()> {
-    let layer = Layer::of(paths, &spec.node);
+    let layer = paths.layer(&spec.node);
     let root = layer.join("root");
     let mounts = seen()?;
     let labs = paths.lab.parent().unwrap_or(&paths.lab);
@@ -84,7 +82,7 @@ fn layered(paths: &Paths, spec: &Spec, netns: &OwnedFd, binary: Option<&OwnedFd>
     attach(&copy(Path::new("/dev"))?, &root.join("dev"))?;
     sys(&mounts, &root, read_only)?;
     proc(&root)?;
-    run::fresh(&root, netns)?;
+    fresh_run(&root, netns)?;
     let shown = under(&root, labs);
     fs::create_dir_all(&shown).map_err(at(format!("mkdir {}", shown.display())))?;
     attach(&labs_copy, &shown)?;
@@ -125,7 +123,7 @@ fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> Result<(),
 }
 
 /// A root made of one overlay for each directory of the machine's root; read-only where that cannot be.
-fn pieces(layer: &Layer, root: &Path) -> Tried<()> {
+fn pieces(layer: &Path, root: &Path) -> Tried<()> {
     attach(&copy(&layer.join("upper"))?, root)?;
     for entry in fs::read_dir("/").map_err(at("ls /"))? {
         let from = entry.map_err(at("ls /"))?.path();
@@ -217,7 +215,7 @@ fn display(root: &Path) -> Tried<()> {
     attach(&read_only(sockets)?, &shown)
 }
 
-fn etc(layer: &Layer, root: &Path, spec: &Spec) -> Tried<()> {
+fn etc(layer: &Path, root: &Path, spec: &Spec) -> Tried<()> {
     let name = format!("{}\n", spec.hostname);
     for (file, text) in [("hosts", spec.hosts.as_str()), ("hostname", &name), ("resolv.conf", RESOLVER)] {
         give(layer, root, file, text)?;
@@ -253,7 +251,7 @@ fn programs(root: &Path, spec: &Spec, binary: &OwnedFd) -> Tried<()> {
 }
 
 /// Writes a file of `/etc`, unless the user has changed what nslab wrote there.
-pub(super) fn give(layer: &Layer, root: &Path, name: &str, text: &str) -> Tried<()> {
+pub(super) fn give(layer: &Path, root: &Path, name: &str, text: &str) -> Tried<()> {
     let (given, shown) = (layer.join(name), root.join("etc").join(name));
     let before = fs::read_to_string(&given).ok();
     let now = fs::read_to_string(&shown).ok();
@@ -302,7 +300,7 @@ fn prepare_daemons(root: &Path, spec: &Spec) {
 
 /// Covers what is there and not covered yet; the calling process is in the sandbox.
 pub(super) fn cover_daemons(paths: &Paths, spec: &Spec) -> Tried<()> {
-    let nothing = Layer::of(paths, &spec.node).join("nothing");
+    let nothing = paths.layer(&spec.node).join("nothing");
     directory(&nothing, 0o755)?;
     let agent = spec.clients.as_ref().map(|clients| clients.directory.as_path());
     CONTAINERS.iter().try_for_each(|path| over(Path::new(path), agent.unwrap_or(&nothing)))
@@ -317,17 +315,136 @@ fn over(path: &Path, by: &Path) -> Tried<()> {
     }
     // A link would be replaced, not what it leads to.
     let path = fs::canonicalize(path).map_err(at(format!("readlink {}", path.display())))?;
-    let cover = process::copy_of_mounts(by).map_err(at(format!("copy mounts of {}", by.display())))?;
-    process::attach(&cover, &path).map_err(at(format!("attach {}", path.display())))
+    attach(&copy(by)?, &path)
 }
 
 /// Where root has remotes on the machine, shows a host's own there: clients look there that no variable tells.
 pub(super) fn remotes(clients: &Clients) -> Tried<()> {
-    let home = environment::home();
+    let home = home_of_root();
     for (name, directory) in [("lxc", &clients.lxd), ("incus", &clients.incus)] {
         let usual = Path::new(&home).join(".config").join(name);
         if usual.is_dir() && directory.is_dir() {
             over(&usual, directory)?;
+        }
+    }
+    Ok(())
+}
+
+const RUN: &str = "/run";
+/// What other entries of `/run` have of daemons that run containers, and what each sandbox has of its own.
+const LEFT_OUT: [&str; 6] = ["netns", "user", "docker.sock", "podman", "containerd", "incus"];
+/// Names in `/run/user/NUMBER` of what programs with windows and sound need: sockets and keys.
+const DISPLAYS: [&str; 10] =
+    ["wayland-", ".mutter-Xwaylandauth", "xauth_", "gdm", "ICEauthority", "pulse", "pipewire-", "bus", "at-spi", "dconf"];
+
+/// A fresh one below a private root, with the network namespaces of the node.
+fn fresh_run(root: &Path, netns: &OwnedFd) -> Tried<()> {
+    let path = root.join("run");
+    let displays = displays();
+    tmpfs(&path)?;
+    for (name, mode) in [("netns", 0o755), ("lock", 0o777)] {
+        directory(&path.join(name), mode)?;
+    }
+    attach(netns, &path.join("netns"))?;
+    show(&displays, &path)
+}
+
+/// In place of the machine's: with everything that is in that just now, but for other daemons' sockets.
+fn machines_run(netns: &OwnedFd) -> Tried<()> {
+    let run = Path::new(RUN);
+    let (mut entries, displays) = (Vec::new(), displays());
+    for entry in fs::read_dir(run).map_err(at("ls /run"))?.flatten() {
+        let name = entry.file_name();
+        if !LEFT_OUT.iter().any(|left_out| name == *left_out) {
+            entries.extend(Entry::of(&entry.path(), &PathBuf::from(name)));
+        }
+    }
+    tmpfs(run)?;
+    directory(&run.join("netns"), 0o755)?;
+    attach(netns, &run.join("netns"))?;
+    show(&entries, run)?;
+    show(&displays, run)
+}
+
+fn tmpfs(path: &Path) -> Tried<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("nslab"), path, Some("tmpfs"), flags, Some("mode=755,size=64m")).map_err(at("mount -t tmpfs /run"))
+}
+
+/// Something of the machine's `/run`.
+struct Entry {
+    /// Where it is, below `/run`.
+    path: PathBuf,
+    what: What,
+}
+
+enum What {
+    Link(PathBuf),
+    /// An empty directory with the owner and the mode of the machine's.
+    Directory(fs::Metadata),
+    /// What is there, a directory or not.
+    Mounts(OwnedFd, bool),
+}
+
+impl Entry {
+    /// Nothing where it is gone, or may not be shown.
+    fn of(from: &Path, path: &Path) -> Option<Self> {
+        let meta = fs::symlink_metadata(from).ok()?;
+        let what = if meta.is_symlink() {
+            What::Link(fs::read_link(from).ok()?)
+        } else {
+            What::Mounts(process::copy_of_mounts(from).ok()?, meta.is_dir())
+        };
+        Some(Self { path: path.to_owned(), what })
+    }
+}
+
+/// What programs with windows need of users' directories; nobody writes to it.
+fn displays() -> Vec<Entry> {
+    let user = Path::new("user");
+    let mut found = Vec::new();
+    let own = |path: &Path| fs::symlink_metadata(path).ok().map(What::Directory);
+    found.extend(own(&Path::new(RUN).join(user)).map(|what| Entry { path: user.to_owned(), what }));
+    for entry in fs::read_dir(Path::new(RUN).join(user)).into_iter().flatten().flatten() {
+        let path = user.join(entry.file_name());
+        found.extend(own(&entry.path()).map(|what| Entry { path: path.clone(), what }));
+        let inside = fs::read_dir(entry.path()).into_iter().flatten().flatten();
+        for entry in inside.filter(|entry| is_display(&entry.file_name())) {
+            let shown = Entry::of(&entry.path(), &path.join(entry.file_name()));
+            found.extend(shown.filter(|entry| match &entry.what {
+                What::Mounts(mounts, _) => process::change(mounts, Change::ReadOnly).is_ok(),
+                _ => true,
+            }));
+        }
+    }
+    found
+}
+
+fn is_display(name: &OsStr) -> bool {
+    DISPLAYS.iter().any(|display| name.to_string_lossy().starts_with(display))
+}
+
+fn show(entries: &[Entry], run: &Path) -> Tried<()> {
+    for Entry { path, what } in entries {
+        let shown = run.join(path);
+        let failed = || format!("create {}", shown.display());
+        match what {
+            What::Link(target) => symlink(target, &shown).map_err(at(failed()))?,
+            What::Directory(meta) => {
+                directory(&shown, meta.mode() & 0o7777)?;
+                fs::set_permissions(&shown, Permissions::from_mode(meta.mode() & 0o7777)).map_err(at(failed()))?;
+                // Who has no such user in its user namespace keeps it as its own.
+                let _ = chown(&shown, Some(meta.uid()), Some(meta.gid()));
+            }
+            What::Mounts(mounts, is_directory) => {
+                if *is_directory {
+                    directory(&shown, 0o755)?;
+                } else {
+                    File::create(&shown).map_err(at(failed()))?;
+                }
+                // What a user namespace locks stays an empty entry.
+                let _ = process::attach(mounts, &shown);
+            }
         }
     }
     Ok(())

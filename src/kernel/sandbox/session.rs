@@ -12,10 +12,9 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::{OpenptyResult, openpty};
 use nix::unistd::{Gid, Uid, fchown, pipe2};
 
-use super::environment;
+use super::end::members;
 use super::join::{self, Directory, Entry, Unmet};
-use super::shim::members;
-use super::spec::{Order, Paths, Screen, Spec, error};
+use super::spec::{Order, Paths, Screen, Spec, environment_of_order, error};
 use super::wait::Exit;
 use crate::error::Error;
 use crate::kernel::sys::process;
@@ -101,7 +100,7 @@ pub fn open(paths: &Paths, spec: &Spec, order: &Order) -> Result<(Session, Strea
 fn command(spec: &Spec, order: &Order) -> Command {
     let mut words = order.argv.iter();
     let mut command = Command::new(words.next().map_or_else(OsString::new, OsString::clone));
-    command.args(words).env_clear().envs(environment::of_order(spec, order));
+    command.args(words).env_clear().envs(environment_of_order(spec, order));
     if (order.user, order.group) != (0, 0) {
         command.uid(order.user).gid(order.group);
     }

@@ -1,7 +1,6 @@
 //! The shim of a sandbox: the process outside of it that starts nslab for whoever is inside, since nobody leaves a PID namespace,
 //! and the agent of a host at a client's first connection. It ends with the init.
 
-use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,7 +10,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -19,8 +18,9 @@ use nix::sys::socket::{Backlog, MsgFlags, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::record;
-use super::spec::{Clients, Paths, Spec, Tried, at};
+use super::end::end_session;
+use super::processes;
+use super::spec::{Clients, Paths, Spec, Tried, at, short};
 use super::wait::Exit;
 use crate::kernel::sys::{fd, process};
 
@@ -61,17 +61,6 @@ fn string(text: &str) -> OsString {
     OsString::from_vec(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect())
 }
 
-/// Where the shim of a node's sandbox listens.
-pub(super) fn socket(paths: &Paths, node: &str, real_root: bool) -> PathBuf {
-    paths.lab.join("sandbox").join(format!("{node}{}.sock", if real_root { "+real" } else { "" }))
-}
-
-/// A path as short as `sun_path` of unix(7) takes it, whatever the names of the lab and the node.
-pub(super) fn short<T>(path: &Path, act: impl FnOnce(&Path) -> std::io::Result<T>) -> std::io::Result<T> {
-    let directory = File::open(path.parent().unwrap_or(path))?;
-    act(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(path.file_name().unwrap_or_default()))
-}
-
 /// The sockets of a shim, before it begins.
 pub(super) struct Sockets {
     requests: UnixListener,
@@ -85,8 +74,8 @@ impl Sockets {
     ///
     /// None where a shim is there already.
     pub(super) fn open(paths: &Paths, spec: &Spec) -> Tried<Option<Self>> {
-        let requests = socket(paths, &spec.node, spec.real_root);
-        let held = record::open(&requests.with_extension("shim"), false)?;
+        let requests = paths.socket(&spec.node, spec.real_root);
+        let held = processes::open_own(&requests.with_extension("shim"), false)?;
         if process::lock_until_closed(&held).is_err() {
             return Ok(None);
         }
@@ -265,70 +254,4 @@ fn wait(stream: &UnixStream, child: &mut Child, follows: bool) -> std::io::Resul
         end_session(number, GRACE);
     }
     Ok(Exit::of(child.wait()?).code())
-}
-
-/// Handles of the shims of some nodes of a lab; of all, where none is named.
-pub(super) fn living(paths: &Paths, nodes: &[String]) -> Vec<OwnedFd> {
-    let entries = fs::read_dir(paths.lab.join("sandbox")).into_iter().flatten().flatten();
-    let pid = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        let node = name.strip_suffix(".sock")?.trim_end_matches("+real");
-        if !(nodes.is_empty() || nodes.iter().any(|asked| asked == node)) {
-            return None;
-        }
-        let stream = short(&entry.path(), |path| UnixStream::connect(path)).ok()?;
-        Some(getsockopt(&stream, sockopt::PeerCredentials).ok()?.pid())
-    };
-    entries.filter_map(pid).filter_map(|pid| process::handle(pid).ok()).collect()
-}
-
-/// Ends the processes of a session and those that descend from its leader, as a terminal that closes would end them, and those that
-/// do not mind by force.
-fn end_session(leader: i32, grace: Duration) {
-    let mut known = HashSet::from([leader]);
-    for signal in [libc::SIGHUP, libc::SIGTERM, libc::SIGKILL] {
-        let handles: Vec<_> = members(leader, &mut known).into_iter().filter_map(|pid| process::handle(pid).ok()).collect();
-        for handle in &handles {
-            let _ = process::send(handle, signal);
-            // A stopped process hears nothing.
-            let _ = process::send(handle, libc::SIGCONT);
-        }
-        let until = Instant::now() + grace;
-        if handles.iter().all(|handle| process::wait_end_until(handle, until)) {
-            break;
-        }
-    }
-}
-
-/// The processes that live in a session, and those that descend from one that is known.
-pub(super) fn members(leader: i32, known: &mut HashSet<i32>) -> Vec<i32> {
-    let mut all = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        all.extend(family(pid).map(|(parent, session)| (pid, (parent, session))));
-    }
-    // Who is gone has given its number back.
-    known.retain(|pid| *pid == leader || all.contains_key(pid));
-    loop {
-        let joins = |(pid, (parent, session)): (&i32, &(i32, i32))| {
-            (!known.contains(pid) && (*session == leader || known.contains(parent))).then_some(*pid)
-        };
-        let new: Vec<i32> = all.iter().filter_map(joins).collect();
-        if new.is_empty() {
-            return known.iter().copied().filter(|pid| all.contains_key(pid)).collect();
-        }
-        known.extend(new);
-    }
-}
-
-/// The parent and the session of a process that lives.
-fn family(pid: i32) -> Option<(i32, i32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // proc_pid_stat(5): state, ppid, pgrp, session are fields 3 to 6.
-    let mut fields = stat.rsplit(") ").next()?.split(' ');
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    let parent = fields.next()?.parse().ok()?;
-    Some((parent, fields.nth(1)?.parse().ok()?))
 }
