@@ -169,6 +169,25 @@ s = socket.create_server((\"192.168.100.1\", 8443)); time.sleep(60)' >/dev/null 
 }
 
 #[test]
+fn on_a_machine_that_plays_a_host_its_agent_starts_at_the_first_connection() {
+    in_box(|| {
+        let other = Other::boot();
+        cable(&other);
+        let before = Machine::look();
+        ok("up routed --role host-a --nic enp0s8");
+        says(&["host-a", "sh", "-c", "echo lxc"]);
+        assert!(!ok("status").out.contains("Agents"), "an agent that nobody needs");
+        let hidden = ["host-a", "sh", "-c", "client=l; ${client}xc list -c n -f csv"];
+        assert_eq!(says(&hidden), "a1\na2");
+        assert!(ok("status").out.contains("Agents that run: host-a."));
+        ok("agent stop host-a");
+        assert_eq!(says(&hidden), "a1\na2");
+        ok("down");
+        before.assert_unchanged("an agent by need on a machine that plays a host");
+    });
+}
+
+#[test]
 fn a_machine_that_plays_a_host_commands_the_containers_of_the_one_that_plays_the_other() {
     in_box(|| {
         let other = Other::boot();

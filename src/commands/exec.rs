@@ -19,7 +19,7 @@ use crate::render::lang::{t, words};
 use crate::render::table::Table;
 use crate::render::{Printed, Show, Style, lines};
 use crate::report::lab::Notice;
-use crate::topology::Run as Life;
+use crate::topology::{Run as Life, Topology};
 
 /// Run a command in a node: its network, its processes, its hostname, its own writable layer
 ///
@@ -226,33 +226,18 @@ fn on_machine(run: &sandbox::Run) -> Error {
     executed(&mut command, &program)
 }
 
-/// Clients of LXD's API, and shells, which may start one.
-const CLIENTS: [&str; 2] = ["lxc", "incus"];
-const SHELLS: [&str; 5] = ["bash", "dash", "sh", "zsh", "fish"];
-
-/// Whether a command on the machine may want to command the host's containers: a client is named in it, or it is a shell that reads
-/// what to do.
-fn commands(argv: &[OsString]) -> bool {
-    let words = || argv.iter().map(|word| word.to_string_lossy());
-    let apart = |c: char| !c.is_alphanumeric() && c != '-' && c != '_';
-    let named = |word: &str| word.split(apart).any(|part| CLIENTS.contains(&part));
-    let shell = argv.first().is_some_and(|word| {
-        let name = Path::new(word).file_name().map(|name| name.to_string_lossy());
-        name.is_some_and(|name| SHELLS.contains(&name.as_ref()))
-    });
-    words().any(|word| named(&word)) || shell && words().all(|word| word != "-c")
-}
-
-/// The machine plays the host: its agent runs, and the command finds it and, where there is none, a client. What stands in the way
-/// is told, and no more: the command may do without.
-fn ready_machine(target: &Target, host: &NodeName, run: &mut sandbox::Run, context: &mut Context) {
-    let ready = agents::serve(&target.lab, host).and_then(|(clients, new)| {
+/// The machine plays the host: clients of LXD's API find their way to its agent, which starts at their first connection, and a
+/// client where there is none. What stands in the way is told, and no more: the command may do without.
+fn ready_machine(target: &Target, host: &NodeName, described: &Topology, run: &mut sandbox::Run, context: &mut Context) {
+    let ready = agents::clients(&target.lab, host, true).and_then(|(clients, new)| {
         let text =
             |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned());
         run.env.extend(clients.variables().map(text));
         if let Some(path) = path_without_client() {
             run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
         }
+        let spec = lab::sandbox::spec(&target.lab, &target.node, described, true, Some(clients));
+        sandbox::wait_for_clients(&lab::paths::sandboxes(&target.lab), &spec)?;
         Ok(new)
     });
     tell(host, ready, run, context);
@@ -297,10 +282,8 @@ fn run(target: &Target, mut run: sandbox::Run, real_root: bool, context: &mut Co
     if let (NodeId::Host(host), Some(role)) = (&target.node, &journal.topology.role)
         && *host == role.host
     {
+        ready_machine(target, host, journal.described(), &mut run, context);
         drop(lock);
-        if run.interactive || commands(&run.argv) {
-            ready_machine(target, host, &mut run, context);
-        }
         return Err(on_machine(&run));
     }
     let mut clients = None;

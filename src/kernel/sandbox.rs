@@ -21,7 +21,7 @@ mod wait;
 pub use end::{end, freeze, thaw};
 pub use files::{Attributes, Kind, Look, Tree, files};
 pub use join::{run, start};
-pub use make::{forget, links, rename};
+pub use make::{forget, links, rename, wait_for_clients};
 pub use outside::{Manner, send};
 pub use processes::{Process, around, processes, user};
 pub use session::{Refused, Session, Streams, open};

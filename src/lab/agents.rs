@@ -114,18 +114,6 @@ pub fn handoff(lab: &LabName, host: &NodeName) -> PathBuf {
     directory(lab, host).join("handoff")
 }
 
-/// Makes the machine that plays a host ready for the clients: the agent runs, and they have their directories; those, and
-/// whether they are new.
-///
-/// # Errors
-/// As [`start`]; when a directory cannot be made.
-pub fn serve(lab: &LabName, host: &NodeName) -> Result<(Clients, bool)> {
-    let (clients, new) = clients(lab, host, true)?;
-    start(lab, host)?;
-    // The agent's own socket: there is no sandbox, and so nobody that would wait for a connection.
-    Ok((Clients { directory: directory(lab, host), ..clients }, new))
-}
-
 /// Gives a client its directory; whether it had none.
 fn configure(directory: &Path, text: &str) -> Result<bool> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);

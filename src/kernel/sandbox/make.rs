@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,19 @@ pub(super) fn revive(paths: &Paths, spec: &Spec, init: &OwnedFd) -> Tried<()> {
     let middle = process::fork(|| i32::from(process::fork(shim).is_err())).map_err(at("fork"))?;
     while nix::sys::wait::waitpid(middle, None) == Err(Errno::EINTR) {}
     Ok(())
+}
+
+/// Has somebody wait for the clients of a host that the machine itself plays, where nothing has a sandbox: a shim that `down` ends.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn wait_for_clients(paths: &Paths, spec: &Spec) -> Result<()> {
+    let told = |failure| error(&spec.node, failure);
+    directory(&paths.lab.join("sandbox"), 0o700).map_err(told)?;
+    let _lock = processes::lock(&Files::of(paths, spec).lock, spec)?;
+    // Nobody sends anything to it: it stands for an init that lives as long as the lab.
+    let never = UnixDatagram::unbound().map_err(at("socket")).map_err(told)?;
+    revive(paths, spec, &never.into()).map_err(told)
 }
 
 /// Begins the life of a shim: nobody's child, in nobody's session, the parent of whatever it starts.
