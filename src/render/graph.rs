@@ -121,12 +121,6 @@ impl Words {
         t!(self.0, "default via {gateway}", gateway)
     }
 
-    /// An interface by its name; of a bridge, that it is one.
-    fn interface(self, interface: &Interface) -> String {
-        let name = escape(interface.name.as_str());
-        if interface.is_bridge() { format!("bridge {name}") } else { name.into_owned() }
-    }
-
     /// A port of a bridge.
     fn port_of(self, bridge: &IfName) -> String {
         t!(self.0, "port of {bridge}", bridge)
@@ -245,6 +239,12 @@ impl<'a> Wiring<'a> {
 /// A node's name, and what is to say of it.
 fn node_lines(node: &Node, more: Vec<String>) -> Vec<String> {
     std::iter::once(node.node.name().to_string()).chain(more).collect()
+}
+
+/// An interface by its name; of a bridge, that it is one.
+fn interface_name(interface: &Interface) -> String {
+    let name = escape(interface.name.as_str());
+    if interface.is_bridge() { format!("bridge {name}") } else { name.into_owned() }
 }
 
 /// The bridges among interfaces, and the others.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::svg::{Card, Font, GAP, Look, PAD, Scene, height_of, width_of};
-use super::{Class, Stroke, Wiring, Words, end_word};
+use super::{Class, Stroke, Wiring, Words, end_word, interface_name};
 use crate::graph::{Cable, Host, Interface, Node, State};
 use crate::name::IfName;
 use crate::plan::NodeId;
@@ -335,7 +335,7 @@ fn head(words: Words, node: &Node, one_line: bool) -> Vec<(Font, String)> {
 
 /// A bridge's name and addresses.
 fn title(words: Words, bridge: &Interface) -> Vec<(Font, String)> {
-    let mut name = vec![words.interface(bridge)];
+    let mut name = vec![interface_name(bridge)];
     name.extend(words.of_interface(bridge));
     let mut lines = vec![(Font::Strong, name.join(", "))];
     lines.extend(words.addresses(bridge).into_iter().map(|address| (Font::Mono, address)));

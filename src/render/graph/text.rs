@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Joined, Spot, Wiring, Words, bridges, end_word, member_words, node_lines, path, shown, wrapped};
+use super::{Joined, Spot, Wiring, Words, bridges, end_word, interface_name, member_words, node_lines, path, shown, wrapped};
 use crate::graph::{Drawing, Graph, Host, Interface, L3, Network, Node, Physical, State};
 use crate::plan::NodeId;
 use crate::render::Style;
@@ -83,7 +83,7 @@ impl Page<'_> {
     }
 
     fn interface(&self, interface: &Interface) -> String {
-        let mut parts = vec![self.words.interface(interface)];
+        let mut parts = vec![interface_name(interface)];
         parts.extend(self.details(interface));
         parts.join(" ")
     }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::{Class, Stroke, Words, member_words, node_lines};
+use super::{Class, Stroke, Words, interface_name, member_words, node_lines};
 use crate::graph::{Cable, Drawing, End, Graph, Interface, L3, Mark, Node, Physical, State};
 use crate::name::IfName;
 use crate::plan::NodeId;
@@ -154,7 +154,7 @@ impl Wired<'_> {
         for interface in interfaces {
             let id = Id { number: format!("i{}", self.ids.len()), name: format!("{node} {}", interface.name) };
             self.ids.insert(end(&interface.name), id.clone());
-            let mut lines = vec![self.words.interface(interface)];
+            let mut lines = vec![interface_name(interface)];
             lines.extend(self.words.addresses(interface));
             lines.extend(self.words.of_interface(interface));
             let class = if interface.is_bridge() { Class::Bridge } else { Class::Interface };
