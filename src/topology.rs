@@ -16,8 +16,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::catalog::{Caller, read};
-pub use self::parse::{parse, schema};
+pub use self::catalog::Caller;
+pub use self::parse::{parse, read, schema};
 pub(crate) use self::reader::nearest;
 pub use self::role::Inside;
 pub use self::validate::problems;

@@ -4,6 +4,7 @@ mod containers;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -30,6 +31,15 @@ const MTU: std::ops::RangeInclusive<i64> = 68..=65535;
 /// [`Error::Topology`] with every finding, in the order of the file.
 pub fn parse(file: &str, text: &str, kinds: &'static [Choice]) -> Result<Topology> {
     understand(text, kinds).map_err(|findings| Error::Topology { file: file.to_owned(), text: text.to_owned(), findings })
+}
+
+/// The topology that a file describes, its checks of these kinds.
+///
+/// # Errors
+/// [`Error::File`] where there is no text to read, [`Error::Topology`] where the text describes no lab.
+pub fn read(path: &Path, kinds: &'static [Choice]) -> Result<Topology> {
+    let text = catalog::text_of(path).map_err(|why| Error::File { file: path.to_owned(), why })?;
+    parse(&path.to_string_lossy(), &text, kinds)
 }
 
 /// The JSON schema of what may be written, for editors, with these kinds of checks; in JSON Schema draft 2020-12.
