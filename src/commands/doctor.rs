@@ -142,12 +142,12 @@ fn own_rights() -> Rights {
 /// Labs that are not as they should be.
 fn labs() -> Vec<Leftover> {
     let known = lab::every();
-    let broken = known.iter().filter(|entry| !lab::index::is_in_use(entry.lab.as_str())).filter_map(|entry| {
+    let broken = known.iter().filter(|entry| !lab::journal::is_in_use(entry.lab.as_str())).filter_map(|entry| {
         let lab = entry.lab.to_string();
         match lab::status(&entry.lab).map(|status| status.condition) {
             Ok(Condition::Stale) => Some(Leftover::Stale { lab }),
             // Of what one was for, a killed maker tells nobody any more.
-            Ok(_) if lab::index::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),
+            Ok(_) if lab::journal::is_forgotten(&lab) => Some(Leftover::Forgotten { lab }),
             Ok(Condition::Unfinished | Condition::RolledBack) => Some(Leftover::Unfinished { lab }),
             Ok(Condition::Up | Condition::Drifted) | Err(Error::Foreign { .. }) => None,
             Err(_) => Some(Leftover::NoJournal { lab }),

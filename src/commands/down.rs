@@ -7,7 +7,7 @@ use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::change::keep;
-use crate::lab::{self, resolve, watchdog};
+use crate::lab::{self, resolve, watch_nics};
 use crate::name::LabName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration, n, quoted, t};
@@ -218,6 +218,6 @@ impl Run for WatchNic {
     }
 
     fn run(self, _: &mut Context) -> Result<Self::Out> {
-        watchdog::stand(&resolve::lab_name(&self.lab)?)
+        watch_nics(&resolve::lab_name(&self.lab)?)
     }
 }

@@ -236,7 +236,7 @@ fn ready_machine(target: &Target, host: &NodeName, described: &Topology, run: &m
         if let Some(path) = path_without_client() {
             run.env.push(("PATH".to_owned(), format!("{path}:{}", agents::bin(&target.lab, host)?.display())));
         }
-        let spec = lab::sandbox::spec(&target.lab, &target.node, described, true, Some(clients));
+        let spec = lab::agents::spec(&target.lab, &target.node, described, true, Some(clients));
         sandbox::wait_for_clients(&lab::paths::sandboxes(&target.lab), &spec)?;
         Ok(new)
     });
@@ -294,7 +294,7 @@ fn run(target: &Target, mut run: sandbox::Run, real_root: bool, context: &mut Co
         });
         tell(host, ready, &run, context);
     }
-    let spec = lab::sandbox::spec(&target.lab, &target.node, journal.described(), real_root, clients);
+    let spec = lab::agents::spec(&target.lab, &target.node, journal.described(), real_root, clients);
     let started = sandbox::start(&lab::paths::sandboxes(&target.lab), &spec, &run)?;
     drop(lock);
     let exit = started.wait()?;

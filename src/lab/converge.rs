@@ -9,11 +9,11 @@ use nix::errno::Errno;
 
 use super::borrow::NicPolicy;
 use super::borrow::change::{NicChange, adopt, attend};
-use super::journal::{Journal, Phase};
+use super::journal::{self, Journal, Phase};
 use super::paths::{self, system};
 use super::role::{Casting, cast};
 use super::rundir::{self, Lock};
-use super::{agents, down, facts, index};
+use super::{agents, down, facts};
 use crate::error::{Error, Limit, Result};
 use crate::kernel::{Backend, Kernel, Pins, fault, interrupted, netns, sandbox, sys};
 use crate::name::{LabName, NodeName};
@@ -174,8 +174,8 @@ impl Transition {
     fn enter(&self, journal: &Journal) -> Result<()> {
         let _all = rundir::open()?;
         match self.by {
-            By::File => index::enter(&journal.topology, journal.whole.as_ref(), journal.since),
-            By::Edit => index::renew(&journal.topology, journal.whole.as_ref()),
+            By::File => journal::add_to_index(&journal.topology, journal.whole.as_ref(), journal.since),
+            By::Edit => journal::renew_in_index(&journal.topology, journal.whole.as_ref()),
         }
     }
 }

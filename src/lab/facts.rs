@@ -13,8 +13,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::agents;
-use super::index::load;
-use super::journal::{Journal, Phase};
+use super::journal::{Journal, Phase, load};
 use super::paths::{self, BootRecord, OfBoot, boot_id};
 use crate::error::{Error, KernelError, Result};
 use crate::kernel::inspect::{Pin, inspect};

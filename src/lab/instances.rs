@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
 
-use super::index::load;
+use super::journal::load;
 use super::up::change;
 use super::{down, facts, paths};
 use crate::error::{Error, InstanceFault, Result, Thing};

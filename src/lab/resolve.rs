@@ -5,8 +5,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::index::{Entry, load, names};
-use super::journal::Journal;
+use super::journal::{Entry, Journal, load, names};
 use super::{facts, paths};
 use crate::error::{Error, InstanceFault, Result, RoleFault, Thing};
 use crate::name::{LabName, NodeName};

@@ -125,7 +125,7 @@ fn run(command: &Command, stage: &Stage<'_>) -> Result<(Option<Exit>, Vec<u8>)> 
         NodeId::Host(host) => lab::agents::clients(name, host, false).ok().map(|(clients, _)| clients),
         _ => None,
     };
-    let spec = lab::sandbox::spec(name, &node, journal.described(), false, clients);
+    let spec = lab::agents::spec(name, &node, journal.described(), false, clients);
     let argv = ["sh", "-c", &command.run].map(Into::into).to_vec();
     let run = Run { argv, captured: true, ..Run::default() };
     let started = sandbox::start(&lab::paths::sandboxes(name), &spec, &run)?;

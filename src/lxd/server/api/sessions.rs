@@ -26,7 +26,7 @@ fn place(agent: &Agent, name: &str) -> Result<(Place, Run), Fault> {
     let container = found.and_then(|host| host.containers.iter().find(|container| container.name.as_str() == name));
     let container = container.ok_or_else(|| Fault::missing("Instance"))?;
     let node = NodeId::Container(agent.host.clone(), container.name.clone());
-    let spec = lab::sandbox::spec(&agent.lab, &node, journal.described(), false, None);
+    let spec = lab::agents::spec(&agent.lab, &node, journal.described(), false, None);
     Ok((Place { paths: lab::paths::sandboxes(&agent.lab), spec }, container.instance.run))
 }
 
