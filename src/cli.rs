@@ -16,10 +16,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::{self, Command, Context, Front, Run, perform};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::{sandbox, userns};
+use crate::kernel::{caller, sandbox};
 use crate::lxd;
-use crate::render::sentences;
-use crate::render::{self, Format, Show, Style, lang::Lang};
+use crate::render::lang::Lang;
+use crate::render::{self, Format, Show, Style, sentences};
 use crate::report::lab::{Notice, Progress, Question};
 use crate::typed::{self, Reader};
 
@@ -138,7 +138,7 @@ fn reader() -> Reader {
     let told = std::env::var(sandbox::READER).ok();
     match told.or_else(sandbox::around) {
         Some(node) => Reader::inside(&node),
-        None => Reader { unprivileged: userns::is_inside() && !userns::is_containers(), ..Reader::default() },
+        None => Reader { unprivileged: caller::is_in_user_namespace() && !caller::is_in_container(), ..Reader::default() },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel: netlink, namespaces, mounts, and the model of it that tests plan against.
 
 mod apply;
+pub mod caller;
 pub mod fallback;
 pub mod fault;
 pub mod feature;
@@ -9,7 +10,6 @@ pub mod inspect;
 pub mod interference;
 pub mod managers;
 pub mod model;
-pub mod mounts;
 pub mod neighbours;
 pub mod netfilter;
 pub mod netlink;
@@ -23,15 +23,12 @@ pub mod sockets;
 pub mod sys;
 pub mod tables;
 pub mod teardown;
-pub mod terminal;
-mod thread;
-pub mod userns;
-
-pub use netns::{Pins, move_link, within};
-pub use sockets::{keep_alive, listen, present};
-pub use thread::{interrupted, joined, open_files, processors, shared, thread};
 
 use std::collections::BTreeSet;
+
+pub use caller::{interrupted, joined, open_files, processors, shared, thread};
+pub use netns::{Pins, move_link, within};
+pub use sockets::{keep_alive, listen, present};
 
 use crate::error::Result;
 use crate::plan::{Ns, Op, Plan, State};

@@ -7,14 +7,15 @@ use serde::Serialize;
 
 use super::{Context, Run, lacking};
 use crate::error::{Error, Owner, Result};
-use crate::kernel::{fallback, feature, userns};
+use crate::kernel::{caller, fallback, feature};
 use crate::lab;
 use crate::lab::role::Seen;
 use crate::name::LabName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, n, quoted, t, w, words};
-use crate::render::sentences::doctor::{self as say, message};
-use crate::render::sentences::{self, errors::foreign};
+use crate::render::sentences::doctor::message;
+use crate::render::sentences::errors::foreign;
+use crate::render::sentences::{self, doctor as say};
 use crate::render::table::{Table, broken, section};
 use crate::render::{Show, Style, lines};
 use crate::report::lab::Condition;
@@ -132,7 +133,7 @@ impl Run for Doctor {
 
 fn own_rights() -> Rights {
     match (lacking(), nix::unistd::geteuid().is_root()) {
-        (None, _) if userns::is_inside() => Rights::UserNamespace,
+        (None, _) if caller::is_in_user_namespace() => Rights::UserNamespace,
         (None, _) => Rights::Root,
         (Some(_), true) => Rights::Restricted,
         (Some(_), false) => Rights::None,

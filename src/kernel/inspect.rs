@@ -12,6 +12,7 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 
+use super::caller::{joined, thread};
 use super::fault;
 use super::netfilter::chains;
 use super::netlink::{self, Netlink, messages, name_of};
@@ -19,7 +20,6 @@ use super::netns::{self, Space, enter, failed, within};
 use super::requests::settle;
 use super::sys::process;
 use super::tables::{Far, Link, Settings, Tables, read, report};
-use super::thread::{joined, thread};
 use crate::error::Result;
 use crate::plan::NodeId;
 use crate::report::machine::Node;

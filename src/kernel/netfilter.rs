@@ -6,13 +6,12 @@ pub mod trace;
 pub mod walk;
 
 use nix::errno::Errno;
-
 use walk::{NEW, Pattern, Rule, Rules, Ruleset, Test, Verdict};
 
+use super::caller::thread;
 use super::netlink::{Netlink, Raw, attributes, find, number, push, text};
 use super::netns::{self, Pins, Space, is_namespace};
 use super::tables::Chain;
-use super::thread::thread;
 use crate::error::Result;
 use crate::plan::NodeId;
 

@@ -13,9 +13,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode;
 
+use super::caller::thread;
 use super::netlink::{self, Netlink, Refusal, Request};
 use super::sys::process::{self, errno};
-use super::thread::thread;
 use super::{fault, requests};
 use crate::error::{Error, Feature, Limit, Result};
 use crate::name::IfName;

@@ -15,13 +15,13 @@ use netlink_packet_route::route::{RouteProtocol, RouteType};
 use nix::errno::Errno;
 
 use super::Scope;
+use super::caller::{joined, processors, thread};
 use super::fallback::is_own;
 use super::inspect::namespace_number;
 use super::netlink::Netlink;
 use super::netns::{self, Pins, Space, is_namespace};
 use super::requests::settle;
 use super::tables::{self, LOCAL_TABLE, read};
-use super::thread::{joined, processors, thread};
 use crate::error::Result;
 use crate::name::IfName;
 use crate::plan::{Fact, Link, NodeId, Ns, Port, RouteTo, Slot, State, Sysctl};

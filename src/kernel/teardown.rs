@@ -10,9 +10,9 @@ use nix::mount::{MntFlags, umount2};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::caller::thread;
 use super::netlink::REQUESTS;
 use super::netns::{self, Pins, Space};
-use super::thread::thread;
 use super::{fault, requests};
 use crate::error::Result;
 use crate::plan::{Fact, NodeId, Ns, Op, Plan};

@@ -20,9 +20,9 @@ use nix::sys::socket::{getsockopt, sockopt};
 use super::paths::{self, system};
 use super::rundir;
 use crate::error::{AgentFault, Error, Result};
+use crate::kernel::caller;
 use crate::kernel::sandbox::{Clients, Spec};
 use crate::kernel::sys::process::{self, errno};
-use crate::kernel::userns;
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::topology::{Attach, Topology};
@@ -67,7 +67,7 @@ pub fn store(lab: &LabName, host: &NodeName) -> PathBuf {
 
 /// Where those of a lab's agents are: in a user namespace, which may not write to the machine's files, they end with it.
 pub fn stores(lab: &LabName) -> PathBuf {
-    let all = if userns::is_inside() { "/run/nslab/.agents" } else { "/var/lib/nslab/agents" };
+    let all = if caller::is_in_user_namespace() { "/run/nslab/.agents" } else { "/var/lib/nslab/agents" };
     PathBuf::from(all).join(lab.as_str())
 }
 

@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Limit, Owner, Result};
-use crate::kernel::mounts::Mounts;
+use crate::kernel::caller::{self, Mounts};
 use crate::kernel::sandbox::{self, Paths};
 use crate::kernel::sys::process::{errno, mount_id};
-use crate::kernel::{Pins, fault, userns};
+use crate::kernel::{Pins, fault};
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 
@@ -89,7 +89,7 @@ fn named(owner: u32) -> Owner {
     /// Stands for everybody who is not in a user namespace (`DEFAULT_OVERFLOWUID`, `linux/highuid.h`).
     const OUTSIDE: u32 = 65534;
     match owner {
-        OUTSIDE if userns::is_inside() => Owner::Outside,
+        OUTSIDE if caller::is_in_user_namespace() => Owner::Outside,
         0 => Owner::Root,
         owner => Owner::User(sandbox::user(owner)),
     }
@@ -111,17 +111,21 @@ pub fn is_credible() -> bool {
 /// What a file system that labs live in is called in `mountinfo`: in a user namespace with its number, since one inside of it, or
 /// around it, has labs of its own.
 pub(super) fn source(name: &str) -> String {
-    userns::number().map_or_else(|| name.to_owned(), |number| format!("{name}:[{number}]"))
+    caller::user_namespace().map_or_else(|| name.to_owned(), |number| format!("{name}:[{number}]"))
 }
 
 /// Whether what is below `/run` can be the caller's: nobody's labs are seen in the machine's by a user namespace.
 fn is_callers_run() -> bool {
-    !userns::is_inside() || sandbox::around().is_some() || is_covered() || is_called(Path::new(RUN), "nslab") || is_containers()
+    !caller::is_in_user_namespace()
+        || sandbox::around().is_some()
+        || is_covered()
+        || is_called(Path::new(RUN), "nslab")
+        || is_containers()
 }
 
 /// A container's `/run` is its own already.
 pub(super) fn is_containers() -> bool {
-    userns::is_containers() && is_own(&run())
+    caller::is_in_container() && is_own(&run())
 }
 
 pub(super) fn is_covered() -> bool {

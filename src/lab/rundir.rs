@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 
 use super::paths::{self, NETNS, RUN, SYSTEM_RUN, is_containers, is_covered, is_reachable, not_ours, run, source, system};
 use crate::error::{Error, Limit, Result};
+use crate::kernel::caller::{self, Mounts};
 use crate::kernel::flock::{self, Patience, Untaken};
-use crate::kernel::mounts::Mounts;
 use crate::kernel::sys::process::{errno, mount_id};
-use crate::kernel::{fault, feature, sandbox, userns};
+use crate::kernel::{fault, feature, sandbox};
 use crate::name::LabName;
 
 /// Says that nslab made `/run/netns`, and so may remove it.
@@ -218,7 +218,7 @@ struct Note {
 
 /// Covers `/run` where labs could not live in it; as long as the lock is held nobody takes it away.
 fn cover() -> Result<Option<Lock>> {
-    if !userns::is_inside() || is_containers() || sandbox::around().is_some() {
+    if !caller::is_in_user_namespace() || is_containers() || sandbox::around().is_some() {
         return Ok(None);
     }
     let turn = lock_file(Path::new(TURN))?;
@@ -255,7 +255,7 @@ fn not_covered(errno: Errno) -> Error {
 
 /// Why a file system may not be mounted here.
 fn refusal() -> Limit {
-    if userns::is_inside() && feature::mounts() { Limit::MountNamespace } else { Limit::Mounting }
+    if caller::is_in_user_namespace() && feature::mounts() { Limit::MountNamespace } else { Limit::Mounting }
 }
 
 /// Shows what was in the old `/run` in the new one, but for labs: those are of another user namespace.
@@ -327,7 +327,7 @@ fn entries() -> BTreeSet<(u64, u64)> {
 
 /// Shows the old `/run` again, when no lab is left; what somebody else has put into the new one meanwhile keeps it.
 fn uncover() -> Result<()> {
-    if !userns::is_inside() || !is_covered() {
+    if !caller::is_in_user_namespace() || !is_covered() {
         return Ok(());
     }
     let _turn = lock_file(Path::new(TURN))?;

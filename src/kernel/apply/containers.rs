@@ -13,10 +13,10 @@ use nix::errno::Errno;
 use super::run::{Run, is_index_taken, settings};
 use super::{Parts, Unit, birth};
 use crate::error::{Error, Result};
+use crate::kernel::caller::{interrupted, joined, processors};
 use crate::kernel::netlink::{Refusal, Request};
 use crate::kernel::netns::{self, Pins, Space};
 use crate::kernel::requests;
-use crate::kernel::thread::{interrupted, joined, processors};
 use crate::plan::{Fact, NodeId, Ns, Op, Sysctl};
 
 /// How many containers a thread makes at a time.

@@ -7,10 +7,10 @@ use nix::errno::Errno;
 
 use super::{Births, Parts, Unit, bare, birth};
 use crate::error::{Error, Feature, KernelError, Limit, Result};
+use crate::kernel::caller::{interrupted, thread};
 use crate::kernel::netlink::{REQUESTS, Refusal, Request, name_of};
 use crate::kernel::netns::{self, Pins, Space};
 use crate::kernel::requests;
-use crate::kernel::thread::{interrupted, thread};
 use crate::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, Sysctl};
 
 /// A plan under way.

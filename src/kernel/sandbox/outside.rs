@@ -21,8 +21,8 @@ use nix::unistd::{isatty, read, write};
 use super::shim::{self, Request};
 use super::spec::{Paths, Tried, at, error, short};
 use crate::error::Result;
+use crate::kernel::caller::Raw;
 use crate::kernel::sys::{fd, process};
-use crate::kernel::terminal::Raw;
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 32 << 10;

@@ -12,9 +12,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, chroot, pivot_root};
 
 use super::spec::{Clients, PROGRAMS, Paths, Spec, Tried, at, directory, home_of_root};
-use crate::kernel::mounts::{Mounts, under};
+use crate::kernel::caller::{self, Mounts, under};
 use crate::kernel::sys::process::{self, Change};
-use crate::kernel::userns;
 
 /// The look-ups of a node end here: asking another node would loop between hosts that route to each other.
 const RESOLVER: &str = "nameserver 127.0.0.1\n";
@@ -117,7 +116,7 @@ fn read_only(path: &Path) -> Tried<OwnedFd> {
 fn overlay(lower: &Path, upper: &Path, work: &Path, target: &Path) -> Result<(), Errno> {
     let (lower, upper, work) = (lower.display(), upper.display(), work.display());
     // The index would refuse a layer whose last mount is still being taken down.
-    let user = if userns::is_inside() { ",userxattr" } else { "" };
+    let user = if caller::is_in_user_namespace() { ",userxattr" } else { "" };
     let options = format!("lowerdir={lower},upperdir={upper},workdir={work},index=off{user}");
     mount(Some(LAYER), target, Some("overlay"), MsFlags::empty(), Some(options.as_str()))
 }
@@ -187,12 +186,12 @@ fn proc(root: &Path) -> Tried<()> {
 fn sys(mounts: &Mounts, root: &Path, take: impl Fn(&Path) -> Tried<OwnedFd>) -> Tried<()> {
     let below: Vec<(&Path, OwnedFd)> =
         mounts.directly_in(Path::new("/sys")).into_iter().filter_map(|path| Some((path, take(path).ok()?))).collect();
-    if userns::is_inside() {
+    if caller::is_in_user_namespace() {
         // One that shows the whole of it must stay beneath, or no other can be mounted, as `ip netns exec` does.
         attach(&copy(Path::new("/sys"))?, &root.join("sys"))?;
     }
     match mount(Some("sysfs"), &root.join("sys"), Some("sysfs"), HARMLESS, None::<&str>) {
-        Err(Errno::EPERM) if userns::is_inside() => return Ok(()),
+        Err(Errno::EPERM) if caller::is_in_user_namespace() => return Ok(()),
         mounted => mounted.map_err(at("mount -t sysfs /sys"))?,
     }
     for (path, mounts) in below {

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::instances::path;
 use super::requests::{Answer, Client, Pipe, Socket, Wire};
 use crate::error::{Error, RemoteFault, Result};
+use crate::kernel::caller::Raw;
 use crate::kernel::sys::process;
-use crate::kernel::terminal::Raw;
 
 /// What to run, and how.
 #[derive(Debug, Clone, Default)]

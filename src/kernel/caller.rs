@@ -1,9 +1,122 @@
-//! What is mounted in the calling process's mount namespace.
+//! The calling process: its threads, those that may move into a namespace because they end afterwards and those that share work; how many
+//! files it may have open; its terminal; its user namespace; and what is mounted in its mount namespace.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::{Builder, ScopedJoinHandle};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::sys::{self, process};
+use crate::error::{Error, Limit, Result};
+
+/// Runs something on a thread of its own, which may move into a namespace because it ends afterwards.
+pub fn thread<T: Send>(job: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| joined(Builder::new().spawn_scoped(scope, || Ok(job()))))
+}
+
+/// What a thread ends with, or why it did not begin.
+pub fn joined<T>(thread: std::io::Result<ScopedJoinHandle<'_, Result<T>>>) -> Result<T> {
+    let handle = thread.map_err(|_| Error::Machine(Limit::Sysctl("kernel.threads-max")))?;
+    handle.join().unwrap_or_else(|_| Err(Error::Internal("a thread ended without an answer".to_owned())))
+}
+
+/// Does something with each of the items, which as many threads share as are of use.
+pub fn shared<T: Send>(items: &mut [T], job: impl Fn(&mut T) -> Result<()> + Sync) -> Result<()> {
+    let share = items.len().div_ceil(processors()).max(1);
+    let work = |share: &mut [T]| share.iter_mut().try_for_each(&job);
+    std::thread::scope(|scope| {
+        let started: Vec<_> = items.chunks_mut(share).map(|share| Builder::new().spawn_scoped(scope, || work(share))).collect();
+        started.into_iter().try_for_each(joined)
+    })
+}
+
+/// How many threads are of use: more than four only wait for each other in the kernel.
+pub fn processors() -> usize {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::this());
+    let own = |set: nix::sched::CpuSet| (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count();
+    set.map_or(1, own).clamp(1, 4)
+}
+
+/// A signal has arrived: stop at the next boundary.
+pub fn interrupted() -> Result<()> {
+    sys::signal().map_or(Ok(()), |signal| Err(Error::Signal(signal)))
+}
+
+/// Raises the limit of open files as far as needed and allowed; how many there may be.
+pub fn open_files(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 256 };
+    let wanted = u64::try_from(wanted).unwrap_or(soft).clamp(soft, hard.max(soft));
+    let now = if wanted > soft && setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(now).unwrap_or(usize::MAX)
+}
+
+/// Every key goes to the other end while this lives.
+#[derive(Debug)]
+pub struct Raw(Option<Termios>);
+
+impl Raw {
+    /// Begins.
+    pub fn begin() -> Self {
+        let before = tcgetattr(process::standard(0)).ok();
+        if let Some(before) = &before {
+            let mut raw = before.clone();
+            cfmakeraw(&mut raw);
+            let _ = tcsetattr(process::standard(0), SetArg::TCSANOW, &raw);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(process::standard(0), SetArg::TCSANOW, before);
+        }
+    }
+}
+
+/// The number of the user namespace that the machine starts with (`USER_NS_INIT_INO`, `linux/nsfs.h`).
+const INITIAL: u64 = 0xEFFF_FFFD;
+
+/// The number of the user namespace that the caller is in; none in the machine's own, and in a kernel without others.
+pub fn user_namespace() -> Option<u64> {
+    namespace_number("self", "user").filter(|&number| number != INITIAL)
+}
+
+/// Whether the caller is in another user namespace than the machine's own.
+pub fn is_in_user_namespace() -> bool {
+    user_namespace().is_some()
+}
+
+/// Whether the caller's user namespace is that of a whole container: process 1 is in it, with the same files, and other users are too.
+pub fn is_in_container() -> bool {
+    let same = |kind| namespace_number("1", kind).is_some_and(|number| namespace_number("self", kind) == Some(number));
+    is_in_user_namespace()
+        && same("user")
+        && same("mnt")
+        && has_others(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default())
+}
+
+fn namespace_number(process: &str, kind: &str) -> Option<u64> {
+    fs::metadata(format!("/proc/{process}/ns/{kind}")).ok().map(|meta| meta.ino())
+}
+
+/// Whether the root of a user namespace is another user outside, and not the only one of it.
+fn has_others(map: &str) -> bool {
+    let line = |line: &str| {
+        let mut numbers = line.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+        Some((numbers.next()?, numbers.next()?, numbers.next()?))
+    };
+    let lines: Vec<_> = map.lines().filter_map(line).collect();
+    let root_is_another = lines.iter().any(|&(inside, outside, _)| inside == 0 && outside != 0);
+    root_is_another && lines.iter().map(|(_, _, many)| many).sum::<u64>() > 1
+}
 
 /// One line of `mountinfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +234,14 @@ pub fn under(root: &Path, path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_container_has_a_root_of_its_own_and_other_users() {
+        let containers = ["0 100000 65536", "         0       1000          1\n         1     100000      65536\n"];
+        assert!(containers.into_iter().all(has_others));
+        let shells = ["0 1000 1", "0 0 1", "0 0 4294967295", "1000 1000 1", ""];
+        assert!(!shells.into_iter().any(has_others));
+    }
 
     #[test]
     fn a_mount_is_known_by_its_number_and_so_is_what_is_below_it() {
