@@ -3,10 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::thread::{Builder, ScopedJoinHandle};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -41,6 +45,22 @@ pub fn processors() -> usize {
     let set = nix::sched::sched_getaffinity(nix::unistd::Pid::this());
     let own = |set: nix::sched::CpuSet| (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).count();
     set.map_or(1, own).clamp(1, 4)
+}
+
+/// Starts nslab once more, for a process that outlives this one: it has a socket as its standard input, whose other end is handed
+/// back, and writes into a log.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_own(arguments: &[&str], log: File) -> std::io::Result<(UnixStream, Child)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let again = log.try_clone()?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("nslab").args(arguments).env_clear().current_dir("/");
+    command.stdin(OwnedFd::from(theirs)).stdout(log).stderr(again);
+    sys::process::start_clean(&mut command, false);
+    // The command holds the other end until it goes.
+    command.spawn().map(|child| (ours, child))
 }
 
 /// A signal has arrived: stop at the next boundary.

@@ -3,19 +3,15 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{getsockopt, sockopt};
 
 use super::paths::{self, system};
 use super::rundir;
@@ -149,8 +145,7 @@ pub fn bin(lab: &LabName, host: &NodeName) -> Result<PathBuf> {
 /// The process of a host's agent, if it runs.
 fn process_of(lab: &LabName, host: &NodeName) -> Option<i32> {
     let socket = socket(lab, host);
-    let there = paths::is_reachable(&socket).then(|| UnixStream::connect(socket).ok())??;
-    getsockopt(&there, sockopt::PeerCredentials).ok().map(|whose| whose.pid())
+    paths::is_reachable(&socket).then(|| process::peer(&UnixStream::connect(socket).ok()?))?
 }
 
 /// Whether a host's agent runs.
@@ -170,17 +165,10 @@ pub fn start(lab: &LabName, host: &NodeName) -> Result<bool> {
     if runs(lab, host) {
         return Ok(false);
     }
-    let (mut ours, theirs) = UnixStream::pair().map_err(fail)?;
     let log = place.join("log");
-    let out = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log);
-    let out: File = out.map_err(fail)?;
-    let again = out.try_clone().map_err(fail)?;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("nslab").args([COMMAND, lab.as_str(), host.as_str()]).env_clear().current_dir("/");
-    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(out)).stderr(Stdio::from(again));
-    process::start_clean(&mut command, false);
-    let mut child = command.spawn().map_err(fail)?;
-    drop(command);
+    let log = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log);
+    let started = log.and_then(|log| caller::start_own(&[COMMAND, lab.as_str(), host.as_str()], log));
+    let (mut ours, mut child) = started.map_err(fail)?;
     let _ = ours.set_read_timeout(Some(PATIENCE));
     let mut said = String::new();
     let _ = ours.read_to_string(&mut said);

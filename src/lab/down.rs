@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{getsockopt, sockopt};
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
@@ -390,8 +389,7 @@ impl Watch {
     /// One that has not come to its end in all that time hangs, and holds the lab.
     fn end_applier(&mut self) {
         let Some(applier) = self.applier.take() else { return };
-        if let Ok(whose) = getsockopt(&applier, sockopt::PeerCredentials)
-            && let Ok(handle) = process::handle(whose.pid())
+        if let Some(Ok(handle)) = process::peer(&applier).map(process::handle)
             && !matches!(poll_closed(&applier), Ok(true))
         {
             let _ = process::send(&handle, libc::SIGKILL);

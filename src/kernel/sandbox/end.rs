@@ -8,7 +8,6 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{getsockopt, sockopt};
 
 use super::processes::{self, Process, Seen, Spaces};
 use super::spec::{Paths, Tried, error, short};
@@ -234,7 +233,7 @@ fn shims(paths: &Paths, nodes: &[String]) -> Vec<OwnedFd> {
             return None;
         }
         let stream = short(&entry.path(), |path| UnixStream::connect(path)).ok()?;
-        Some(getsockopt(&stream, sockopt::PeerCredentials).ok()?.pid())
+        process::peer(&stream)
     };
     entries.filter_map(pid).filter_map(|pid| process::handle(pid).ok()).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use nix::NixPath;
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::socket::{getsockopt, sockopt};
 use nix::unistd::ForkResult;
 
 type Result<T> = std::result::Result<T, Errno>;
@@ -91,6 +92,11 @@ pub fn mount_alone(path: &Path) -> Result<()> {
 pub fn handle(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers.
     descriptor(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// The number of the process at the other end of a socket of this machine.
+pub fn peer(socket: &impl AsFd) -> Option<i32> {
+    getsockopt(socket, sockopt::PeerCredentials).ok().map(|whose| whose.pid())
 }
 
 /// Sends a signal to the process behind a handle.

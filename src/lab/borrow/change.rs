@@ -5,16 +5,12 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{getsockopt, sockopt};
 use nix::time::{ClockId, clock_gettime};
 
 use super::restore::hand_over;
@@ -24,7 +20,7 @@ use crate::kernel::neighbours::{self, Entry};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::nic::{self, Nic};
 use crate::kernel::sys::process;
-use crate::kernel::{Backend, Kernel, Scope, fault, interrupted};
+use crate::kernel::{Backend, Kernel, Scope, caller, fault, interrupted};
 use crate::lab::paths::{self, boot_id, failed};
 use crate::lab::rundir;
 use crate::name::{IfName, LabName};
@@ -287,16 +283,9 @@ pub fn start(borrowed: &mut Borrowed) -> Result<Applier> {
     borrowed.write()?;
     let fail = |errno| failed(&format!("start nslab {COMMAND} {}", borrowed.lab), errno);
     fault::point().map_err(fail)?;
-    let (mut ours, theirs) = UnixStream::pair().map_err(|error| fail(process::errno(&error)))?;
-    let out = File::options().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log(&borrowed.lab));
-    let out = out.map_err(|error| fail(process::errno(&error)))?;
-    let again = out.try_clone().map_err(|error| fail(process::errno(&error)))?;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("nslab").args([COMMAND, borrowed.lab.as_str()]).env_clear().current_dir("/");
-    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::from(out)).stderr(Stdio::from(again));
-    process::start_clean(&mut command, false);
-    command.spawn().map_err(|error| fail(process::errno(&error)))?;
-    drop(command);
+    let log = File::options().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(log(&borrowed.lab));
+    let started = log.and_then(|log| caller::start_own(&[COMMAND, borrowed.lab.as_str()], log));
+    let (mut ours, _) = started.map_err(|error| fail(process::errno(&error)))?;
     let _ = ours.set_read_timeout(Some(BIRTH));
     let mut word = [0];
     match ours.read(&mut word) {
@@ -322,9 +311,9 @@ pub fn attend(lab: &LabName) -> Result<()> {
 /// Ends the watchdog of a lab, if there is one. Whoever calls holds the lab.
 pub fn end(lab: &LabName) {
     let Ok(there) = UnixStream::connect(socket(lab)) else { return };
-    let Ok(whose) = getsockopt(&there, sockopt::PeerCredentials) else { return };
-    if let Ok(handle) = process::handle(whose.pid())
-        && whose.pid() != nix::unistd::getpid().as_raw()
+    let Some(pid) = process::peer(&there) else { return };
+    if let Ok(handle) = process::handle(pid)
+        && pid != nix::unistd::getpid().as_raw()
         && process::send(&handle, libc::SIGKILL).is_ok()
     {
         process::wait_end(&handle, 2000);

@@ -81,11 +81,12 @@ impl Back<'_> {
         first.extend(taken);
         first.extend(gone);
         routes.extend(given);
-        send(socket, first, done)?;
+        let fine = [DONE_ALREADY.as_slice(), &[Errno::ENODEV]].concat();
+        send(socket, first, &fine, done)?;
         let mut rest = routes;
         for pass in 1..=PASSES {
             let mut failures = Restored::default();
-            rest = send(socket, rest, &mut failures)?;
+            rest = send(socket, rest, &fine, &mut failures)?;
             if rest.is_empty() || pass == PASSES {
                 done.left.extend(failures.left);
                 break;
@@ -233,14 +234,17 @@ impl Back<'_> {
     }
 }
 
-/// Sends requests; those that failed come back. Making what is there and taking what is not is no failure.
-fn send(socket: &mut Netlink, steps: Vec<Step>, done: &mut Restored) -> Result<Vec<Step>> {
+/// What says that something is there already, or gone already.
+const DONE_ALREADY: [Errno; 3] = [Errno::EEXIST, Errno::ESRCH, Errno::EADDRNOTAVAIL];
+
+/// Sends requests; those that failed come back, but for these failures.
+fn send(socket: &mut Netlink, steps: Vec<Step>, fine: &[Errno], done: &mut Restored) -> Result<Vec<Step>> {
     let mut refused = Vec::new();
     for (place, (request, tried)) in steps.iter().enumerate() {
         refused.extend(socket.push_raw(request, place).map_err(|errno| failed(tried, errno))?);
     }
-    refused.extend(socket.flush().map_err(|errno| failed("ip addr", errno))?);
-    let fine = [Errno::EEXIST, Errno::ESRCH, Errno::EADDRNOTAVAIL, Errno::ENODEV];
+    let last = steps.last().map_or("ip addr", |(_, tried)| tried);
+    refused.extend(socket.flush().map_err(|errno| failed(last, errno))?);
     refused.retain(|refusal| !fine.contains(&refusal.errno));
     done.left.extend(refused.iter().map(|refusal| Left::NotRestored(steps[refusal.tag].1.clone(), refusal.errno as i32)));
     let failed: BTreeSet<usize> = refused.iter().map(|refusal| refusal.tag).collect();
@@ -356,14 +360,9 @@ fn give_routes(socket: &mut Netlink, of: &Nic, to: &Nic) -> Result<()> {
     if left.is_empty() { Ok(()) } else { Err(failed(&tried, Errno::ENETUNREACH)) }
 }
 
-/// Sends requests; those that failed come back. What is there already, or gone already, is no failure.
-fn push(socket: &mut Netlink, steps: Vec<Raw>, tried: &str) -> Result<Vec<Raw>> {
-    let mut refused = Vec::new();
-    for (place, request) in steps.iter().enumerate() {
-        refused.extend(socket.push_raw(request, place).map_err(|errno| failed(tried, errno))?);
-    }
-    refused.extend(socket.flush().map_err(|errno| failed(tried, errno))?);
-    let serious = |errno| ![Errno::EEXIST, Errno::ESRCH, Errno::EADDRNOTAVAIL].contains(&errno);
-    let tags: Vec<usize> = refused.iter().filter(|refusal| serious(refusal.errno)).map(|refusal| refusal.tag).collect();
-    Ok(steps.into_iter().enumerate().filter(|(place, _)| tags.contains(place)).map(|(_, step)| step).collect())
+/// Sends requests of one kind, as [`send`].
+fn push(socket: &mut Netlink, requests: Vec<Raw>, tried: &str) -> Result<Vec<Raw>> {
+    let steps = requests.into_iter().map(|request| (request, tried.to_owned())).collect();
+    let failed = send(socket, steps, &DONE_ALREADY, &mut Restored::default())?;
+    Ok(failed.into_iter().map(|(request, _)| request).collect())
 }
