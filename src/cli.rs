@@ -219,7 +219,8 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
     // Of a command that there is, how it is used.
     let usage = match error.get(ContextKind::Usage) {
         Some(ContextValue::StyledStr(usage)) if kind != ErrorKind::InvalidSubcommand => {
-            Some(sentences::usage::in_words(err.lang, &usage.to_string()))
+            // Its lines stand under what happened.
+            Some(sentences::usage::in_words(err.lang, &usage.to_string()).replace('\n', "\n  "))
         }
         _ => None,
     };

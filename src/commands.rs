@@ -188,9 +188,12 @@ pub trait Run: Sized {
     /// The exit code for nslab's own failures, where the command's codes mean something else.
     const FAILURE: Option<u8> = None;
 
+    /// Where it works, unless its arguments tell.
+    const PLACE: Place = Place::Anywhere;
+
     /// Where it works.
     fn place(&self) -> Place {
-        Place::Anywhere
+        Self::PLACE
     }
 
     /// Does it.

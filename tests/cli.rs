@@ -90,6 +90,16 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 }
 
 #[test]
+fn the_ways_to_use_a_command_stand_under_each_other() {
+    for (lang, title) in [("en", "Usage: "), ("es", "Uso: ")] {
+        let told = run(nslab().args(["--lang", lang, "capture"])).err;
+        let ways = told.lines().filter(|line| line.contains("nslab capture ["));
+        let columns: Vec<Option<usize>> = ways.map(|way| way.find("nslab")).collect();
+        assert_eq!(columns, [Some(2 + title.len()); 2], "{told}");
+    }
+}
+
+#[test]
 fn help_and_what_is_wrong_with_a_command_line_are_in_the_language_that_the_line_or_the_locale_asks_for() {
     for (locale, words, spanish) in [
         ("C", "--lang es --help", true),

@@ -251,10 +251,7 @@ struct Site {
 
 impl Run for Agent {
     type Out = Agents;
-
-    fn place(&self) -> Place {
-        Place::Outside(Manner::Follows)
-    }
+    const PLACE: Place = Place::Outside(Manner::Follows);
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         match self.verb {
@@ -413,10 +410,7 @@ pub struct ServeAgent {
 
 impl Run for ServeAgent {
     type Out = Printed;
-
-    fn place(&self) -> Place {
-        Place::Machine
-    }
+    const PLACE: Place = Place::Machine;
 
     fn run(self, _: &mut Context) -> Result<Self::Out> {
         let host = self.host.parse::<NodeName>();

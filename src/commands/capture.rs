@@ -62,28 +62,16 @@ pub struct Capture {
     count: Option<u64>,
 }
 
-/// `10s`, `500ms`, `2m`, `1h`, or seconds; a year at most.
+/// How long to listen; a year at most.
 fn time(word: &str) -> std::result::Result<Duration, WrongValue> {
     const LONGEST: f64 = 366.0 * 86_400.0;
-    let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &word[digits.len()..] {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(WrongValue::Listening),
-    };
-    let number: f64 = digits.parse().map_err(|_| WrongValue::Listening)?;
-    let seconds = number * unit;
+    let seconds = target::seconds(word).ok_or(WrongValue::Listening)?;
     if seconds > 0.0 && seconds <= LONGEST { Ok(Duration::from_secs_f64(seconds)) } else { Err(WrongValue::Span) }
 }
 
 impl Run for Capture {
     type Out = Printed;
-
-    fn place(&self) -> Place {
-        Place::Privileged
-    }
+    const PLACE: Place = Place::Privileged;
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let labs = lab::names();

@@ -46,15 +46,12 @@ pub struct Check {
 
 impl Run for Check {
     type Out = Found;
-
-    fn place(&self) -> Place {
-        Place::Outside(Manner::Follows)
-    }
+    const PLACE: Place = Place::Outside(Manner::Follows);
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
         let against = self.against.as_deref().map(target::topology).transpose()?;
-        let subject = Subject::new(target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?);
+        let subject = Subject::new(target::up(self.lab.as_deref())?);
         let lab = subject.journal()?.laid_out();
         if let Some(against) = against.as_ref().filter(|against| against.checkpoints.is_empty()) {
             return Err(Error::Usage(Usage::NoCheckpoints(against.name.to_string())));

@@ -403,10 +403,7 @@ pub struct Rename {
 
 impl Run for Rename {
     type Out = Changes;
-
-    fn place(&self) -> Place {
-        Place::Outside(Manner::Finishes)
-    }
+    const PLACE: Place = Place::Outside(Manner::Finishes);
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let found = target::any(&self.container, context)?;

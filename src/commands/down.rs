@@ -11,7 +11,7 @@ use crate::lab::{self, resolve, watch_nics};
 use crate::name::LabName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration, n, quoted, t};
-use crate::render::{Show, Style, lines, sentences};
+use crate::render::{Printed, Show, Style, lines, sentences, shapes};
 use crate::report::lab as reports;
 use crate::report::lab::{Downs, Question};
 
@@ -68,10 +68,7 @@ fn said(lang: Lang, down: &reports::Down) -> Vec<String> {
 
 impl Run for Down {
     type Out = reports::Downs;
-
-    fn place(&self) -> Place {
-        Place::Machine
-    }
+    const PLACE: Place = Place::Machine;
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
@@ -136,14 +133,11 @@ impl Show for reports::Reset {
 
 impl Run for Reset {
     type Out = reports::Reset;
-
-    fn place(&self) -> Place {
-        Place::Outside(Manner::Interactive)
-    }
+    const PLACE: Place = Place::Outside(Manner::Interactive);
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
-        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
+        let entry = target::up(self.lab.as_deref())?;
         let name = entry.lab;
         let status = lab::status(&name)?;
         let by_hand = status.by_hand.len()
@@ -190,13 +184,10 @@ impl Show for Kept {
 
 impl Run for Keep {
     type Out = Kept;
-
-    fn place(&self) -> Place {
-        Place::Outside(Manner::Finishes)
-    }
+    const PLACE: Place = Place::Outside(Manner::Finishes);
 
     fn run(self, _: &mut Context) -> Result<Self::Out> {
-        let entry = target::lab(self.lab.as_deref())?.ok_or_else(target::none_up)?;
+        let entry = target::up(self.lab.as_deref())?;
         keep(&entry.lab)?;
         Ok(Kept { lab: entry.lab })
     }
@@ -210,14 +201,17 @@ pub struct WatchNic {
     lab: String,
 }
 
-impl Run for WatchNic {
-    type Out = Option<Downs>;
+shapes! {
+    /// The lab that was taken down, or nothing.
+    pub enum Watched { Down(Downs), Kept(Printed) }
+}
 
-    fn place(&self) -> Place {
-        Place::Machine
-    }
+impl Run for WatchNic {
+    type Out = Watched;
+    const PLACE: Place = Place::Machine;
 
     fn run(self, _: &mut Context) -> Result<Self::Out> {
-        watch_nics(&resolve::lab_name(&self.lab)?)
+        let downs = watch_nics(&resolve::lab_name(&self.lab)?)?;
+        Ok(downs.map_or_else(|| Watched::Kept(Printed::default()), Watched::Down))
     }
 }

@@ -96,7 +96,7 @@ impl Run for Shell {
 
 /// The node of a lab that has but one.
 fn only_node() -> Result<String> {
-    let entry = target::lab(None)?.ok_or_else(target::none_up)?;
+    let entry = target::up(None)?;
     match resolve::shortest(&entry).as_slice() {
         [(_, words)] => Ok(words.clone()),
         many => {

@@ -16,7 +16,7 @@ use crate::graph::{Layer, wiring};
 use crate::lab::{self, Entry, Subject};
 use crate::plan::{Fact, NodeId, Ns, State};
 use crate::probe::view::View;
-use crate::render::{Format, Show, Style, Writer};
+use crate::render::{Format, Printed, Show, Style, Writer, shapes};
 use crate::topology::Caller;
 use crate::topology::catalog;
 
@@ -41,16 +41,21 @@ pub struct Graph {
     role: Role,
 }
 
+shapes! {
+    /// A drawing, or nothing where a file has it.
+    pub enum Drawn { Here(Drawing), Written(Printed) }
+}
+
 impl Run for Graph {
-    type Out = Option<Drawing>;
+    type Out = Drawn;
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let format = self.output.as_deref().map(|file| format(file, context.format)).transpose()?;
         let drawing = self.drawing(context)?;
-        let (Some(file), Some(format)) = (&self.output, format) else { return Ok(Some(drawing)) };
+        let (Some(file), Some(format)) = (&self.output, format) else { return Ok(Drawn::Here(drawing)) };
         let style = Style { lang: context.style.lang, colour: false, width: None, unicode: true };
         write(file, &drawing.written(format, style))?;
-        Ok(None)
+        Ok(Drawn::Written(Printed::default()))
     }
 }
 
@@ -60,7 +65,7 @@ impl Graph {
             _ if self.role.role.is_some() => None,
             Some(word) if catalog::is_file(word) => None,
             Some(word) => lab::names().into_iter().find(|entry| entry.lab == *word),
-            None => Some(target::lab(None)?.ok_or_else(target::none_up)?),
+            None => Some(target::up(None)?),
         };
         match (entry, &self.topology) {
             (Some(entry), _) if lacking().is_none() => live(entry, self.layer),

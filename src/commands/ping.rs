@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::duration;
+use super::target::{Families, duration};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::sockets::{self, Manner};
@@ -68,12 +68,8 @@ pub struct Ping {
     /// How long to wait for the last answer
     #[arg(short = 'W', long = "wait", value_name = "TIME", value_parser = duration)]
     patience: Option<Duration>,
-    /// Take an IPv4 address of B
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    ipv4: bool,
-    /// Take an IPv6 address of B
-    #[arg(short = '6')]
-    ipv6: bool,
+    #[command(flatten)]
+    families: Families,
 }
 
 shapes! {
@@ -83,10 +79,7 @@ shapes! {
 
 impl Run for Ping {
     type Out = Pinged;
-
-    fn place(&self) -> Place {
-        Place::Privileged
-    }
+    const PLACE: Place = Place::Privileged;
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
@@ -100,7 +93,7 @@ impl Ping {
         let entry = &subject.entry;
         let stations = Stations::look(&subject)?;
         let from = stations.get(&target.node)?;
-        let goal = goal(self.to.as_deref().unwrap_or_default(), self.families(), from, &stations, entry)?;
+        let goal = goal(self.to.as_deref().unwrap_or_default(), self.families.wanted(), from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {
             return Err(Error::Usage(Usage::Option("-R", Takes::RecordRoute)));
         }
@@ -127,14 +120,6 @@ impl Ping {
             manner: Manner { ttl: self.ttl, record_route: self.record_route, whole: self.df },
         };
         report(&order, start, &stations, context).map(Pinged::One)
-    }
-
-    fn families(&self) -> &'static [Family] {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => &[Family::Ipv4],
-            (_, true) => &[Family::Ipv6],
-            _ => &[Family::Ipv4, Family::Ipv6],
-        }
     }
 
     fn every(&self, context: &mut Context) -> Result<Pinged> {

@@ -148,11 +148,11 @@ impl Plan {
             Some(word) if catalog::is_file(word) => target::topology(word)?,
             Some(word) => match target::described(word) {
                 Some(topology) => topology,
-                None if catalog::find(word).is_none() && is_up(word) => return Err(refusal(context)),
+                None if catalog::find(word).is_none() && target::is_lab(word) => return Err(refusal(context)),
                 None => target::topology(word)?,
             },
             None => {
-                let entry = target::lab(None)?.ok_or_else(target::none_up)?;
+                let entry = target::up(None)?;
                 target::described(entry.lab.as_str()).ok_or_else(|| refusal(context))?
             }
         };
@@ -176,7 +176,7 @@ impl Plan {
     }
 
     fn by_hand(&self) -> Result<Commands> {
-        let entry = target::lab(self.topology.as_deref())?.ok_or_else(target::none_up)?;
+        let entry = target::up(self.topology.as_deref())?;
         let status = lab::status(&entry.lab)?;
         let made: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
         let mut steps = Vec::new();
@@ -187,10 +187,6 @@ impl Plan {
         steps.extend(status.tables.iter().map(|made| filter(&made.node, &made.family, &made.table, entry.lab.as_str())));
         Ok(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None })
     }
-}
-
-fn is_up(word: &str) -> bool {
-    lab::names().iter().any(|entry| entry.lab == word)
 }
 
 /// Where commands work.

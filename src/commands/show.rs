@@ -25,10 +25,7 @@ pub struct Show {
 
 impl Run for Show {
     type Out = Node;
-
-    fn place(&self) -> Place {
-        Place::Privileged
-    }
+    const PLACE: Place = Place::Privileged;
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let (word, interface) = resolve::parts(&self.node);

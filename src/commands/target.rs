@@ -13,6 +13,7 @@ use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
 use crate::name::{LabName, NodeName};
 use crate::report::lab::Notice;
+use crate::report::probe::Family;
 use crate::topology::catalog::{self, is_file};
 use crate::topology::{self, Topology};
 
@@ -55,6 +56,11 @@ pub(super) fn lab(typed: Option<&str>) -> Result<Option<Entry>> {
         Some(name) => resolve::find(name, &labs).cloned().map(Some),
         None => resolve::only(&labs, wish().as_deref()).map(Option::<&Entry>::cloned),
     }
+}
+
+/// As [`lab`], where one must be up.
+pub(super) fn up(typed: Option<&str>) -> Result<Entry> {
+    lab(typed)?.ok_or_else(none_up)
 }
 
 /// The lab that was typed, or else that of `NSLAB_LAB`, the only one, or the last one brought up; says so when it had to assume.
@@ -108,7 +114,8 @@ pub(super) fn site(typed: &str, context: &mut Context) -> Result<Site> {
     Ok(Site { lab: entry.lab, host, name })
 }
 
-fn is_lab(word: &str) -> bool {
+/// Whether a lab of the name is up.
+pub(super) fn is_lab(word: &str) -> bool {
     lab::names().iter().any(|entry| entry.lab == word)
 }
 
@@ -218,18 +225,45 @@ impl Role {
     }
 }
 
-/// `5s`, `0.2s`, `200ms`, `2m`; a bare number counts seconds. A day at most.
-pub(super) fn duration(word: &str) -> std::result::Result<Duration, WrongValue> {
-    const DAY: f64 = 86_400.0;
+// No docstring: it would become the help of the commands that have it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Families {
+    /// Take an IPv4 address of B
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Take an IPv6 address of B
+    #[arg(short = '6')]
+    ipv6: bool,
+}
+
+impl Families {
+    /// The families of addresses that come into question.
+    pub(super) fn wanted(&self) -> &'static [Family] {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => &[Family::Ipv4],
+            (_, true) => &[Family::Ipv6],
+            _ => &[Family::Ipv4, Family::Ipv6],
+        }
+    }
+}
+
+/// `5s`, `0.2s`, `200ms`, `2m`, `1h`; a bare number counts seconds.
+pub(super) fn seconds(word: &str) -> Option<f64> {
     let (number, unit) = word.split_at(word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len()));
     let unit = match unit {
         "ms" => 0.001,
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        _ => return Err(WrongValue::Time),
+        _ => return None,
     };
-    let seconds = number.parse::<f64>().map_err(|_| WrongValue::Time)? * unit;
+    Some(number.parse::<f64>().ok()? * unit)
+}
+
+/// A length of time; a day at most.
+pub(super) fn duration(word: &str) -> std::result::Result<Duration, WrongValue> {
+    const DAY: f64 = 86_400.0;
+    let seconds = seconds(word).ok_or(WrongValue::Time)?;
     if (0.0..=DAY).contains(&seconds) { Ok(Duration::from_secs_f64(seconds)) } else { Err(WrongValue::Day) }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use clap_complete::engine::ArgValueCompleter;
 
+use super::target::Families;
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::stations::{Stations, goal};
@@ -13,7 +14,6 @@ use crate::render::escape::escape;
 use crate::render::sentences::{causes, packets as say};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
-use crate::report::probe::Family;
 use crate::report::trace::{Cause, Deed, Difference, Frame, Journey, Known, Leg, Note, Outcome, Trace as Found, Visit};
 use crate::report::wire::Station;
 
@@ -40,20 +40,13 @@ pub struct Trace {
     /// The time to live that it begins with; the node's own, mostly 64, where nothing is said
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     ttl: Option<u8>,
-    /// Take an IPv4 address of B
-    #[arg(short = '4', conflicts_with = "ipv6")]
-    ipv4: bool,
-    /// Take an IPv6 address of B
-    #[arg(short = '6')]
-    ipv6: bool,
+    #[command(flatten)]
+    families: Families,
 }
 
 impl Run for Trace {
     type Out = Found;
-
-    fn place(&self) -> Place {
-        Place::Privileged
-    }
+    const PLACE: Place = Place::Privileged;
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();
@@ -61,20 +54,10 @@ impl Run for Trace {
         let entry = &subject.entry;
         let mut view = View::look(&subject)?;
         let stations = Stations::of(&view, entry);
-        let goal = goal(&self.to, self.families(), stations.get(&target.node)?, &stations, entry)?;
+        let goal = goal(&self.to, self.families.wanted(), stations.get(&target.node)?, &stations, entry)?;
         check(goal.address, &view)?;
         let order = Order { from: &target.node, to: goal.address, scope: goal.scope, payload: self.size, ttl: self.ttl };
         trace(&mut view, order, stations.names.clone())
-    }
-}
-
-impl Trace {
-    fn families(&self) -> &'static [Family] {
-        match (self.ipv4, self.ipv6) {
-            (true, _) => &[Family::Ipv4],
-            (_, true) => &[Family::Ipv6],
-            _ => &[Family::Ipv4, Family::Ipv6],
-        }
     }
 }
 

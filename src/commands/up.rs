@@ -186,10 +186,7 @@ impl Show for Report {
 
 impl Run for Up {
     type Out = Made;
-
-    fn place(&self) -> Place {
-        Place::Outside(Manner::Finishes)
-    }
+    const PLACE: Place = Place::Outside(Manner::Finishes);
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         crate::kernel::sys::note_signals();

@@ -147,33 +147,6 @@ impl Show for Graph {
     }
 }
 
-/// Nothing to print, or a result.
-impl<T: Show> Show for Option<T> {
-    fn text(&self, style: Style) -> String {
-        self.as_ref().map_or_else(String::new, |result| result.text(style))
-    }
-
-    fn takes(format: Format) -> bool {
-        T::takes(format)
-    }
-
-    fn written(&self, format: Format, style: Style) -> String {
-        self.as_ref().map_or_else(String::new, |result| result.written(format, style))
-    }
-
-    fn exit_code(&self) -> u8 {
-        self.as_ref().map_or(0, Show::exit_code)
-    }
-
-    fn is_talk(&self) -> bool {
-        self.as_ref().is_some_and(Show::is_talk)
-    }
-
-    fn errors(&self) -> Vec<&Error> {
-        self.as_ref().map_or_else(Vec::new, Show::errors)
-    }
-}
-
 /// Text that is printed as it is, whatever the format, and an exit code.
 #[derive(Debug, Default, Serialize)]
 pub struct Printed {
