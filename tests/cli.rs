@@ -90,6 +90,17 @@ fn a_wrong_word_is_answered_with_the_right_one() {
 }
 
 #[test]
+fn a_number_that_is_too_small_is_told_in_words() {
+    for (lang, words) in [("en", "'--count <N>': at least 1\n"), ("es", "«--count <N>»: 1 como mínimo\n")] {
+        for command in ["ping a1 b1", "capture all"] {
+            let words_of = command.split(' ').chain(["-c", "0", "--lang", lang]);
+            let told = run(nslab().args(words_of));
+            assert!(told.code == 2 && told.err.contains(words), "{}", told.err);
+        }
+    }
+}
+
+#[test]
 fn the_ways_to_use_a_command_stand_under_each_other() {
     for (lang, title) in [("en", "Usage: "), ("es", "Uso: ")] {
         let told = run(nslab().args(["--lang", lang, "capture"])).err;

@@ -117,7 +117,7 @@ fn a_file_that_is_brought_up_again_keeps_what_was_launched_and_says_so() {
         inside("bridged", "host-b.x1", "ping -c 1 -W 1 10.0.0.11").expect(0);
         ok("stop a2");
         let said = ok("up bridged").out;
-        assert!(said.contains("1 launched container, 1 stopped one"), "{said}");
+        assert!(said.contains("1 launched container, 1 stopped container"), "{said}");
         let yaml = ok("topology bridged").out.replace("a2:", "a7:");
         std::fs::write("/run/changed.yaml", yaml).unwrap();
         let said = ok("up /run/changed.yaml").out;

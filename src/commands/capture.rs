@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
+use super::target::positive;
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage, WrongValue};
 use crate::kernel::packet::Seen;
@@ -58,7 +59,7 @@ pub struct Capture {
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
     time: Option<Duration>,
     /// End after so many frames
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = positive)]
     count: Option<u64>,
 }
 

@@ -140,10 +140,6 @@ impl Show for Changes {
         true
     }
 
-    fn exit_code(&self) -> u8 {
-        self.errors.first().map_or(0, Error::exit_code)
-    }
-
     fn errors(&self) -> Vec<&Error> {
         self.errors.iter().collect()
     }

@@ -40,10 +40,6 @@ impl Show for Downs {
         true
     }
 
-    fn exit_code(&self) -> u8 {
-        self.errors.first().map_or(0, Error::exit_code)
-    }
-
     fn errors(&self) -> Vec<&Error> {
         self.errors.iter().collect()
     }

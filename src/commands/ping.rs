@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::{Families, duration};
+use super::target::{Families, duration, positive};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::sockets::{self, Manner};
@@ -51,7 +51,7 @@ pub struct Ping {
     #[arg(short = 'R', long)]
     record_route: bool,
     /// How many requests
-    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = positive)]
     count: u64,
     /// Bytes of payload in each
     #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u16).range(0..=65507))]

@@ -254,32 +254,26 @@ fn full(client: &Client, name: &str) -> Result<Value> {
     Ok(told)
 }
 
-/// Runs a command there.
+/// Runs a command there, on the caller's terminal where there is one.
 pub(super) fn exec(remote: &str, name: &str, command: Vec<OsString>) -> Result<Printed> {
-    let command = command.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let interactive = terminals();
-    run(remote, name, Exec { command, interactive, ..Exec::default() })
+    let passed = |(name, value): (OsString, OsString)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        let wanted = name == "TERM" || name == "LANG" || name.starts_with("LC_");
+        wanted.then_some((name, value))
+    };
+    let exec = Exec {
+        command: command.into_iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        environment: std::env::vars_os().filter_map(passed).collect(),
+        interactive: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        ..Exec::default()
+    };
+    client(remote)?.exec(name, &exec, Ends::Mine).map(Printed::exit)
 }
 
 /// Opens a shell there: bash where there is one.
 pub(super) fn shell(remote: &str, name: &str) -> Result<Printed> {
     let start = "cd ~ 2>/dev/null; command -v bash >/dev/null && exec bash -i; exec sh -i";
-    let command = ["sh", "-c", start].map(str::to_owned).to_vec();
-    run(remote, name, Exec { command, interactive: terminals(), ..Exec::default() })
-}
-
-fn terminals() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
-}
-
-fn run(remote: &str, name: &str, mut exec: Exec) -> Result<Printed> {
-    let passed = |(name, value): (String, String)| {
-        let wanted = name == "TERM" || name == "LANG" || name.starts_with("LC_");
-        wanted.then_some((name, value))
-    };
-    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    exec.environment = all.filter_map(passed).collect();
-    client(remote)?.exec(name, &exec, Ends::Mine).map(Printed::exit)
+    exec(remote, name, ["sh", "-c", start].map(OsString::from).to_vec())
 }
 
 /// The processes of a container, as its own `ps` tells them.

@@ -247,6 +247,14 @@ impl Families {
     }
 }
 
+/// A number from 1.
+pub(super) fn positive(word: &str) -> std::result::Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    match word.parse()? {
+        0 => Err(WrongValue::Zero.into()),
+        number => Ok(number),
+    }
+}
+
 /// `5s`, `0.2s`, `200ms`, `2m`, `1h`; a bare number counts seconds.
 pub(super) fn seconds(word: &str) -> Option<f64> {
     let (number, unit) = word.split_at(word.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(word.len()));

@@ -412,6 +412,8 @@ pub enum WrongValue {
     Day,
     /// It is longer than a year, or nothing.
     Span,
+    /// It is 0.
+    Zero,
     /// It is not KEY=VALUE.
     Pair(String),
     /// It is not NAME,KEY=VALUE,...

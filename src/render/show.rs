@@ -96,9 +96,9 @@ pub trait Show: Serialize {
         }
     }
 
-    /// The process's exit code.
+    /// The process's exit code: that of the first error that it carries.
     fn exit_code(&self) -> u8 {
-        0
+        self.errors().first().map_or(0, |error| error.exit_code())
     }
 
     /// Whether it only tells that the work is done.

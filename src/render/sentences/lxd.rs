@@ -98,8 +98,8 @@ pub fn certificate(lang: Lang, address: &str, fingerprint: &str) -> String {
 pub fn kept(lang: Lang, kept: &Kept) -> String {
     let parts = [
         (kept.launched, n!(lang, kept.launched, "launched container", "launched containers")),
-        (kept.stopped, n!(lang, kept.stopped, "stopped one", "stopped ones")),
-        (kept.configured, n!(lang, kept.configured, "one with devices of its own", "ones with devices of their own")),
+        (kept.stopped, n!(lang, kept.stopped, "stopped container", "stopped containers")),
+        (kept.configured, n!(lang, kept.configured, "container with devices of its own", "containers with devices of their own")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, part)| part).collect();
     t!(lang, "Beyond its file it has {parts}; nslab reset goes back to the file.", parts = parts.join(", "))

@@ -208,6 +208,7 @@ pub fn value(lang: Lang, wrong: &WrongValue) -> String {
         WrongValue::Listening => w!(lang, "a time, like 10s, 500ms or 2m").to_owned(),
         WrongValue::Day => w!(lang, "it can be 24h at most").to_owned(),
         WrongValue::Span => w!(lang, "more than nothing, a year at most").to_owned(),
+        WrongValue::Zero => w!(lang, "at least 1").to_owned(),
         WrongValue::Pair(text) => t!(lang, "\"{text}\" is not KEY=VALUE", text),
         WrongValue::Device(text) => t!(lang, "\"{text}\" is not NAME,KEY=VALUE,...", text),
     }
