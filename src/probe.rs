@@ -12,6 +12,7 @@ pub mod trace;
 pub mod view;
 pub mod watch;
 
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -33,4 +34,9 @@ fn wait<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>, at_most: Option<Durat
         Err(Errno::EINTR) => Ok(vec![false; sockets.len()]),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether it is one of `fe80::/10` (RFC 4291).
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(six) if six.segments()[0] & 0xffc0 == 0xfe80)
 }

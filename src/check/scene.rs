@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use super::evidence::{Besides, Common};
 use crate::name::{IfName, NodeName};
 use crate::plan::NodeId;
+use crate::probe::is_link_local;
 use crate::probe::ping::all;
-use crate::probe::ping::stations::{Station, Stations, is_link_local};
+use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::predict::{Probe, predict};
 use crate::probe::view::{Place, View};
 use crate::report::machine::{Link, Route};
@@ -65,9 +66,8 @@ pub(super) fn cables<'a>(view: &'a View, id: &NodeId) -> Vec<Cable<'a>> {
     let Some(place) = view.place(id) else { return Vec::new() };
     let of = |inner: &'a Link| {
         let end = inner.peer.as_ref().and_then(|peer| {
-            let other = view.places.iter().find(|other| Some(&other.node.node) == peer.node.as_ref())?;
-            let link = other.node.links.iter().find(|link| Some(&link.name) == peer.name.as_ref())?;
-            Some((other, link))
+            let other = view.named(peer.node.as_ref()?)?;
+            Some((other, other.named(peer.name.as_ref()?)?))
         });
         Cable { inner, end }
     };
@@ -312,7 +312,7 @@ impl Scene<'_> {
     pub(super) fn nic(&self, host: &NodeName, name: &IfName) -> Result<&Link, Common> {
         let nic = Interface { node: host.to_string(), interface: name.to_string() };
         let Some(place) = self.view.place(&NodeId::Host(host.clone())) else { return Err(Common::NoNic { nic }) };
-        if let Some(link) = place.node.links.iter().find(|link| link.name == name.as_str()) {
+        if let Some(link) = place.named(name.as_str()) {
             return Ok(link);
         }
         // A NIC that somebody moved keeps its MAC address, and mostly its name.

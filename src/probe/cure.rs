@@ -115,10 +115,15 @@ impl Cures<'_> {
         Some(Port { ns: self.ns(&interface.node)?, dev: IfName::observed(&interface.interface) })
     }
 
-    /// A fact of the topology, made again.
-    fn make(&mut self, node: &str, fact: Fact) {
-        // Within a node the command names no namespace.
-        self.run(node, &line(&Op::Add(fact.moved(&Ns::Root)), &ToString::to_string));
+    /// Makes facts of the topology again; whether there are any.
+    fn make(&mut self, node: &str, lost: impl Fn(&Fact) -> bool) -> bool {
+        let lost: Vec<Fact> = self.view.described().filter(|fact| lost(fact)).cloned().collect();
+        let any = !lost.is_empty();
+        for fact in lost {
+            // Within a node the command names no namespace.
+            self.run(node, &line(&Op::Add(fact.moved(&Ns::Root)), &ToString::to_string));
+        }
+        any
     }
 
     fn echo(&mut self, node: &str) {
@@ -139,12 +144,8 @@ impl Cures<'_> {
         let node = &interface.node;
         self.run(node, &format!("ip link set {} up", quoted(&interface.interface)));
         let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
-        let has = |net| self.map.link(at).addresses.iter().any(|own| own.net == net);
-        let lost = |fact: &&Fact| matches!(fact, Fact::Addr(of, net) if *of == port && !has(*net));
-        let lost: Vec<Fact> = self.view.described().filter(lost).cloned().collect();
-        for fact in lost {
-            self.make(node, fact);
-        }
+        let map = self.map;
+        self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && !map.nets(at).any(|own| own == *net)));
         self.described_routes(node, |_| true);
     }
 

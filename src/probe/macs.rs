@@ -94,7 +94,7 @@ fn ends<'a>(
 ) -> impl Iterator<Item = (&'a Place, u32, Interface)> {
     topology.ends(&network.name).filter_map(move |(host, nic)| {
         let place = view.place(&NodeId::Host(host.name.clone()))?;
-        let link = place.tables.links.iter().find(|link| link.name == nic.name.as_str())?;
+        let link = place.named(nic.name.as_str())?;
         Some((place, link.index, Interface { node: place.id.to_string(), interface: link.name.clone() }))
     })
 }
@@ -112,7 +112,7 @@ fn wire(topology: &Topology, view: &View, network: &topology::Network) -> Option
 /// A real network with several machines: it is heard at this machine's NIC, and whatever comes from there comes from the switch.
 fn cable(topology: &Topology, view: &View, network: &topology::Network, switch: &Place) -> Option<Segment> {
     let (place, index, end) = ends(topology, view, network).find(|(place, ..)| !place.far)?;
-    let peer = place.node.links.iter().find(|link| link.name == end.interface)?.peer.as_ref()?;
+    let peer = place.named(&end.interface)?.peer.as_ref()?;
     let port = Interface { node: switch.node.node.clone(), interface: peer.name.clone()? };
     let sides = [end, port].map(|end| Side { end, port: None }).to_vec();
     Some(Segment { network: network.name.to_string(), kind: Kind::Wire, pin: place.pin.clone(), on: Some(index), sides })
@@ -133,8 +133,7 @@ fn switch(topology: &Topology, view: &View, network: &topology::Network) -> Opti
 
 /// The entries of a switch's forwarding table that frames have made or somebody has told: port, MAC, its age.
 pub fn learned(view: &View, network: &str) -> Vec<(String, Mac, Option<Duration>)> {
-    let is_it = |place: &&Place| matches!(&place.id, NodeId::Switch(name) if name.as_str() == network);
-    let Some(place) = view.places.iter().find(is_it) else { return Vec::new() };
+    let Some(place) = network.parse().ok().and_then(|name| view.place(&NodeId::Switch(name))) else { return Vec::new() };
     let of = |entry: &tables::Fdb| {
         let port = place.tables.link(entry.port)?.name.clone();
         let told = entry.mac.is_unicast() && (!entry.own || entry.fixed);
@@ -314,16 +313,15 @@ pub fn network(segment: &Segment, tally: &Tally, after: &View) -> Network {
 fn owners(mac: Mac, view: &View) -> Vec<Interface> {
     let owners = view.owners_of_mac(mac);
     let is_port_of_owner = |owner: &Interface| {
-        let place = view.places.iter().find(|place| place.node.node == owner.node);
-        let bridge = place.and_then(|place| place.node.links.iter().find(|link| link.name == owner.interface)?.bridge.clone());
-        bridge.is_some_and(|bridge| owners.iter().any(|other| other.node == owner.node && other.interface == bridge))
+        let bridge = view.link(owner).and_then(|link| link.bridge.as_ref());
+        bridge.is_some_and(|bridge| owners.iter().any(|other| other.node == owner.node && other.interface == *bridge))
     };
     owners.iter().filter(|owner| !is_port_of_owner(owner)).cloned().collect()
 }
 
 fn reason(owners: &[Interface], count: &Count, view: &View) -> Reason {
     let [owner] = owners else { return if owners.is_empty() { Reason::Unknown } else { Reason::Cloned } };
-    let Some(place) = view.places.iter().find(|place| place.node.node == owner.node) else { return Reason::Unknown };
+    let Some(place) = view.named(&owner.node) else { return Reason::Unknown };
     if matches!(place.id, NodeId::Container(..)) {
         return Reason::Bridged;
     }

@@ -18,7 +18,7 @@ use packet::{End, Packet};
 
 use super::cure::cure;
 use super::view::View;
-use crate::kernel::tables::{self, Chain, NextHop, Tables};
+use crate::kernel::tables::{self, NextHop, Tables};
 use crate::name::Mac;
 use crate::plan::NodeId;
 use crate::report::trace::{Cause, Death, Journey, Leg, Note, Route};
@@ -53,19 +53,6 @@ pub struct Prediction {
     pub receiver: Option<String>,
     /// What is odd on the way and does not stop the packet.
     pub notes: Vec<Note>,
-    /// Where several next hops take turns: the first is followed, another may be taken.
-    pub choices: Vec<Choice>,
-    /// Packet filters on the way whose settings were read: the node, its base chain.
-    pub chains: Vec<(String, Chain)>,
-}
-
-/// Several next hops that a node may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
-    /// The node.
-    pub node: String,
-    /// The ways.
-    pub routes: Vec<Route>,
 }
 
 /// Follows a packet and its reply through the tables.
@@ -106,19 +93,17 @@ pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Predict
         let cure = cure(view, &cause);
         Death { leg, node, cause, certain: false, cure }
     });
-    let (notes, choices) = (world.notes, world.choices);
-    let notes = notes.into_iter().filter(|note| is_known(view, note));
+    let notes = world.notes.into_iter().filter(|note| is_known(view, note));
     let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
     let notes = notes.map(|cause| Note { cure: cure(view, &cause), cause }).collect();
-    let chains = chains(view, [Some(&request), reply.as_ref()]);
-    Prediction { request, reply, death, receiver, notes, choices, chains }
+    Prediction { request, reply, death, receiver, notes }
 }
 
 /// Whether everything that a cause blames was looked at; that several have an address takes two that were. A NIC of another
 /// machine has the MAC address that nodes here have learned.
 fn is_known(view: &View, cause: &Cause) -> bool {
     let blamed = cause.blames();
-    let unknown = blamed.iter().filter(|node| view.seen(node).is_unknown()).count();
+    let unknown = blamed.iter().filter(|node| view.is_unseen(node)).count();
     match cause {
         Cause::DuplicateAddress { .. } => unknown == 0 || blamed.len() - unknown > 1,
         Cause::DuplicateMac { .. } | Cause::ClonedMac { .. } => unknown == 0 || unknown < blamed.len(),
@@ -128,7 +113,7 @@ fn is_known(view: &View, cause: &Cause) -> bool {
 
 /// What is said instead of a cause that rests on tables where nobody has looked: the packet left for that machine.
 fn left(view: &View, request: &Journey, node: String, cause: &Cause) -> (String, Cause) {
-    let unknown = |node: &str| view.seen(node).is_unknown();
+    let unknown = |node: &str| view.is_unseen(node);
     let Some(there) = cause.blames().into_iter().find(|node| unknown(node)) else { return (node, cause.clone()) };
     let host = there.split('.').next().unwrap_or(there).to_owned();
     let known = request.visits.iter().take_while(|visit| !unknown(&visit.node));
@@ -165,17 +150,6 @@ fn answer(
     (Journey { source: answer.source, destination: back, visits }, death)
 }
 
-/// The base chains of the nodes on the way.
-fn chains(view: &View, ways: [Option<&Journey>; 2]) -> Vec<(String, Chain)> {
-    let visited = |name: &str| ways.iter().flatten().any(|way| way.visits.iter().any(|visit| visit.node == name));
-    let mut found = Vec::new();
-    for place in view.places.iter().filter(|place| visited(&place.node.node)) {
-        let chains = place.tables.settings.iter().flat_map(|settings| &settings.chains);
-        found.extend(chains.map(|chain| (place.node.node.clone(), chain.clone())));
-    }
-    found
-}
-
 /// A route as it is told.
 fn route_of(tables: &Tables, route: &tables::Route, hop: Option<&NextHop>) -> Route {
     let dev = hop.and_then(|hop| tables.link(hop.dev)).map_or_else(String::new, |link| link.name.clone());
@@ -199,12 +173,11 @@ struct World<'a> {
     /// Neighbours that nodes met on the way.
     pub met: HashMap<(At, IpAddr), Mac>,
     pub notes: Vec<Cause>,
-    pub choices: Vec<Choice>,
 }
 
 impl<'a> World<'a> {
     fn new(map: &'a Map<'a>) -> Self {
-        Self { map, fabric: Fabric::new(map), met: HashMap::new(), notes: Vec::new(), choices: Vec::new() }
+        Self { map, fabric: Fabric::new(map), met: HashMap::new(), notes: Vec::new() }
     }
 
     /// Whether the node takes packets for the address.
@@ -317,14 +290,13 @@ impl World<'_> {
             addresses.map(|address| address.net.addr()).find(|address| wanted(*address))
         };
         if address.is_ipv6() {
-            let near = |own: IpAddr| matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
-            return here(&|own| own == source).or_else(|| here(&near));
+            return here(&|own| own == source).or_else(|| here(&super::is_link_local));
         }
         if self.has(out.place, source) {
             return Some(source);
         }
         // Its own first address on the interface, in the subnet if there is one, else any (`arp_solicit`).
-        let nets = self.map.link(out).addresses.iter().map(|own| own.net).filter(|net| net.addr().is_ipv4());
+        let nets = self.map.nets(out).filter(|net| net.addr().is_ipv4());
         let inside = nets.clone().find(|net| net.contains(&address)).or(nets.clone().next());
         let elsewhere = || {
             let links = &self.map.tables(out.place).links;

@@ -142,13 +142,13 @@ fn places<'a>(view: &'a View, order: &Order<'_>, prediction: &Prediction) -> Vec
 
 /// Whether a node waits for the answer to a question of before; until a second is over it does not ask again.
 fn is_asking(view: &View, node: &str) -> bool {
-    let place = view.places.iter().find(|place| place.node.node == node);
+    let place = view.named(node);
     place.is_some_and(|place| place.tables.neighbours.iter().any(|one| one.state == NeighbourState::Incomplete))
 }
 
 /// Where the packet died, the kernel tells which rule does it, if the node has any.
 fn tracer(view: &View, end: &End, watch: &Prober) -> Option<Tracer> {
-    let place = view.places.iter().find(|place| place.node.node == end.node)?;
+    let place = view.named(&end.node)?;
     if place.tables.settings.as_ref().is_none_or(|settings| settings.chains.is_empty()) {
         return None;
     }
@@ -159,7 +159,7 @@ fn tracer(view: &View, end: &End, watch: &Prober) -> Option<Tracer> {
 
 /// What rules and policies of a node did with the packet.
 fn acts(view: &View, node: &str, tracer: &Tracer) -> Vec<Acted> {
-    let place = view.places.iter().find(|place| place.node.node == node);
+    let place = view.named(node);
     let number = |step: &Step| place.filter(|_| step.drops).and_then(|place| number_of(&place.pin, step));
     let steps = tracer.read().unwrap_or_default().into_iter();
     steps.map(|step| Acted { node: node.to_owned(), number: number(&step), step }).collect()
@@ -241,7 +241,7 @@ impl Account {
         // Where the packet did not come to its end, there is nothing to answer.
         let arrived = request.as_ref().is_some_and(|told| told.agrees);
         // Whether it arrived on another machine, only its reply tells.
-        let far = prediction.receiver.as_ref().is_some_and(|node| is_far(view, node));
+        let far = prediction.receiver.as_ref().is_some_and(|node| view.is_unseen(node));
         let reply = compare::tell(view, prediction.reply.as_ref(), shot, Leg::Reply);
         let reply = reply.filter(|told| (arrived && !far) || told.end.is_some());
         Self { request, reply, answered: shot.answered, milliseconds: shot.milliseconds(), messages: messages(view, shot) }
@@ -337,7 +337,7 @@ impl Account {
             let cause = match message.says {
                 IcmpWord::TimeExceeded => Cause::TtlExpired { node: node.clone(), ttl },
                 IcmpWord::TooBig { mtu } => {
-                    let place = view.places.iter().find(|place| place.node.node == node)?;
+                    let place = view.named(&node)?;
                     let link = place.node.links.iter().find(|link| link.mtu == mtu)?;
                     Cause::TooBig { interface: place.interface(link), mtu, size: 0 }
                 }
@@ -358,21 +358,17 @@ impl Account {
     }
 }
 
-fn is_far(view: &View, node: &str) -> bool {
-    view.seen(node).is_unknown()
-}
-
 /// That the rest is to be looked for on the machine of a node.
 fn other_machine(view: &View, node: &str, interface: Interface) -> Option<Cause> {
     let host = node.split('.').next().unwrap_or(node).to_owned();
-    is_far(view, node).then_some(Cause::OtherMachine { interface, host })
+    view.is_unseen(node).then_some(Cause::OtherMachine { interface, host })
 }
 
 /// That it left this machine.
 fn left(view: &View, end: &End) -> Option<Cause> {
     let interface = end.interface.as_ref().filter(|_| end.outgoing)?;
-    let place = view.places.iter().find(|place| place.node.node == end.node)?;
-    let peer = place.node.links.iter().find(|link| link.name == *interface)?.peer.as_ref()?;
+    let place = view.named(&end.node)?;
+    let peer = place.named(interface)?.peer.as_ref()?;
     other_machine(view, peer.node.as_ref()?, Interface { node: end.node.clone(), interface: interface.clone() })
 }
 
@@ -381,7 +377,7 @@ fn unplugged(view: &View, prediction: &Prediction, end: &End) -> Option<Cause> {
     let visits = &prediction.request.visits;
     let at = visits.iter().position(|visit| visit.node == end.node)?;
     let leaves = visits[at].leaves.as_ref()?;
-    let place = view.places.iter().find(|place| place.node.node == end.node)?;
+    let place = view.named(&end.node)?;
     let interface = Interface { node: end.node.clone(), interface: leaves.clone() };
     place.tables.named(leaves).filter(|link| !link.carrier)?;
     other_machine(view, &visits.get(at + 1)?.node, interface)
@@ -391,7 +387,7 @@ fn unplugged(view: &View, prediction: &Prediction, end: &End) -> Option<Cause> {
 fn filtered(view: &View, acted: &[Acted]) -> Option<(Leg, String, Cause)> {
     let at = acted.iter().position(|acted| acted.step.drops)?;
     let Acted { node, step, number } = &acted[at];
-    let place = view.places.iter().find(|place| place.node.node == *node)?;
+    let place = view.named(node)?;
     // A chain without a hook was jumped to from one that has one.
     let came = acted[..=at].iter().rev().filter(|before| before.node == *node);
     let hook = came

@@ -82,9 +82,9 @@ impl Place {
         Error::kernel(self.id.to_string().as_str(), tried, errno)
     }
 
-    /// The interface of that index.
-    pub fn link(&self, index: u32) -> Option<&Link> {
-        self.node.links.iter().find(|link| link.index == index)
+    /// The interface of that name.
+    pub fn named(&self, name: &str) -> Option<&Link> {
+        self.node.links.iter().find(|link| link.name == name)
     }
 }
 
@@ -156,13 +156,19 @@ impl View {
         self.places.iter().filter(|place| !place.far)
     }
 
-    /// What was seen in a node, `host` or `host.container`.
-    pub fn seen(&self, node: &str) -> Looked<&Tables> {
-        match self.places.iter().find(|place| place.node.node == node) {
-            Some(place) if place.far => Looked::NotKnown,
-            Some(place) => Looked::Known(&place.tables),
-            None => Looked::Absent,
-        }
+    /// The node of that name, `host` or `host.container`.
+    pub fn named(&self, node: &str) -> Option<&Place> {
+        self.places.iter().find(|place| place.node.node == node)
+    }
+
+    /// An interface.
+    pub fn link(&self, interface: &Interface) -> Option<&Link> {
+        self.named(&interface.node)?.named(&interface.interface)
+    }
+
+    /// Whether the node, `host` or `host.container`, is where nobody has looked.
+    pub fn is_unseen(&self, node: &str) -> bool {
+        self.named(node).is_some_and(|place| place.far)
     }
 
     /// What the topology says of the lab, fact by fact; nothing where that is not known.

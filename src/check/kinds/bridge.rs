@@ -10,7 +10,7 @@ use crate::check::scene::{Scene, is_managed};
 use crate::name::{IfName, NodeName};
 use crate::plan::{NodeId, quoted};
 use crate::probe::cure::cure;
-use crate::probe::ping::stations::is_link_local;
+use crate::probe::is_link_local;
 use crate::probe::view::Place;
 use crate::problem::Reference;
 use crate::render::lang::{and, t};
@@ -80,8 +80,7 @@ impl Seen for Found {
 
 /// How a bridge is made, where there is none of the student's own, and how ports come into it.
 fn made(bench: &Bench<'_>, host: &str, name: Option<&str>, ports: &[String]) -> Vec<String> {
-    let place = bench.view.places.iter().find(|place| place.node.node == *host);
-    let taken = |name: &str| place.is_some_and(|place| place.node.links.iter().any(|link| link.name == name));
+    let taken = |name: &str| bench.view.named(host).is_some_and(|place| place.named(name).is_some());
     let free = (0..100).map(|number| format!("br{number}")).find(|name| !taken(name)).unwrap_or_default();
     let name = name.unwrap_or(&free);
     let mut lines = vec![format!("ip link add {name} type bridge"), format!("ip link set {name} up")];

@@ -240,11 +240,11 @@ fn must_cross(errand: &Errand, network: &NodeName, scene: &Scene<'_>) -> bool {
 fn ways_out(seen: &Witnessed, leg: Leg, scene: &Scene<'_>) -> Vec<Interface> {
     let mut ways = Vec::new();
     for sighting in seen.sightings.iter().filter(|sighting| sighting.outgoing && sighting.leg == leg) {
-        let Some(place) = scene.view.places.iter().find(|place| place.node.node == sighting.at.node) else { continue };
+        let Some(place) = scene.view.named(&sighting.at.node) else { continue };
         if !matches!(place.id, NodeId::Host(_)) {
             continue;
         }
-        let link = place.node.links.iter().find(|link| link.name == sighting.at.interface);
+        let link = place.named(&sighting.at.interface);
         let to_container = link.and_then(|link| link.peer.as_ref()?.node.as_ref()).is_some_and(|node| node.contains('.'));
         let bridge = link.is_some_and(|link| link.kind == "bridge");
         if !to_container && !bridge && !ways.contains(&sighting.at) {

@@ -121,7 +121,7 @@ impl Lab<'_> {
     }
 
     fn interface(&self, place: &Place, interface: &str, typed: &str) -> Result<Point> {
-        let Some(link) = place.node.links.iter().find(|link| link.name == interface) else {
+        let Some(link) = place.named(interface) else {
             let names = place.node.links.iter().map(|link| link.name.clone()).collect();
             let candidates = resolve::near(interface, names);
             let dotted = resolve::dotted(typed, std::slice::from_ref(self.entry));
@@ -177,7 +177,7 @@ impl Lab<'_> {
             let (host, nic) = ends.get(here)?;
             let (other, _) = ends.get(1 - here)?;
             let place = self.view.place(&NodeId::Host((*host).clone()))?;
-            let link = place.node.links.iter().find(|link| link.name == *nic)?;
+            let link = place.named(nic)?;
             let mut point = self.point(place, link);
             point.name = network.name.to_string();
             point.ends = Some((host.to_string(), other.to_string()));
@@ -221,9 +221,7 @@ impl Lab<'_> {
 
     /// The other end of a pair.
     fn far(&self, interface: &Interface) -> Option<Interface> {
-        let place = self.view.places.iter().find(|place| place.id.to_string() == interface.node)?;
-        let link = place.node.links.iter().find(|link| link.name == interface.interface)?;
-        let peer = link.peer.as_ref()?;
+        let peer = self.view.link(interface)?.peer.as_ref()?;
         let node = peer.node.clone().unwrap_or_else(|| interface.node.clone());
         Some(Interface { node, interface: peer.name.clone()? })
     }

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::Cures;
 use crate::name::Mac;
 use crate::plan::{Fact, MAIN_TABLE, RouteTo, Slot, quoted};
+use crate::probe::is_link_local;
 use crate::probe::predict::map::At;
 use crate::report::machine::Kind;
 use crate::report::trace::Route;
@@ -20,6 +21,11 @@ fn destination(to: IpNet) -> String {
 /// `ip`, or `ip -6` where the words that follow do not tell the family.
 fn ip(to: IpNet) -> &'static str {
     if to.addr().is_ipv6() { "ip -6" } else { "ip" }
+}
+
+/// An address as `ip address add` takes it, without a wait for somebody who may have it.
+fn fresh(net: IpNet) -> String {
+    if net.addr().is_ipv6() { format!("{net} nodad") } else { net.to_string() }
 }
 
 impl Cures<'_> {
@@ -38,13 +44,7 @@ impl Cures<'_> {
     pub(super) fn described_routes(&mut self, node: &str, wanted: impl Fn(&IpNet) -> bool) -> bool {
         let (Some(ns), Some(place)) = (self.ns(node), self.place(node)) else { return false };
         let has = |net: &IpNet| self.map.tables(place).routes.iter().any(|route| route.table == MAIN_TABLE && route.to == *net);
-        let lost = |fact: &&Fact| matches!(fact, Fact::Route(of, _, net, ..) if *of == ns && wanted(net) && !has(net));
-        let lost: Vec<Fact> = self.view.described().filter(lost).cloned().collect();
-        let any = !lost.is_empty();
-        for fact in lost {
-            self.make(node, fact);
-        }
-        any
+        self.make(node, |fact| matches!(fact, Fact::Route(of, _, net, ..) if *of == ns && wanted(net) && !has(net)))
     }
 
     /// A neighbour that passes packets on towards an address: its own address, and the subnet of the other one.
@@ -74,20 +74,19 @@ impl Cures<'_> {
 
     /// The prefix with which an interface has an address.
     fn net_of(&self, at: At, address: IpAddr) -> Option<IpNet> {
-        self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr() == address)
+        self.map.nets(at).find(|net| net.addr() == address)
     }
 
     /// Interfaces of hosts and containers in the interface's own subnets, on its segment.
     fn neighbours(&self, at: At, like: IpAddr) -> Vec<(At, IpAddr)> {
-        let own: Vec<IpNet> = self.map.link(at).addresses.iter().map(|own| own.net).collect();
-        let near = |net: &IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
-        let inside =
-            |net: &IpNet| net.addr().is_ipv4() == like.is_ipv4() && !near(net) && own.iter().any(|own| own.contains(&net.addr()));
+        let inside = |net: &IpNet| {
+            let same = net.addr().is_ipv4() == like.is_ipv4() && !is_link_local(net.addr());
+            same && self.map.nets(at).any(|own| own.contains(&net.addr()))
+        };
         let mut found = Vec::new();
         for place in (0..self.map.places().len()).filter(|place| *place != at.place) {
             for other in self.map.of(place) {
-                let addresses = self.map.link(other).addresses.iter().map(|own| own.net).filter(inside);
-                if let Some(net) = addresses.clone().next()
+                if let Some(net) = self.map.nets(other).find(inside)
                     && self.map.path(at, other).is_some_and(|path| path.is_plugged())
                 {
                     found.push((other, net.addr()));
@@ -108,14 +107,13 @@ impl Cures<'_> {
             return;
         }
         // Nobody on the segment routes: the other end is to have the address.
-        let own = self.map.link(out).addresses.iter().map(|own| own.net).find(|net| net.contains(&gateway));
+        let own = self.map.nets(out).find(|net| net.contains(&gateway));
         let far = self.map.far(out).map(|far| self.map.bridge(far).unwrap_or(far));
         if let (Some(own), Some(far)) = (own, far.filter(|far| self.map.kind(far.place) == Kind::Host))
             && let Ok(net) = IpNet::new(gateway, own.prefix_len())
         {
             let dev = self.map.link(far).name.clone();
-            let nodad = if gateway.is_ipv6() { " nodad" } else { "" };
-            self.run(&self.map.name(far.place), &format!("ip address add {net}{nodad} dev {dev}"));
+            self.run(&self.map.name(far.place), &format!("ip address add {} dev {dev}", fresh(net)));
         }
     }
 
@@ -157,8 +155,7 @@ impl Cures<'_> {
     /// The subnets that a node is in.
     fn nets(&self, place: usize) -> Vec<IpNet> {
         let links = self.map.of(place).filter(|at| !self.map.is_loopback(*at));
-        let near = |net: &IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
-        links.flat_map(|at| &self.map.link(at).addresses).map(|own| own.net.trunc()).filter(|net| !near(net)).collect()
+        links.flat_map(|at| self.map.nets(at)).map(|net| net.trunc()).filter(|net| !is_link_local(net.addr())).collect()
     }
 
     /// The other NIC is to be up and have an address, and the way there is to lead over it; so at the other end.
@@ -185,7 +182,7 @@ impl Cures<'_> {
             if !self.map.link(at).up {
                 self.run(&node, &format!("ip link set {dev} up"));
             }
-            let own = self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr().is_ipv4());
+            let own = self.map.nets(at).find(|net| net.addr().is_ipv4());
             let address = own.map(|net| net.addr()).or_else(|| free.next());
             let Some(address) = address else { return };
             if own.is_none() {
@@ -199,8 +196,7 @@ impl Cures<'_> {
                 .map
                 .of(place)
                 .filter(|other| *other != at && !self.map.is_loopback(*other) && self.map.far(*other).is_none());
-            let nets = others.flat_map(|other| &self.map.link(other).addresses).map(|own| own.net.trunc());
-            nets.filter(|net| net.addr().is_ipv4()).collect()
+            others.flat_map(|other| self.map.nets(other)).map(|net| net.trunc()).filter(|net| net.addr().is_ipv4()).collect()
         };
         for (node, via, nets) in [(self.map.name(here), to, behind(host, far)), (self.map.name(host), from, behind(here, near))] {
             for net in nets {
@@ -229,9 +225,8 @@ impl Cures<'_> {
     /// Replaces an address by one with another prefix, or on another interface, with the routes that go with it.
     fn readdress(&mut self, interface: &Interface, old: IpNet, dev: &str, new: IpNet) {
         let (Some(at), node) = (self.at(interface), &interface.node) else { return };
-        let nodad = if new.addr().is_ipv6() { " nodad" } else { "" };
         self.run(node, &format!("ip address del {old} dev {}", quoted(&interface.interface)));
-        self.run(node, &format!("ip address add {new}{nodad} dev {}", quoted(dev)));
+        self.run(node, &format!("ip address add {} dev {}", fresh(new), quoted(dev)));
         // What led over the address leaves with it.
         let index = self.map.link(at).index;
         let lost = self.map.tables(at.place).routes.iter().filter(|route| route.table == MAIN_TABLE);
@@ -240,11 +235,7 @@ impl Cures<'_> {
                 [hop] if hop.dev == index && old.contains(&hop.via?) => Some((route.to, hop.via?)),
                 _ => None,
             })
-            .map(|(to, via)| {
-                let family = if via.is_ipv6() { "ip -6" } else { "ip" };
-                let to = if to.prefix_len() == 0 { "default".to_owned() } else { to.to_string() };
-                format!("{family} route replace {to} via {via}")
-            })
+            .map(|(to, via)| format!("{} route replace {} via {via}", ip(to), destination(to)))
             .collect();
         for route in lost {
             self.run(node, &route);
@@ -258,28 +249,23 @@ impl Cures<'_> {
             let link = self.map.tables(place).named(port);
             link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net))
         };
-        let lost = |fact: &&Fact| matches!(fact, Fact::Addr(port, net) if port.ns == ns && !has(port.dev.as_str(), net));
-        let lost: Vec<Fact> = self.view.described().filter(lost).cloned().collect();
-        for fact in lost {
-            self.make(node, fact);
-        }
+        self.make(node, |fact| matches!(fact, Fact::Addr(port, net) if port.ns == ns && !has(port.dev.as_str(), net)));
         if !self.lines.is_empty() {
             self.described_routes(node, |_| true);
             return;
         }
         if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {
-            let nodad = if net.addr().is_ipv6() { " nodad" } else { "" };
-            self.run(node, &format!("ip address add {net}{nodad} dev {}", quoted(&dev)));
+            self.run(node, &format!("ip address add {} dev {}", fresh(net), quoted(&dev)));
         }
     }
 
     /// An interface with an IPv6 address and no link-local one, and that of its MAC address.
     fn link_local(&self, place: usize) -> Option<(String, IpNet)> {
-        let near = |net: IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
         let links = self.map.tables(place).links.iter().filter(|link| link.kind != "loopback");
         let six = |net: IpNet| net.addr().is_ipv6();
-        let mut mute =
-            links.filter(|link| link.addresses.iter().any(|own| six(own.net)) && !link.addresses.iter().any(|own| near(own.net)));
+        let mut mute = links.filter(|link| {
+            link.addresses.iter().any(|own| six(own.net)) && !link.addresses.iter().any(|own| is_link_local(own.net.addr()))
+        });
         let link = mute.next()?;
         Some((link.name.clone(), IpNet::new(link.mac?.link_local().into(), 64).ok()?))
     }
@@ -291,9 +277,7 @@ impl Cures<'_> {
         own.sort_by_key(|at| !self.map.is_bridge(*at));
         for at in own {
             for other in (0..self.map.places().len()).filter(|other| *other != place).flat_map(|other| self.map.of(other)) {
-                let Some(net) = self.map.link(other).addresses.iter().map(|own| own.net).find(|net| net.addr().is_ipv4()) else {
-                    continue;
-                };
+                let Some(net) = self.map.nets(other).find(|net| net.addr().is_ipv4()) else { continue };
                 if self.map.path(at, other).is_some_and(|path| path.is_plugged()) {
                     let net = self.free(net)?;
                     return Some((self.map.link(at).name.clone(), net));
@@ -323,7 +307,7 @@ impl Cures<'_> {
         }
         let Some(wrong) = owners.iter().find(|owner| !described(owner)).or(owners.last()) else { return };
         let Some(at) = self.at(wrong) else { return };
-        let Some(net) = self.map.link(at).addresses.iter().map(|own| own.net).find(|net| net.addr() == address) else { return };
+        let Some(net) = self.net_of(at, address) else { return };
         let port = self.port(wrong);
         let own = self.view.described().find_map(|fact| match fact {
             Fact::Addr(of, own) if Some(of) == port.as_ref() && own.addr().is_ipv4() == address.is_ipv4() => Some(*own),

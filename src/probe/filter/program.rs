@@ -16,6 +16,25 @@ const HEADER: u32 = 14;
 /// Next header of IPv6: a part of a packet that was cut.
 const FRAGMENT: u8 = 44;
 
+/// The kernel takes so many instructions (`BPF_MAXINSNS`).
+pub(super) const LONGEST: usize = 4096;
+
+/// Bytes of an accepted frame that are kept: more than any frame has.
+const KEPT: u32 = 0x4_0000;
+
+/// Loads four bytes, two, or one; two behind the index; the length of the IPv4 header that begins there as the index.
+const LOAD_WORD: u16 = 0x20;
+const LOAD_HALF: u16 = 0x28;
+const LOAD_BYTE: u16 = 0x30;
+const LOAD_HALF_INDEXED: u16 = 0x48;
+const LOAD_HEADER_LENGTH: u16 = 0xb1;
+/// Keeps only these bits of what was loaded.
+const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_SET: u16 = 0x45;
+const RETURN: u16 = 0x06;
+
 /// The program of an expression.
 pub(super) fn program(expression: &Expression) -> Vec<sock_filter> {
     let mut program = Program::default();
@@ -41,7 +60,7 @@ fn write(expression: &Expression, to: &mut Program, yes: Label, no: Label) {
         Expression::Not(inner) => write(inner, to, no, yes),
         Expression::Is(test) => match test {
             Test::Kind(wanted) => {
-                to.half(KIND);
+                to.step(LOAD_HALF, KIND);
                 to.equal((*wanted).into(), yes, no);
             }
             Test::Protocol { v4, v6 } => carries(*v4, *v6, to, yes, no),
@@ -83,7 +102,7 @@ fn sides(
 
 /// Goes to a label of its own for each of the `EtherType`s.
 fn by_kind(kinds: &[(u16, Label)], to: &mut Program, no: Label) {
-    to.half(KIND);
+    to.step(LOAD_HALF, KIND);
     one_of(kinds.iter().map(|(kind, label)| (u32::from(*kind), *label)), to, no);
 }
 
@@ -103,18 +122,18 @@ fn carries(v4: Option<u8>, v6: Option<u8>, to: &mut Program, yes: Label, no: Lab
     by_kind(&kinds, to, no);
     to.mark(four);
     if let Some(wanted) = v4 {
-        to.byte(HEADER + 9);
+        to.step(LOAD_BYTE, HEADER + 9);
         to.equal(wanted.into(), yes, no);
     }
     to.mark(six);
     if let Some(wanted) = v6 {
         let (cut, other) = (to.label(), to.label());
-        to.byte(HEADER + 6);
+        to.step(LOAD_BYTE, HEADER + 6);
         to.equal(wanted.into(), yes, other);
         to.mark(other);
         to.equal(FRAGMENT.into(), cut, no);
         to.mark(cut);
-        to.byte(HEADER + 40);
+        to.step(LOAD_BYTE, HEADER + 40);
         to.equal(wanted.into(), yes, no);
     }
 }
@@ -161,10 +180,10 @@ fn in_one(at: u32, nets: &[Masked], to: &mut Program, yes: Label, no: Label) {
         let next = to.label();
         for (number, (offset, mask, value)) in net.iter().enumerate() {
             if loaded != Some(*offset) {
-                to.word(at + offset);
+                to.step(LOAD_WORD, at + offset);
             }
             if *mask != u32::MAX {
-                to.and(*mask);
+                to.step(AND, *mask);
             }
             let more = to.label();
             to.equal(*value, if number + 1 == net.len() { yes } else { more }, next);
@@ -182,10 +201,10 @@ fn in_one(at: u32, nets: &[Masked], to: &mut Program, yes: Label, no: Label) {
 fn mac(at: u32, macs: &[(u32, u32)], to: &mut Program, yes: Label, no: Label) {
     for (low, high) in macs {
         let (half, next) = (to.label(), to.label());
-        to.word(at + 2);
+        to.step(LOAD_WORD, at + 2);
         to.equal(*low, half, next);
         to.mark(half);
-        to.half(at);
+        to.step(LOAD_HALF, at);
         to.equal(*high, yes, next);
         to.mark(next);
     }
@@ -198,24 +217,24 @@ fn ports(protocols: &[u8], side: Side, port: u16, to: &mut Program, yes: Label, 
     let known = |label: Label, to: &mut Program| one_of(protocols.iter().map(|number| (u32::from(*number), label)), to, no);
     to.mark(six);
     let ours = to.label();
-    to.byte(HEADER + 6);
+    to.step(LOAD_BYTE, HEADER + 6);
     known(ours, to);
     to.mark(ours);
     sides(side, [HEADER + 40, HEADER + 42], to, yes, no, |at, to, yes, no| {
-        to.half(at);
+        to.step(LOAD_HALF, at);
         to.equal(port.into(), yes, no);
     });
     to.mark(four);
     let (ours, first) = (to.label(), to.label());
-    to.byte(HEADER + 9);
+    to.step(LOAD_BYTE, HEADER + 9);
     known(ours, to);
     to.mark(ours);
-    to.half(HEADER + 6);
-    to.has(0x1fff, no, first);
+    to.step(LOAD_HALF, HEADER + 6);
+    to.steps.push(Step::Branch { code: JUMP_SET, value: 0x1fff, yes: no, no: first });
     to.mark(first);
-    to.index_header(HEADER);
+    to.step(LOAD_HEADER_LENGTH, HEADER);
     sides(side, [HEADER, HEADER + 2], to, yes, no, |at, to, yes, no| {
-        to.half_indexed(at);
+        to.step(LOAD_HALF_INDEXED, at);
         to.equal(port.into(), yes, no);
     });
 }
@@ -258,23 +277,6 @@ fn ways(expression: &Expression, kind: u16, protocol: u8) -> (bool, bool) {
     }
 }
 
-/// The kernel takes so many instructions (`BPF_MAXINSNS`).
-pub(super) const LONGEST: usize = 4096;
-
-/// Bytes of an accepted frame that are kept: more than any frame has.
-const KEPT: u32 = 0x4_0000;
-
-const LOAD_WORD: u16 = 0x20;
-const LOAD_HALF: u16 = 0x28;
-const LOAD_BYTE: u16 = 0x30;
-const LOAD_HALF_INDEXED: u16 = 0x48;
-const LOAD_HEADER_LENGTH: u16 = 0xb1;
-const AND: u16 = 0x54;
-const JUMP: u16 = 0x05;
-const JUMP_EQUAL: u16 = 0x15;
-const JUMP_SET: u16 = 0x45;
-const RETURN: u16 = 0x06;
-
 /// A place in the program that is jumped to, always forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Label(usize);
@@ -305,44 +307,14 @@ impl Program {
         self.steps.push(Step::Mark(label));
     }
 
-    /// Loads four bytes.
-    fn word(&mut self, at: u32) {
-        self.steps.push(Step::Plain(LOAD_WORD, at));
-    }
-
-    /// Loads two bytes.
-    fn half(&mut self, at: u32) {
-        self.steps.push(Step::Plain(LOAD_HALF, at));
-    }
-
-    /// Loads one byte.
-    fn byte(&mut self, at: u32) {
-        self.steps.push(Step::Plain(LOAD_BYTE, at));
-    }
-
-    /// Keeps the length of the IPv4 header that begins there as the index.
-    fn index_header(&mut self, at: u32) {
-        self.steps.push(Step::Plain(LOAD_HEADER_LENGTH, at));
-    }
-
-    /// Loads two bytes behind the index.
-    fn half_indexed(&mut self, at: u32) {
-        self.steps.push(Step::Plain(LOAD_HALF_INDEXED, at));
-    }
-
-    /// Keeps only these bits of what was loaded.
-    fn and(&mut self, mask: u32) {
-        self.steps.push(Step::Plain(AND, mask));
+    /// A step that leads on to the next one: what is loaded from where, or kept.
+    fn step(&mut self, code: u16, value: u32) {
+        self.steps.push(Step::Plain(code, value));
     }
 
     /// Whether what was loaded is the value.
     fn equal(&mut self, value: u32, yes: Label, no: Label) {
         self.steps.push(Step::Branch { code: JUMP_EQUAL, value, yes, no });
-    }
-
-    /// Whether what was loaded has one of these bits.
-    fn has(&mut self, bits: u32, yes: Label, no: Label) {
-        self.steps.push(Step::Branch { code: JUMP_SET, value: bits, yes, no });
     }
 
     /// Goes on elsewhere.
@@ -353,9 +325,9 @@ impl Program {
     /// Ends the program: frames that reach `yes` pass.
     fn finish(mut self, yes: Label, no: Label) -> Vec<sock_filter> {
         self.mark(yes);
-        self.steps.push(Step::Plain(RETURN, KEPT));
+        self.step(RETURN, KEPT);
         self.mark(no);
-        self.steps.push(Step::Plain(RETURN, 0));
+        self.step(RETURN, 0);
         self.assemble()
     }
 

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, Takes, Thing, Usage};
 use crate::kernel::{inspect, sockets};
 use crate::lab::{Entry, Subject, resolve};
 use crate::plan::NodeId;
+use crate::probe::is_link_local;
 use crate::probe::view::View;
 use crate::report::machine::Link;
 use crate::report::probe::{Family, Party};
@@ -56,11 +57,6 @@ impl Station {
     pub fn is_near(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|(_, net)| net.contains(&address))
     }
-}
-
-/// Whether it is one of `fe80::/10` (RFC 4291).
-pub fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(six) if six.segments()[0] & 0xffc0 == 0xfe80)
 }
 
 impl Stations {

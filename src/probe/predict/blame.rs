@@ -12,6 +12,7 @@ use super::packet::{Packet, Stand};
 use super::{Neighbour, Silence, World};
 use crate::name::Mac;
 use crate::report::machine::Kind;
+use crate::probe::is_link_local;
 use crate::report::trace::{Cause, Route};
 
 impl World<'_> {
@@ -76,9 +77,7 @@ impl World<'_> {
 
     /// The addresses of an interface that are of the family and in use beyond it.
     pub(super) fn nets(&self, at: At, like: IpAddr) -> impl Iterator<Item = IpNet> {
-        let near = |net: &IpNet| matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
-        let addresses = self.map.link(at).addresses.iter().map(|address| address.net);
-        addresses.filter(move |net| net.addr().is_ipv4() == like.is_ipv4() && !near(net))
+        self.map.nets(at).filter(move |net| net.addr().is_ipv4() == like.is_ipv4() && !is_link_local(net.addr()))
     }
 
     /// The other interfaces with addresses that frames from there come to.
@@ -301,10 +300,7 @@ impl Map<'_> {
         link.master.is_none()
             && self.far(at).is_some()
             && self.kind(at.place) == Kind::Host
-            && link
-                .addresses
-                .iter()
-                .all(|address| matches!(address.net.addr(), std::net::IpAddr::V6(v6) if v6.is_unicast_link_local()))
+            && self.nets(at).all(|net| is_link_local(net.addr()))
     }
 
     /// What a loose end could be plugged into.

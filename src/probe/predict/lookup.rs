@@ -1,9 +1,9 @@
 //! The kernel's decisions about one packet in one node: rules, routes, source addresses, the reverse path.
 
 use std::cmp::Reverse;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use crate::kernel::tables::{Address, LOCAL_TABLE, Link, NextHop, Route, RuleAction, Tables};
@@ -72,19 +72,8 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
 }
 
 /// `0.0.0.0/0` or `::/0`.
-pub(super) fn any(like: IpAddr) -> IpNet {
-    let unspecified: IpAddr = if like.is_ipv4() { [0; 4].into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    IpNet::from(unspecified).supernet_to(0)
-}
-
-trait Supernet {
-    fn supernet_to(self, length: u8) -> IpNet;
-}
-
-impl Supernet for IpNet {
-    fn supernet_to(self, length: u8) -> IpNet {
-        IpNet::new(self.addr(), length).unwrap_or(self)
-    }
+fn any(like: IpAddr) -> IpNet {
+    if like.is_ipv4() { Ipv4Net::default().into() } else { Ipv6Net::default().into() }
 }
 
 /// The longest prefix, of equals the lowest metric, of those the first in the kernel's order.

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use crate::kernel::tables::{Link, PortState, Tables};
 use crate::name::Mac;
 use crate::probe::view::{Place, View};
@@ -98,6 +100,11 @@ impl<'a> Map<'a> {
 
     pub(in crate::probe) fn at(&self, place: usize, index: u32) -> Option<At> {
         self.indices.get(&(place, index)).copied()
+    }
+
+    /// The addresses of an interface with their prefixes.
+    pub(in crate::probe) fn nets(&self, at: At) -> impl Iterator<Item = IpNet> + Clone + use<'a> {
+        self.link(at).addresses.iter().map(|address| address.net)
     }
 
     /// All interfaces of a node.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
 use super::map::{At, Delivery, Ether, Landing, Passage, Stop, Why};
-use super::{Choice, Neighbour, World, refusal, route_of};
+use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route};
 use crate::name::Mac;
 use crate::report::trace::{Cause, Deed, Frame, Known, Resolution, Route as Told, Visit};
@@ -137,18 +137,9 @@ impl<'a> World<'a> {
                 if stand.enters.is_some() && packet.ttl <= 1 {
                     return Act::Die(Cause::TtlExpired { node, ttl: first });
                 }
-                if hops.len() > 1 {
-                    let routes = hops.iter().map(|hop| route_of(tables, route, Some(hop))).collect();
-                    self.choose(Choice { node, routes });
-                }
+                // Of several next hops, which take turns, the first is followed.
                 hops.first().map_or_else(|| Act::Die(self.no_route(stand, packet)), |hop| Act::Pass(route, hop))
             }
-        }
-    }
-
-    fn choose(&mut self, choice: Choice) {
-        if !self.choices.contains(&choice) {
-            self.choices.push(choice);
         }
     }
 

@@ -114,7 +114,7 @@ impl Teller<'_> {
     fn compare(&mut self, predicted: &[Visit], stops: &[Stop<'_>]) -> bool {
         let mut at = 0;
         for (number, visit) in predicted.iter().enumerate() {
-            if self.is_far(&visit.node) {
+            if self.view.is_unseen(&visit.node) {
                 // Nobody looks there: a packet that has left for the other machine goes on as the file says.
                 // What tables have learned there no file knows.
                 let deed = match &visit.deed {
@@ -141,7 +141,7 @@ impl Teller<'_> {
                         self.visits.push(Visit { known: Known::Both, leaves: None, resolution, ..visit.clone() });
                         continue;
                     }
-                    self.dies(visit);
+                    self.stays(visit, Known::Observed);
                     return false;
                 }
                 _ => {
@@ -175,25 +175,20 @@ impl Teller<'_> {
             self.differs(&visit.node, visit.enters.clone(), None);
             return false;
         }
-        let resolution = self.resolution(visit, None);
-        let asked_in_vain = resolution.as_ref().is_some_and(|asked| asked.answer.is_none());
         let foreseen = visit.frame.is_none() || visit.resolution.as_ref().is_some_and(|asked| asked.answer.is_none());
-        if !foreseen {
-            self.differs(&visit.node, visit.leaves.clone(), None);
-        }
-        let deed = if foreseen || asked_in_vain { visit.deed.clone() } else { Deed::Drops };
-        let known = if foreseen { Known::Both } else { Known::Observed };
-        self.visits.push(Visit { known, leaves: None, frame: None, resolution, deed, ..visit.clone() });
+        self.stays(visit, if foreseen { Known::Both } else { Known::Observed });
         foreseen
     }
 
-    /// It came to the node and did not leave it, against the tables.
-    fn dies(&mut self, visit: &Visit) {
+    /// It did not leave the node where it was, as the tables say, or against them.
+    fn stays(&mut self, visit: &Visit, known: Known) {
         let resolution = self.resolution(visit, None);
         let asked_in_vain = resolution.as_ref().is_some_and(|asked| asked.answer.is_none());
-        let deed = if asked_in_vain { visit.deed.clone() } else { Deed::Drops };
-        self.differs(&visit.node, visit.leaves.clone(), None);
-        self.visits.push(Visit { known: Known::Observed, leaves: None, frame: None, resolution, deed, ..visit.clone() });
+        let deed = if known == Known::Both || asked_in_vain { visit.deed.clone() } else { Deed::Drops };
+        if known == Known::Observed {
+            self.differs(&visit.node, visit.leaves.clone(), None);
+        }
+        self.visits.push(Visit { known, leaves: None, frame: None, resolution, deed, ..visit.clone() });
     }
 
     fn both(&mut self, visit: &Visit, stop: &Stop<'_>, leaves: &str) {
@@ -215,14 +210,10 @@ impl Teller<'_> {
         self.visits.push(Visit { known: Known::Both, frame: Some(frame), resolution, ..visit.clone() });
     }
 
-    fn is_far(&self, node: &str) -> bool {
-        self.view.seen(node).is_unknown()
-    }
-
     /// The NIC of a host on another machine that the frame is for.
     fn far_owner(&self, frame: &Frame) -> Option<Interface> {
         let is_host = |node: &str| !node.contains('.');
-        frame.destination.owner.clone().filter(|owner| is_host(&owner.node) && self.is_far(&owner.node))
+        frame.destination.owner.clone().filter(|owner| is_host(&owner.node) && self.view.is_unseen(&owner.node))
     }
 
     fn differs(&mut self, node: &str, predicted: Option<String>, observed: Option<String>) {
@@ -239,7 +230,7 @@ impl Teller<'_> {
                 break;
             }
             known.push(key);
-            let place = self.view.places.iter().find(|place| place.node.node == stop.node);
+            let place = self.view.named(stop.node);
             let owns = place.is_some_and(|place| {
                 place.node.links.iter().any(|link| link.addresses.iter().any(|net| net.addr() == self.destination))
             });
@@ -305,8 +296,7 @@ impl Teller<'_> {
     }
 
     fn is_bridge(&self, interface: &Interface) -> bool {
-        let place = self.view.places.iter().find(|place| place.node.node == interface.node);
-        place.is_some_and(|place| place.node.links.iter().any(|link| link.name == interface.interface && link.kind == "bridge"))
+        self.view.link(interface).is_some_and(|link| link.kind == "bridge")
     }
 
     /// The exchange that was seen before the packet left, if one was; where the packet did not leave, the one in vain.

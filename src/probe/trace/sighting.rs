@@ -398,7 +398,7 @@ impl<'a, 'v> Graph<'a, 'v> {
     /// It came in by a NIC that leads to another machine.
     fn comes_from_far(&self, seen: &Sighting) -> bool {
         let far = self.link(&seen.node, &seen.interface).and_then(|link| link.peer.as_ref()?.node.as_ref());
-        far.is_some_and(|far| self.view.seen(far).is_unknown())
+        far.is_some_and(|far| self.view.is_unseen(far))
     }
 
     /// Without recursion: a storm in a circle of bridges is long.
@@ -473,7 +473,6 @@ impl<'a, 'v> Graph<'a, 'v> {
     }
 
     fn link(&self, node: &str, interface: &str) -> Option<&'v Link> {
-        let place = self.view.places.iter().find(|place| place.node.node == node)?;
-        place.node.links.iter().find(|link| link.name == interface)
+        self.view.named(node)?.named(interface)
     }
 }
