@@ -17,7 +17,7 @@ use crate::lab::{self, Entry, Subject, resolve};
 use crate::name::Mac;
 use crate::probe::capture::points::{ALL, Lab, Point, split};
 use crate::probe::capture::{self, Bounds, Ended, Owners, Watcher};
-use crate::probe::filter::{self, Filter};
+use crate::probe::filter::Filter;
 use crate::probe::pcapng::{self, Sink};
 use crate::probe::view::View;
 use crate::render::escape::escape;
@@ -88,7 +88,7 @@ impl Run for Capture {
         let names = Names::new(resolve::shortest(&entry).into_iter().map(|(node, word)| (node.to_string(), word)));
         let lab = Lab { entry: &entry, view: &view, topology: &journal.topology, names: &names };
         let points = lab.points(typed)?;
-        let filter = Filter::parse(&filter, &filter::Lab { entry: &entry, view: &view })?;
+        let filter = Filter::parse(&filter, &lab)?;
         let program = filter.program()?;
         let bounds = Bounds { frames: self.count, time: self.time };
         // Until here Ctrl-C ends nslab as it ends anything.
@@ -307,9 +307,7 @@ impl Writer<'_, '_> {
     /// What became of the frames of each point.
     fn finish(&mut self, ended: &Ended) -> Result<bool> {
         for (interface, counts) in (0..).zip(&ended.counts) {
-            let (start, end) = ended.span;
-            let (received, dropped) = (counts.seen, counts.dropped);
-            self.blocks.extend(pcapng::counts(&pcapng::Counts { interface, start, end, received, dropped }));
+            self.blocks.extend(pcapng::counts(interface, ended.span, *counts));
         }
         self.settle()
     }
@@ -319,12 +317,7 @@ impl Watcher for Writer<'_, '_> {
     fn begin(&mut self, _start: u64) -> Result<bool> {
         self.blocks.extend(pcapng::section(concat!("nslab ", env!("CARGO_PKG_VERSION"))));
         for point in self.points {
-            self.blocks.extend(pcapng::interface(&pcapng::Interface {
-                name: point.name.clone(),
-                description: point.description.clone(),
-                mac: point.mac,
-                filter: self.filter.text.clone(),
-            }));
+            self.blocks.extend(pcapng::interface(&point.name, &point.description, point.mac, &self.filter.text));
         }
         let read = self.settle();
         listening(self.points, self.context);
@@ -332,9 +325,7 @@ impl Watcher for Writer<'_, '_> {
     }
 
     fn frame(&mut self, point: usize, seen: &Seen<'_>) {
-        let interface = u32::try_from(point).unwrap_or(u32::MAX);
-        let Seen { nanoseconds, outgoing, length, bytes, .. } = *seen;
-        pcapng::frame(&pcapng::Frame { interface, nanoseconds, outgoing, length, bytes }, &mut self.blocks);
+        pcapng::frame(u32::try_from(point).unwrap_or(u32::MAX), seen, &mut self.blocks);
     }
 
     fn settle(&mut self) -> Result<bool> {

@@ -247,12 +247,6 @@ fn tcp(bytes: &[u8]) -> Body {
     }
 }
 
-/// The first eight bytes of every message that is read here.
-fn head(bytes: &[u8]) -> Option<([u8; 8], &[u8])> {
-    let (head, rest) = bytes.split_first_chunk::<8>()?;
-    Some((*head, rest))
-}
-
 fn begin(payload: &[u8]) -> Vec<u8> {
     payload[..payload.len().min(KEPT)].to_vec()
 }
@@ -263,7 +257,7 @@ fn quote(bytes: &[u8], depth: u8) -> Option<Box<Packet>> {
 
 /// RFC 792.
 fn icmp4(bytes: &[u8], depth: u8) -> Body {
-    let Some(([kind, code, _, _, a, b, c, d], rest)) = head(bytes) else { return Body::Short };
+    let Some((&[kind, code, _, _, a, b, c, d], rest)) = bytes.split_first_chunk() else { return Body::Short };
     let second = u16::from_be_bytes([c, d]);
     let quoted = || quote(rest, depth);
     match kind {
@@ -278,7 +272,7 @@ fn icmp4(bytes: &[u8], depth: u8) -> Body {
 
 /// RFC 4443, RFC 4861.
 fn icmp6(bytes: &[u8], depth: u8) -> Body {
-    let Some(([kind, code, _, _, a, b, c, d], rest)) = head(bytes) else { return Body::Short };
+    let Some((&[kind, code, _, _, a, b, c, d], rest)) = bytes.split_first_chunk() else { return Body::Short };
     let quoted = || quote(rest, depth);
     match kind {
         1 => Body::Unreachable { code, mtu: None, quoted: quoted() },

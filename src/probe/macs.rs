@@ -313,7 +313,7 @@ pub fn network(segment: &Segment, tally: &Tally, after: &View) -> Network {
 fn owners(mac: Mac, view: &View) -> Vec<Interface> {
     let owners = view.owners_of_mac(mac);
     let is_port_of_owner = |owner: &Interface| {
-        let bridge = view.link(owner).and_then(|link| link.bridge.as_ref());
+        let bridge = view.interface(owner).and_then(|link| link.bridge.as_ref());
         bridge.is_some_and(|bridge| owners.iter().any(|other| other.node == owner.node && other.interface == *bridge))
     };
     owners.iter().filter(|owner| !is_port_of_owner(owner)).cloned().collect()

@@ -12,55 +12,13 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, FileFault, Result, Usage};
+use crate::kernel::packet::{Counts, Seen};
 use crate::kernel::sys;
 use crate::name::Mac;
 use crate::topology::Caller;
 
 /// Most bytes of a frame that are kept: no frame has more.
 const LONGEST: u32 = 1 << 18;
-
-/// An interface that frames come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Its name, as it is typed on the command line.
-    pub name: String,
-    /// What it is.
-    pub description: String,
-    /// Its MAC address.
-    pub mac: Option<Mac>,
-    /// The filter of the capture; empty where there is none.
-    pub filter: String,
-}
-
-/// A frame.
-#[derive(Debug, Clone, Copy)]
-pub struct Frame<'a> {
-    /// The number of its interface, in the order in which they were written.
-    pub interface: u32,
-    /// When, in nanoseconds since 1970.
-    pub nanoseconds: u64,
-    /// It was sent there; else it came in.
-    pub outgoing: bool,
-    /// Its bytes on the wire.
-    pub length: u32,
-    /// Its bytes.
-    pub bytes: &'a [u8],
-}
-
-/// What became of the frames of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// The number of the interface.
-    pub interface: u32,
-    /// When the capture began, in nanoseconds since 1970.
-    pub start: u64,
-    /// When it ended.
-    pub end: u64,
-    /// Frames that passed the filter.
-    pub received: u64,
-    /// Those of them that were lost.
-    pub dropped: u64,
-}
 
 /// The block that begins a file: which program wrote it.
 pub fn section(program: &str) -> Vec<u8> {
@@ -75,8 +33,9 @@ pub fn section(program: &str) -> Vec<u8> {
     block.end()
 }
 
-/// The block of an interface.
-pub fn interface(interface: &Interface) -> Vec<u8> {
+/// The block of an interface that frames come from: its name as it is typed, what it is, its MAC address, and the filter of the
+/// capture, empty where there is none.
+pub fn interface(name: &str, description: &str, mac: Option<Mac>, filter: &str) -> Vec<u8> {
     const ETHERNET: u32 = 1;
     const NAME: u16 = 2;
     const DESCRIPTION: u16 = 3;
@@ -86,25 +45,25 @@ pub fn interface(interface: &Interface) -> Vec<u8> {
     let mut block = Block::new(1);
     block.number(ETHERNET);
     block.number(LONGEST);
-    block.option(NAME, interface.name.as_bytes());
-    block.option(DESCRIPTION, interface.description.as_bytes());
-    if let Some(Mac(mac)) = interface.mac {
+    block.option(NAME, name.as_bytes());
+    block.option(DESCRIPTION, description.as_bytes());
+    if let Some(Mac(mac)) = mac {
         block.option(MAC, &mac);
     }
     // Times count in 10^-9 seconds.
     block.option(RESOLUTION, &[9]);
-    if !interface.filter.is_empty() {
+    if !filter.is_empty() {
         // 0: the text is a filter in libpcap's language.
-        block.option(FILTER, &[&[0], interface.filter.as_bytes()].concat());
+        block.option(FILTER, &[&[0], filter.as_bytes()].concat());
     }
     block.end()
 }
 
-/// Appends the block of a frame.
-pub fn frame(frame: &Frame<'_>, to: &mut Vec<u8>) {
+/// Appends the block of a frame at the interface of that number, in the order in which they were written.
+pub fn frame(interface: u32, frame: &Seen<'_>, to: &mut Vec<u8>) {
     const FLAGS: u16 = 2;
     let mut block = Block::within(6, std::mem::take(to));
-    block.number(frame.interface);
+    block.number(interface);
     block.time(frame.nanoseconds);
     block.number(u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX));
     block.number(frame.length);
@@ -115,19 +74,19 @@ pub fn frame(frame: &Frame<'_>, to: &mut Vec<u8>) {
     *to = block.end();
 }
 
-/// The block that tells what became of the frames of an interface.
-pub fn counts(counts: &Counts) -> Vec<u8> {
+/// The block that tells what became of the frames of an interface, and when the capture began and ended, in nanoseconds since 1970.
+pub fn counts(interface: u32, (start, end): (u64, u64), counts: Counts) -> Vec<u8> {
     const START: u16 = 2;
     const END: u16 = 3;
     const RECEIVED: u16 = 4;
     const DROPPED: u16 = 5;
     let mut block = Block::new(5);
-    block.number(counts.interface);
-    block.time(counts.end);
-    for (code, time) in [(START, counts.start), (END, counts.end)] {
+    block.number(interface);
+    block.time(end);
+    for (code, time) in [(START, start), (END, end)] {
         block.option(code, &halves(time));
     }
-    block.option(RECEIVED, &counts.received.to_le_bytes());
+    block.option(RECEIVED, &counts.seen.to_le_bytes());
     block.option(DROPPED, &counts.dropped.to_le_bytes());
     block.end()
 }
@@ -340,13 +299,13 @@ mod tests {
         let mut file = section("nslab 1");
         for name in ["a", "ab", "abc", "abcd"] {
             let mac = Some(Mac([2, 0, 1, 0, 1, 0]));
-            file.extend(interface(&Interface { name: name.into(), description: String::new(), mac, filter: name.into() }));
+            file.extend(interface(name, "", mac, name));
         }
         for length in 0..70 {
             let bytes = vec![7; length];
-            frame(&Frame { interface: 0, nanoseconds: 1, outgoing: true, length: 70, bytes: &bytes }, &mut file);
+            frame(0, &Seen { interface: 0, nanoseconds: 1, outgoing: true, length: 70, bytes: &bytes }, &mut file);
         }
-        file.extend(counts(&Counts { interface: 0, start: 1, end: 2, received: 70, dropped: 0 }));
+        file.extend(counts(0, (1, 2), Counts { seen: 70, dropped: 0 }));
         let (mut at, mut blocks) = (0, 0);
         while at < file.len() {
             let length = number(&file, at + 4);

@@ -162,7 +162,7 @@ impl View {
     }
 
     /// An interface.
-    pub fn link(&self, interface: &Interface) -> Option<&Link> {
+    pub fn interface(&self, interface: &Interface) -> Option<&Link> {
         self.named(&interface.node)?.named(&interface.interface)
     }
 

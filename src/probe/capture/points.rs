@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use crate::error::{Error, Result, Thing, Usage};
+use ipnet::IpNet;
+
+use crate::error::{Error, FilterFault, Result, Thing, Usage};
 use crate::lab::{Entry, resolve};
 use crate::name::{Mac, NodeName};
 use crate::plan::NodeId;
-use crate::probe::filter::KEYWORDS;
+use crate::probe::filter::{self, KEYWORDS, Owned};
 use crate::probe::view::{Place, View};
 use crate::report::machine::{Kind, Link, Peer};
 use crate::report::wire::{Interface, Names};
@@ -95,14 +97,19 @@ impl Lab<'_> {
         Ok(links.map(|link| self.point(place, link)).collect())
     }
 
-    fn place(&self, word: &str, typed: &str) -> Result<&Place> {
+    /// The node that a word names, if it is up.
+    fn find(&self, word: &str) -> Result<Option<&Place>> {
         // Namespaces made by hand are in the view alone.
         if let Some(place) = self.view.places.iter().find(|place| resolve::word(&place.id) == word) {
-            return Ok(place);
+            return Ok(Some(place));
         }
+        resolve::node(word, std::slice::from_ref(self.entry), None).map(|target| self.view.place(&target.node))
+    }
+
+    fn place(&self, word: &str, typed: &str) -> Result<&Place> {
         let gone = || Error::Unknown { what: Thing::Node, word: typed.to_owned(), candidates: Vec::new() };
-        match resolve::node(word, std::slice::from_ref(self.entry), None) {
-            Ok(target) => self.view.place(&target.node).ok_or_else(gone),
+        match self.find(word) {
+            Ok(place) => place.ok_or_else(gone),
             Err(Error::Unknown { .. }) => Err(self.unknown(typed)),
             Err(error) => Err(error),
         }
@@ -221,9 +228,40 @@ impl Lab<'_> {
 
     /// The other end of a pair.
     fn far(&self, interface: &Interface) -> Option<Interface> {
-        let peer = self.view.link(interface)?.peer.as_ref()?;
+        let peer = self.view.interface(interface)?.peer.as_ref()?;
         let node = peer.node.clone().unwrap_or_else(|| interface.node.clone());
         Some(Interface { node, interface: peer.name.clone()? })
+    }
+}
+
+impl filter::Names for Lab<'_> {
+    fn owned(&self, name: &str) -> std::result::Result<Owned, FilterFault> {
+        let (word, interface) = resolve::parts(name);
+        let place = match self.find(word) {
+            Ok(place) => place.ok_or(FilterFault::NoNode(Vec::new()))?,
+            Err(Error::Ambiguous { candidates, .. }) => return Err(FilterFault::Ambiguous(candidates)),
+            Err(Error::Unknown { candidates, .. }) => return Err(FilterFault::NoNode(candidates)),
+            Err(_) => return Err(FilterFault::NoNode(Vec::new())),
+        };
+        let links = place.node.links.iter().filter(|link| link.kind != "loopback");
+        let mut owned = Owned::default();
+        let mut known = Vec::new();
+        for link in links {
+            known.push(link.name.clone());
+            if interface.is_none_or(|interface| interface == link.name) {
+                owned.addresses.extend(link.addresses.iter().map(IpNet::addr));
+                owned.macs.extend(link.mac.as_ref().and_then(|mac| mac.parse::<Mac>().ok()));
+            }
+        }
+        owned.macs.sort_unstable();
+        owned.macs.dedup();
+        match interface {
+            Some(interface) if !known.iter().any(|name| name == interface) => {
+                let candidates = resolve::near(interface, known);
+                Err(FilterFault::NoInterface(candidates.into_iter().map(|name| format!("{word}.{name}")).collect()))
+            }
+            _ => Ok(owned),
+        }
     }
 }
 

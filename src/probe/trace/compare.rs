@@ -296,7 +296,7 @@ impl Teller<'_> {
     }
 
     fn is_bridge(&self, interface: &Interface) -> bool {
-        self.view.link(interface).is_some_and(|link| link.kind == "bridge")
+        self.view.interface(interface).is_some_and(|link| link.kind == "bridge")
     }
 
     /// The exchange that was seen before the packet left, if one was; where the packet did not leave, the one in vain.
