@@ -191,6 +191,11 @@ fn what_is_gone_never_passes() {
         assert!(ran.out.contains("host-a.enp0s8 is gone"), "{ran}");
         ok("down");
         ok("up bridged");
+        ok("stop b1");
+        let ran = nslab("check");
+        assert!(ran.out.contains("b1 is stopped.") && ran.out.contains("sudo nslab start b1"), "{ran}");
+        assert!(!ran.out.contains("namespace"), "{ran}");
+        ok("start b1");
         support::sh("umount /run/nslab/bridged/netns/host-b.b1");
         let report = json("");
         let states = states(&report);

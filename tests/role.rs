@@ -6,7 +6,7 @@ mod support;
 use std::process::Command;
 
 use support::other::{Other, cable};
-use support::{Machine, count_faults, fails, in_box, nslab, nslab_at, ok, sh, wait_for};
+use support::{Machine, count_faults, fails, in_box, nslab, nslab_at, ok, run, sh, wait_for};
 
 /// A NIC of this machine whose cable leads nowhere.
 fn nic() {
@@ -78,6 +78,9 @@ fn halves(lab: &str, far: &[&str], near: &[&str]) {
         "the wire shows the containers' MAC addresses only where hosts do not route:\n{heard}"
     );
     both_judge(lab, &other);
+    if lab == "routed" {
+        own_remotes_count(lab, "192.168.100.2");
+    }
     let again = ok(&format!("up {lab}")).out;
     assert!(again.contains("already up"), "{again}");
     ok(&format!("status {lab}"));
@@ -85,6 +88,23 @@ fn halves(lab: &str, far: &[&str], near: &[&str]) {
     other.ok(&format!("down {lab}"));
     here.assert_unchanged("up --role and down");
     assert!(wait_for(20, || other.sh(THERE) == there), "the other machine is not as before:\n{there}\n{}", other.sh(THERE));
+}
+
+/// What the machine that plays a host knows of remotes itself, that host knows.
+fn own_remotes_count(lab: &str, far: &str) {
+    let check = || {
+        run(Command::new(env!("CARGO_BIN_EXE_nslab"))
+            .args(["check", lab, "--against", "remote"])
+            .env("NSLAB_REMOTES", "/run/mine"))
+    };
+    assert!(check().out.contains("host-a knows no remote that is host-b"), "{}", check());
+    std::fs::create_dir_all("/run/mine/servercerts").unwrap();
+    let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write("/run/mine/servercerts/theirs.crt", certificate).unwrap();
+    std::fs::write("/run/mine/config.yml", format!("remotes:\n  theirs:\n    addr: https://{far}:8443\n    protocol: lxd\n"))
+        .unwrap();
+    assert!(check().out.contains(&format!("nobody answers at {far}:8443")), "{}", check());
+    std::fs::remove_dir_all("/run/mine").unwrap();
 }
 
 /// Each machine checks what it can see, and gives full points.

@@ -79,6 +79,8 @@ impl Bench<'_> {
 pub(super) enum Common {
     /// The namespace of the node is gone.
     NodeGone { node: String },
+    /// The container is stopped.
+    Stopped { node: String },
     /// Nobody in the lab can play the part.
     NoPlayer { role: String },
     /// No network of the lab joins those that play.
@@ -161,10 +163,16 @@ impl From<&Error> for Common {
 
 impl Seen for Common {
     fn is_obstacle(&self) -> bool {
-        matches!(self, Self::NodeGone { .. } | Self::Failed { .. } | Self::NoCommand { .. } | Self::NoNetwork { .. })
+        matches!(
+            self,
+            Self::NodeGone { .. } | Self::Stopped { .. } | Self::Failed { .. } | Self::NoCommand { .. } | Self::NoNetwork { .. }
+        )
     }
 
     fn cures(&self, bench: &Bench<'_>) -> Vec<String> {
+        if let Self::Stopped { node } = self {
+            return vec![typed::here(&format!("sudo nslab start {}", bench.node(node)))];
+        }
         if let Self::Because { cause, .. } = self { cure(bench.view, cause) } else { Vec::new() }
     }
 }
@@ -174,6 +182,7 @@ impl Say for Common {
         let lang = words.lang;
         match self {
             Self::NodeGone { node } => t!(lang, "The namespace of {node} is gone.", node = words.node(node)),
+            Self::Stopped { node } => t!(lang, "{node} is stopped.", node = words.node(node)),
             Self::NoPlayer { role } => t!(lang, "Nobody in the lab can play {part}.", part = role.replacen('.', "/", 1)),
             Self::NoNetwork { network } => t!(lang, "No network of the lab joins these hosts as {network} does.", network),
             Self::Failed { tried, errno } => t!(lang, "nslab failed: {tried} (error {errno}).", tried, errno),

@@ -184,7 +184,8 @@ fn scene<'a>(
         let more = scene::besides(view, &station.id, &own, &station.addresses);
         besides.extend(more.into_iter().map(|besides| (station.id.clone(), besides)));
     }
-    Scene { view, lab, gone, against, stations, families, besides, named }
+    let entry = &order.subject.entry;
+    Scene { view, lab, stopped: &entry.stopped, role: entry.role.as_ref(), gone, against, stations, families, besides, named }
 }
 
 fn families_of(addresses: &[(String, IpNet)]) -> impl Iterator<Item = Family> {

@@ -34,6 +34,10 @@ pub(super) struct Scene<'a> {
     pub view: &'a View,
     /// The lab as it was described: its networks and NICs.
     pub lab: &'a Topology,
+    /// Containers that are stopped, as `host.container`.
+    pub stopped: &'a [String],
+    /// The host that this machine plays.
+    pub role: Option<&'a NodeName>,
     /// Nodes whose namespaces are gone.
     pub gone: &'a [NodeId],
     /// Whether another topology judges: then spares, managed bridges and further networks do not count.
@@ -174,7 +178,10 @@ fn has_nic(view: &View, lab: &Topology, host: &NodeName, bridge: &str) -> bool {
 impl Scene<'_> {
     /// The node, or why nothing can be said about it.
     pub(super) fn place(&self, id: &NodeId) -> Result<&Place, Common> {
-        self.view.place(id).ok_or_else(|| Common::NodeGone { node: id.to_string() })
+        self.view.place(id).ok_or_else(|| {
+            let node = id.to_string();
+            if self.stopped.contains(&node) { Common::Stopped { node } } else { Common::NodeGone { node } }
+        })
     }
 
     /// Whether the node is on another machine.

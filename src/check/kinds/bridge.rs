@@ -53,7 +53,7 @@ enum Found {
     /// A port that is wanted is in another bridge.
     OtherBridge { interface: Interface, bridge: String, wanted: String },
     /// A port that is wanted is in no bridge.
-    NotInBridge { interface: Interface, bridge: Option<String> },
+    NotInBridge { interface: Interface, bridge: String },
     /// A NIC that is not wanted is in the bridge.
     ForeignPort { interface: Interface, bridge: String, network: Option<String> },
     /// The bridge is one that LXD, Docker or libvirt made, with NAT and DHCP of its own.
@@ -69,11 +69,11 @@ impl Seen for Found {
             }
             Self::NoBridge { host, name, ports } => made(bench, host, name.as_deref(), ports),
             Self::ManagedBridge { host, ports, .. } => made(bench, host, None, ports),
-            Self::NotInBridge { interface, bridge: Some(bridge) } => {
+            Self::NotInBridge { interface, bridge } => {
                 let cause = Cause::NotInBridge { interface: interface.clone(), bridges: vec![bridge.clone()] };
                 cure(bench.view, &cause)
             }
-            Self::NotInBridge { bridge: None, .. } | Self::CableElsewhere { .. } | Self::ForeignPort { .. } => Vec::new(),
+            Self::CableElsewhere { .. } | Self::ForeignPort { .. } => Vec::new(),
         }
     }
 }
@@ -104,11 +104,8 @@ impl Say for Found {
             Self::OtherBridge { interface, bridge, wanted } => {
                 t!(lang, "{interface} is a port of {bridge}, not of {wanted}.", interface = at(interface), bridge, wanted)
             }
-            Self::NotInBridge { interface, bridge: Some(bridge) } => {
+            Self::NotInBridge { interface, bridge } => {
                 t!(lang, "{interface} is no port of {bridge}.", interface = at(interface), bridge)
-            }
-            Self::NotInBridge { interface, bridge: None } => {
-                t!(lang, "{interface} is no port of a bridge.", interface = at(interface))
             }
             Self::ForeignPort { interface, bridge, network: Some(network) } => t!(
                 lang,
@@ -280,7 +277,7 @@ fn port(plugged: &Plugged<'_>, bridge: &Link, place: &Place) -> Vec<Evidence> {
             let cause = Cause::NotInBridge { interface: at, bridges: vec![bridge.name.clone()] };
             return vec![Common::because(cause, true).into()];
         }
-        None => return vec![Found::NotInBridge { interface: at, bridge: Some(bridge.name.clone()) }.into()],
+        None => return vec![Found::NotInBridge { interface: at, bridge: bridge.name.clone() }.into()],
         Some(other) if *other != bridge.name => {
             let wanted = bridge.name.clone();
             return vec![Found::OtherBridge { interface: at, bridge: other.clone(), wanted }.into()];

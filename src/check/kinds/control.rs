@@ -174,7 +174,7 @@ fn tried(control: &Control, stage: &Stage<'_>) -> Tried {
     if !stage.scene.is_far(&of) && !agents::runs(lab, &control.of) {
         return Ok(Some(Found::NoAgent { host: control.of.to_string() }));
     }
-    let plays = stage.scene.lab.role.as_ref().is_some_and(|role| role.host == control.from);
+    let plays = stage.scene.role == Some(&control.from);
     let Some((store, remote)) = known(&stores(control, stage, plays), &there) else {
         return Ok(Some(Found::NoRemote { from: control.from.to_string(), of: control.of.to_string() }));
     };
