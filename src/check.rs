@@ -32,11 +32,11 @@ const LATEST: Duration = Duration::from_secs(1);
 
 /// The sockets that hear what changes, by node.
 #[derive(Default)]
-struct Ears {
+struct Listeners {
     all: Vec<(NodeId, PathBuf, News)>,
 }
 
-impl Ears {
+impl Listeners {
     /// Listens in namespaces that are new, and no more in those that are gone; whether there was either.
     fn follow(&mut self, subject: &Subject) -> Result<bool> {
         let pins: Vec<_> =
@@ -96,17 +96,17 @@ impl Ears {
 /// # Errors
 /// As [`check`]; when the lab is gone.
 pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) -> Result<bool>) -> Result<Report> {
-    let mut ears = Ears::default();
-    ears.follow(order.subject)?;
+    let mut listeners = Listeners::default();
+    listeners.follow(order.subject)?;
     let mut subject = order.subject.clone();
     let mut last = check(order)?;
     if !tell(&last, None)? {
         return Ok(last);
     }
     // What the check itself did to the packet filter, to trace a packet, is no news; what others did meanwhile is.
-    let mut again = ears.hear().network;
+    let mut again = listeners.hear().network;
     while last.exit_code() != 0 {
-        if !std::mem::take(&mut again) && !ears.until_changed(&subject)? {
+        if !std::mem::take(&mut again) && !listeners.until_changed(&subject)? {
             break;
         }
         subject = subject.again()?;
@@ -115,14 +115,14 @@ pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) ->
             Err(Error::Signal(_)) => break,
             Err(error) => {
                 // A namespace may go while it is looked at.
-                if ears.follow(&subject.again()?)? {
+                if listeners.follow(&subject.again()?)? {
                     again = true;
                     continue;
                 }
                 return Err(error);
             }
         };
-        again = ears.hear().network;
+        again = listeners.hear().network;
         let go_on = tell(&next, Some(&last))?;
         last = next;
         if !go_on {

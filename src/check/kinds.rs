@@ -21,7 +21,7 @@ use super::evidence::{Common, Evidence, Seen};
 use super::players::Players;
 use super::scene::{Pinged, Scene};
 use crate::plan::NodeId;
-use crate::probe::watch::{Errand, Witnessed};
+use crate::probe::watch::{Watched, WatchedPing};
 use crate::render::sentences::statement::{Say, Words};
 use crate::report::probe::State;
 use crate::topology::reader::{Choice, Item};
@@ -69,7 +69,7 @@ macro_rules! checks {
             }
 
             /// As [`Kind::watched`].
-            pub(super) fn watched(&self, scene: &Scene<'_>) -> Vec<Errand> {
+            pub(super) fn watched(&self, scene: &Scene<'_>) -> Vec<WatchedPing> {
                 match self { $(Self::$kind(check) => check.watched(scene),)* }
             }
 
@@ -125,7 +125,7 @@ pub(super) trait Kind: Sized {
     }
 
     /// The pings that are to be watched on their way.
-    fn watched(&self, _: &Scene<'_>) -> Vec<Errand> {
+    fn watched(&self, _: &Scene<'_>) -> Vec<WatchedPing> {
         Vec::new()
     }
 
@@ -145,7 +145,7 @@ pub(super) enum Site {
 pub(super) struct Stage<'a> {
     pub scene: &'a Scene<'a>,
     pub pinged: Pinged,
-    pub witnessed: HashMap<Errand, Witnessed>,
+    pub watched: HashMap<WatchedPing, Watched>,
 }
 
 /// The outcome of one check, before hints are looked for.

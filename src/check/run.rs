@@ -22,7 +22,7 @@ use crate::probe::cure::cure;
 use crate::probe::ping::stations::Stations;
 use crate::probe::trace::{self, trace};
 use crate::probe::view::{Looked, View};
-use crate::probe::watch::{Errand, witness};
+use crate::probe::watch::{WatchedPing, watch_pings};
 use crate::render::sentences::statement::Statement;
 use crate::report::probe::{Checkpoint, Family, Outcome, Report, State};
 use crate::report::trace::Cause;
@@ -216,17 +216,17 @@ fn spares(scene: &Scene<'_>) -> Vec<NodeId> {
 /// Sends the pings that the checks need, then asks each for its verdict.
 fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
     let mut pairs = Pairs::new();
-    let mut errands: Vec<Errand> = Vec::new();
+    let mut pings: Vec<WatchedPing> = Vec::new();
     for check in tasks.iter().flatten().filter(|task| task.wanted).filter_map(|task| task.meant.as_ref().ok()) {
         pairs.extend(check.pings(scene));
-        errands.extend(check.watched(scene));
+        pings.extend(check.watched(scene));
     }
     pairs.retain(|(from, to)| scene.place(from).is_ok() && scene.place(to).is_ok() && !scene.is_far(from));
     let pinged = Pinged::run(scene, &pairs)?;
     let mut unique = HashSet::new();
-    errands.retain(|errand| !scene.is_far(&errand.from) && unique.insert(errand.clone()));
-    let seen = witness(scene.view, &errands)?;
-    let stage = Stage { scene, pinged, witnessed: errands.into_iter().zip(seen).collect() };
+    pings.retain(|ping| !scene.is_far(&ping.from) && unique.insert(ping.clone()));
+    let seen = watch_pings(scene.view, &pings)?;
+    let stage = Stage { scene, pinged, watched: pings.into_iter().zip(seen).collect() };
     let one = |task: &Task| match &task.meant {
         _ if !task.wanted => Verdict::default(),
         Err(evidence) => Verdict::wrong(evidence.clone()),

@@ -82,11 +82,11 @@ fn now() -> u64 {
 pub fn capture(points: &[Point], filter: &[libc::sock_filter], bounds: Bounds, watcher: &mut dyn Watcher) -> Result<Ended> {
     crate::kernel::open_files(points.len() + 64);
     let mut taps = open(points, filter)?;
-    let ears = std::mem::take(&mut taps.0)
+    let listeners = std::mem::take(&mut taps.0)
         .into_iter()
-        .map(|tap| Ear { tap: Some(tap), leaves: None, counts: Counts::default() })
+        .map(|tap| Listener { tap: Some(tap), leaves: None, counts: Counts::default() })
         .collect();
-    let mut run = Run { points, ears, pending: Vec::new(), frames: 0, limit: bounds.frames.unwrap_or(u64::MAX) };
+    let mut run = Run { points, listeners, pending: Vec::new(), frames: 0, limit: bounds.frames.unwrap_or(u64::MAX) };
     let (start, began) = (now(), Instant::now());
     let listened = match watcher.begin(start) {
         Ok(true) => run.listen(bounds.time.map(|time| began + time), watcher),
@@ -99,7 +99,7 @@ pub fn capture(points: &[Point], filter: &[libc::sock_filter], bounds: Bounds, w
 }
 
 /// A point's tap, while it has one.
-struct Ear {
+struct Listener {
     tap: Option<Tap>,
     /// Its interface is gone: what was seen before may still come until then.
     leaves: Option<Instant>,
@@ -118,7 +118,7 @@ struct Held {
 
 struct Run<'a> {
     points: &'a [Point],
-    ears: Vec<Ear>,
+    listeners: Vec<Listener>,
     pending: Vec<Held>,
     frames: u64,
     limit: u64,
@@ -136,7 +136,7 @@ impl Run<'_> {
                 self.last_words(watcher)?;
                 return Ok(signal);
             }
-            if self.frames >= self.limit || self.ears.iter().all(|ear| ear.tap.is_none()) {
+            if self.frames >= self.limit || self.listeners.iter().all(|listener| listener.tap.is_none()) {
                 self.pass(u64::MAX, watcher);
                 watcher.settle()?;
                 return Ok(None);
@@ -160,13 +160,13 @@ impl Run<'_> {
     /// Sleeps until there is something to do; false when nobody reads any more.
     fn wait(&self, until: Option<Instant>, watcher: &dyn Watcher) -> bool {
         let mut time = TICK;
-        if !self.pending.is_empty() || self.ears.iter().any(|ear| ear.leaves.is_some()) {
+        if !self.pending.is_empty() || self.listeners.iter().any(|listener| listener.leaves.is_some()) {
             time = time.min(WINDOW / 4);
         }
         if let Some(until) = until {
             time = time.min(until.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
         }
-        let open = self.ears.iter().filter_map(|ear| ear.tap.as_ref());
+        let open = self.listeners.iter().filter_map(|listener| listener.tap.as_ref());
         let mut fds: Vec<PollFd<'_>> = open.map(|tap| PollFd::new(tap.as_fd(), PollFlags::POLLIN)).collect();
         let reader = watcher.reader();
         fds.extend(reader.as_ref().map(|reader| PollFd::new(*reader, PollFlags::empty())));
@@ -178,10 +178,10 @@ impl Run<'_> {
     /// Takes what is there, up to a time, and passes on what waited long enough.
     fn round(&mut self, newest: u64, watcher: &mut dyn Watcher) {
         let ripe = now().saturating_sub(u64::try_from(WINDOW.as_nanos()).unwrap_or(u64::MAX));
-        let alone = self.ears.len() == 1;
+        let alone = self.listeners.len() == 1;
         let (mut down, mut gone) = (Vec::new(), Vec::new());
-        for (point, ear) in self.ears.iter_mut().enumerate() {
-            let Some(tap) = &mut ear.tap else { continue };
+        for (point, listener) in self.listeners.iter_mut().enumerate() {
+            let Some(tap) = &mut listener.tap else { continue };
             let (pending, frames, limit) = (&mut self.pending, &mut self.frames, self.limit);
             let read = tap.read(&mut |seen| {
                 if seen.nanoseconds > newest {
@@ -195,7 +195,7 @@ impl Run<'_> {
                     pending.push(Held { point, interface, nanoseconds, outgoing, length, bytes: bytes.to_vec() });
                 }
             });
-            if read.is_err() && ear.leaves.is_none() {
+            if read.is_err() && listener.leaves.is_none() {
                 if tap.is_gone() { &mut gone } else { &mut down }.push(point);
             }
         }
@@ -232,21 +232,24 @@ impl Run<'_> {
 
     /// The points whose interface does not exist any more; one that was down goes in silence.
     fn vanished(&self) -> Vec<usize> {
-        let vanished = |(_, ear): &(usize, &Ear)| ear.tap.as_ref().is_some_and(Tap::is_gone);
-        self.ears.iter().enumerate().filter(vanished).map(|(point, _)| point).collect()
+        let vanished = |(_, listener): &(usize, &Listener)| listener.tap.as_ref().is_some_and(Tap::is_gone);
+        self.listeners.iter().enumerate().filter(vanished).map(|(point, _)| point).collect()
     }
 
     /// Their interfaces are gone.
     fn leave(&mut self, gone: &[usize], watcher: &mut dyn Watcher) {
-        let new: Vec<usize> =
-            gone.iter().copied().filter(|point| self.ears[*point].tap.is_some() && self.ears[*point].leaves.is_none()).collect();
+        let new: Vec<usize> = gone
+            .iter()
+            .copied()
+            .filter(|point| self.listeners[*point].tap.is_some() && self.listeners[*point].leaves.is_none())
+            .collect();
         if new.is_empty() {
             return;
         }
         for point in &new {
-            self.ears[*point].leaves = Some(Instant::now() + WINDOW);
+            self.listeners[*point].leaves = Some(Instant::now() + WINDOW);
         }
-        let left = self.ears.iter().filter(|ear| ear.tap.is_some() && ear.leaves.is_none()).count();
+        let left = self.listeners.iter().filter(|listener| listener.tap.is_some() && listener.leaves.is_none()).count();
         let points = new.iter().map(|point| self.points[*point].name.clone()).collect();
         watcher.notice(&Notice::PointsGone { points, left });
     }
@@ -254,20 +257,20 @@ impl Run<'_> {
     /// Closes the taps whose time has come.
     fn part(&mut self) {
         let now = Instant::now();
-        let due = self.ears.iter_mut().filter(|ear| ear.leaves.is_some_and(|leaves| leaves <= now));
-        let taps: Vec<Tap> = due.filter_map(Ear::end).collect();
+        let due = self.listeners.iter_mut().filter(|listener| listener.leaves.is_some_and(|leaves| leaves <= now));
+        let taps: Vec<Tap> = due.filter_map(Listener::end).collect();
         if !taps.is_empty() {
             packet::close(taps);
         }
     }
 
     fn close(&mut self) -> Vec<Counts> {
-        packet::close(self.ears.iter_mut().filter_map(Ear::end).collect());
-        self.ears.iter().map(|ear| ear.counts).collect()
+        packet::close(self.listeners.iter_mut().filter_map(Listener::end).collect());
+        self.listeners.iter().map(|listener| listener.counts).collect()
     }
 }
 
-impl Ear {
+impl Listener {
     fn end(&mut self) -> Option<Tap> {
         let mut tap = self.tap.take()?;
         self.counts = tap.counts();

@@ -22,7 +22,7 @@ use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Death, Difference, IcmpMessage, IcmpWord, Leg, Outcome, Trace};
 use crate::report::wire::{Interface, Names};
 use compare::End;
-use sighting::{Prober, Shot, What};
+use sighting::{Probed, Prober, What};
 
 /// Where the tables say that the packet dies, it is dead when nothing was seen of it for so long.
 const FORETOLD: Patience = Patience { quiet: Duration::from_millis(100), whole: Some(Duration::from_secs(2)) };
@@ -63,21 +63,21 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let packet = predict::Probe { size: order.size(), ttl: ttl(view, &order), may_fragment: false, source: None };
     let prediction = foretell(view, &order, &packet)?;
     let mut watch = Prober::open(&places(view, &order, &prediction), &order)?;
-    let first = watch.shoot(if prediction.death.is_some() { FORETOLD } else { HOPED })?;
+    let first = watch.probe(if prediction.death.is_some() { FORETOLD } else { HOPED })?;
     let mut account = Account::of(view, &prediction, &first);
     let mut acted = Vec::new();
     if !account.answered && !account.confirms(&prediction) {
         let end = account.end(&sender);
         view.read_settings(std::slice::from_ref(&end.node))?;
         if let Some(tracer) = tracer(view, &end, &watch) {
-            account = Account::of(view, &prediction, &watch.shoot(FORETOLD)?.after(&first));
+            account = Account::of(view, &prediction, &watch.probe(FORETOLD)?.after(&first));
             acted = acts(view, &end.node, &tracer);
         }
     }
     if !account.answered && !account.confirms(&prediction) && !acted.iter().any(|acted| acted.step.drops) {
         let asks = account.unanswered().is_some() || is_asking(view, &account.end(&sender).node);
         let patience = if asks && prediction.death.is_none() { ASKING } else { HOPED };
-        account = Account::of(view, &prediction, &watch.shoot(patience)?.after(&first));
+        account = Account::of(view, &prediction, &watch.probe(patience)?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
     let report = report(view, &order, names, &prediction, account, &acted, packet.ttl);
@@ -223,9 +223,9 @@ pub struct Acted {
 #[derive(Debug)]
 pub struct Account {
     /// The packet's way.
-    pub request: Option<compare::Told>,
+    pub request: Option<compare::Compared>,
     /// The way of its reply.
-    pub reply: Option<compare::Told>,
+    pub reply: Option<compare::Compared>,
     /// It was answered.
     pub answered: bool,
     /// From when it left until its reply came.
@@ -236,15 +236,15 @@ pub struct Account {
 
 impl Account {
     /// Puts a probe's prediction and sightings together.
-    pub fn of(view: &View, prediction: &Prediction, shot: &Shot) -> Self {
-        let request = compare::tell(view, Some(&prediction.request), shot, Leg::Request);
+    pub fn of(view: &View, prediction: &Prediction, probed: &Probed) -> Self {
+        let request = compare::compare(view, Some(&prediction.request), probed, Leg::Request);
         // Where the packet did not come to its end, there is nothing to answer.
         let arrived = request.as_ref().is_some_and(|told| told.agrees);
         // Whether it arrived on another machine, only its reply tells.
         let far = prediction.receiver.as_ref().is_some_and(|node| view.is_unseen(node));
-        let reply = compare::tell(view, prediction.reply.as_ref(), shot, Leg::Reply);
+        let reply = compare::compare(view, prediction.reply.as_ref(), probed, Leg::Reply);
         let reply = reply.filter(|told| (arrived && !far) || told.end.is_some());
-        Self { request, reply, answered: shot.answered, milliseconds: shot.milliseconds(), messages: messages(view, shot) }
+        Self { request, reply, answered: probed.answered, milliseconds: probed.milliseconds(), messages: messages(view, probed) }
     }
 
     /// Where the packet, or its reply, was seen last.
@@ -256,8 +256,8 @@ impl Account {
     /// Whether all that was seen is what a prediction of death says, and nothing else.
     pub fn confirms(&self, prediction: &Prediction) -> bool {
         let Some(death) = &prediction.death else { return false };
-        let agrees = |told: &Option<compare::Told>| told.as_ref().is_some_and(|told| told.agrees);
-        let gone = |told: &Option<compare::Told>| told.as_ref().is_none_or(|told| told.end.is_none());
+        let agrees = |told: &Option<compare::Compared>| told.as_ref().is_some_and(|told| told.agrees);
+        let gone = |told: &Option<compare::Compared>| told.as_ref().is_none_or(|told| told.end.is_none());
         let replied = death.leg == Leg::Reply && prediction.reply.is_some();
         !self.answered && agrees(&self.request) && if replied { agrees(&self.reply) } else { gone(&self.reply) }
     }
@@ -414,9 +414,9 @@ fn hook(place: &Place, step: &Step) -> Option<String> {
 }
 
 /// What was said in ICMP, each once.
-fn messages(view: &View, shot: &Shot) -> Vec<IcmpMessage> {
+fn messages(view: &View, probed: &Probed) -> Vec<IcmpMessage> {
     let mut all: Vec<IcmpMessage> = Vec::new();
-    for seen in &shot.sightings {
+    for seen in &probed.sightings {
         let What::Error { leg, from, says } = seen.what else { continue };
         let node = view.owners_of_address(from).into_iter().next().map(|owner| owner.node);
         let message = IcmpMessage { leg, from, node, says };

@@ -163,7 +163,7 @@ const FEW: usize = 24;
 
 /// A ping to send and watch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Errand {
+pub struct WatchedPing {
     /// From here.
     pub from: NodeId,
     /// To the node that has the address.
@@ -193,7 +193,7 @@ pub struct Sighting {
 
 /// What was seen of one ping.
 #[derive(Debug, Clone, Default)]
-pub struct Witnessed {
+pub struct Watched {
     /// Its answer came back.
     pub answered: bool,
     /// In the order of time.
@@ -209,7 +209,7 @@ pub struct Way {
     pub unseen: u8,
 }
 
-impl Witnessed {
+impl Watched {
     /// The way of the ping there.
     pub fn way(&self, from: &str, to: &str) -> Way {
         let there: Vec<&Sighting> = self.sightings.iter().filter(|seen| seen.leg == Leg::Request).collect();
@@ -246,54 +246,54 @@ impl Witnessed {
 ///
 /// # Errors
 /// When a namespace or socket cannot be had, or a signal arrives.
-pub fn witness(view: &View, errands: &[Errand]) -> Result<Vec<Witnessed>> {
-    if errands.is_empty() {
+pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
+    if pings.is_empty() {
         return Ok(Vec::new());
     }
     let key = ping::key();
     let (mut echoes, mut senders) = (Vec::new(), HashMap::new());
-    for errand in errands {
-        let family = Family::of(errand.address);
-        let sender = senders.entry((&errand.from, family));
-        if let (Entry::Vacant(sender), Some(place)) = (sender, view.place(&errand.from).filter(|place| !place.far)) {
-            echoes.push(Echo::open(&place.pin, &errand.from.to_string(), family, Manner::default())?);
+    for ping in pings {
+        let family = Family::of(ping.address);
+        let sender = senders.entry((&ping.from, family));
+        if let (Entry::Vacant(sender), Some(place)) = (sender, view.place(&ping.from).filter(|place| !place.far)) {
+            echoes.push(Echo::open(&place.pin, &ping.from.to_string(), family, Manner::default())?);
             sender.insert(echoes.len() - 1);
         }
     }
-    let mut watch = Watch::open(&places(view, errands), "icmp or icmp6", echoes, key.magic)?;
-    let mut pings = Pings { errands, first: key.id, open: Vec::new(), seen: vec![Witnessed::default(); errands.len()] };
+    let mut watch = Watch::open(&places(view, pings), "icmp or icmp6", echoes, key.magic)?;
+    let mut underway = Pings { pings, first: key.id, open: Vec::new(), seen: vec![Watched::default(); pings.len()] };
     let done = PASSES.into_iter().try_for_each(|quiet| {
-        pings.open = (0..errands.len()).filter(|at| !pings.seen[*at].answered).collect();
-        for &at in &pings.open.clone() {
-            let Errand { from, address, .. } = &errands[at];
+        underway.open = (0..pings.len()).filter(|at| !underway.seen[*at].answered).collect();
+        for &at in &underway.open.clone() {
+            let WatchedPing { from, address, .. } = &pings[at];
             // What was seen of an earlier try says nothing about this one.
-            pings.seen[at].sightings.clear();
+            underway.seen[at].sightings.clear();
             if let Some(sender) = senders.get(&(from, Family::of(*address))) {
-                let message = ping::request(Family::of(*address), Key { id: pings.id(at), ..key }, 1, SIZE);
+                let message = ping::request(Family::of(*address), Key { id: underway.id(at), ..key }, 1, SIZE);
                 // What the kernel refuses goes nowhere, and that is seen.
                 let _ = watch.echoes[*sender].send(*address, 0, &message);
             }
-            watch.take(&mut pings);
+            watch.take(&mut underway);
         }
         let patience = Patience { quiet, whole: None };
-        if pings.open.is_empty() { Ok(()) } else { watch.run(patience, &mut pings) }
+        if underway.open.is_empty() { Ok(()) } else { watch.run(patience, &mut underway) }
     });
     // Closing waits for the kernel; nobody needs to wait for that.
     std::thread::spawn(move || drop(watch));
     done?;
-    for witnessed in &mut pings.seen {
-        witnessed.sightings.sort_by_key(|seen| seen.nanoseconds);
+    for watched in &mut underway.seen {
+        watched.sightings.sort_by_key(|seen| seen.nanoseconds);
     }
-    Ok(pings.seen)
+    Ok(underway.seen)
 }
 
 /// Pings under way; each has an identifier of its own, counted from the first.
 struct Pings<'a> {
-    errands: &'a [Errand],
+    pings: &'a [WatchedPing],
     first: u16,
     /// Those that were sent in this pass.
     open: Vec<usize>,
-    seen: Vec<Witnessed>,
+    seen: Vec<Watched>,
 }
 
 impl Pings<'_> {
@@ -302,14 +302,14 @@ impl Pings<'_> {
     }
 
     fn find(&self, id: u16) -> Option<usize> {
-        Some(usize::from(id.wrapping_sub(self.first))).filter(|at| *at < self.errands.len())
+        Some(usize::from(id.wrapping_sub(self.first))).filter(|at| *at < self.pings.len())
     }
 }
 
 impl Watcher for Pings<'_> {
     fn answer(&mut self, id: u16, by: IpAddr, answer: &Answer) -> bool {
         let reply = matches!(answer, Answer::Reply { .. });
-        let Some(at) = self.find(id).filter(|at| reply && by == self.errands[*at].address) else { return false };
+        let Some(at) = self.find(id).filter(|at| reply && by == self.pings[*at].address) else { return false };
         self.seen[at].answered = true;
         true
     }
@@ -336,8 +336,8 @@ impl Watcher for Pings<'_> {
 }
 
 /// The hosts and switches, and who sends and receives; all nodes of a small lab.
-fn places<'a>(view: &'a View, errands: &[Errand]) -> Vec<&'a Place> {
+fn places<'a>(view: &'a View, pings: &[WatchedPing]) -> Vec<&'a Place> {
     let few = view.places.len() <= FEW;
-    let is_end = |id: &NodeId| errands.iter().any(|errand| errand.from == *id || errand.to == *id);
+    let is_end = |id: &NodeId| pings.iter().any(|ping| ping.from == *id || ping.to == *id);
     view.here().filter(|place| few || !matches!(place.id, NodeId::Container(..)) || is_end(&place.id)).collect()
 }

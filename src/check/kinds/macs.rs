@@ -11,7 +11,7 @@ use crate::check::players::{Members, members, network};
 use crate::check::scene::{Scene, host};
 use crate::name::NodeName;
 use crate::plan::NodeId;
-use crate::probe::watch::{Errand, Witnessed};
+use crate::probe::watch::{Watched, WatchedPing};
 use crate::render::lang::{and, or, t};
 use crate::render::sentences::statement::{Say, Words};
 use crate::report::trace::Leg;
@@ -117,32 +117,32 @@ impl Kind for Macs {
         Site::Tables(Vec::new())
     }
 
-    fn watched(&self, scene: &Scene<'_>) -> Vec<Errand> {
-        errands(scene)
+    fn watched(&self, scene: &Scene<'_>) -> Vec<WatchedPing> {
+        pings(scene)
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
-        let mut errands = errands(scene);
-        errands.retain(|errand| !scene.is_far(&errand.from));
-        if errands.is_empty() {
+        let mut pings = pings(scene);
+        pings.retain(|ping| !scene.is_far(&ping.from));
+        if pings.is_empty() {
             let gone = scene.gone.iter().map(|node| Common::NodeGone { node: node.to_string() }).next();
             return Err(gone.or_else(|| scene.too_few()).unwrap_or_else(|| nobody(scene)).into());
         }
         let nics = nics(&self.network, scene);
-        let watched: Vec<(&Errand, &Witnessed)> =
-            errands.iter().filter_map(|errand| Some((errand, stage.witnessed.get(errand)?))).collect();
+        let watched: Vec<(&WatchedPing, &Watched)> =
+            pings.iter().filter_map(|ping| Some((ping, stage.watched.get(ping)?))).collect();
         let gone = self.owners.nodes(scene).iter().filter_map(|node| scene.place(node).err()).map(Evidence::from).collect();
         let mut verdict = Verdict { evidence: gone, ..Verdict::default() };
-        let crosses = |seen: &Witnessed| seen.sightings.iter().any(|sighting| nics.contains(&sighting.at));
-        let crossing: Vec<&(&Errand, &Witnessed)> = watched.iter().filter(|(_, seen)| crosses(seen)).collect();
-        let by = |seen: &Witnessed, leg| seen.sightings.iter().any(|sighting| sighting.leg == leg && nics.contains(&sighting.at));
-        for (errand, seen) in watched.iter().filter(|(_, seen)| seen.answered) {
+        let crosses = |seen: &Watched| seen.sightings.iter().any(|sighting| nics.contains(&sighting.at));
+        let crossing: Vec<&(&WatchedPing, &Watched)> = watched.iter().filter(|(_, seen)| crosses(seen)).collect();
+        let by = |seen: &Watched, leg| seen.sightings.iter().any(|sighting| sighting.leg == leg && nics.contains(&sighting.at));
+        for (ping, seen) in watched.iter().filter(|(_, seen)| seen.answered) {
             let beside = [Leg::Request, Leg::Reply].into_iter().find(|leg| !by(seen, *leg));
-            if let Some(leg) = beside.filter(|_| must_cross(errand, &self.network, scene)) {
+            if let Some(leg) = beside.filter(|_| must_cross(ping, &self.network, scene)) {
                 let interfaces = ways_out(seen, leg, scene);
                 let network = self.network.to_string();
-                verdict.add(Found::OtherWay { from: errand.from.to_string(), to: errand.to.to_string(), network, interfaces });
+                verdict.add(Found::OtherWay { from: ping.from.to_string(), to: ping.to.to_string(), network, interfaces });
                 break;
             }
         }
@@ -151,7 +151,7 @@ impl Kind for Macs {
             Members::Containers => crossing
                 .iter()
                 .filter(|(_, seen)| seen.answered)
-                .flat_map(|(errand, _)| [errand.from.to_string(), errand.to.to_string()])
+                .flat_map(|(ping, _)| [ping.from.to_string(), ping.to.to_string()])
                 .collect(),
             _ => allowed.iter().filter(|node| !scene.gone.iter().any(|gone| gone.to_string() == **node)).cloned().collect(),
         };
@@ -178,7 +178,7 @@ impl Kind for Macs {
         if crossing.is_empty() || !unseen.is_empty() {
             if verdict.evidence.is_empty() {
                 verdict.suspect =
-                    watched.iter().find(|(_, seen)| !seen.answered).map(|(errand, _)| (errand.from.clone(), errand.address));
+                    watched.iter().find(|(_, seen)| !seen.answered).map(|(ping, _)| (ping.from.clone(), ping.address));
             }
             verdict.add(Found::Unseen { network: self.network.to_string(), nodes: unseen });
         }
@@ -187,26 +187,26 @@ impl Kind for Macs {
 }
 
 /// Pings between the hosts in which every container takes part.
-fn errands(scene: &Scene<'_>) -> Vec<Errand> {
+fn pings(scene: &Scene<'_>) -> Vec<WatchedPing> {
     let mut by_host: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
     for container in scene.containers().into_iter().filter(|id| scene.is_configured(id)) {
         if let Some(host) = host(&container) {
             by_host.entry(host.to_owned()).or_default().push(container.clone());
         }
     }
-    let mut errands = Vec::new();
+    let mut pings = Vec::new();
     for (one, senders) in &by_host {
         for receivers in by_host.iter().filter(|(other, _)| *other != one).map(|(_, receivers)| receivers) {
             for (at, from) in senders.iter().enumerate() {
                 let to = &receivers[at % receivers.len()];
                 if let Some(address) = scene.address(from, to) {
-                    errands.push(Errand { from: from.clone(), to: to.clone(), address });
+                    pings.push(WatchedPing { from: from.clone(), to: to.clone(), address });
                 }
             }
         }
     }
-    errands.truncate(MOST);
-    errands
+    pings.truncate(MOST);
+    pings
 }
 
 /// Why none of the containers pings one of another host.
@@ -231,13 +231,13 @@ fn nics(network: &NodeName, scene: &Scene<'_>) -> Vec<Interface> {
 }
 
 /// Both hosts are on the network, so the way between them is over it.
-fn must_cross(errand: &Errand, network: &NodeName, scene: &Scene<'_>) -> bool {
+fn must_cross(ping: &WatchedPing, network: &NodeName, scene: &Scene<'_>) -> bool {
     let on = |node: &NodeId| scene.ends(network).iter().any(|(end, _)| Some(end.as_str()) == host(node));
-    on(&errand.from) && on(&errand.to)
+    on(&ping.from) && on(&ping.to)
 }
 
 /// The interfaces by which a ping or its answer left hosts, those to containers left out.
-fn ways_out(seen: &Witnessed, leg: Leg, scene: &Scene<'_>) -> Vec<Interface> {
+fn ways_out(seen: &Watched, leg: Leg, scene: &Scene<'_>) -> Vec<Interface> {
     let mut ways = Vec::new();
     for sighting in seen.sightings.iter().filter(|sighting| sighting.outgoing && sighting.leg == leg) {
         let Some(place) = scene.view.named(&sighting.at.node) else { continue };

@@ -10,7 +10,7 @@ use crate::check::players::Players;
 use crate::check::players::{Machine, node, nodes};
 use crate::check::scene::Scene;
 use crate::probe::predict::{Probe, predict};
-use crate::probe::watch::Errand;
+use crate::probe::watch::WatchedPing;
 use crate::problem::Problem;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
@@ -111,8 +111,8 @@ impl Kind for Path {
         Site::Tables(self.hops.iter().map(|machine| machine.0.clone()).collect())
     }
 
-    fn watched(&self, scene: &Scene<'_>) -> Vec<Errand> {
-        Vec::from_iter(errand(self, scene))
+    fn watched(&self, scene: &Scene<'_>) -> Vec<WatchedPing> {
+        Vec::from_iter(ping(self, scene))
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
@@ -124,18 +124,17 @@ impl Kind for Path {
             }
         }
         let (from, to) = (self.from.to_string(), self.to.to_string());
-        let Some((errand, seen)) = errand(self, scene).and_then(|errand| Some((errand.clone(), stage.witnessed.get(&errand)?)))
-        else {
+        let Some((ping, seen)) = ping(self, scene).and_then(|ping| Some((ping.clone(), stage.watched.get(&ping)?))) else {
             return Err(scene.unmet(&self.from.0, &self.to.0).into());
         };
         if !seen.answered {
-            return Ok(Verdict::unanswered(errand.from, &errand.to, errand.address));
+            return Ok(Verdict::unanswered(ping.from, &ping.to, ping.address));
         }
         let mut verdict = Verdict::default();
         let mut way = seen.way(&from, &to);
         let wanted: Vec<String> = self.hops.iter().map(ToString::to_string).collect();
-        if scene.is_far(&errand.to) {
-            way.hops.extend(beyond(scene, &errand));
+        if scene.is_far(&ping.to) {
+            way.hops.extend(beyond(scene, &ping));
         }
         if way.hops != wanted {
             verdict.add(Found::Way { from: from.clone(), to: to.clone(), hops: way.hops });
@@ -151,16 +150,16 @@ impl Kind for Path {
 }
 
 /// The ping to watch.
-fn errand(path: &Path, scene: &Scene<'_>) -> Option<Errand> {
+fn ping(path: &Path, scene: &Scene<'_>) -> Option<WatchedPing> {
     let (from, to) = (path.from.0.clone(), path.to.0.clone());
     let address = scene.address(&from, &to)?;
-    Some(Errand { from, to, address })
+    Some(WatchedPing { from, to, address })
 }
 
 /// Those that route the packet on the other machine, and the one that it comes to there, as the file says.
-fn beyond(scene: &Scene<'_>, errand: &Errand) -> Vec<String> {
+fn beyond(scene: &Scene<'_>, ping: &WatchedPing) -> Vec<String> {
     let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
-    let visits = predict(scene.view, &errand.from, errand.address, &probe).request.visits;
+    let visits = predict(scene.view, &ping.from, ping.address, &probe).request.visits;
     let far = visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.far && place.node.node == visit.node));
     far.filter(|visit| matches!(visit.deed, Deed::Routes { .. } | Deed::Receives)).map(|visit| visit.node).collect()
 }

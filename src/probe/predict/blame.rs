@@ -11,8 +11,8 @@ use super::map::{At, Delivery, Map, Why};
 use super::packet::{Packet, Stand};
 use super::{Neighbour, Silence, World};
 use crate::name::Mac;
-use crate::report::machine::Kind;
 use crate::probe::is_link_local;
+use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Route};
 
 impl World<'_> {

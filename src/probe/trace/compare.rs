@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::sighting::{Shot, Sighting, Stop, What, way};
+use super::sighting::{Probed, Sighting, Stop, What, way};
 use crate::name::Mac;
 use crate::probe::view::View;
 use crate::report::machine::Kind;
@@ -24,7 +24,7 @@ pub struct End {
 
 /// One direction, as it is reported, and how it agrees with the prediction.
 #[derive(Debug)]
-pub struct Told {
+pub struct Compared {
     /// The way.
     pub journey: Journey,
     /// Where sight and tables differ.
@@ -38,12 +38,12 @@ pub struct Told {
 }
 
 /// The way of the packet or of its reply.
-pub fn tell(view: &View, predicted: Option<&Journey>, shot: &Shot, leg: Leg) -> Option<Told> {
+pub fn compare(view: &View, predicted: Option<&Journey>, probed: &Probed, leg: Leg) -> Option<Compared> {
     let expected = |seen: &Sighting| {
         let visits = predicted.iter().flat_map(|journey| &journey.visits);
         visits.into_iter().any(|visit| visit.node == seen.node && visit.leaves.as_deref() == Some(&seen.interface))
     };
-    let stops = way(view, &shot.sightings, leg, &expected);
+    let stops = way(view, &probed.sightings, leg, &expected);
     if predicted.is_none() && stops.is_empty() {
         return None;
     }
@@ -57,19 +57,19 @@ pub fn tell(view: &View, predicted: Option<&Journey>, shot: &Shot, leg: Leg) -> 
         (None, Some(journey)) => (journey.source, journey.destination),
         (None, None) => return None,
     };
-    let mut teller = Teller { view, shot, leg, destination, visits: Vec::new(), differences: Vec::new() };
-    let agrees = predicted.is_some_and(|journey| teller.compare(&journey.visits, &stops));
+    let mut comparison = Comparison { view, probed, leg, destination, visits: Vec::new(), differences: Vec::new() };
+    let agrees = predicted.is_some_and(|journey| comparison.follow(&journey.visits, &stops));
     if predicted.is_none() {
-        teller.observed(&stops);
+        comparison.observed(&stops);
     }
     let end = stops.last().and_then(|stop| end(leg, stop));
-    let unanswered = teller.unanswered(&stops, predicted);
-    let Teller { mut visits, mut differences, .. } = teller;
+    let unanswered = comparison.unanswered(&stops, predicted);
+    let Comparison { mut visits, mut differences, .. } = comparison;
     differences.extend(source.into_iter().flat_map(|source| translations(leg, (source, destination), &visits)));
     if let Some(again) = circle(&visits) {
         visits.truncate(again);
     }
-    Some(Told { journey: Journey { source, destination, visits }, differences, end, unanswered, agrees })
+    Some(Compared { journey: Journey { source, destination, visits }, differences, end, unanswered, agrees })
 }
 
 /// Where the addresses in the packet change.
@@ -100,18 +100,18 @@ fn end(leg: Leg, stop: &Stop<'_>) -> Option<End> {
     Some(End { leg, node: stop.node.to_owned(), interface: Some(last.interface.clone()), outgoing: last.outgoing })
 }
 
-struct Teller<'a> {
+struct Comparison<'a> {
     view: &'a View,
-    shot: &'a Shot,
+    probed: &'a Probed,
     leg: Leg,
     destination: IpAddr,
     visits: Vec<Visit>,
     differences: Vec<Difference>,
 }
 
-impl Teller<'_> {
+impl Comparison<'_> {
     /// Goes along the prediction as far as it was seen; whether all of it was, and no more.
-    fn compare(&mut self, predicted: &[Visit], stops: &[Stop<'_>]) -> bool {
+    fn follow(&mut self, predicted: &[Visit], stops: &[Stop<'_>]) -> bool {
         let mut at = 0;
         for (number, visit) in predicted.iter().enumerate() {
             if self.view.is_unseen(&visit.node) {
@@ -272,7 +272,7 @@ impl Teller<'_> {
             }
             (self.named(seen.source, Some(&seen.node)), destination)
         };
-        let times = self.shot.sightings.iter().filter(|other| {
+        let times = self.probed.sightings.iter().filter(|other| {
             other.outgoing
                 && (&other.node, &other.interface) == (&seen.node, &seen.interface)
                 && other.packet().is_some_and(|(leg, _)| leg == self.leg)
@@ -302,7 +302,7 @@ impl Teller<'_> {
     /// The exchange that was seen before the packet left, if one was; where the packet did not leave, the one in vain.
     fn resolution(&self, visit: &Visit, left: Option<&Sighting>) -> Option<Resolution> {
         let asked = self.asked(visit)?;
-        let answer = self.shot.sightings.iter().find_map(|seen| match seen.what {
+        let answer = self.probed.sightings.iter().find_map(|seen| match seen.what {
             What::Answers { address, mac } if address == asked && !seen.outgoing && seen.node == visit.node => Some(mac),
             _ => None,
         });
@@ -314,7 +314,7 @@ impl Teller<'_> {
     /// The address that the node asked for, on its way to the next.
     fn asked(&self, visit: &Visit) -> Option<IpAddr> {
         let next = self.next(visit)?;
-        let asks = self.shot.sightings.iter().any(|seen| {
+        let asks = self.probed.sightings.iter().any(|seen| {
             seen.outgoing && seen.node == visit.node && matches!(seen.what, What::Asks { address } if address == next)
         });
         asks.then_some(next)
@@ -330,7 +330,7 @@ impl Teller<'_> {
         };
         let foretold = visits.iter().filter(|visit| visit.node == node).find_map(|visit| self.next(visit));
         let next = foretold.unwrap_or(self.destination);
-        self.shot.sightings.iter().find_map(|seen| match seen.what {
+        self.probed.sightings.iter().find_map(|seen| match seen.what {
             What::Asks { address } if seen.outgoing && seen.node == node && address == next && !self.is_answered(node, next) => {
                 Some((Interface { node: node.to_owned(), interface: seen.interface.clone() }, next))
             }
@@ -347,7 +347,7 @@ impl Teller<'_> {
     }
 
     fn is_answered(&self, node: &str, asked: IpAddr) -> bool {
-        self.shot.sightings.iter().any(|seen| {
+        self.probed.sightings.iter().any(|seen| {
             !seen.outgoing && seen.node == node && matches!(seen.what, What::Answers { address, .. } if address == asked)
         })
     }

@@ -20,7 +20,7 @@ use crate::report::trace::{IcmpWord, Leg};
 
 /// What became of one probe.
 #[derive(Debug, Clone, Default)]
-pub struct Shot {
+pub struct Probed {
     /// What was seen of it, in the order of time.
     pub sightings: Vec<Sighting>,
     /// Its reply came back to the socket that sent it.
@@ -29,7 +29,7 @@ pub struct Shot {
     pub took: Duration,
 }
 
-impl Shot {
+impl Probed {
     /// Adds the questions for MAC addresses of a probe before: their answers still hold.
     pub fn after(mut self, before: &Self) -> Self {
         let resolved = before.sightings.iter().filter(|seen| matches!(seen.what, What::Asks { .. } | What::Answers { .. }));
@@ -88,47 +88,47 @@ impl Prober {
     ///
     /// # Errors
     /// When a signal arrives.
-    pub fn shoot(&mut self, patience: Patience) -> Result<Shot> {
+    pub fn probe(&mut self, patience: Patience) -> Result<Probed> {
         self.sequence += 1;
         let mark = Mark { id: self.key.id, sequence: self.sequence };
         // What the last probe left behind is none of this one's.
-        self.watch.take(&mut Flight { mark, shot: Shot::default() });
+        self.watch.take(&mut Flight { mark, probed: Probed::default() });
         let message = ping::request(Family::of(self.to), self.key, self.sequence, self.payload);
-        let (began, mut flight) = (Instant::now(), Flight { mark, shot: Shot::default() });
+        let (began, mut flight) = (Instant::now(), Flight { mark, probed: Probed::default() });
         for echo in &self.watch.echoes {
             // What the kernel refuses goes nowhere, and that is seen.
             let _ = echo.send(self.to, self.scope, &message);
         }
         self.watch.run(patience, &mut flight)?;
-        let mut shot = flight.shot;
-        shot.took = began.elapsed();
-        shot.sightings.sort_by_key(|sighting| sighting.nanoseconds);
-        Ok(shot)
+        let mut probed = flight.probed;
+        probed.took = began.elapsed();
+        probed.sightings.sort_by_key(|sighting| sighting.nanoseconds);
+        Ok(probed)
     }
 }
 
 /// A probe under way.
 struct Flight {
     mark: Mark,
-    shot: Shot,
+    probed: Probed,
 }
 
 impl Watcher for Flight {
     fn answer(&mut self, id: u16, _by: IpAddr, answer: &Answer) -> bool {
         let answered = matches!(answer, Answer::Reply { sequence, .. } if Mark { id, sequence: *sequence } == self.mark);
-        self.shot.answered |= answered;
+        self.probed.answered |= answered;
         answered
     }
 
     fn frame(&mut self, node: &str, interface: &str, seen: &Seen<'_>) -> bool {
         let sighting = Sighting::of(seen, node, interface, self.mark);
         let any = sighting.is_some();
-        self.shot.sightings.extend(sighting);
+        self.probed.sightings.extend(sighting);
         any
     }
 
     fn is_done(&self) -> bool {
-        self.shot.answered
+        self.probed.answered
     }
 }
 
