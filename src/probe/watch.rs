@@ -261,7 +261,7 @@ pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
         }
     }
     let mut watch = Watch::open(&places(view, pings), "icmp or icmp6", echoes, key.magic)?;
-    let mut underway = Pings { pings, first: key.id, open: Vec::new(), seen: vec![Watched::default(); pings.len()] };
+    let mut underway = Underway { pings, first: key.id, open: Vec::new(), seen: vec![Watched::default(); pings.len()] };
     let done = PASSES.into_iter().try_for_each(|quiet| {
         underway.open = (0..pings.len()).filter(|at| !underway.seen[*at].answered).collect();
         for &at in &underway.open.clone() {
@@ -287,8 +287,8 @@ pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
     Ok(underway.seen)
 }
 
-/// Pings under way; each has an identifier of its own, counted from the first.
-struct Pings<'a> {
+/// Underway under way; each has an identifier of its own, counted from the first.
+struct Underway<'a> {
     pings: &'a [WatchedPing],
     first: u16,
     /// Those that were sent in this pass.
@@ -296,7 +296,7 @@ struct Pings<'a> {
     seen: Vec<Watched>,
 }
 
-impl Pings<'_> {
+impl Underway<'_> {
     fn id(&self, at: usize) -> u16 {
         self.first.wrapping_add(u16::try_from(at).unwrap_or(u16::MAX))
     }
@@ -306,7 +306,7 @@ impl Pings<'_> {
     }
 }
 
-impl Watcher for Pings<'_> {
+impl Watcher for Underway<'_> {
     fn answer(&mut self, id: u16, by: IpAddr, answer: &Answer) -> bool {
         let reply = matches!(answer, Answer::Reply { .. });
         let Some(at) = self.find(id).filter(|at| reply && by == self.pings[*at].address) else { return false };
