@@ -171,7 +171,7 @@ fn lxc(words: &[OsString], err: Style) -> u8 {
     match result {
         Ok(code) => code,
         Err(error) => {
-            tell(&lxd::format::error(&error, err));
+            tell(&lxd::lxc::error(&error, err));
             if matches!(error, Error::Command { .. }) { error.exit_code() } else { 1 }
         }
     }

@@ -3,9 +3,7 @@
 
 pub mod client;
 pub mod devices;
-pub mod format;
 pub mod lxc;
 pub mod script;
 pub mod server;
 pub mod tls;
-pub mod url;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use nslab::kernel::sandbox::{Paths, Spec, open};
-use nslab::lxd::server::command::Request;
-use nslab::lxd::server::exec::{Cut, Outcome, record, run};
+use nslab::lxd::client::Exec;
+use nslab::lxd::server::exec::{self, Cut, Outcome, order, record, run};
 use nslab::lxd::server::streams::{Door, socket};
 use support::{in_box, ok, wait_for};
 use tokio::io::DuplexStream;
@@ -24,12 +24,12 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 type Client = WebSocketStream<DuplexStream>;
 
-fn request(script: &str, interactive: bool) -> Request {
+fn request(script: &str, interactive: bool) -> Exec {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-    Request { command, interactive, width: 77, height: 22, ..Request::default() }
+    Exec { command, interactive, width: 77, height: 22, ..Exec::default() }
 }
 
-fn start(request: &Request) -> impl FnOnce() -> nslab::lxd::server::exec::Started + Send + 'static {
+fn start(request: &Exec) -> impl FnOnce() -> nslab::lxd::server::exec::Started + Send + 'static {
     let paths = Paths { lab: PathBuf::from("/run/nslab/bridged") };
     let spec = Spec {
         lab: "bridged".to_owned(),
@@ -40,13 +40,13 @@ fn start(request: &Request) -> impl FnOnce() -> nslab::lxd::server::exec::Starte
         real_root: false,
         clients: None,
     };
-    let order = request.order().unwrap();
+    let order = order(request).unwrap();
     move || open(&paths, &spec, &order)
 }
 
 /// Starts a command: the client's ends of its websockets, and what will come of it.
-async fn begin(request: &Request) -> (BTreeMap<&'static str, Client>, JoinHandle<Outcome>) {
-    let (door, secrets, expected) = Door::new("me", request.descriptors()).unwrap();
+async fn begin(request: &Exec) -> (BTreeMap<&'static str, Client>, JoinHandle<Outcome>) {
+    let (door, secrets, expected) = Door::new("me", exec::descriptors(request.interactive)).unwrap();
     let outcome = tokio::spawn(run(start(request), expected, request.interactive, Cut::default(), |_| ()));
     let mut clients = BTreeMap::new();
     for (name, secret) in secrets {
@@ -234,7 +234,7 @@ fn who_does_not_connect_gets_no_command_and_a_recorded_one_needs_nobody() {
         ok("up bridged");
         on_runtime(async {
             let request = request("touch /tmp/ran", false);
-            let (_door, _secrets, expected) = Door::new("me", request.descriptors()).unwrap();
+            let (_door, _secrets, expected) = Door::new("me", exec::descriptors(request.interactive)).unwrap();
             let cut = Cut::default();
             let outcome = tokio::spawn(run(start(&request), expected, false, cut.clone(), |_| ()));
             cut.cut();

@@ -12,9 +12,9 @@ use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method};
 use nslab::kernel::sandbox::{Paths, Spec};
-use nslab::lxd::server::files::{Place, answer};
-use nslab::lxd::server::sftp::serve;
-use nslab::lxd::url::decoded;
+use nslab::lxd::server::api::sessions::on_file;
+use nslab::lxd::server::decoded;
+use nslab::lxd::server::sftp::{Place, serve};
 use russh_sftp::client::SftpSession;
 use support::{in_box, ok, run};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +36,7 @@ async fn ask(method: Method, path: &str, headers: &[(&'static str, &'static str)
     let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
     let body = Full::new(Bytes::copy_from_slice(body));
     let path = decoded(path, true).unwrap();
-    let answer = answer(&place(), &method, &path, &headers, body).await.unwrap_or_else(|fault| fault.reply());
+    let answer = on_file(&place(), &method, &path, &headers, body).await.unwrap_or_else(|fault| fault.reply());
     let (head, body) = answer.into_parts();
     (head.status.as_u16(), head.headers, body.collect().await.unwrap().to_bytes().to_vec())
 }

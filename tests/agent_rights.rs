@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use nix::sched::{CloneFlags, setns};
 use nslab::lab::agents;
-use nslab::lxd::server::routes::{ROUTES, Right};
+use nslab::lxd::server::{ROUTES, Right};
 use rcgen::{CertificateParams, KeyPair};
 use support::{in_box, inside, ok, sh, wait_for};
 use tokio_rustls::rustls::client::ResolvesClientCert;

@@ -12,7 +12,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("error", 0),
     ("problem", 0),
     ("typed", 0),
-    ("lxd::url", 0),
     ("topology", 1),
     ("lxd::devices", 1),
     ("plan", 2),
@@ -20,7 +19,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("lxd::script", 2),
     ("render", 3),
     ("report", 3),
-    ("lxd::format", 3),
     ("kernel", 4),
     ("lab", 5),
     ("probe", 5),
@@ -198,10 +196,10 @@ fn the_parts_of_a_room_are_seen_however_they_are_named() {
     let source = Source {
         path: PathBuf::new(),
         module: ["lxd", "client", "tls"].map(str::to_owned).to_vec(),
-        text: "use super::super::server::{Agent}; use super::wire; use crate::lxd::{devices::{kind, plug}, script}; use crate::lxd::format;"
+        text: "use super::super::server::{Agent}; use super::wire; use crate::lxd::{devices::{kind, plug}, script}; use crate::lxd::tls;"
             .to_owned(),
     };
-    assert_eq!(used(&source), ["lxd::devices", "lxd::script", "lxd::format", "lxd::server", "lxd::client::wire"]);
+    assert_eq!(used(&source), ["lxd::devices", "lxd::script", "lxd::tls", "lxd::server", "lxd::client::wire"]);
     assert_eq!((layer("lxd::server::api"), layer("lxd::serverless"), layer("labor")), (Some(6), None, None));
 }
 

@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use base64::Engine;
 use clap_complete::engine::ArgValueCompleter;
 use hyper::Method;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use crate::error::{AgentFault, Error, RemoteFault, Result, Thing};
 use crate::kernel::sandbox::Manner;
 use crate::lab::{self, agents, resolve};
 use crate::lxd::client;
-use crate::lxd::server::serve;
+use crate::lxd::server;
 use crate::name::{LabName, NodeName};
 use crate::plan::NodeId;
 use crate::render::lang::{t, w, words};
@@ -320,7 +319,7 @@ impl Site {
             }
             other => other,
         };
-        self.client()?.ask(method, path, body, &[]).map(client::Answer::told).map_err(silent)
+        self.client()?.ask(method, path, body).map(|answer| answer.told).map_err(silent)
     }
 
     fn addresses(&self) -> Result<Vec<String>> {
@@ -366,10 +365,7 @@ fn token(site: &Site, name: &str) -> Result<Agents> {
     }
     let body = json!({"name": name, "type": "client", "token": true});
     let told = site.ask(Method::POST, "/1.0/certificates", Some(&body))?;
-    let told = &told["metadata"];
-    let token = json!({"client_name": name, "fingerprint": told["fingerprint"], "addresses": told["addresses"],
-        "secret": told["secret"], "expires_at": told["expiresAt"]});
-    let token = base64::engine::general_purpose::STANDARD.encode(token.to_string());
+    let token = client::Token::text(name, &told["metadata"]);
     Ok(Agents::Token(Token { host: site.host.to_string(), name: name.to_owned(), token }))
 }
 
@@ -415,7 +411,7 @@ impl Run for ServeAgent {
     fn run(self, _: &mut Context) -> Result<Self::Out> {
         let host = self.host.parse::<NodeName>();
         let host = host.map_err(|fault| Error::BadName { what: Thing::Host, word: self.host.clone(), fault })?;
-        serve::stand(&resolve::lab_name(&self.lab)?, &host)?;
+        server::stand(&resolve::lab_name(&self.lab)?, &host)?;
         Ok(Printed::exit(0))
     }
 }

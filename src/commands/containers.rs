@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 use clap_complete::engine::ArgValueCompleter;
 use ipnet::IpNet;
 use serde::Serialize;
+use serde_json::json;
 
 use super::remote::Far;
 use super::target::duration;
 use super::{Context, Place, Run, completions, need_outside, target};
 use crate::error::{Error, Result, WrongValue};
 use crate::kernel::sandbox::Manner;
-use crate::lab::instances::{self, Options, Site, launch, rename};
+use crate::lab::instances::{self, Options, Site};
 use crate::lxd::client::New;
 use crate::render::lang::{Lang, duration as took, t};
 use crate::render::{Show, Style, lines};
-use crate::topology::{Attach, Keys, Nic as Card};
+use crate::topology::{Keys, Nic as Card};
 
 /// Make a container on a host of a lab that is up, and start it
 ///
@@ -152,19 +153,14 @@ impl From<Change> for Changes {
 }
 
 impl Change {
-    /// What was done to one that is here.
-    fn here(site: &Site, done: Done, operations: usize, start: Instant) -> Self {
-        let (lab, host, name) = (site.lab.to_string(), site.host.to_string(), site.name.to_string());
+    /// What was done to a container.
+    fn of(place: &Container, done: Done, operations: usize, start: Instant) -> Self {
+        let (remote, lab, host, name) = match place {
+            Container::Here(site) => (None, site.lab.to_string(), site.host.to_string(), site.name.to_string()),
+            Container::There(far) => (Some(far.remote.clone()), String::new(), String::new(), far.name.clone()),
+        };
         let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-        Self { remote: None, lab, host, name, done, nics: None, now: None, operations, milliseconds }
-    }
-
-    /// What was done to one of a remote.
-    fn there(far: &Far, name: &str, done: Done, start: Instant) -> Self {
-        let (remote, name) = (Some(far.remote().to_owned()), name.to_owned());
-        let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
-        let (lab, host) = (String::new(), String::new());
-        Self { remote, lab, host, name, done, nics: None, now: None, operations: 0, milliseconds }
+        Self { remote, lab, host, name, done, nics: None, now: None, operations, milliseconds }
     }
 
     /// The container, as it is typed.
@@ -220,42 +216,29 @@ impl Run for Launch {
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        if let Some(far) = Far::of(&self.container)? {
-            return launch_there(&self, &far);
-        }
-        crate::kernel::sys::note_signals();
-        let site = target::site(&self.container, context)?;
-        let start = Instant::now();
-        let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
-        if let Some(network) = self.network {
-            let keys = [("type", "nic"), ("name", "eth0"), ("network", network.as_str())];
-            devices.insert("eth0".to_owned(), keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
-        }
-        let config = self.config.into_iter().collect();
-        let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
-        let (nics, operations) = launch(&site, &options)?;
         let done = if self.stopped { Done::Made } else { Done::Launched };
-        let mut change = Change::here(&site, done, operations, start);
-        change.nics = Some(cards(&nics));
+        let config = self.config.into_iter().collect();
+        let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
+        let change = if let Some(far) = Far::of(&self.container)? {
+            let start = Instant::now();
+            let (image, devices, ephemeral) = (self.image.as_str(), json!(devices), self.ephemeral);
+            let new = New { image, config, devices, ephemeral, ..New::default() };
+            let name = far.launch(new, self.network.as_deref(), self.stopped)?;
+            Change { name, ..Change::of(&Container::There(far), done, 0, start) }
+        } else {
+            crate::kernel::sys::note_signals();
+            let site = target::site(&self.container, context)?;
+            let start = Instant::now();
+            if let Some(network) = self.network {
+                let keys = [("type", "nic"), ("name", "eth0"), ("network", network.as_str())];
+                devices.insert("eth0".to_owned(), keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+            }
+            let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
+            let (nics, operations) = instances::launch(&site, &options)?;
+            Change { nics: Some(cards(&nics)), ..Change::of(&Container::Here(site), done, operations, start) }
+        };
         Ok(change.into())
     }
-}
-
-fn launch_there(wanted: &Launch, far: &Far) -> Result<Changes> {
-    let start = Instant::now();
-    let mut devices = serde_json::json!({});
-    for (name, keys) in &wanted.device {
-        devices[name] = serde_json::json!(keys);
-    }
-    if let Some(network) = &wanted.network {
-        devices["eth0"] = far.nic(network)?;
-        devices["eth0"]["name"] = "eth0".into();
-    }
-    let config = wanted.config.iter().cloned().collect();
-    let new = New { image: &wanted.image, config, devices, ephemeral: wanted.ephemeral, ..New::default() };
-    let name = far.launch(&new, wanted.stopped)?;
-    let done = if wanted.stopped { Done::Made } else { Done::Launched };
-    Ok(Change::there(far, &name, done, start).into())
 }
 
 /// Start stopped containers, or let paused ones go on
@@ -406,10 +389,8 @@ impl Run for Rename {
         let site = Site::of(&found.lab, &found.node)?;
         let name = target::container(&self.name)?;
         let start = Instant::now();
-        rename(&site, &name)?;
-        let mut change = Change::here(&site, Done::Renamed, 0, start);
-        change.now = Some(name.to_string());
-        Ok(change.into())
+        instances::rename(&site, &name)?;
+        Ok(Change { now: Some(name.to_string()), ..Change::of(&Container::Here(site), Done::Renamed, 0, start) }.into())
     }
 }
 
@@ -451,7 +432,7 @@ fn each(
     let mut places = Vec::new();
     for word in typed {
         places.push(if let Some(there) = Far::of(word)? {
-            Container::Far(there)
+            Container::There(there)
         } else {
             need_outside(context)?;
             let found = target::any(word, context)?;
@@ -462,11 +443,11 @@ fn each(
     for place in &places {
         let start = Instant::now();
         let result = match place {
-            Container::Here(site) => act(site).map(|operations| Change::here(site, done, operations, start)),
-            Container::Far(there) => far(there).map(|()| Change::there(there, there.name(), done, start)),
+            Container::Here(site) => act(site),
+            Container::There(there) => far(there).map(|()| 0),
         };
         match result {
-            Ok(change) => changes.containers.push(change),
+            Ok(operations) => changes.containers.push(Change::of(place, done, operations, start)),
             Err(error) => changes.errors.push(error),
         }
     }
@@ -476,13 +457,13 @@ fn each(
 /// Where a container is.
 enum Container {
     Here(Site),
-    Far(Far),
+    There(Far),
 }
 
 /// A container's NICs, for a report.
 fn cards(nics: &[Card]) -> Vec<Nic> {
     let card = |nic: &Card| {
-        let Attach::Host(end) = &nic.attach else { return None };
+        let end = nic.attach.host_end()?;
         let bridge = end.bridge.as_ref().map(ToString::to_string);
         Some(Nic { name: nic.name.to_string(), peer: end.name.to_string(), bridge, addresses: nic.addresses.clone() })
     };

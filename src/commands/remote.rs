@@ -11,7 +11,7 @@ use super::{Context, Run};
 use crate::error::{Error, InstanceFault, RemoteFault, Result, Thing, Usage};
 use crate::kernel::sandbox::Process;
 use crate::lxd::client::{self, Action, Change, Client, Ends, Exec, New, Store};
-use crate::lxd::{lxc, tls};
+use crate::lxd::tls;
 use crate::name::NodeName;
 use crate::render::lang::{t, words};
 use crate::render::table::Table;
@@ -243,31 +243,28 @@ impl Show for Instances {
 /// The containers of a remote; of one name where it is not empty.
 pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Instances> {
     let client = client(remote)?;
-    let all = if name.is_empty() { client.instances()? } else { vec![full(&client, name)?] };
+    let all = if name.is_empty() {
+        client.instances()?
+    } else {
+        let mut told = client.instance(name)?;
+        told["state"] = client.state(name)?;
+        vec![told]
+    };
     let instances = all.iter().map(Instance::of).collect();
     Ok(Instances { remote: remote.to_owned(), instances, judged })
 }
 
-fn full(client: &Client, name: &str) -> Result<Value> {
-    let (mut told, _) = client.instance(name)?;
-    told["state"] = client.state(name)?;
-    Ok(told)
-}
-
-/// Runs a command there, on the caller's terminal where there is one.
+/// Runs a command there.
 pub(super) fn exec(remote: &str, name: &str, command: Vec<OsString>) -> Result<Printed> {
-    let passed = |(name, value): (OsString, OsString)| {
-        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
-        let wanted = name == "TERM" || name == "LANG" || name.starts_with("LC_");
-        wanted.then_some((name, value))
-    };
+    let wanted = |name: &str| name == "TERM" || name == "LANG" || name.starts_with("LC_");
+    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let exec = Exec {
         command: command.into_iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-        environment: std::env::vars_os().filter_map(passed).collect(),
-        interactive: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        environment: all.filter(|(name, _)| wanted(name)).collect(),
+        interactive: terminals(),
         ..Exec::default()
     };
-    client(remote)?.exec(name, &exec, Ends::Mine).map(Printed::exit)
+    client(remote)?.exec(name, &exec, Ends::Mine).map(|(code, _)| Printed::exit(code))
 }
 
 /// Opens a shell there: bash where there is one.
@@ -276,24 +273,28 @@ pub(super) fn shell(remote: &str, name: &str) -> Result<Printed> {
     exec(remote, name, ["sh", "-c", start].map(OsString::from).to_vec())
 }
 
+/// Whether somebody types, and sees what comes.
+pub(crate) fn terminals() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
 /// The processes of a container, as its own `ps` tells them.
 pub(super) fn processes(remote: &str, name: &str) -> Result<Vec<Process>> {
-    let mut text = Vec::new();
-    let command = ["ps", "-o", "pid,user,args"].map(str::to_owned).to_vec();
-    let wide = Exec { command, silent: true, ..Exec::default() };
-    let all = Exec { command: ["ps", "-e", "-o", "pid,user,args"].map(str::to_owned).to_vec(), ..wide.clone() };
-    // Busybox lists all and knows no -e.
-    if client(remote)?.exec(name, &all, Ends::Kept(&mut text))? != 0 {
-        text.clear();
-        client(remote)?.exec(name, &wide, Ends::Kept(&mut text))?;
-    }
+    let told = |words: &[&str]| {
+        let command = words.iter().map(|word| (*word).to_owned()).collect();
+        client(remote)?.exec(name, &Exec { command, ..Exec::default() }, Ends::Kept)
+    };
+    let text = match told(&["ps", "-e", "-o", "pid,user,args"])? {
+        (0, text) => text,
+        // Busybox lists all and knows no -e.
+        _ => told(&["ps", "-o", "pid,user,args"])?.1,
+    };
     let text = String::from_utf8_lossy(&text).into_owned();
     let processes = text.lines().skip(1).filter_map(|line| {
         let (pid, rest) = line.trim_start().split_once(' ')?;
         let (user, command) = rest.trim_start().split_once(' ')?;
-        let (pid, command) = (pid.parse().ok()?, command.trim().to_owned());
-        let node = name.to_owned();
-        (!command.starts_with("ps ")).then(|| Process { node, pid, inside: pid, user: user.to_owned(), command })
+        let (pid, user, command) = (pid.parse().ok()?, user.to_owned(), command.trim().to_owned());
+        (!command.starts_with("ps ")).then(|| Process { node: name.to_owned(), pid, inside: pid, user, command })
     });
     Ok(processes.collect())
 }
@@ -301,8 +302,8 @@ pub(super) fn processes(remote: &str, name: &str) -> Result<Vec<Process>> {
 /// A container of a remote.
 #[derive(Debug)]
 pub(super) struct Far {
-    remote: String,
-    name: String,
+    pub(super) remote: String,
+    pub(super) name: String,
     client: Client,
 }
 
@@ -316,106 +317,74 @@ impl Far {
         Ok(Some(Self { remote: remote.to_owned(), name: name.to_owned(), client: client(remote)? }))
     }
 
-    /// The remote.
-    pub(super) fn remote(&self) -> &str {
-        &self.remote
-    }
-
-    /// Its name.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     fn status(&self) -> Result<String> {
-        Ok(self.client.instance(&self.name)?.0["status"].as_str().unwrap_or_default().to_owned())
+        Ok(self.client.instance(&self.name)?["status"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn is(&self, fault: impl FnOnce(String) -> InstanceFault) -> Error {
-        Error::Instance(fault(format!("{}:{}", self.remote, self.name)))
+    fn is(&self, fault: fn(String) -> InstanceFault) -> Result<()> {
+        Err(Error::Instance(fault(format!("{}:{}", self.remote, self.name))))
     }
 
     fn act(&self, action: Action, force: bool, timeout: i64) -> Result<()> {
         self.client.change(&self.name, Change { action, force, timeout })
     }
 
-    /// Makes it, and starts it unless it is to stay stopped; the name that it has.
+    /// Makes it, and starts it unless it is to stay stopped; the name that it has. Its `eth0` is on this network of the server.
     ///
     /// # Errors
-    /// When there is no such image, the name is taken, or the server cannot be reached or refuses.
-    pub(super) fn launch(&self, new: &New<'_>, stopped: bool) -> Result<String> {
-        let name = self.client.create(&New { name: &self.name, ..new.clone() })?;
+    /// When there is no such image or network, the name is taken, or the server cannot be reached or refuses.
+    pub(super) fn launch(&self, mut new: New<'_>, network: Option<&str>, stopped: bool) -> Result<String> {
+        if let Some(network) = network {
+            new.devices["eth0"] = self.client.nic(network)?;
+            new.devices["eth0"]["name"] = "eth0".into();
+        }
+        let name = self.client.create(&New { name: &self.name, ..new })?;
         if !stopped {
             self.client.change(&name, Change { action: Action::Start, force: false, timeout: -1 })?;
         }
         Ok(name)
     }
 
-    /// The device that a NIC on a network of the server is.
-    ///
-    /// # Errors
-    /// When there is no such network, or the server cannot be reached or refuses.
-    pub(super) fn nic(&self, network: &str) -> Result<Value> {
-        lxc::nic(&self.client, network)
-    }
-
     /// Starts it, or lets it go on.
-    ///
-    /// # Errors
-    /// When it runs, or the server cannot be reached or refuses.
     pub(super) fn start(&self) -> Result<()> {
         match self.status()?.as_str() {
-            "Running" => Err(self.is(InstanceFault::Running)),
+            "Running" => self.is(InstanceFault::Running),
             "Frozen" => self.act(Action::Unfreeze, false, 0),
             _ => self.act(Action::Start, false, -1),
         }
     }
 
     /// Stops it: what runs in it is asked to end, and killed after the grace.
-    ///
-    /// # Errors
-    /// When it does not run, or the server cannot be reached or refuses.
     pub(super) fn stop(&self, grace: Duration) -> Result<()> {
-        if self.status()? == "Stopped" {
-            return Err(self.is(InstanceFault::Stopped));
-        }
-        let seconds = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
-        if seconds == 0 {
-            return self.act(Action::Stop, true, 0);
-        }
-        // LXD gives up where nslab kills.
-        match self.act(Action::Stop, false, seconds) {
-            Err(Error::Remote(RemoteFault::Refused { .. })) if self.status()? != "Stopped" => self.act(Action::Stop, true, 0),
-            other => other,
-        }
+        self.end(Action::Stop, grace, |status| status != "Stopped")
     }
 
     /// Stops it and starts it.
-    ///
-    /// # Errors
-    /// As [`Self::stop`] and [`Self::start`].
     pub(super) fn restart(&self, grace: Duration) -> Result<()> {
+        self.end(Action::Restart, grace, |status| status == "Running")
+    }
+
+    fn end(&self, action: Action, grace: Duration, goes_on: fn(&str) -> bool) -> Result<()> {
         if self.status()? == "Stopped" {
-            return Err(self.is(InstanceFault::Stopped));
-        }
-        if grace.is_zero() {
-            return self.act(Action::Restart, true, 0);
+            return self.is(InstanceFault::Stopped);
         }
         let seconds = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
-        match self.act(Action::Restart, false, seconds) {
-            Err(Error::Remote(RemoteFault::Refused { .. })) if self.status()? == "Running" => self.act(Action::Restart, true, 0),
+        if seconds == 0 {
+            return self.act(action, true, 0);
+        }
+        // LXD gives up where nslab kills.
+        match self.act(action, false, seconds) {
+            Err(Error::Remote(RemoteFault::Refused { .. })) if goes_on(&self.status()?) => self.act(action, true, 0),
             other => other,
         }
     }
 
     /// Deletes it; with force one that runs is stopped first.
-    ///
-    /// # Errors
-    /// When it runs, or the server cannot be reached or refuses.
     pub(super) fn delete(&self, force: bool) -> Result<()> {
-        let (told, _) = self.client.instance(&self.name)?;
+        let told = self.client.instance(&self.name)?;
         if told["status"] != "Stopped" {
             if !force {
-                return Err(self.is(InstanceFault::Running));
+                return self.is(InstanceFault::Running);
             }
             self.act(Action::Stop, true, -1)?;
             if told["ephemeral"] == true {
@@ -426,13 +395,10 @@ impl Far {
     }
 
     /// Lets its processes stand still.
-    ///
-    /// # Errors
-    /// When it does not run, or the server cannot be reached or refuses.
     pub(super) fn pause(&self) -> Result<()> {
         match self.status()?.as_str() {
-            "Stopped" => Err(self.is(InstanceFault::Stopped)),
-            "Frozen" => Err(self.is(InstanceFault::Frozen)),
+            "Stopped" => self.is(InstanceFault::Stopped),
+            "Frozen" => self.is(InstanceFault::Frozen),
             _ => self.act(Action::Freeze, false, -1),
         }
     }

@@ -9,13 +9,7 @@ use crate::topology::{Attach, Container, Hop, Host, HostEnd, Nic, Route, Topolog
 /// The steps for every host, or for the one of that name; `image` is what the containers are launched from.
 pub fn by_host(topology: &Topology, only: Option<&str>, image: &str) -> Vec<Step> {
     let hosts = topology.hosts.iter().filter(|host| only.is_none_or(|only| host.name.as_str() == only));
-    hosts.flat_map(|host| Part { host, image }.steps()).collect()
-}
-
-/// One host's part of the lab.
-struct Part<'a> {
-    host: &'a Host,
-    image: &'a str,
+    hosts.flat_map(|host| steps(host, image)).collect()
 }
 
 /// LXD's names have no underscore.
@@ -23,67 +17,63 @@ fn name(container: &Container) -> String {
     container.name.as_str().replace('_', "-")
 }
 
-impl Part<'_> {
-    /// In an order that works; what there is nothing of is left out.
-    fn steps(&self) -> Vec<Step> {
-        let host = self.host;
-        let each = |of: &dyn Fn(&Container) -> Vec<String>| host.containers.iter().flat_map(of).collect::<Vec<String>>();
-        let all = [
-            (What::Bridges, self.bridges()),
-            (What::Ports, self.ports()),
-            (What::Addresses, self.addresses()),
-            (What::Up, self.up()),
-            (What::Forwarding, self.forwarding()),
-            (What::Instances, each(&|container| vec![format!("lxc launch {} {}", quoted(self.image), name(container))])),
-            (What::Devices, each(&devices)),
-            (What::HostEnds, each(&host_ends)),
-            (What::InstanceAddresses, each(&addresses)),
-            (What::InstanceRoutes, each(&routes)),
-            (What::Routes, lines("", &host.gateways, &host.routes)),
-        ];
-        let place = Place::Host(host.name.to_string());
-        let some = all.into_iter().filter(|(_, commands)| !commands.is_empty());
-        some.map(|(what, commands)| Step { place: place.clone(), what, commands }).collect()
-    }
+/// One host's part of the lab, in an order that works; what there is nothing of is left out.
+fn steps(host: &Host, image: &str) -> Vec<Step> {
+    let each = |of: &dyn Fn(&Container) -> Vec<String>| host.containers.iter().flat_map(of).collect::<Vec<String>>();
+    let all = [
+        (What::Bridges, bridges(host)),
+        (What::Ports, ports(host)),
+        (What::Addresses, own_addresses(host)),
+        (What::Up, up(host)),
+        (What::Forwarding, forwarding(host)),
+        (What::Instances, each(&|container| vec![format!("lxc launch {} {}", quoted(image), name(container))])),
+        (What::Devices, each(&devices)),
+        (What::HostEnds, each(&host_ends)),
+        (What::InstanceAddresses, each(&addresses)),
+        (What::InstanceRoutes, each(&routes)),
+        (What::Routes, lines("", &host.gateways, &host.routes)),
+    ];
+    let place = Place::Host(host.name.to_string());
+    let some = all.into_iter().filter(|(_, commands)| !commands.is_empty());
+    some.map(|(what, commands)| Step { place: place.clone(), what, commands }).collect()
+}
 
-    fn bridges(&self) -> Vec<String> {
-        let mut commands = Vec::new();
-        for bridge in &self.host.bridges {
-            let stp = if bridge.stp { " stp_state 1" } else { "" };
-            commands.push(format!("ip link add {} type bridge{stp}", bridge.name));
-            commands.extend(bridge.mac.map(|mac| format!("ip link set {} address {mac}", bridge.name)));
-        }
-        commands
+fn bridges(host: &Host) -> Vec<String> {
+    let mut commands = Vec::new();
+    for bridge in &host.bridges {
+        let stp = if bridge.stp { " stp_state 1" } else { "" };
+        commands.push(format!("ip link add {} type bridge{stp}", bridge.name));
+        commands.extend(bridge.mac.map(|mac| format!("ip link set {} address {mac}", bridge.name)));
     }
+    commands
+}
 
-    fn ports(&self) -> Vec<String> {
-        let port = |(bridge, port)| format!("ip link set {port} master {bridge}");
-        self.host.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(|port| (&bridge.name, port))).map(port).collect()
-    }
+fn ports(host: &Host) -> Vec<String> {
+    let port = |(bridge, port)| format!("ip link set {port} master {bridge}");
+    host.bridges.iter().flat_map(|bridge| bridge.ports.iter().map(|port| (&bridge.name, port))).map(port).collect()
+}
 
-    fn addresses(&self) -> Vec<String> {
-        let nics = self.host.nics.iter().map(|nic| (&nic.name, &nic.addresses));
-        let bridges = self.host.bridges.iter().map(|bridge| (&bridge.name, &bridge.addresses));
-        nics.chain(bridges).flat_map(|(dev, addresses)| add_addresses("", dev, addresses)).collect()
-    }
+fn own_addresses(host: &Host) -> Vec<String> {
+    let nics = host.nics.iter().map(|nic| (&nic.name, &nic.addresses));
+    let bridges = host.bridges.iter().map(|bridge| (&bridge.name, &bridge.addresses));
+    nics.chain(bridges).flat_map(|(dev, addresses)| add_addresses("", dev, addresses)).collect()
+}
 
-    fn up(&self) -> Vec<String> {
-        let nics = self.host.nics.iter().filter(|nic| nic.up);
-        let mtu = nics.clone().filter_map(|nic| Some(format!("ip link set {} mtu {}", nic.name, nic.mtu?)));
-        let bridges = self.host.bridges.iter().filter(|bridge| bridge.up).map(|bridge| &bridge.name);
-        mtu.chain(nics.map(|nic| &nic.name).chain(bridges).map(|dev| format!("ip link set {dev} up"))).collect()
-    }
+fn up(host: &Host) -> Vec<String> {
+    let nics = host.nics.iter().filter(|nic| nic.up);
+    let mtu = nics.clone().filter_map(|nic| Some(format!("ip link set {} mtu {}", nic.name, nic.mtu?)));
+    let bridges = host.bridges.iter().filter(|bridge| bridge.up).map(|bridge| &bridge.name);
+    mtu.chain(nics.map(|nic| &nic.name).chain(bridges).map(|dev| format!("ip link set {dev} up"))).collect()
+}
 
-    fn forwarding(&self) -> Vec<String> {
-        let host = self.host;
-        let mut families = vec!["net.ipv4.ip_forward=1"];
-        let on_containers = host.containers.iter().flat_map(|container| &container.nics).flat_map(|nic| &nic.addresses);
-        if on_containers.chain(host.nics.iter().flat_map(|nic| &nic.addresses)).any(|net| net.addr().is_ipv6()) {
-            families.push("net.ipv6.conf.all.forwarding=1");
-        }
-        let families = families.into_iter().filter(|_| host.forwarding);
-        families.map(|setting| format!("sysctl -w {setting}")).collect()
+fn forwarding(host: &Host) -> Vec<String> {
+    let mut families = vec!["net.ipv4.ip_forward=1"];
+    let on_containers = host.containers.iter().flat_map(|container| &container.nics).flat_map(|nic| &nic.addresses);
+    if on_containers.chain(host.nics.iter().flat_map(|nic| &nic.addresses)).any(|net| net.addr().is_ipv6()) {
+        families.push("net.ipv6.conf.all.forwarding=1");
     }
+    let families = families.into_iter().filter(|_| host.forwarding);
+    families.map(|setting| format!("sysctl -w {setting}")).collect()
 }
 
 /// The host's end of each NIC.

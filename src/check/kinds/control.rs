@@ -236,7 +236,7 @@ fn lived(client: &Client) -> Result<(), (Step, Error)> {
     let path = format!("/1.0/instances/{NAME}/exec");
     let command = ["sh", "-c", &format!("test \"$(hostname)\" = {NAME}")];
     let body = json!({"command": command, "interactive": false, "wait-for-websocket": false, "record-output": true});
-    let ended = client.finish(Method::POST, &path, Some(&body), &[]).map_err(at(Step::Exec))?;
+    let ended = client.finish(Method::POST, &path, Some(&body)).map_err(at(Step::Exec))?;
     if ended["metadata"]["return"] != 0 {
         let text = format!("{} ends with {}", command[2], ended["metadata"]["return"]);
         let refused = RemoteFault::Refused { remote: client.name().to_owned(), code: 400, text };
@@ -247,7 +247,7 @@ fn lived(client: &Client) -> Result<(), (Step, Error)> {
 }
 
 fn remove(client: &Client) {
-    if client.instance(NAME).is_ok_and(|(own, _)| own["config"][MARK].is_string()) {
+    if client.instance(NAME).is_ok_and(|own| own["config"][MARK].is_string()) {
         let _ = client.change(NAME, Change { action: Action::Stop, force: true, timeout: 0 });
         let _ = client.delete(NAME);
     }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use hyper::Method;
 use hyper::body::Bytes;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::requests::{Answer, Client};
-use super::requests::{Response, refused};
+use super::{Client, Response, quote};
 use crate::error::{Error, RemoteFault, Result};
-use crate::lxd::url::quote;
 
 /// What can be done to a container as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words explain themselves")]
 pub enum Action {
     Start,
@@ -20,18 +20,6 @@ pub enum Action {
     Restart,
     Freeze,
     Unfreeze,
-}
-
-impl Action {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Freeze => "freeze",
-            Self::Unfreeze => "unfreeze",
-        }
-    }
 }
 
 /// A change of a container's state.
@@ -68,41 +56,34 @@ pub(super) fn path(name: &str) -> String {
 
 impl Client {
     /// Every container with its state, by name.
-    ///
-    /// # Errors
-    /// When the server cannot be reached or refuses.
     pub fn instances(&self) -> Result<Vec<Value>> {
-        match self.get("/1.0/instances?recursion=2")? {
-            Value::Array(mut all) => {
-                all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-                Ok(all)
-            }
-            _ => Err(Error::Remote(RemoteFault::NoApi(self.name().to_owned()))),
-        }
+        let Value::Array(mut all) = self.get("/1.0/instances?recursion=2")? else { return Err(self.wire.no_api()) };
+        all.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+        Ok(all)
     }
 
-    /// One container, with the tag that a change names.
-    ///
-    /// # Errors
-    /// When there is none, or the server cannot be reached or refuses.
-    pub fn instance(&self, name: &str) -> Result<(Value, Option<String>)> {
-        self.get_tagged(&path(name))
+    /// One container.
+    pub fn instance(&self, name: &str) -> Result<Value> {
+        self.get(&path(name))
     }
 
     /// What a container is doing: its network, its processes.
-    ///
-    /// # Errors
-    /// When there is none, or the server cannot be reached or refuses.
     pub fn state(&self, name: &str) -> Result<Value> {
         self.get(&format!("{}/state", path(name)))
     }
 
-    /// A network of the server.
+    /// The whole fingerprint of an image, by an alias or its start.
     ///
     /// # Errors
     /// When there is none, or the server cannot be reached or refuses.
-    pub fn network(&self, name: &str) -> Result<Value> {
-        self.get(&format!("/1.0/networks/{}", quote(name)))
+    pub fn fingerprint(&self, image: &str) -> Result<String> {
+        let (found, key) = match self.get(&format!("/1.0/images/aliases/{}", quote(image))) {
+            Err(Error::Remote(RemoteFault::Refused { code: 404, .. })) => {
+                (self.get(&format!("/1.0/images/{}", quote(image)))?, "fingerprint")
+            }
+            alias => (alias?, "target"),
+        };
+        Ok(found[key].as_str().unwrap_or_default().to_owned())
     }
 
     /// Makes a container, which does not run yet; its name.
@@ -110,20 +91,13 @@ impl Client {
     /// # Errors
     /// When there is no such image, the name is taken, or the server cannot be reached or refuses.
     pub fn create(&self, new: &New) -> Result<String> {
-        let fingerprint = match self.get(&format!("/1.0/images/aliases/{}", quote(new.image))) {
-            Ok(alias) => alias["target"].as_str().unwrap_or_default().to_owned(),
-            Err(Error::Remote(RemoteFault::Refused { code: 404, .. })) => {
-                let image = self.get(&format!("/1.0/images/{}", quote(new.image)))?;
-                image["fingerprint"].as_str().unwrap_or_default().to_owned()
-            }
-            Err(error) => return Err(error),
-        };
+        let fingerprint = self.fingerprint(new.image)?;
         let devices = if new.devices.is_null() { json!({}) } else { new.devices.clone() };
         let body = json!({
             "name": new.name, "type": "container", "config": new.config, "devices": devices, "profiles": new.profiles,
             "ephemeral": new.ephemeral, "source": {"type": "image", "fingerprint": fingerprint},
         });
-        let ended = self.finish(Method::POST, "/1.0/instances", Some(&body), &[])?;
+        let ended = self.finish(Method::POST, "/1.0/instances", Some(&body))?;
         let made = ended["resources"]["instances"][0].as_str().or(ended["resources"]["containers"][0].as_str());
         Ok(made.and_then(|path| path.rsplit('/').next()).unwrap_or(new.name).to_owned())
     }
@@ -134,8 +108,8 @@ impl Client {
     /// When it is in that state already, or the server cannot be reached or refuses.
     pub fn change(&self, name: &str, change: Change) -> Result<()> {
         let Change { action, force, timeout } = change;
-        let body = json!({"action": action.word(), "force": force, "timeout": timeout, "stateful": false});
-        self.finish(Method::PUT, &format!("{}/state", path(name)), Some(&body), &[]).map(drop)
+        let body = json!({"action": action, "force": force, "timeout": timeout, "stateful": false});
+        self.finish(Method::PUT, &format!("{}/state", path(name)), Some(&body)).map(drop)
     }
 
     /// Deletes a container that does not run.
@@ -143,7 +117,7 @@ impl Client {
     /// # Errors
     /// When it runs, or the server cannot be reached or refuses.
     pub fn delete(&self, name: &str) -> Result<()> {
-        self.finish(Method::DELETE, &path(name), None, &[]).map(drop)
+        self.finish(Method::DELETE, &path(name), None).map(drop)
     }
 
     /// Gives a container that does not run another name.
@@ -151,20 +125,30 @@ impl Client {
     /// # Errors
     /// When it runs, the name is taken, or the server cannot be reached or refuses.
     pub fn rename(&self, name: &str, to: &str) -> Result<()> {
-        self.finish(Method::POST, &path(name), Some(&json!({"name": to, "migration": false})), &[]).map(drop)
+        self.finish(Method::POST, &path(name), Some(&json!({"name": to, "migration": false}))).map(drop)
     }
 
     /// Changes what is written down about a container: settings, devices.
     ///
     /// # Errors
     /// When somebody changed it meanwhile, or the server cannot be reached or refuses.
-    pub fn edit(&self, name: &str, edit: impl FnOnce(&mut Value)) -> Result<()> {
-        let (mut all, tag) = self.instance(name)?;
-        edit(&mut all);
+    pub fn configure(&self, name: &str, edit: impl FnOnce(&mut Value)) -> Result<()> {
         let keys = ["architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description"];
-        let body: Value = keys.into_iter().map(|key| (key.to_owned(), all[key].take())).collect::<serde_json::Map<_, _>>().into();
-        let matching: Vec<(&str, &str)> = tag.as_deref().map(|tag| ("If-Match", tag)).into_iter().collect();
-        self.finish(Method::PUT, &path(name), Some(&body), &matching).map(drop)
+        self.edit(&path(name), &keys, edit)
+    }
+
+    /// A NIC on a network of the server, as a device.
+    ///
+    /// # Errors
+    /// When there is no such network, or the server cannot be reached or refuses.
+    pub fn nic(&self, network: &str) -> Result<Value> {
+        let told = self.get(&format!("/1.0/networks/{}", quote(network)))?;
+        Ok(if told["managed"] == true {
+            json!({"type": "nic", "network": network})
+        } else {
+            let kind = if told["type"] == "bridge" { "bridged" } else { "macvlan" };
+            json!({"type": "nic", "nictype": kind, "parent": network})
+        })
     }
 }
 
@@ -213,28 +197,32 @@ fn files(name: &str, file: &str) -> String {
     format!("{}/files?path={}", path(name), quote(file))
 }
 
-fn header<'a>(response: &'a Response, end: &str) -> Option<&'a str> {
-    ["x-lxd-", "x-incus-"].iter().find_map(|start| response.headers.get(format!("{start}{end}"))?.to_str().ok())
-}
-
 impl Client {
+    /// What is there, without the API's envelope.
+    fn raw(&self, path: &str) -> Result<Response> {
+        let response = self.runtime.block_on(self.wire.send(Method::GET, path, None, &[]))?;
+        if !response.status.is_success() {
+            self.wire.answer(&response)?;
+            return Err(self.wire.refused(response.status.as_u16(), response.status.as_str()));
+        }
+        Ok(response)
+    }
+
     /// Reads a file or a directory.
     ///
     /// # Errors
     /// When there is none, or the server cannot be reached or refuses.
     pub fn pull(&self, name: &str, file: &str) -> Result<File> {
-        let response = self.runtime.block_on(self.wire.send(Method::GET, &files(name, file), None, &[]))?;
-        if !response.status.is_success() {
-            Answer::of(self.name(), &response)?;
-            return Err(refused(self.name(), response.status, response.status.as_str()));
-        }
-        let kind = match header(&response, "type") {
+        let response = self.raw(&files(name, file))?;
+        let families = ["x-lxd-", "x-incus-"];
+        let header = |end: &str| families.iter().find_map(|start| response.headers.get(format!("{start}{end}"))?.to_str().ok());
+        let kind = match header("type") {
             Some("directory") => Kind::Directory,
             Some("symlink") => Kind::Symlink,
             _ => Kind::File,
         };
-        let mode = header(&response, "mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o644);
-        let names = if kind == Kind::Directory { Answer::of(self.name(), &response)?.told() } else { serde_json::Value::Null };
+        let mode = header("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o644);
+        let names = if kind == Kind::Directory { self.wire.answer(&response)?.told } else { Value::Null };
         let names = names.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
         Ok(File { kind, mode, content: response.body, names })
     }
@@ -244,12 +232,7 @@ impl Client {
     /// # Errors
     /// When it keeps none, or the server cannot be reached or refuses.
     pub fn console_log(&self, name: &str) -> Result<Bytes> {
-        let log = format!("{}/console", path(name));
-        let response = self.runtime.block_on(self.wire.send(Method::GET, &log, None, &[]))?;
-        if !response.status.is_success() {
-            Answer::of(self.name(), &response)?;
-        }
-        Ok(response.body)
+        self.raw(&format!("{}/console", path(name))).map(|response| response.body)
     }
 
     /// Writes a file, or makes a directory or link.
@@ -273,14 +256,11 @@ impl Client {
         ];
         let file = files(name, file);
         let sent = self.wire.send(Method::POST, &file, Some(content.into()), &headers);
-        Answer::of(self.name(), &self.runtime.block_on(sent)?).map(drop)
+        self.wire.answer(&self.runtime.block_on(sent)?).map(drop)
     }
 
     /// Deletes a file or an empty directory.
-    ///
-    /// # Errors
-    /// When there is none, or the server cannot be reached or refuses.
     pub fn remove(&self, name: &str, file: &str) -> Result<()> {
-        self.ask(Method::DELETE, &files(name, file), None, &[]).map(drop)
+        self.ask(Method::DELETE, &files(name, file), None).map(drop)
     }
 }

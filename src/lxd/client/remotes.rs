@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 
-use super::requests::{Client, Remote, bare};
+use super::{Client, Remote, bare};
 use crate::error::{Error, RemoteFault, Result, Thing};
 use crate::lxd::tls::{Flaw, Identity, Side, fingerprint, pem, write};
 
@@ -25,6 +25,11 @@ fn fault(flaw: Flaw) -> Error {
     }
 }
 
+/// The directory that a variable of the environment names, where it is set.
+pub fn directory(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// A directory with `config.yml`, `servercerts/NAME.crt`, `client.crt` and `client.key`.
 #[derive(Debug)]
 pub struct Store {
@@ -36,10 +41,9 @@ impl Store {
     /// Where this user's remotes are: `NSLAB_REMOTES`, else `LXD_CONF`, which the shell of a lab's host has, else
     /// `~/.config/nslab`.
     pub fn usual() -> PathBuf {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        set("NSLAB_REMOTES").or_else(|| set("LXD_CONF")).unwrap_or_else(|| {
+        directory("NSLAB_REMOTES").or_else(|| directory("LXD_CONF")).unwrap_or_else(|| {
             let root = nix::unistd::geteuid().is_root().then(|| PathBuf::from("/root"));
-            let home = root.or_else(|| set("HOME")).unwrap_or_else(|| PathBuf::from("/"));
+            let home = root.or_else(|| directory("HOME")).unwrap_or_else(|| PathBuf::from("/"));
             home.join(".config/nslab")
         })
     }
@@ -176,6 +180,33 @@ impl Token {
         let whole = !token.addresses.is_empty() && !token.secret.is_empty() && token.fingerprint.len() == 64;
         whole.then_some(token)
     }
+
+    /// The text of a token, of what a server tells of the operation that waits for it.
+    pub fn text(name: &str, told: &Value) -> String {
+        let token = json!({
+            "client_name": name, "fingerprint": told["fingerprint"], "addresses": told["addresses"], "secret": told["secret"],
+            "expires_at": told.get("expiresAt").cloned().unwrap_or_else(|| "0001-01-01T00:00:00Z".into()),
+        });
+        base64::engine::general_purpose::STANDARD.encode(token.to_string())
+    }
+
+    /// Redeems a token at the first of its addresses that can be reached: the address, and the server's certificate.
+    ///
+    /// # Errors
+    /// When none can be reached, the server has another certificate than the token says, or refuses.
+    pub fn redeem(&self, name: &str, text: &str, identity: &Identity) -> Result<(String, Vec<u8>)> {
+        let mut first = None;
+        for address in &self.addresses {
+            match add(name, address, &self.fingerprint, identity, Secret::Token(text.trim())) {
+                Ok(certificate) => return Ok((address.clone(), certificate)),
+                Err(error @ Error::Remote(RemoteFault::Unreachable { .. })) => {
+                    first.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(first.unwrap_or_else(|| Error::Remote(RemoteFault::NoToken(text.to_owned()))))
+    }
 }
 
 /// What makes a server trust a client.
@@ -197,7 +228,7 @@ pub fn look(name: &str, address: &str) -> Result<Vec<u8>> {
     let remote = Remote { name: name.to_owned(), address: address.to_owned(), fingerprint: None };
     let client = Client::new(&remote, None)?;
     client.runtime.block_on(client.wire.open())?;
-    client.wire.certificate().ok_or_else(|| client.wire.cut())
+    client.wire.pinned.seen().ok_or_else(|| client.wire.cut())
 }
 
 /// Makes the server at an address trust this client; its certificate. Nothing is said to a server with another one.
@@ -210,9 +241,9 @@ pub fn add(name: &str, address: &str, fingerprint: &str, identity: &Identity, se
     let server = client.get("/1.0")?;
     if server["auth"] != "trusted" {
         let body = request(&server, secret).ok_or_else(|| Error::Remote(RemoteFault::Untrusted(name.to_owned())))?;
-        client.ask(Method::POST, "/1.0/certificates", Some(&body), &[])?;
+        client.ask(Method::POST, "/1.0/certificates", Some(&body))?;
     }
-    client.wire.certificate().ok_or_else(|| client.wire.cut())
+    client.wire.pinned.seen().ok_or_else(|| client.wire.cut())
 }
 
 /// LXD before 5.21 reads a token as a password, later ones and Incus as a token.
@@ -223,26 +254,6 @@ fn request(server: &Value, secret: Secret) -> Option<Value> {
         Secret::Token(text) => Some(json!({"type": "client", "password": text, "trust_token": text})),
         Secret::Password(text) => Some(json!({"type": "client", "password": text})),
         Secret::None => None,
-    }
-}
-
-impl Token {
-    /// Redeems a token at the first of its addresses that can be reached: the address, and the server's certificate.
-    ///
-    /// # Errors
-    /// When none can be reached, the server has another certificate than the token says, or refuses.
-    pub fn redeem(&self, name: &str, text: &str, identity: &Identity) -> Result<(String, Vec<u8>)> {
-        let mut first = None;
-        for address in &self.addresses {
-            match add(name, address, &self.fingerprint, identity, Secret::Token(text.trim())) {
-                Ok(certificate) => return Ok((address.clone(), certificate)),
-                Err(error @ Error::Remote(RemoteFault::Unreachable { .. })) => {
-                    first.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(first.unwrap_or_else(|| Error::Remote(RemoteFault::NoToken(text.to_owned()))))
     }
 }
 

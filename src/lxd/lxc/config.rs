@@ -1,17 +1,17 @@
-//! `lxc config`
+//! `lxc config`, with the devices of instances, and `lxc network`
 
 use std::io::{IsTerminal, Read};
 
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{done, pair, reach, refuse, trust};
+use super::list::{Listing, NETWORKS};
+use super::remote::Trust;
+use super::{done, pair, put, reach, refuse, text, yaml};
 use crate::error::Result;
-use crate::lxd::client::Client;
-use crate::lxd::format;
-use crate::render::Printed;
+use crate::lxd::client::{Client, quote};
 
-/// Settings of instances and of servers
+// No docstring, here and below: it would take the place of the verb's.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Config {
     /// Show the settings of an instance or of the server
@@ -51,10 +51,9 @@ pub(super) enum Config {
     Device(Device),
     /// Clients that the server trusts
     #[command(subcommand)]
-    Trust(trust::Trust),
+    Trust(Trust),
 }
 
-/// Devices of an instance
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Device {
     /// Add a device
@@ -100,7 +99,7 @@ pub(super) enum Device {
 }
 
 impl Config {
-    pub(super) fn run(self) -> Result<Printed> {
+    pub(super) fn run(self) -> Result<String> {
         match self {
             Self::Show { name, expanded } => show(&name, expanded),
             Self::Get { words } => get(&words),
@@ -125,71 +124,72 @@ fn last(words: &[String]) -> (&str, &str) {
     }
 }
 
-fn show(word: &str, expanded: bool) -> Result<Printed> {
+fn show(word: &str, expanded: bool) -> Result<String> {
     let (client, name) = reach(word)?;
     if name.is_empty() {
-        let server = client.get("/1.0")?;
-        return Ok(Printed::text(format::yaml(&json!({"config": server["config"]}))));
+        return Ok(yaml(&json!({"config": client.get("/1.0")?["config"]})));
     }
-    let (told, _) = client.instance(name)?;
+    let told = client.instance(name)?;
     let (config, devices) = if expanded { ("expanded_config", "expanded_devices") } else { ("config", "devices") };
     let mut shown = json!({"config": told[config], "devices": told[devices]});
     for key in ["architecture", "ephemeral", "profiles", "stateful", "description"] {
         shown[key] = told[key].clone();
     }
-    Ok(Printed::text(format::yaml(&shown)))
+    Ok(yaml(&shown))
 }
 
-fn get(words: &[String]) -> Result<Printed> {
+fn get(words: &[String]) -> Result<String> {
     let (place, key) = last(words);
     let (client, name) = reach(place)?;
-    let told = if name.is_empty() { client.get("/1.0")? } else { client.instance(name)?.0 };
+    let told = if name.is_empty() { client.get("/1.0")? } else { client.instance(name)? };
     let value = match &told["config"][key] {
         Value::Null => String::new(),
         Value::String(value) => value.clone(),
         other => other.to_string(),
     };
-    Ok(Printed::text(value + "\n"))
+    Ok(value + "\n")
 }
 
-fn set(words: &[String]) -> Result<Printed> {
-    let pairs = |words: &[String]| words.iter().map(|word| pair(word)).collect::<Result<Vec<_>>>();
+fn set(words: &[String]) -> Result<String> {
     match words {
         [first, ..] if first.contains('=') => change("", &pairs(words)?),
-        [key, value] if !value.contains('=') => change("", &[(key.clone(), value.clone())]),
-        [place, key, value] if !key.contains('=') => change(place, &[(key.clone(), value.clone())]),
+        [_, value] if !value.contains('=') => change("", &pairs(words)?),
         [place, rest @ ..] => change(place, &pairs(rest)?),
-        [] => Ok(done()),
+        [] => Ok(String::new()),
     }
 }
 
-/// Changes settings of an instance or of the server; an empty value forgets.
-fn change(place: &str, pairs: &[(String, String)]) -> Result<Printed> {
+/// `KEY VALUE`, or each `KEY=VALUE`.
+fn pairs(words: &[String]) -> Result<Vec<(String, String)>> {
+    match words {
+        [key, value] if !key.contains('=') => Ok(vec![(key.clone(), value.clone())]),
+        words => words.iter().map(|word| pair(word)).collect(),
+    }
+}
+
+/// Changes settings of an instance or of the server.
+fn change(place: &str, pairs: &[(String, String)]) -> Result<String> {
     let (client, name) = reach(place)?;
     if name.is_empty() {
-        let body: Value =
-            pairs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect::<serde_json::Map<_, _>>().into();
-        client.finish(Method::PATCH, "/1.0", Some(&json!({"config": body})), &[])?;
-        return Ok(done());
+        let body: Map<_, _> = pairs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        return client.finish(Method::PATCH, "/1.0", Some(&json!({"config": body}))).map(done);
     }
-    client.edit(name, |all| apply(all, pairs))?;
-    Ok(done())
+    client.configure(name, |all| apply(all, pairs)).map(done)
 }
 
-fn apply(all: &mut Value, pairs: &[(String, String)]) {
+/// Changes the settings of what a server told; an empty value forgets.
+fn apply(told: &mut Value, pairs: &[(String, String)]) {
     for (key, value) in pairs {
-        if value.is_empty() {
-            if let Some(config) = all["config"].as_object_mut() {
-                config.remove(key);
-            }
-        } else {
-            all["config"][key] = value.clone().into();
+        if !value.is_empty() {
+            told["config"][key] = value.clone().into();
+        } else if let Some(config) = told["config"].as_object_mut() {
+            config.remove(key);
         }
     }
 }
 
 /// The YAML on standard input.
-pub(super) fn input() -> Result<Value> {
+fn input() -> Result<Value> {
     if std::io::stdin().is_terminal() {
         return Err(refuse("There is no editor here: pipe the YAML in"));
     }
@@ -200,7 +200,7 @@ pub(super) fn input() -> Result<Value> {
 
 /// Settings are strings, whatever YAML takes them for.
 fn strings(map: &mut Value) {
-    for value in map.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+    for value in map.as_object_mut().into_iter().flat_map(Map::values_mut) {
         match value {
             Value::Null => *value = "".into(),
             Value::Bool(_) | Value::Number(_) => *value = value.to_string().into(),
@@ -210,85 +210,249 @@ fn strings(map: &mut Value) {
     }
 }
 
-fn edit(word: &str) -> Result<Printed> {
+fn edit(word: &str) -> Result<String> {
     let new = input()?;
     let (client, name) = reach(word)?;
-    client.edit(name, |all| {
+    let edited = client.configure(name, |all| {
         for (key, value) in new.as_object().into_iter().flatten() {
             all[key] = value.clone();
         }
         strings(&mut all["config"]);
         strings(&mut all["devices"]);
-    })?;
-    Ok(done())
+    });
+    edited.map(done)
 }
 
 impl Device {
-    fn run(self) -> Result<Printed> {
+    fn run(self) -> Result<String> {
         match self {
             Self::Add { name, device, kind, settings } => {
                 let mut made = json!({"type": kind});
-                for word in &settings {
-                    let (key, value) = pair(word)?;
-                    made[key] = value.into();
-                }
+                put(&mut made, settings.iter().map(String::as_str))?;
                 let (client, name) = reach(&name)?;
                 add(&client, name, &device, made)?;
-                Ok(Printed::text(format!("Device {device} added to {name}\n")))
+                Ok(format!("Device {device} added to {name}\n"))
             }
             Self::Remove { name, devices } => {
                 let (client, name) = reach(&name)?;
                 remove(&client, name, &devices)?;
-                let lines: Vec<String> = devices.iter().map(|device| format!("Device {device} removed from {name}\n")).collect();
-                Ok(Printed::text(lines.concat()))
+                let lines = devices.iter().map(|device| format!("Device {device} removed from {name}\n"));
+                Ok(lines.collect::<Vec<_>>().concat())
             }
             Self::Set { name, device, settings } => {
                 let (client, name) = reach(&name)?;
-                let mut made = client.instance(name)?.0["devices"][&device].take();
+                let mut made = client.instance(name)?["devices"][&device].take();
                 if made.is_null() {
                     return Err(refuse("Device doesn't exist"));
                 }
-                for word in &settings {
-                    let (key, value) = pair(word)?;
-                    made[key] = value.into();
-                }
-                client.edit(name, |all| all["devices"][&device] = made)?;
-                Ok(done())
+                put(&mut made, settings.iter().map(String::as_str))?;
+                client.configure(name, |all| all["devices"][&device] = made).map(done)
             }
             Self::Show { name } => {
                 let (client, name) = reach(&name)?;
-                Ok(Printed::text(format::yaml(&client.instance(name)?.0["devices"])))
+                Ok(yaml(&client.instance(name)?["devices"]))
             }
             Self::List { name } => {
                 let (client, name) = reach(&name)?;
-                let told = client.instance(name)?.0;
-                let names = told["devices"].as_object().into_iter().flatten();
-                let lines: Vec<String> = names.map(|(device, _)| format!("{device}\n")).collect();
-                Ok(Printed::text(lines.concat()))
+                let told = client.instance(name)?;
+                let names = told["devices"].as_object().into_iter().flat_map(Map::keys);
+                Ok(names.map(|device| device.clone() + "\n").collect())
             }
         }
     }
 }
 
 /// Adds a device to an instance that has none of that name.
-pub(super) fn add(client: &Client, name: &str, device: &str, made: Value) -> Result<()> {
-    if client.instance(name)?.0["devices"].get(device).is_some() {
+fn add(client: &Client, name: &str, device: &str, made: Value) -> Result<()> {
+    if client.instance(name)?["devices"].get(device).is_some() {
         return Err(refuse("The device already exists"));
     }
-    client.edit(name, |all| all["devices"][device] = made)
+    client.configure(name, |all| all["devices"][device] = made)
 }
 
 /// Removes devices of an instance.
-pub(super) fn remove(client: &Client, name: &str, devices: &[String]) -> Result<()> {
-    let told = client.instance(name)?.0;
+fn remove(client: &Client, name: &str, devices: &[String]) -> Result<()> {
+    let told = client.instance(name)?;
     if devices.iter().any(|device| told["devices"].get(device).is_none()) {
         return Err(refuse("Device doesn't exist"));
     }
-    client.edit(name, |all| {
+    client.configure(name, |all| {
         for device in devices {
             if let Some(all) = all["devices"].as_object_mut() {
                 all.remove(device);
             }
         }
     })
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Network {
+    /// List the networks
+    #[command(alias = "ls")]
+    List(Listing),
+    /// Show a network's settings
+    Show {
+        /// [REMOTE:]NETWORK
+        name: String,
+    },
+    /// Show a network's state
+    Info {
+        /// [REMOTE:]NETWORK
+        name: String,
+    },
+    /// Make a network
+    Create {
+        /// [REMOTE:]NETWORK
+        name: String,
+        /// KEY=VALUE
+        settings: Vec<String>,
+        /// The kind of network
+        #[arg(short = 't', long = "type", default_value = "")]
+        kind: String,
+    },
+    /// Delete a network
+    #[command(alias = "rm")]
+    Delete {
+        /// [REMOTE:]NETWORK
+        name: String,
+    },
+    /// Show a setting
+    Get {
+        /// [REMOTE:]NETWORK
+        name: String,
+        /// The setting
+        key: String,
+    },
+    /// Change settings
+    Set {
+        /// [REMOTE:]NETWORK
+        name: String,
+        /// KEY=VALUE
+        #[arg(required = true)]
+        settings: Vec<String>,
+    },
+    /// Forget a setting
+    Unset {
+        /// [REMOTE:]NETWORK
+        name: String,
+        /// The setting
+        key: String,
+    },
+    /// Give an instance a NIC on a network
+    Attach {
+        /// [REMOTE:]NETWORK
+        name: String,
+        /// The instance
+        instance: String,
+        /// The device's name
+        device: Option<String>,
+        /// The interface's name inside
+        interface: Option<String>,
+    },
+    /// Take that NIC away
+    Detach {
+        /// [REMOTE:]NETWORK
+        name: String,
+        /// The instance
+        instance: String,
+        /// The device's name
+        device: Option<String>,
+    },
+}
+
+impl Network {
+    pub(super) fn run(self) -> Result<String> {
+        match self {
+            Self::List(listing) => listing.print(&NETWORKS),
+            Self::Show { name } => {
+                let (client, name) = reach(&name)?;
+                Ok(yaml(&client.get(&path(name))?))
+            }
+            Self::Info { name } => network(&name),
+            Self::Create { name, settings, kind } => {
+                let (client, name) = reach(&name)?;
+                let mut body = json!({"name": name, "type": kind, "description": "", "config": {}});
+                put(&mut body["config"], settings.iter().map(String::as_str))?;
+                client.finish(Method::POST, "/1.0/networks", Some(&body))?;
+                Ok(format!("Network {name} created\n"))
+            }
+            Self::Delete { name } => {
+                let (client, name) = reach(&name)?;
+                client.finish(Method::DELETE, &path(name), None)?;
+                Ok(format!("Network {name} deleted\n"))
+            }
+            Self::Get { name, key } => {
+                let (client, name) = reach(&name)?;
+                Ok(text(&client.get(&path(name))?["config"][key]) + "\n")
+            }
+            Self::Set { name, settings } => reset(&name, &pairs(&settings)?),
+            Self::Unset { name, key } => reset(&name, &[(key, String::new())]),
+            Self::Attach { name, instance, device, interface } => {
+                let (client, network) = reach(&name)?;
+                let mut made = client.nic(network)?;
+                if let Some(interface) = interface.or_else(|| device.clone()) {
+                    made["name"] = interface.into();
+                }
+                add(&client, &instance, device.as_deref().unwrap_or(network), made).map(done)
+            }
+            Self::Detach { name, instance, device } => {
+                let (client, network) = reach(&name)?;
+                let device = match device {
+                    Some(device) => device,
+                    None => attached(&client.instance(&instance)?, network)?,
+                };
+                remove(&client, &instance, &[device]).map(done)
+            }
+        }
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("/1.0/networks/{}", quote(name))
+}
+
+fn reset(word: &str, pairs: &[(String, String)]) -> Result<String> {
+    let (client, name) = reach(word)?;
+    client.edit(&path(name), &["config", "description"], |told| apply(told, pairs)).map(done)
+}
+
+/// The only device of an instance that is on a network.
+fn attached(told: &Value, network: &str) -> Result<String> {
+    let devices = told["devices"].as_object().into_iter().flatten();
+    let mut on = devices.filter(|(_, device)| device["network"] == network || device["parent"] == network);
+    match (on.next(), on.next()) {
+        (Some((name, _)), None) => Ok(name.clone()),
+        (None, _) => Err(refuse("No device found for this network")),
+        _ => Err(refuse("More than one device matches, specify the device name")),
+    }
+}
+
+fn network(word: &str) -> Result<String> {
+    let (client, name) = reach(word)?;
+    let told = client.get(&format!("{}/state", path(name)))?;
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let shown = format!(
+        "Name: {name}\nMAC address: {}\nMTU: {}\nState: {}\nType: {}\n",
+        text(&told["hwaddr"]),
+        number(&told["mtu"]),
+        text(&told["state"]),
+        text(&told["type"])
+    );
+    let line = |one: &Value| {
+        let word = |key: &str| text(&one[key]);
+        format!("  {}\t{}/{} ({})\n", word("family"), word("address"), word("netmask"), word("scope"))
+    };
+    let mut addresses: Vec<String> = told["addresses"].as_array().into_iter().flatten().map(line).collect();
+    if !addresses.is_empty() {
+        addresses.insert(0, "\nIP addresses:\n".to_owned());
+    }
+    let counters = &told["counters"];
+    let usage = format!(
+        "\nNetwork usage:\n  Bytes received: {}\n  Bytes sent: {}\n  Packets received: {}\n  Packets sent: {}\n",
+        number(&counters["bytes_received"]),
+        number(&counters["bytes_sent"]),
+        number(&counters["packets_received"]),
+        number(&counters["packets_sent"])
+    );
+    Ok(shown + &addresses.concat() + &usage)
 }

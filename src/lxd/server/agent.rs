@@ -1,21 +1,31 @@
-//! The agent of one host: what it knows, and where it listens on the network: addresses of its host, in its host's namespace.
+//! The agent of one host: what it knows, and where it listens on the network: addresses of its host, in its host's namespace; and
+//! a request to it: who sends it, what it says, and its connection as it becomes another protocol.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_MATCH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::task::AbortHandle;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::answer::Fault;
-use super::answer::blocking;
-use super::config::Config;
-use super::operations::{Bus, Logs, Operations};
-use super::trust::Trust;
+use super::answer::{Answer, Bus, Fault, Operations, blocking, locked, tag, whole};
+use super::store::{Certificate, Config, Logs, Trust};
 use crate::error::Error;
 use crate::kernel;
+use crate::kernel::inspect::Pin;
 use crate::kernel::sys::process;
 use crate::lab::paths::netns_path;
 use crate::lab::{agents, load};
@@ -47,7 +57,7 @@ pub struct Agent {
     /// How it is configured.
     pub config: Config,
     /// Where it listens.
-    pub listeners: Listeners,
+    listeners: Mutex<BTreeMap<SocketAddr, AbortHandle>>,
     accept: Accept,
 }
 
@@ -67,7 +77,7 @@ impl Agent {
             config: Config::open(store.join("config.json"))?,
             operations: Operations::new(bus.clone()),
             logs: Logs::default(),
-            listeners: Listeners::default(),
+            listeners: Mutex::default(),
             bus,
             accept,
             lab,
@@ -77,26 +87,8 @@ impl Agent {
 
     /// Ends everything that a client has begun: it is trusted no more.
     pub fn cut(&self, fingerprint: &str) {
-        for operation in self.operations.all() {
-            if operation.client() == fingerprint {
-                operation.cut();
-            }
-        }
-    }
-}
-
-/// The sockets that an agent listens on.
-#[derive(Debug, Default)]
-pub struct Listeners(Mutex<BTreeMap<SocketAddr, AbortHandle>>);
-
-impl Listeners {
-    fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<SocketAddr, AbortHandle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The addresses that are listened on.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.locked().keys().copied().collect()
+        let all = self.operations.all();
+        all.iter().filter(|operation| operation.new.client == fingerprint).for_each(|operation| operation.cut());
     }
 }
 
@@ -128,11 +120,16 @@ fn read(text: &str, own: &[IpAddr]) -> Result<Vec<SocketAddr>, Fault> {
 }
 
 impl Agent {
+    /// The addresses that are listened on.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        locked(&self.listeners).keys().copied().collect()
+    }
+
     /// The host's addresses that clients can be told.
     pub fn addresses(&self) -> Vec<String> {
         // Asked with every greeting of a client: looked up only where it listens at all of them.
         let all = LazyCell::new(|| self.with_present(self.own_addresses().unwrap_or_default()));
-        let told = self.listeners.addresses().into_iter().flat_map(|address| {
+        let told = self.listening().into_iter().flat_map(|address| {
             let each = if address.ip().is_unspecified() { all.clone() } else { vec![address.ip()] };
             each.into_iter().map(move |ip| SocketAddr::new(ip, address.port()).to_string())
         });
@@ -141,16 +138,30 @@ impl Agent {
 
     /// These addresses, and what the host has beside them at the moment.
     fn with_present(&self, mut own: Vec<IpAddr>) -> Vec<IpAddr> {
-        let found = kernel::present(&netns_path(&self.lab, &NodeId::Host(self.host.clone())));
+        let found = kernel::present(&self.pin().path);
         let mut others = found.ok().and_then(std::result::Result::ok).unwrap_or_default();
         others.retain(|ip| !own.contains(ip));
         own.extend(others);
         own
     }
 
-    fn own_addresses(&self) -> Result<Vec<IpAddr>, Fault> {
+    /// The host as its lab has it now.
+    ///
+    /// # Errors
+    /// 404 where the lab or the host is gone.
+    pub fn described(&self) -> Result<Host, Fault> {
         let topology = load(&self.lab)?.topology;
-        topology.host(self.host.as_str()).map(own).ok_or_else(|| Fault::missing("Host"))
+        topology.hosts.into_iter().find(|host| host.name == self.host).ok_or_else(|| Fault::missing("Host"))
+    }
+
+    /// The host's namespace, to be looked into.
+    pub fn pin(&self) -> Pin {
+        let node = NodeId::Host(self.host.clone());
+        Pin { node: node.to_string(), path: netns_path(&self.lab, &node) }
+    }
+
+    fn own_addresses(&self) -> Result<Vec<IpAddr>, Fault> {
+        self.described().map(|host| own(&host))
     }
 
     /// Listens where the configuration says; what is no more there is left once the new is open.
@@ -167,7 +178,7 @@ impl Agent {
             }
         })
         .await?;
-        let had = self.listeners.addresses();
+        let had = self.listening();
         // A socket for all addresses of a port and one for one of them exclude each other.
         let clash = |one: &SocketAddr| wanted.iter().any(|new| one != new && one.port() == new.port());
         for address in had.iter().filter(|one| clash(one)) {
@@ -176,7 +187,7 @@ impl Agent {
         tokio::task::yield_now().await;
         let opened = self.open_all(&wanted).await;
         let kept = if opened.is_ok() { &wanted } else { &had };
-        for address in self.listeners.addresses() {
+        for address in self.listening() {
             if !kept.contains(&address) {
                 self.close(&address);
             }
@@ -189,22 +200,22 @@ impl Agent {
     }
 
     fn close(&self, address: &SocketAddr) {
-        if let Some(task) = self.listeners.locked().remove(address) {
+        if let Some(task) = locked(&self.listeners).remove(address) {
             task.abort();
         }
     }
 
     async fn open_all(self: &Arc<Self>, wanted: &[SocketAddr]) -> Result<(), Fault> {
         for address in wanted {
-            if self.listeners.addresses().contains(address) {
+            if self.listening().contains(address) {
                 continue;
             }
-            let (pin, at) = (netns_path(&self.lab, &NodeId::Host(self.host.clone())), *address);
+            let (pin, at) = (self.pin().path, *address);
             let socket = blocking(move || bind(&pin, at)).await?;
             let listener = tokio::net::TcpListener::from_std(socket).map_err(|error| Fault::new(500, error.to_string()))?;
             let tls = self.identity.serve()?;
             let task = (self.accept)(Arc::clone(self), listener, tls);
-            self.listeners.locked().insert(*address, task);
+            locked(&self.listeners).insert(*address, task);
         }
         Ok(())
     }
@@ -219,4 +230,183 @@ fn bind(pin: &std::path::Path, at: SocketAddr) -> Result<TcpListener, Fault> {
         nix::errno::Errno::EADDRINUSE => Fault::new(409, format!("{at}{IN_USE}")),
         errno => Fault::from(Error::kernel(None, format!("listen on {at}"), errno)),
     })
+}
+
+/// Bytes of a body that is read whole.
+const LONGEST: usize = 1 << 20;
+/// How long such a body may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub enum Client {
+    /// Root of this machine, by the socket that only root may open.
+    Local,
+    /// Somebody on the network.
+    Far {
+        /// The certificate that they showed, and whose key they have.
+        certificate: Option<Certificate>,
+        /// Their address.
+        from: IpAddr,
+    },
+}
+
+impl Client {
+    /// The fingerprint of its certificate; `unix` for the local one.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Local => "unix",
+            Self::Far { certificate, .. } => certificate.as_ref().map_or("", |own| own.fingerprint.as_str()),
+        }
+    }
+
+    /// Whether an agent trusts it now.
+    pub fn is_trusted(&self, agent: &Agent) -> bool {
+        match self {
+            Self::Local => true,
+            Self::Far { certificate, .. } => certificate.as_ref().is_some_and(|own| agent.trust.trusts(own)),
+        }
+    }
+}
+
+/// One request, on its way through the table of routes.
+pub struct Call {
+    /// The agent.
+    pub agent: Arc<Agent>,
+    /// Who asks.
+    pub client: Client,
+    /// The words of the path that stand for something, decoded.
+    pub words: Vec<String>,
+    /// The query, decoded.
+    pub query: Vec<(String, String)>,
+    /// The request itself, its body unread.
+    pub request: Request<Incoming>,
+}
+
+impl Call {
+    /// A word of the path.
+    pub fn word(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", String::as_str)
+    }
+
+    /// The value of a key of the query.
+    pub fn asked(&self, key: &str) -> Option<&str> {
+        self.query.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Refuses what is asked of another project or of a member of a cluster: there are none.
+    ///
+    /// # Errors
+    /// 404 for another project, 400 for a member.
+    pub fn means_here(&self) -> Result<(), Fault> {
+        let other = |key: &str, own: &[&str]| self.asked(key).is_some_and(|word| !word.is_empty() && !own.contains(&word));
+        if other("project", &["default", "*"]) {
+            return Err(Fault::missing("Project"));
+        }
+        if other("target", &["none"]) { Err(Fault::bad("Target only allowed when clustered")) } else { Ok(()) }
+    }
+
+    /// Looks at something of the agent on a thread that may block.
+    ///
+    /// # Errors
+    /// Those of the look; 500 where the thread ends without an answer.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Agent) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let agent = Arc::clone(&self.agent);
+        blocking(move || look(&agent)).await
+    }
+
+    /// How deep a list goes: 0 for paths alone.
+    pub fn recursion(&self) -> u8 {
+        self.asked("recursion").and_then(|depth| depth.parse().ok()).unwrap_or(0)
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// Whether what is there is replaced, not added to.
+    pub fn replaces(&self) -> bool {
+        self.request.method() == Method::PUT
+    }
+
+    /// Refuses a change of what somebody else has changed since it was read.
+    ///
+    /// # Errors
+    /// 412 where the tag is another one.
+    pub fn matches(&self, writable: &Value) -> Result<(), Fault> {
+        match self.headers().get(IF_MATCH) {
+            Some(seen) if !seen.is_empty() && seen.as_bytes() != tag(writable).as_bytes() => {
+                Err(Fault::new(412, "ETag doesn't match: somebody else changed it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// 413 for a body that is too long, 408 for one that does not come, 400 where it is none of that shape.
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+        let long = || Fault::new(413, "Request body too large");
+        let said = self.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if said.is_some_and(|length| length > LONGEST) {
+            return Err(long());
+        }
+        let whole = Limited::new(self.request.body_mut(), LONGEST).collect();
+        let late = |_| Fault::new(408, "Request body too slow");
+        let body = tokio::time::timeout(PATIENCE, whole).await.map_err(late)?.map_err(|_| long())?.to_bytes();
+        serde_json::from_slice(&body).map_err(|error| Fault::bad(format!("Invalid request body: {error}")))
+    }
+}
+
+/// Answers that the connection becomes another protocol, and hands it over as soon as it has. What `then` does with it ends
+/// when the client is trusted no more.
+pub fn upgraded<W: Future<Output = ()> + Send>(
+    call: &mut Call,
+    protocol: &'static str,
+    then: impl FnOnce(Upgraded) -> W + Send + 'static,
+) -> Answer {
+    let asked = call.headers().get(UPGRADE).and_then(|value| value.to_str().ok());
+    if !asked.is_some_and(|asked| asked.eq_ignore_ascii_case(protocol)) {
+        return Err(Fault::bad(format!("Not an upgrade to {protocol}")));
+    }
+    let coming = hyper::upgrade::on(&mut call.request);
+    let (agent, client) = (call.agent.clone(), call.client.clone());
+    tokio::spawn(async move {
+        let Ok(pipe) = coming.await else { return };
+        let revoked = async {
+            match &client {
+                Client::Local => std::future::pending().await,
+                Client::Far { .. } => agent.trust.revoked(client.name()).await,
+            }
+        };
+        tokio::select! {
+            () = then(pipe) => {}
+            () = revoked => {}
+        }
+    });
+    let mut reply = Response::new(whole(""));
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    reply.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
+    Ok(reply)
+}
+
+/// As [`upgraded`], for a websocket.
+///
+/// # Errors
+/// 400 where the request is for none.
+pub fn opened<W: Future<Output = ()> + Send>(call: &mut Call, then: impl FnOnce(Upgraded) -> W + Send + 'static) -> Answer {
+    let Some(key) = call.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())) else {
+        return Err(Fault::bad("Not a websocket"));
+    };
+    let mut reply = upgraded(call, "websocket", then)?;
+    if let Ok(accepted) = HeaderValue::from_str(&key) {
+        reply.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accepted);
+    }
+    Ok(reply)
 }

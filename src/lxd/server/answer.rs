@@ -1,21 +1,30 @@
-//! Answers in the API's envelope.
+//! Answers in the API's envelope: at once, or by an operation, work that outlives its request and can be asked for until a while
+//! after its end; and what happens, as `/1.0/events` tells it.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
+use nix::errno::Errno;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{broadcast, watch};
 
+use super::streams::{Door, Place};
 use crate::error::{Error, InstanceFault, Thing};
-use crate::lxd::tls::{Flaw, fingerprint};
+use crate::lxd::tls::{Flaw, fingerprint, uuid};
 use crate::render::lang::Lang;
 use crate::render::sentences;
-use nix::errno::Errno;
-use std::io::ErrorKind;
 
 /// A body, whole or streamed.
-pub type Body = http_body_util::combinators::BoxBody<Bytes, std::io::Error>;
+pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 /// A whole answer.
 pub type Reply = Response<Body>;
 /// What a handler gives.
@@ -52,9 +61,7 @@ impl Fault {
             "error": self.text, "metadata": null});
         envelope(StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &value)
     }
-}
 
-impl Fault {
     /// In the words that people know from LXD.
     fn of_instance(fault: &InstanceFault, text: impl Fn() -> String) -> Self {
         match fault {
@@ -128,7 +135,7 @@ fn envelope(status: StatusCode, value: &Value) -> Reply {
 
 /// A body that is known whole.
 pub fn whole(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Bytes as they are.
@@ -143,6 +150,13 @@ fn done(metadata: impl Serialize) -> Value {
         "metadata": metadata})
 }
 
+fn with(mut reply: Reply, name: HeaderName, value: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers_mut().insert(name, value);
+    }
+    reply
+}
+
 /// What was asked for.
 pub fn sync(metadata: impl Serialize) -> Answer {
     Ok(envelope(StatusCode::OK, &done(metadata)))
@@ -150,11 +164,7 @@ pub fn sync(metadata: impl Serialize) -> Answer {
 
 /// What was asked for, with the tag of its part that can be written.
 pub fn tagged(metadata: impl Serialize, writable: &Value) -> Answer {
-    let mut reply = envelope(StatusCode::OK, &done(metadata));
-    if let Ok(tag) = HeaderValue::from_str(&tag(writable)) {
-        reply.headers_mut().insert(ETAG, tag);
-    }
-    Ok(reply)
+    Ok(with(envelope(StatusCode::OK, &done(metadata)), ETAG, &tag(writable)))
 }
 
 /// The tag of something that can be written.
@@ -164,20 +174,301 @@ pub fn tag(writable: &Value) -> String {
 
 /// Something was made.
 pub fn created(location: &str) -> Answer {
-    let mut reply = envelope(StatusCode::CREATED, &done(Value::Null));
-    if let Ok(place) = HeaderValue::from_str(location) {
-        reply.headers_mut().insert(LOCATION, place);
-    }
-    Ok(reply)
+    Ok(with(envelope(StatusCode::CREATED, &done(Value::Null)), LOCATION, location))
 }
 
-/// An operation works on it: its path, and as it is told.
-pub fn working(path: &str, told: &Value) -> Answer {
-    let value = json!({"type": "async", "status": "Operation created", "status_code": 100, "operation": path,
-        "error_code": 0, "error": "", "metadata": told});
-    let mut reply = envelope(StatusCode::ACCEPTED, &value);
-    if let Ok(place) = HeaderValue::from_str(path) {
-        reply.headers_mut().insert(LOCATION, place);
+/// What a lock guards, also where a thread has died with it.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long one that has ended can be asked for.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// How an operation stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Status {
+    /// It works.
+    #[default]
+    Running,
+    /// It has ended well.
+    Success,
+    /// It has failed.
+    Failure,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl Status {
+    fn word(self) -> (&'static str, u16) {
+        match self {
+            Self::Running => ("Running", 103),
+            Self::Success => ("Success", 200),
+            Self::Failure => ("Failure", 400),
+            Self::Cancelled => ("Cancelled", 401),
+        }
     }
-    Ok(reply)
+}
+
+/// What an operation begins with.
+#[derive(Default)]
+pub struct New {
+    /// `task`, `websocket` or `token`.
+    pub class: &'static str,
+    /// For people: `Starting instance`.
+    pub description: &'static str,
+    /// The paths of the instances that it works on.
+    pub instances: Vec<String>,
+    /// What else is told of it.
+    pub metadata: Map<String, Value>,
+    /// The client that began it, by the fingerprint of its certificate.
+    pub client: String,
+    /// Where its websockets come in.
+    pub entrance: Option<Door>,
+    /// What ends it before its time.
+    pub cancel: Option<Box<dyn Fn() + Send + Sync>>,
+    /// A client may end it.
+    pub may_cancel: bool,
+}
+
+#[derive(Default)]
+struct State {
+    status: Status,
+    metadata: Map<String, Value>,
+    failure: String,
+    updated: String,
+    ended: Option<Instant>,
+}
+
+/// Work that was begun.
+pub struct Operation {
+    /// Its UUID.
+    pub id: String,
+    /// What it began with.
+    pub new: New,
+    created: String,
+    state: Mutex<State>,
+    over: watch::Sender<bool>,
+    bus: Bus,
+}
+
+impl Operation {
+    /// Its path in the API.
+    pub fn path(&self) -> String {
+        format!("/1.0/operations/{}", self.id)
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        locked(&self.state).status
+    }
+
+    /// A value of its metadata.
+    pub fn value(&self, key: &str) -> Option<Value> {
+        locked(&self.state).metadata.get(key).cloned()
+    }
+
+    /// As the API tells it.
+    pub fn told(&self) -> Value {
+        let state = locked(&self.state);
+        let (status, code) = state.status.word();
+        let resources = if self.new.instances.is_empty() { Value::Null } else { json!({"instances": self.new.instances}) };
+        let metadata = if state.metadata.is_empty() { Value::Null } else { Value::Object(state.metadata.clone()) };
+        json!({"id": self.id, "class": self.new.class, "description": self.new.description, "created_at": self.created,
+            "updated_at": state.updated, "status": status, "status_code": code, "resources": resources,
+            "metadata": metadata, "may_cancel": self.new.may_cancel && state.ended.is_none(), "err": state.failure,
+            "location": "none"})
+    }
+
+    /// As what answers the request that began it.
+    pub fn answer(&self) -> Answer {
+        let path = self.path();
+        let value = json!({"type": "async", "status": "Operation created", "status_code": 100, "operation": path,
+            "error_code": 0, "error": "", "metadata": self.told()});
+        Ok(with(envelope(StatusCode::ACCEPTED, &value), LOCATION, &path))
+    }
+
+    /// Adds to what is told of it.
+    pub fn note(&self, more: Map<String, Value>) {
+        {
+            let mut state = locked(&self.state);
+            state.metadata.extend(more);
+            state.updated = now();
+        }
+        self.bus.tell("operation", &self.told());
+    }
+
+    /// Ends it, once; later ends are not heard.
+    pub fn end(&self, status: Status, failure: impl Into<String>) {
+        {
+            let mut state = locked(&self.state);
+            if state.ended.is_some() {
+                return;
+            }
+            state.status = status;
+            state.failure = failure.into();
+            state.updated = now();
+            state.ended = Some(Instant::now());
+        }
+        self.bus.tell("operation", &self.told());
+        self.over.send_replace(true);
+    }
+
+    /// Waits for its end.
+    pub async fn over(&self) {
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+
+    /// Lets a websocket in.
+    pub fn enter(&self, secret: &str, client: &str) -> Option<Place> {
+        self.new.entrance.as_ref()?.enter(secret, client)
+    }
+
+    /// Ends it before its time.
+    ///
+    /// # Errors
+    /// Where a client may not.
+    pub fn cancel(&self) -> Result<(), Fault> {
+        if !self.new.may_cancel {
+            return Err(Fault::bad("This operation can't be cancelled"));
+        }
+        self.cut();
+        Ok(())
+    }
+
+    /// Ends what it works on, and it.
+    pub fn cut(&self) {
+        match &self.new.cancel {
+            Some(cancel) => cancel(),
+            None if self.new.may_cancel => self.end(Status::Cancelled, ""),
+            None => {}
+        }
+    }
+}
+
+/// Every operation of an agent.
+#[derive(Default)]
+pub struct Operations {
+    all: Mutex<BTreeMap<String, Arc<Operation>>>,
+    bus: Bus,
+}
+
+impl Operations {
+    /// None yet; what happens to them is told on a bus.
+    pub fn new(bus: Bus) -> Self {
+        Self { all: Mutex::default(), bus }
+    }
+
+    /// Begins one.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn begin(&self, new: New) -> Result<Arc<Operation>, Fault> {
+        let state = State { metadata: new.metadata.clone(), updated: now(), ..State::default() };
+        let operation = Arc::new(Operation {
+            id: uuid()?,
+            new,
+            created: now(),
+            state: Mutex::new(state),
+            over: watch::Sender::new(false),
+            bus: self.bus.clone(),
+        });
+        let mut all = locked(&self.all);
+        all.retain(|_, operation| locked(&operation.state).ended.is_none_or(|ended| ended.elapsed() < KEPT));
+        all.insert(operation.id.clone(), Arc::clone(&operation));
+        drop(all);
+        self.bus.tell("operation", &operation.told());
+        Ok(operation)
+    }
+
+    /// Begins a task that may block; it ends as its work does.
+    ///
+    /// # Errors
+    /// Where the system has no random numbers.
+    pub fn task(&self, new: New, work: impl FnOnce() -> Result<(), Fault> + Send + 'static) -> Result<Arc<Operation>, Fault> {
+        let operation = self.begin(New { class: "task", ..new })?;
+        let ours = Arc::clone(&operation);
+        tokio::spawn(async move {
+            match blocking(work).await {
+                Ok(()) => ours.end(Status::Success, ""),
+                Err(fault) => ours.end(Status::Failure, fault.text),
+            }
+        });
+        Ok(operation)
+    }
+
+    /// The one of that UUID.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn get(&self, id: &str) -> Result<Arc<Operation>, Fault> {
+        locked(&self.all).get(id).cloned().ok_or_else(|| Fault::missing("Operation"))
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Operation>> {
+        locked(&self.all).values().cloned().collect()
+    }
+}
+
+/// Events that one slow listener may be behind before it misses some.
+const BACKLOG: usize = 4096;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub struct Event {
+    /// `operation` or `lifecycle`.
+    pub kind: &'static str,
+    /// As the API tells it.
+    pub text: String,
+}
+
+/// Where events are told.
+#[derive(Debug, Clone)]
+pub struct Bus(broadcast::Sender<Arc<Event>>);
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(BACKLOG))
+    }
+}
+
+impl Bus {
+    /// Listens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.0.subscribe()
+    }
+
+    /// Tells that something was done to an instance or a network: `instance-started`, its path.
+    pub fn lifecycle(&self, action: &str, source: &str) {
+        self.tell("lifecycle", &json!({"action": action, "source": source, "context": {}}));
+    }
+
+    fn tell(&self, kind: &'static str, metadata: &Value) {
+        if self.0.receiver_count() == 0 {
+            return;
+        }
+        let text = json!({"type": kind, "timestamp": now(), "metadata": metadata, "location": "none",
+            "project": "default"});
+        let _ = self.0.send(Arc::new(Event { kind, text: text.to_string() }));
+    }
+}
+
+/// Never, or not known: the time that clients written in Go take for none.
+pub const NEVER: &str = "0001-01-01T00:00:00Z";
+
+/// Now, by RFC 3339.
+pub fn now() -> String {
+    rfc3339(OffsetDateTime::now_utc())
+}
+
+/// Seconds since 1970, by RFC 3339.
+pub fn seconds(since: u64) -> String {
+    let since = i64::try_from(since).ok().and_then(|since| OffsetDateTime::from_unix_timestamp(since).ok());
+    since.map_or_else(|| NEVER.to_owned(), rfc3339)
+}
+
+/// A time, by RFC 3339.
+pub fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| NEVER.to_owned())
 }

@@ -1,20 +1,28 @@
-//! Running a command for a client: websockets for its streams and for control, and how it ended.
+//! Running a command for a client: what it wants to run, by the body of `POST /1.0/instances/NAME/exec` and of `.../console`, and
+//! what it says meanwhile; websockets for its streams and for control, and how it ended.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
 use nix::errno::Errno;
+use serde::Deserialize;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::answer::told;
-use super::command::Wish;
+use super::answer::{locked, told};
 use super::streams::{self, Expected, Flag, PATIENCE, Socket, Source, Typed};
-use crate::kernel::sandbox::{Exit, Refused, Session, Streams};
+use crate::kernel::sandbox::{Exit, Order, Refused, Screen, Session, Streams};
 use crate::kernel::sys::fd::watched;
 use crate::kernel::sys::process;
+use crate::lxd::client::Exec;
 
+/// Bytes of a command with its arguments.
+const COMMAND: usize = 128 << 10;
 /// Bytes of a message on the control websocket.
 const LONGEST: usize = 32 << 10;
 /// Bytes of each stream that are recorded.
@@ -23,6 +31,116 @@ const RECORDED: usize = 1 << 20;
 /// Commands that are started at the same time: the others wait in the order in which they came, none of them for the lock of a
 /// container that everybody tries to take.
 static STARTING: Semaphore = Semaphore::const_new(4);
+
+/// The body of a request for a console.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Console {
+    /// Characters of a row.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+    /// `console` or nothing; there is no graphical one.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// The descriptors that the websockets of a command are for.
+pub fn descriptors(interactive: bool) -> &'static [&'static str] {
+    if interactive { &["0", "control"] } else { &["0", "1", "2", "control"] }
+}
+
+/// What to start.
+///
+/// # Errors
+/// What is wrong with it, in the API's words.
+pub fn order(exec: &Exec) -> Result<Order, String> {
+    if exec.command.is_empty() {
+        return Err("No command to run".to_owned());
+    }
+    if exec.command.iter().map(|word| word.len() + 1).sum::<usize>() > COMMAND {
+        return Err("The command is too long".to_owned());
+    }
+    if exec.command.iter().any(|word| word.contains('\0')) || exec.cwd.contains('\0') {
+        return Err("A command contains no NUL character".to_owned());
+    }
+    for (name, value) in &exec.environment {
+        if !is_variable(name) || value.contains('\0') {
+            return Err(format!("Invalid environment variable {name:?}"));
+        }
+    }
+    if exec.user == u32::MAX || exec.group == u32::MAX {
+        return Err("Invalid user or group ID 4294967295".to_owned());
+    }
+    let home = if exec.user == 0 { "/root" } else { "/" };
+    let cwd = if exec.cwd.is_empty() { home } else { &exec.cwd };
+    if !cwd.starts_with('/') {
+        return Err(format!("The working directory {cwd:?} is no absolute path"));
+    }
+    Ok(Order {
+        argv: exec.command.iter().map(OsString::from).collect(),
+        env: exec.environment.clone().into_iter().collect(),
+        cwd: Some(PathBuf::from(cwd)),
+        user: exec.user,
+        group: exec.group,
+        screen: exec.interactive.then_some(Screen { columns: exec.width, rows: exec.height }),
+    })
+}
+
+fn is_variable(name: &str) -> bool {
+    let mut characters = name.chars();
+    let begins = characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    begins && characters.all(|each| each.is_ascii_alphanumeric() || each == '_')
+}
+
+impl Console {
+    /// What to start: a shell of root on a terminal of its own.
+    ///
+    /// # Errors
+    /// When another kind of console is asked for.
+    pub fn order(&self) -> Result<Order, String> {
+        if !matches!(self.kind.as_str(), "" | "console") {
+            return Err(format!("Unknown console type {:?}", self.kind));
+        }
+        let shell = "[ -x /bin/bash ] && exec /bin/bash -l; exec /bin/sh -l";
+        Ok(Order {
+            argv: ["/bin/sh", "-c", shell].map(OsString::from).to_vec(),
+            env: vec![("TERM".to_owned(), "vt220".to_owned())],
+            cwd: Some(PathBuf::from("/root")),
+            screen: Some(Screen { columns: self.width, rows: self.height }),
+            ..Order::default()
+        })
+    }
+}
+
+/// What a client says on the control websocket.
+#[derive(Debug, Deserialize)]
+struct Control {
+    command: String,
+    #[serde(default)]
+    args: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    signal: i32,
+}
+
+/// What it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Resize(Screen),
+    Signal(i32),
+}
+
+impl Wish {
+    fn read(text: &str) -> Option<Self> {
+        let Control { command, args, signal } = serde_json::from_str(text).ok()?;
+        let side = |name: &str| args.as_ref()?.get(name)?.parse().ok();
+        match command.as_str() {
+            "window-resize" => Some(Self::Resize(Screen { columns: side("width")?, rows: side("height")? })),
+            "signal" if (1..=64).contains(&signal) => Some(Self::Signal(signal)),
+            _ => None,
+        }
+    }
+}
 
 /// What comes of starting a command.
 pub type Started = Result<(Session, Streams), Refused>;
@@ -106,14 +224,13 @@ pub async fn run(
     if !connected {
         return Outcome::failed(None, "Timed out waiting for websockets to connect");
     }
-    let started = match begin(start).await {
+    let (session, streams) = match begin(start).await {
         Ok(started) => started,
         Err(refused) => {
             dismiss(sockets, terminal).await;
             return Outcome::refused(&refused);
         }
     };
-    let (session, streams) = started;
     let (tell, ended) = watch::channel(false);
     let mut sockets = sockets.into_iter();
     let served = match (streams, sockets.next(), sockets.next(), sockets.next()) {
@@ -126,20 +243,12 @@ pub async fn run(
         }
         _ => Err(std::io::Error::other("streams and websockets do not match")),
     };
-    let outcome = match served {
-        Ok(served) => finish(&session, tell, served, &cut).await,
-        Err(fault) => Err(fault),
-    };
-    outcome.unwrap_or_else(|fault| Outcome::failed(None, format!("Failed to serve the command: {fault}")))
+    finish(&session, tell, served, &cut).await
 }
 
 /// A session that several tasks use.
 type Shared = Arc<Mutex<Session>>;
 type Tasks = Vec<tokio::task::JoinHandle<()>>;
-
-fn locked(session: &Shared) -> MutexGuard<'_, Session> {
-    session.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 async fn begin(start: impl FnOnce() -> Started + Send + 'static) -> Result<(Shared, Streams), Refused> {
     let internal = |_| Refused::Failed(crate::error::Error::Internal("a thread ended without an answer".to_owned()));
@@ -160,7 +269,12 @@ async fn dismiss(sockets: Vec<Socket>, terminal: bool) {
 }
 
 /// Waits for the end of the command and of its output; a cut ends both at once.
-async fn finish(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut: &Cut) -> std::io::Result<Outcome> {
+async fn finish(session: &Shared, tell: watch::Sender<bool>, served: std::io::Result<Tasks>, cut: &Cut) -> Outcome {
+    let ended = async { over(session, tell, served?, cut).await };
+    ended.await.unwrap_or_else(|fault| Outcome::failed(None, format!("Failed to serve the command: {fault}")))
+}
+
+async fn over(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut: &Cut) -> std::io::Result<Outcome> {
     let mut gone = cut.flag();
     let handle = locked(session).handle().try_clone_to_owned()?;
     let handle = watched(handle)?;
@@ -192,7 +306,7 @@ fn on_pipes(
     ended: &Flag,
     cut: &Cut,
 ) -> std::io::Result<Tasks> {
-    let controlled = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let controlled = Arc::new(AtomicBool::new(false));
     let input = watched(input)?;
     let (flag, cutting) = (ended.clone(), cut.clone());
     tokio::spawn(async move {
@@ -206,13 +320,14 @@ fn on_pipes(
         }
     });
     let mut served = Vec::new();
-    for (fd, mut socket) in [(output, stdout), (errors, stderr)] {
+    for (fd, socket) in [(output, stdout), (errors, stderr)] {
         let source = Source::new(fd, ended.clone())?;
+        let (mut shown, mut said) = socket.split();
         let (cut, controlled) = (cut.clone(), Arc::clone(&controlled));
         served.push(tokio::spawn(async move {
-            if streams::give(source, &mut socket, |_| ()).await {
-                tokio::spawn(streams::linger(socket));
-            } else if !controlled.load(std::sync::atomic::Ordering::Relaxed) {
+            if streams::give(source, &mut shown, &mut said, |_| ()).await {
+                tokio::spawn(streams::linger(said));
+            } else if !controlled.load(Ordering::Relaxed) {
                 // Older clients have no control websocket whose end would tell.
                 cut.cut();
             }
@@ -222,7 +337,7 @@ fn on_pipes(
         let (session, ended, cut) = (Arc::clone(session), ended.clone(), cut.clone());
         tokio::spawn(async move {
             if let Ok(socket) = control.await {
-                controlled.store(true, std::sync::atomic::Ordering::Relaxed);
+                controlled.store(true, Ordering::Relaxed);
                 obey(socket, &session, None, ended, &cut).await;
             }
         });
@@ -251,7 +366,7 @@ fn on_terminal(
         }
     });
     let served = tokio::spawn(async move {
-        streams::give_half(source, &mut shown, note).await;
+        streams::give(source, &mut shown, &mut futures::stream::pending(), note).await;
     });
     let (session, ended, cut) = (Arc::clone(session), ended.clone(), cut.clone());
     tokio::spawn(async move { obey(control, &session, Some(window), ended, &cut).await });
@@ -267,11 +382,11 @@ async fn obey(mut control: Socket, session: &Shared, window: Option<OwnedFd>, mu
         };
         match message {
             Some(Ok(Message::Text(text))) if text.len() <= LONGEST => match Wish::read(&text) {
-                Wish::Resize(size) => {
+                Some(Wish::Resize(size)) => {
                     let _ = window.as_ref().map(|window| process::resize(&window.as_fd(), size.columns, size.rows));
                 }
-                Wish::Signal(signal) => drop(locked(session).send(signal)),
-                Wish::Nothing => {}
+                Some(Wish::Signal(signal)) => drop(locked(session).send(signal)),
+                None => {}
             },
             Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             _ => return cut.cut(),
@@ -299,7 +414,7 @@ pub async fn record(start: impl FnOnce() -> Started + Send + 'static, cut: Cut) 
         let kept = Arc::clone(&kept);
         served.push(tokio::spawn(async move {
             while let Some(part) = source.next().await {
-                let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = locked(&kept);
                 if let Some(stream) = kept.get_mut(at) {
                     let room = RECORDED.saturating_sub(stream.len());
                     stream.extend(part.iter().take(room));
@@ -307,8 +422,56 @@ pub async fn record(start: impl FnOnce() -> Started + Send + 'static, cut: Cut) 
             }
         }));
     }
-    let outcome = finish(&session, tell, served, &cut).await;
-    let outcome = outcome.unwrap_or_else(|fault| Outcome::failed(None, format!("Failed to serve the command: {fault}")));
-    let kept = std::mem::replace(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner), nothing());
+    let outcome = finish(&session, tell, Ok(served), &cut).await;
+    let kept = std::mem::replace(&mut *locked(&kept), nothing());
     (outcome, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_as_the_clients_write_it() {
+        let text = r#"{"command":["sh","-c","exit 7"],"wait-for-websocket":true,"interactive":true,"environment":{"TERM":"xterm"},
+            "width":80,"height":24,"record-output":false,"user":5,"group":6,"cwd":"/tmp"}"#;
+        let request: Exec = serde_json::from_str(text).unwrap();
+        let started = order(&request).unwrap();
+        assert!(request.wait_for_websocket && !request.record_output);
+        assert_eq!(descriptors(request.interactive), ["0", "control"]);
+        assert_eq!((started.user, started.group, started.cwd.unwrap()), (5, 6, PathBuf::from("/tmp")));
+        assert_eq!(started.screen, Some(Screen { columns: 80, rows: 24 }));
+        assert_eq!(started.env, [("TERM".to_owned(), "xterm".to_owned())]);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused() {
+        let good = Exec { command: vec!["true".to_owned()], ..Exec::default() };
+        order(&good).unwrap();
+        let bad: [fn(&mut Exec); 7] = [
+            |request| request.command.clear(),
+            |request| request.command.push("a\0b".to_owned()),
+            |request| request.command.push("a".repeat(COMMAND)),
+            |request| request.user = u32::MAX,
+            |request| request.cwd = "../..".to_owned(),
+            |request| drop(request.environment.insert("A=B".to_owned(), String::new())),
+            |request| drop(request.environment.insert(String::new(), String::new())),
+        ];
+        for (at, spoil) in bad.iter().enumerate() {
+            let mut request = good.clone();
+            spoil(&mut request);
+            assert!(order(&request).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn control_messages_have_their_numbers_as_text() {
+        let resize = r#"{"command":"window-resize","args":{"height":"22","width":"77"},"signal":0}"#;
+        assert_eq!(Wish::read(resize), Some(Wish::Resize(Screen { columns: 77, rows: 22 })));
+        assert_eq!(Wish::read(r#"{"command":"signal","args":null,"signal":15}"#), Some(Wish::Signal(15)));
+        for text in ["", "{}", r#"{"command":"signal","signal":0}"#, r#"{"command":"window-resize","args":{"width":"-1"}}"#] {
+            assert_eq!(Wish::read(text), None, "{text}");
+        }
+    }
 }

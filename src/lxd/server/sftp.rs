@@ -1,4 +1,5 @@
-//! The files of an instance by SFTP version 3, as the clients of Incus want them: `GET /1.0/instances/NAME/sftp`.
+//! Where the files of an instance are, and SFTP version 3 for them, as the clients of Incus want it:
+//! `GET /1.0/instances/NAME/sftp`.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,8 +13,8 @@ use russh_sftp::protocol::{Attrs, Data, File as Entry, FileAttributes, Handle, N
 use russh_sftp::server::{Handler, StatusReply};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
-use super::files::Place;
-use crate::kernel::sandbox::{Attributes, Kind, Look};
+use super::answer::told as in_words;
+use crate::kernel::sandbox::{Attributes, Kind, Look, Paths, Spec, Tree, files};
 
 /// Bytes on their way between the connection and the protocol.
 const UNDER_WAY: usize = 64 << 10;
@@ -23,6 +24,27 @@ const LONGEST: u32 = 128 << 10;
 const OPEN: usize = 64;
 /// Names in one answer.
 const NAMES: usize = 128;
+
+/// Where the files are: an instance and its sandbox.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Of the lab.
+    pub paths: Paths,
+    /// Of the instance.
+    pub spec: Spec,
+}
+
+impl Place {
+    /// Does something with the files, on a thread that may block.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tree) -> std::io::Result<T> + Send + 'static,
+    ) -> std::io::Result<T> {
+        let Self { paths, spec } = self.clone();
+        let done = tokio::task::spawn_blocking(move || files(&paths, &spec, work));
+        done.await.map_err(std::io::Error::other)?.map_err(|error| std::io::Error::other(in_words(&error)))?
+    }
+}
 
 /// Serves the files of an instance over a connection until the client closes it.
 pub async fn serve(place: Place, mut wire: impl AsyncRead + AsyncWrite + Unpin + Send) {
@@ -47,6 +69,8 @@ struct Refusal(StatusCode, Option<&'static str>);
 
 type Outcome<T> = Result<T, Refusal>;
 
+const NO_HANDLE: Refusal = Refusal(StatusCode::Failure, Some("No such handle"));
+
 impl From<Refusal> for StatusReply {
     fn from(Refusal(code, text): Refusal) -> Self {
         let reply = Self::new(code);
@@ -63,10 +87,6 @@ impl From<std::io::Error> for Refusal {
         };
         Self(code, fault.raw_os_error().map(|number| Errno::from_raw(number).desc()))
     }
-}
-
-fn refused(code: StatusCode) -> Refusal {
-    Refusal(code, None)
 }
 
 fn done(id: u32) -> Status {
@@ -110,10 +130,16 @@ impl Session {
         Ok(Handle { id, handle })
     }
 
+    /// Does something with the files that hands nothing back.
+    async fn done(&self, id: u32, work: impl FnOnce(&Tree) -> std::io::Result<()> + Send + 'static) -> Outcome<Status> {
+        self.place.work(work).await?;
+        Ok(done(id))
+    }
+
     fn file(&self, handle: &str) -> Outcome<&File> {
         match self.opened.get(handle) {
             Some(Opened::File(file)) => Ok(file),
-            _ => Err(Refusal(StatusCode::Failure, Some("No such handle"))),
+            _ => Err(NO_HANDLE),
         }
     }
 }
@@ -127,7 +153,7 @@ impl Handler for Session {
     type Error = Refusal;
 
     fn unimplemented(&self) -> Refusal {
-        refused(StatusCode::OpUnsupported)
+        Refusal(StatusCode::OpUnsupported, None)
     }
 
     async fn open(&mut self, id: u32, filename: String, pflags: OpenFlags, attrs: FileAttributes) -> Outcome<Handle> {
@@ -157,14 +183,14 @@ impl Handler for Session {
     }
 
     async fn close(&mut self, id: u32, handle: String) -> Outcome<Status> {
-        self.opened.remove(&handle).map(|_| done(id)).ok_or(Refusal(StatusCode::Failure, Some("No such handle")))
+        self.opened.remove(&handle).map(|_| done(id)).ok_or(NO_HANDLE)
     }
 
     async fn read(&mut self, id: u32, handle: String, offset: u64, len: u32) -> Outcome<Data> {
         let mut data = vec![0; usize::try_from(len.min(LONGEST)).unwrap_or_default()];
         let length = self.file(&handle)?.read_at(&mut data, offset)?;
         data.truncate(length);
-        if data.is_empty() { Err(refused(StatusCode::Eof)) } else { Ok(Data { id, data }) }
+        if data.is_empty() { Err(Refusal(StatusCode::Eof, None)) } else { Ok(Data { id, data }) }
     }
 
     async fn write(&mut self, id: u32, handle: String, offset: u64, data: Vec<u8>) -> Outcome<Status> {
@@ -189,8 +215,7 @@ impl Handler for Session {
 
     async fn setstat(&mut self, id: u32, path: String, attrs: FileAttributes) -> Outcome<Status> {
         let attributes = asked(&attrs);
-        self.place.work(move |tree| tree.set(&self::path(&path), attributes)).await?;
-        Ok(done(id))
+        self.done(id, move |tree| tree.set(&self::path(&path), attributes)).await
     }
 
     async fn fsetstat(&mut self, id: u32, handle: String, attrs: FileAttributes) -> Outcome<Status> {
@@ -216,37 +241,34 @@ impl Handler for Session {
 
     async fn readdir(&mut self, id: u32, handle: String) -> Outcome<Name> {
         match self.opened.get_mut(&handle) {
-            Some(Opened::Directory(entries)) if entries.is_empty() => Err(refused(StatusCode::Eof)),
+            Some(Opened::Directory(entries)) if entries.is_empty() => Err(Refusal(StatusCode::Eof, None)),
             Some(Opened::Directory(entries)) => {
                 let files = entries.drain(..entries.len().min(NAMES)).collect();
                 Ok(Name { id, files })
             }
-            _ => Err(Refusal(StatusCode::Failure, Some("No such handle"))),
+            _ => Err(NO_HANDLE),
         }
     }
 
     async fn remove(&mut self, id: u32, filename: String) -> Outcome<Status> {
-        let removed = self.place.work(move |tree| match tree.look(&path(&filename))?.kind {
+        let removed = self.done(id, move |tree| match tree.look(&path(&filename))?.kind {
             Kind::Directory => Err(Errno::EISDIR.into()),
             _ => tree.remove(&path(&filename)),
         });
-        removed.await?;
-        Ok(done(id))
+        removed.await
     }
 
     async fn mkdir(&mut self, id: u32, path: String, attrs: FileAttributes) -> Outcome<Status> {
         let attributes = asked(&attrs);
-        self.place.work(move |tree| tree.make_directory(&self::path(&path), attributes)).await?;
-        Ok(done(id))
+        self.done(id, move |tree| tree.make_directory(&self::path(&path), attributes)).await
     }
 
     async fn rmdir(&mut self, id: u32, path: String) -> Outcome<Status> {
-        let removed = self.place.work(move |tree| match tree.look(&self::path(&path))?.kind {
+        let removed = self.done(id, move |tree| match tree.look(&self::path(&path))?.kind {
             Kind::Directory => tree.remove(&self::path(&path)),
             _ => Err(Errno::ENOTDIR.into()),
         });
-        removed.await?;
-        Ok(done(id))
+        removed.await
     }
 
     async fn realpath(&mut self, id: u32, path: String) -> Outcome<Name> {
@@ -260,12 +282,11 @@ impl Handler for Session {
     }
 
     async fn rename(&mut self, id: u32, oldpath: String, newpath: String) -> Outcome<Status> {
-        let renamed = self.place.work(move |tree| match tree.look(&path(&newpath)) {
+        let renamed = self.done(id, move |tree| match tree.look(&path(&newpath)) {
             Ok(_) => Err(Errno::EEXIST.into()),
             Err(_) => tree.rename(&path(&oldpath), &path(&newpath)),
         });
-        renamed.await?;
-        Ok(done(id))
+        renamed.await
     }
 
     async fn readlink(&mut self, id: u32, path: String) -> Outcome<Name> {
@@ -276,7 +297,6 @@ impl Handler for Session {
     /// As OpenSSH does it, and so every client: the target first, whatever the draft says.
     async fn symlink(&mut self, id: u32, linkpath: String, targetpath: String) -> Outcome<Status> {
         let (target, link) = (linkpath, targetpath);
-        self.place.work(move |tree| tree.make_link(&path(&link), target.as_ref(), Attributes::default())).await?;
-        Ok(done(id))
+        self.done(id, move |tree| tree.make_link(&path(&link), target.as_ref(), Attributes::default())).await
     }
 }

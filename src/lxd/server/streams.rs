@@ -179,44 +179,16 @@ impl Source {
     }
 }
 
-/// Sends everything to a client, and the empty text message after the last byte; every message of the client is read
-/// meanwhile, for it may close.
+/// Sends everything to a client, and the empty text message after the last byte; every message of the client is read meanwhile,
+/// for it may close, where nobody else reads them.
 ///
 /// Returns whether the client is still there.
-pub(super) async fn give<S>(mut from: Source, socket: &mut S, mut note: impl FnMut(&[u8])) -> bool
-where
-    S: Sink<Message, Error = Error> + Stream<Item = Result<Message, Error>> + Unpin,
-{
-    let mut ask = tokio::time::interval(ASK);
-    loop {
-        tokio::select! {
-            part = from.next() => {
-                let Some(part) = part else { break };
-                note(part);
-                if socket.send(Message::Binary(Bytes::copy_from_slice(part))).await.is_err() {
-                    return false;
-                }
-            }
-            message = socket.next() => {
-                if over(message.as_ref()) {
-                    return false;
-                }
-            }
-            _ = ask.tick() => {
-                if socket.send(Message::Ping(Bytes::from_static(b"keepalive"))).await.is_err() {
-                    return false;
-                }
-            }
-        }
-    }
-    socket.send(Message::Text("".into())).await.is_ok()
-}
-
-/// Sends everything to a client whose messages somebody else reads; as [`give`].
-pub(super) async fn give_half<S>(mut from: Source, socket: &mut S, mut note: impl FnMut(&[u8])) -> bool
-where
-    S: Sink<Message, Error = Error> + Unpin,
-{
+pub(super) async fn give(
+    mut from: Source,
+    to: &mut (impl Sink<Message, Error = Error> + Unpin),
+    said: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
+    mut note: impl FnMut(&[u8]),
+) -> bool {
     let mut ask = tokio::time::interval(ASK);
     loop {
         let message = tokio::select! {
@@ -225,13 +197,19 @@ where
                 note(part);
                 Message::Binary(Bytes::copy_from_slice(part))
             }
+            message = said.next() => {
+                if over(message.as_ref()) {
+                    return false;
+                }
+                continue;
+            }
             _ = ask.tick() => Message::Ping(Bytes::from_static(b"keepalive")),
         };
-        if socket.send(message).await.is_err() {
+        if to.send(message).await.is_err() {
             return false;
         }
     }
-    socket.send(Message::Text("".into())).await.is_ok()
+    to.send(Message::Text("".into())).await.is_ok()
 }
 
 /// The client will send nothing more.
@@ -252,10 +230,11 @@ pub(super) enum Typed {
 
 /// Passes what a client types on to a command, until it says that this was all or is gone. What the command does not take any
 /// more is lost, as in any pipe.
-pub(super) async fn take<S>(socket: &mut S, to: &AsyncFd<OwnedFd>, mut ended: Flag) -> Typed
-where
-    S: Stream<Item = Result<Message, Error>> + Unpin,
-{
+pub(super) async fn take(
+    socket: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
+    to: &AsyncFd<OwnedFd>,
+    mut ended: Flag,
+) -> Typed {
     let mut broken = false;
     loop {
         match socket.next().await {
@@ -287,10 +266,7 @@ async fn write(to: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Waits until a client closes a websocket whose work is done: who closes first may cut off what is under way.
-pub(super) async fn linger<S>(mut socket: S)
-where
-    S: Stream<Item = Result<Message, Error>> + Unpin,
-{
+pub(super) async fn linger(mut socket: impl Stream<Item = Result<Message, Error>> + Unpin) {
     let closed = async { while !over(socket.next().await.as_ref()) {} };
     let _ = tokio::time::timeout(LINGER, closed).await;
 }

@@ -7,33 +7,22 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::server::{image_fingerprint, is_image};
-use crate::kernel::inspect::{Pin, Traffic, inspect, traffic};
+use super::resources::{image_fingerprint, is_image, network};
+use crate::error::Error;
+use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::kernel::sandbox::processes;
 use crate::lab::instances::{self, Options, Site};
-use crate::lab::load;
 use crate::lab::paths::{self, netns_path};
-use crate::lxd::server::agent::Agent;
-use crate::lxd::server::answer::{Answer, Fault, sync, tagged};
-use crate::lxd::server::operations::{NEVER, New, seconds};
-use crate::lxd::server::request::Call;
+use crate::lxd::server::agent::{Agent, Call};
+use crate::lxd::server::answer::{Answer, Fault, NEVER, New, seconds, sync, tagged};
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::report::machine::Link;
-use crate::topology::{Attach, Container, Host, Keys, Nic, Run};
-
-/// The host as its lab has it now.
-///
-/// # Errors
-/// 404 where the lab or the host is gone.
-pub fn host(agent: &Agent) -> Result<Host, Fault> {
-    let topology = load(&agent.lab)?.topology;
-    topology.host(agent.host.as_str()).cloned().ok_or_else(|| Fault::missing("Host"))
-}
+use crate::topology::{Container, Keys, Nic, Run};
 
 /// The container of that name.
 fn container(agent: &Agent, name: &str) -> Result<Container, Fault> {
-    let found = host(agent)?.containers.into_iter().find(|own| own.name.as_str() == name);
+    let found = agent.described()?.containers.into_iter().find(|own| own.name.as_str() == name);
     found.ok_or_else(|| Fault::missing("Instance"))
 }
 
@@ -46,7 +35,7 @@ async fn found(call: &Call) -> Result<Container, Fault> {
 /// Refuses a name that is taken.
 async fn free(call: &Call, name: &NodeName) -> Result<(), Fault> {
     let wanted = name.clone();
-    let taken = call.look(move |agent| Ok(host(agent)?.containers.iter().any(|own| own.name == wanted))).await?;
+    let taken = call.look(move |agent| Ok(agent.described()?.containers.iter().any(|own| own.name == wanted))).await?;
     if taken { Err(Fault::new(409, format!("Instance {:?} already exists", name.as_str()))) } else { Ok(()) }
 }
 
@@ -64,7 +53,7 @@ pub async fn list(call: Call) -> Answer {
             1 => instance(own),
             _ => full(agent, own),
         };
-        Ok(host(agent)?.containers.iter().map(one).collect::<Vec<Value>>())
+        Ok(agent.described()?.containers.iter().map(one).collect::<Vec<Value>>())
     });
     sync(told.await?)
 }
@@ -185,10 +174,7 @@ pub async fn create(mut call: Call) -> Answer {
         ephemeral: wanted.ephemeral.unwrap_or_default(),
         stopped: true,
     };
-    task(&call, "Creating instance", &name, "instance-created", move || {
-        instances::launch(&site, &options)?;
-        Ok(())
-    })
+    task(&call, "Creating instance", &name, "instance-created", move || Ok(instances::launch(&site, &options).map(drop)?))
 }
 
 /// `PUT /1.0/instances/NAME`, `PATCH /1.0/instances/NAME`
@@ -206,8 +192,7 @@ pub async fn set(mut call: Call) -> Answer {
     let ephemeral = wanted.ephemeral.unwrap_or(own.instance.ephemeral);
     let site = site(&call.agent, &name)?;
     task(&call, "Updating instance", &name, "instance-updated", move || {
-        instances::set(&site, &config, &devices, ephemeral)?;
-        Ok(())
+        Ok(instances::set(&site, &config, &devices, ephemeral).map(drop)?)
     })
 }
 
@@ -230,10 +215,7 @@ pub async fn delete(call: Call) -> Answer {
     let name = call.word(0).to_owned();
     found(&call).await?;
     let site = site(&call.agent, &name)?;
-    task(&call, "Deleting instance", &name, "instance-deleted", move || {
-        instances::delete(&site)?;
-        Ok(())
-    })
+    task(&call, "Deleting instance", &name, "instance-deleted", move || Ok(instances::delete(&site).map(drop)?))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -245,6 +227,9 @@ struct Move {
     stateful: bool,
 }
 
+/// What is done to an instance, of which what runs in it has so long to end.
+type Act = fn(&Site, Option<Duration>) -> Result<(), Error>;
+
 /// `PUT /1.0/instances/NAME/state`
 pub async fn act(mut call: Call) -> Answer {
     let name = call.word(0).to_owned();
@@ -255,23 +240,15 @@ pub async fn act(mut call: Call) -> Answer {
     }
     let site = site(&call.agent, &name)?;
     let grace = if force { Some(Duration::ZERO) } else { u64::try_from(timeout).ok().map(Duration::from_secs) };
-    match action.as_str() {
-        "start" => task(&call, "Starting instance", &name, "instance-started", move || {
-            instances::start(&site)?;
-            Ok(())
-        }),
-        "stop" => task(&call, "Stopping instance", &name, "instance-stopped", move || {
-            instances::stop(&site, grace)?;
-            Ok(())
-        }),
-        "restart" => task(&call, "Restarting instance", &name, "instance-restarted", move || {
-            instances::restart(&site, grace)?;
-            Ok(())
-        }),
-        "freeze" => task(&call, "Freezing instance", &name, "instance-paused", move || Ok(instances::pause(&site)?)),
-        "unfreeze" => task(&call, "Unfreezing instance", &name, "instance-resumed", move || Ok(instances::resume(&site)?)),
-        other => Err(Fault::bad(format!("Unknown action {:?}", json!(other)))),
-    }
+    let (description, done, work): (_, _, Act) = match action.as_str() {
+        "start" => ("Starting instance", "instance-started", |site, _| instances::start(site).map(drop)),
+        "stop" => ("Stopping instance", "instance-stopped", |site, grace| instances::stop(site, grace).map(drop)),
+        "restart" => ("Restarting instance", "instance-restarted", |site, grace| instances::restart(site, grace).map(drop)),
+        "freeze" => ("Freezing instance", "instance-paused", |site, _| instances::pause(site)),
+        "unfreeze" => ("Unfreezing instance", "instance-resumed", |site, _| instances::resume(site)),
+        other => return Err(Fault::bad(format!("Unknown action {:?}", json!(other)))),
+    };
+    task(&call, description, &name, done, move || Ok(work(&site, grace)?))
 }
 
 fn status(own: &Container) -> (&'static str, u16) {
@@ -290,20 +267,12 @@ pub fn writable(own: &Container) -> Value {
 
 /// A NIC of the file or of the launch as a device.
 fn device(nic: &Nic) -> Option<(String, Keys)> {
-    let Attach::Host(end) = &nic.attach else { return None };
-    let mut keys = Keys::new();
-    let mut put = |key: &str, value: &str| drop(keys.insert(key.to_owned(), value.to_owned()));
-    put("type", "nic");
-    put("name", nic.name.as_str());
-    put("host_name", end.name.as_str());
-    match &end.bridge {
-        Some(bridge) => {
-            put("nictype", "bridged");
-            put("parent", bridge.as_str());
-        }
-        None => put("nictype", "p2p"),
-    }
-    Some((nic.name.to_string(), keys))
+    let end = nic.attach.host_end()?;
+    let kind = if end.bridge.is_some() { "bridged" } else { "p2p" };
+    let keys = [("type", "nic"), ("name", nic.name.as_str()), ("host_name", end.name.as_str()), ("nictype", kind)];
+    let parent = end.bridge.as_ref().map(|bridge| ("parent", bridge.as_str()));
+    let keys = keys.into_iter().chain(parent).map(|(key, value)| (key.to_owned(), value.to_owned()));
+    Some((nic.name.to_string(), keys.collect()))
 }
 
 /// Everything that is configured of it.
@@ -331,48 +300,14 @@ pub fn full(agent: &Agent, own: &Container) -> Value {
     told
 }
 
-fn scope(address: &ipnet::IpNet) -> &'static str {
-    match address.addr() {
-        ip if ip.is_loopback() => "local",
-        std::net::IpAddr::V6(ip) if ip.is_unicast_link_local() => "link",
-        std::net::IpAddr::V4(ip) if ip.is_link_local() => "link",
-        _ => "global",
-    }
-}
-
-/// In the words of the API; those of errors and drops are Incus's.
-fn counters(traffic: &Traffic) -> Value {
-    let (received, sent) = (traffic.received, traffic.sent);
-    json!({"bytes_received": received.bytes, "bytes_sent": sent.bytes, "packets_received": received.packets,
-        "packets_sent": sent.packets, "errors_received": received.errors, "errors_sent": sent.errors,
-        "packets_dropped_inbound": received.dropped, "packets_dropped_outbound": sent.dropped})
-}
-
-/// An interface and what has passed it.
-pub fn network(link: &Link, passed: &Traffic) -> Value {
-    let addresses: Vec<Value> = link
-        .addresses
-        .iter()
-        .map(|net| {
-            let family = if net.addr().is_ipv4() { "inet" } else { "inet6" };
-            json!({"family": family, "address": net.addr(), "netmask": net.prefix_len().to_string(), "scope": scope(net)})
-        })
-        .collect();
-    let kind = if link.kind == "loopback" { "loopback" } else { "broadcast" };
-    let far = link.peer.as_ref().and_then(|peer| peer.name.clone()).unwrap_or_default();
-    json!({"addresses": addresses, "counters": counters(passed), "hwaddr": link.mac.clone().unwrap_or_default(), "host_name": far, "mtu": link.mtu,
-        "state": if link.up { "up" } else { "down" }, "type": kind})
-}
-
 /// What the kernel tells of it; a stopped one has neither interfaces nor processes.
 pub fn state_of(agent: &Agent, own: &Container) -> Value {
     let (status, code) = status(own);
     let node = NodeId::Container(agent.host.clone(), own.name.clone());
-    let pin = |node: &NodeId| Pin { node: node.to_string(), path: netns_path(&agent.lab, node) };
     let (mut networks, mut pid, mut number) = (Value::Null, 0, 0);
     if own.instance.run != Run::Stopped {
-        let here = pin(&node);
-        if let Ok(seen) = inspect(&here, &[pin(&NodeId::Host(agent.host.clone()))]) {
+        let here = Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) };
+        if let Ok(seen) = inspect(&here, &[agent.pin()]) {
             let passed = traffic(&here).unwrap_or_default();
             let of = |link: &Link| passed.get(&link.name).copied().unwrap_or_default();
             let all: Map<String, Value> = seen.links.iter().map(|link| (link.name.clone(), network(link, &of(link)))).collect();

@@ -1,28 +1,29 @@
-//! `/`, `/1.0`, `/1.0/operations`, `/1.0/events`, and what is the same for every host: the one project, the one image, no storage
-//! pool, no cluster.
+//! The server: `/`, `/1.0`, `/1.0/resources`; `/1.0/operations` and `/1.0/events`; `/1.0/certificates`, who is trusted and how
+//! somebody becomes so.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::lxd::server::agent::Agent;
-use crate::lxd::server::answer::{Answer, Fault, sync, tagged};
-use crate::lxd::server::config::ADDRESS;
-use crate::lxd::server::operations::{Event, NEVER, New, Operation, Status};
-use crate::lxd::server::request::{Call, opened};
+use crate::lxd::server::agent::{Agent, Call, Client, opened};
+use crate::lxd::server::answer::{Answer, Event, Fault, New, Operation, Status, created, rfc3339, sync, tagged};
+use crate::lxd::server::store::{ADDRESS, Certificate, Validity};
 use crate::lxd::server::streams;
-use crate::lxd::tls::{fingerprint, hex, random};
+use crate::lxd::tls::{hex, random, same};
 
 /// What of LXD's later additions there is; nothing is said that is not done.
 const EXTENSIONS: &[&str] = &[
@@ -104,7 +105,7 @@ pub async fn set(mut call: Call) -> Answer {
         None => before.clone(),
     };
     // The address that is configured may have come only now.
-    if after != before || (config.contains_key(ADDRESS) && agent.listeners.addresses().is_empty()) {
+    if after != before || (config.contains_key(ADDRESS) && agent.listening().is_empty()) {
         agent.listen(after.as_deref()).await?;
     }
     let replaces = call.replaces();
@@ -118,7 +119,7 @@ pub async fn set(mut call: Call) -> Answer {
 }
 
 /// `GET /1.0/resources`: those of the machine that nslab itself asks for.
-pub async fn resources(_: Call) -> Answer {
+pub async fn machine(_: Call) -> Answer {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     sync(json!({"cpu": {"architecture": std::env::consts::ARCH, "sockets": [], "total": cpus},
         "memory": {"nodes": [], "hugepages_total": 0, "hugepages_used": 0, "hugepages_size": 0, "used": 0, "total": 0},
@@ -135,19 +136,12 @@ const LONGEST: usize = 4 << 10;
 
 /// `GET /1.0/operations`
 pub async fn operations(call: Call) -> Answer {
-    let mut told: Map<String, Value> = Map::new();
-    for operation in call.agent.operations.all() {
-        let (state, one) =
-            if call.recursion() > 0 { (operation.told(), operation.told()) } else { (operation.told(), operation.path().into()) };
-        let status = state["status"].as_str().unwrap_or_default().to_lowercase();
-        // What has ended is kept for those who began it.
-        if operation.status() == Status::Running
-            && let Value::Array(all) = told.entry(status).or_insert_with(|| Value::Array(Vec::new()))
-        {
-            all.push(one);
-        }
-    }
-    sync(told)
+    let whole = call.recursion() > 0;
+    let all = call.agent.operations.all().into_iter();
+    // What has ended is kept for those who began it.
+    let running = all.filter(|one| one.status() == Status::Running);
+    let told: Vec<Value> = running.map(|one| if whole { one.told() } else { one.path().into() }).collect();
+    sync(if told.is_empty() { json!({}) } else { json!({"running": told}) })
 }
 
 /// `GET /1.0/operations/UUID`
@@ -163,7 +157,7 @@ pub async fn cancel(call: Call) -> Answer {
 
 /// `GET /1.0/operations/UUID/wait`
 pub async fn wait(call: Call) -> Answer {
-    let operation: Arc<Operation> = call.agent.operations.get(call.word(0))?;
+    let operation = call.agent.operations.get(call.word(0))?;
     let limit = call.asked("timeout").and_then(|seconds| seconds.parse::<i64>().ok()).and_then(|s| u64::try_from(s).ok());
     match limit {
         Some(seconds) => {
@@ -214,118 +208,160 @@ async fn tell(pipe: Upgraded, mut listener: Receiver<Arc<Event>>, kinds: String)
     }
 }
 
-/// The one image: the machine's own root file system.
-pub const IMAGE: &str = "host";
+/// Characters of a client's name.
+const NAME: usize = 64;
 
-/// Names that people give to images of distributions: each means the one image.
-const DISTRIBUTIONS: [&str; 20] = [
-    "almalinux",
-    "alpine",
-    "alt",
-    "amazonlinux",
-    "archlinux",
-    "busybox",
-    "centos",
-    "debian",
-    "devuan",
-    "fedora",
-    "gentoo",
-    "kali",
-    "mint",
-    "nixos",
-    "openeuler",
-    "opensuse",
-    "oracle",
-    "rockylinux",
-    "ubuntu",
-    "voidlinux",
-];
-
-/// The fingerprint of the one image.
-pub fn image_fingerprint() -> String {
-    fingerprint(b"nslab: the machine's own root file system")
+/// `GET /1.0/certificates`
+pub async fn clients(call: Call) -> Answer {
+    let told = call.agent.trust.told();
+    if call.recursion() > 0 {
+        return sync(told);
+    }
+    let path = |one: &Value| format!("/1.0/certificates/{}", one["fingerprint"].as_str().unwrap_or_default());
+    sync(told.iter().map(path).collect::<Vec<_>>())
 }
 
-/// Whether a name means the one image: `host`, or a distribution's as in `ubuntu/22.04`.
-pub fn is_image(name: &str) -> bool {
-    let first = name.split([':', '/', '-']).next().unwrap_or_default().to_ascii_lowercase();
-    name == IMAGE || DISTRIBUTIONS.contains(&first.as_str())
+/// `GET /1.0/certificates/FINGERPRINT`
+pub async fn client(call: Call) -> Answer {
+    let found = call.agent.trust.find(call.word(0))?;
+    let told = call.agent.trust.one(&found).ok_or_else(|| Fault::missing("Certificate"))?;
+    tagged(&told, &told)
 }
 
-fn image_described() -> Value {
-    json!({"auto_update": false, "properties": {"description": "This machine's own files", "os": "nslab",
-            "architecture": std::env::consts::ARCH},
-        "public": false, "expires_at": NEVER, "profiles": ["default"], "aliases": [{"name": IMAGE, "description": ""}],
-        "architecture": std::env::consts::ARCH, "cached": false, "filename": IMAGE, "fingerprint": image_fingerprint(),
-        "size": 0, "type": "container", "created_at": NEVER, "last_used_at": NEVER, "uploaded_at": NEVER})
+/// `DELETE /1.0/certificates/FINGERPRINT`
+pub async fn distrust(call: Call) -> Answer {
+    let found = call.agent.trust.find(call.word(0))?;
+    call.agent.trust.remove(&found)?;
+    call.agent.cut(&found);
+    call.agent.bus.lifecycle("certificate-deleted", &format!("/1.0/certificates/{found}"));
+    sync(Value::Null)
 }
 
-fn alias_of(name: &str) -> Value {
-    json!({"name": name, "description": "", "target": image_fingerprint(), "type": "container"})
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Asked {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    certificate: String,
+    password: String,
+    trust_token: String,
+    token: bool,
 }
 
-/// `GET /1.0/images`
-pub async fn images(call: Call) -> Answer {
-    if call.recursion() > 0 { sync([image_described()]) } else { sync([format!("/1.0/images/{}", image_fingerprint())]) }
+/// `POST /1.0/certificates`: a token, a certificate, or the client's own with a token or the password.
+pub async fn trust(mut call: Call) -> Answer {
+    let trusted = call.client.is_trusted(&call.agent);
+    if let (false, Client::Far { from, certificate }) = (trusted, &call.client) {
+        call.agent.trust.may_guess(*from)?;
+        if certificate.is_none() {
+            return Err(Fault::bad("No client certificate provided"));
+        }
+    }
+    let wanted: Asked = call.json().await?;
+    if !matches!(wanted.kind.as_str(), "" | "client") {
+        return Err(Fault::bad("Unknown certificate type"));
+    }
+    if wanted.name.chars().count() > NAME || wanted.name.chars().any(char::is_control) {
+        return Err(Fault::bad("Invalid certificate name"));
+    }
+    if trusted && wanted.token {
+        return invite(&call, &wanted).await;
+    }
+    if trusted && !wanted.certificate.is_empty() {
+        let der = STANDARD.decode(wanted.certificate.trim()).ok().and_then(|der| Certificate::read(&der));
+        let certificate = der.ok_or_else(|| Fault::bad("Invalid certificate"))?;
+        return accept(&call, &wanted.name, &certificate);
+    }
+    redeem(&call, &wanted).await
 }
 
-/// Refuses what is not the beginning of the one image's fingerprint.
-fn known(prefix: &str) -> Result<(), Fault> {
-    if prefix.len() >= 4 && image_fingerprint().starts_with(prefix) { Ok(()) } else { Err(Fault::missing("Image")) }
+fn accept(call: &Call, name: &str, certificate: &Certificate) -> Answer {
+    match certificate.validity() {
+        Validity::Now => {}
+        Validity::Expired => return Err(Fault::bad("The client's certificate has expired")),
+        Validity::NotYet { seconds } => {
+            let minutes = (seconds + 59) / 60;
+            return Err(Fault::bad(format!(
+                "The client's certificate is not valid for another {minutes} minutes: set the clocks of the two machines"
+            )));
+        }
+    }
+    let name = if name.is_empty() { certificate.fingerprint.get(..12).unwrap_or_default() } else { name };
+    call.agent.trust.add(name, certificate)?;
+    let path = format!("/1.0/certificates/{}", certificate.fingerprint);
+    call.agent.bus.lifecycle("certificate-created", &path);
+    created(&path)
 }
 
-/// `GET /1.0/images/FINGERPRINT`
-pub async fn image(call: Call) -> Answer {
-    known(call.word(0))?;
-    let told = image_described();
-    tagged(&told, &told["properties"])
-}
-
-/// `POST /1.0/images/FINGERPRINT/secret`: what a client hands to another server, to fetch the image with. An agent has the image already and
-/// asks for none.
-pub async fn secret(call: Call) -> Answer {
-    known(call.word(0))?;
-    let told = Map::from_iter([("secret".to_owned(), Value::from(hex(&random::<32>()?)))]);
+/// A token that makes its bearer trusted, once.
+async fn invite(call: &Call, wanted: &Asked) -> Answer {
+    if wanted.name.is_empty() {
+        return Err(Fault::bad("A token needs a name"));
+    }
+    let addresses = call.look(|agent| Ok(agent.addresses())).await?;
+    if addresses.is_empty() {
+        return Err(Fault::bad("The agent does not listen on the network: set core.https_address"));
+    }
+    let life = call.agent.config.token_life();
+    let until = rfc3339(OffsetDateTime::now_utc() + life);
+    let request = json!({"name": wanted.name, "type": "client", "restricted": false, "projects": null, "certificate": "",
+        "password": "", "token": true});
+    let told = json!({"addresses": addresses, "fingerprint": call.agent.identity.fingerprint,
+        "secret": hex(&random::<32>()?), "request": request, "expiresAt": until});
+    let metadata = if let Value::Object(told) = told { told } else { Map::new() };
     let client = call.client.name().to_owned();
-    let new = New { class: "token", description: "Executing operation", metadata: told, client, ..New::default() };
+    let new = New { class: "token", description: "Executing operation", metadata, client, may_cancel: true, ..New::default() };
     let operation = call.agent.operations.begin(new)?;
-    let answer = operation.answer();
-    operation.end(Status::Success, "");
-    answer
+    let (waiting, born) = (operation.clone(), Instant::now());
+    tokio::spawn(async move {
+        let expired = tokio::time::sleep(life.saturating_sub(born.elapsed()));
+        tokio::select! {
+            () = expired => waiting.end(Status::Cancelled, "The token has expired"),
+            () = waiting.over() => {}
+        }
+    });
+    operation.answer()
 }
 
-/// `GET /1.0/images/aliases`
-pub async fn aliases(call: Call) -> Answer {
-    if call.recursion() > 0 { sync([alias_of(IMAGE)]) } else { sync([format!("/1.0/images/aliases/{IMAGE}")]) }
+/// Whether the time that a token was given is over, by the wall clock; its operation ends by the other one.
+fn expired(operation: &Operation) -> bool {
+    let until = operation.value("expiresAt").and_then(|until| until.as_str().map(str::to_owned)).unwrap_or_default();
+    OffsetDateTime::parse(&until, &time::format_description::well_known::Rfc3339)
+        .map_or(true, |until| until < OffsetDateTime::now_utc())
 }
 
-/// `GET /1.0/images/aliases/NAME`
-pub async fn alias(call: Call) -> Answer {
-    if is_image(call.word(0)) { sync(alias_of(call.word(0))) } else { Err(Fault::missing("Image alias")) }
+/// The secret in a token, as any client sends it back.
+fn secret(text: &str) -> Option<String> {
+    let told: Value = serde_json::from_slice(&STANDARD.decode(text.trim()).ok()?).ok()?;
+    told["secret"].as_str().map(str::to_owned)
 }
 
-fn default_project() -> Value {
-    json!({"config": {"features.images": "true", "features.networks": "true", "features.profiles": "true",
-            "features.storage.volumes": "true"},
-        "description": "Default project", "name": "default", "used_by": ["/1.0/profiles/default"]})
-}
-
-/// `GET /1.0/projects`
-pub async fn projects(call: Call) -> Answer {
-    if call.recursion() > 0 { sync([default_project()]) } else { sync(["/1.0/projects/default"]) }
-}
-
-/// `GET /1.0/projects/default`
-pub async fn project(call: Call) -> Answer {
-    if call.word(0) == "default" { sync(default_project()) } else { Err(Fault::missing("Project")) }
-}
-
-/// `GET /1.0/storage-pools`
-pub async fn pools(_: Call) -> Answer {
-    sync(Vec::<Value>::new())
-}
-
-/// `GET /1.0/cluster`
-pub async fn cluster(_: Call) -> Answer {
-    sync(json!({"server_name": "", "enabled": false, "member_config": []}))
+async fn redeem(call: &Call, wanted: &Asked) -> Answer {
+    let Client::Far { certificate: Some(certificate), from } = &call.client else {
+        return Err(Fault::bad("No client certificate provided"));
+    };
+    let typed = if wanted.trust_token.is_empty() { &wanted.password } else { &wanted.trust_token };
+    let refused = || {
+        call.agent.trust.wrong(*from);
+        Fault::new(403, "No matching certificate add operation found")
+    };
+    let Some(secret) = secret(typed) else {
+        let password = wanted.password.clone();
+        let admitted = call.look(move |agent| Ok(agent.config.admits(&password))).await;
+        return if admitted == Ok(true) { accept(call, &wanted.name, certificate) } else { Err(refused()) };
+    };
+    let tokens = call.agent.operations.all().into_iter().filter(|one| one.new.class == "token");
+    let own = |token: &Operation| token.value("secret").and_then(|own| own.as_str().map(str::to_owned)).unwrap_or_default();
+    // Each is compared, wherever the right one stands.
+    let found: Vec<_> = tokens.filter(|one| one.status() == Status::Running && same(&own(one), &secret)).collect();
+    let token = found.into_iter().next().ok_or_else(refused)?;
+    // Used up before anything else is looked at.
+    let late = expired(&token);
+    token.end(Status::Success, "");
+    if late {
+        return Err(refused());
+    }
+    let name = token.value("request").and_then(|asked| asked["name"].as_str().map(str::to_owned)).unwrap_or_default();
+    accept(call, &name, certificate)
 }
