@@ -309,7 +309,8 @@ fn limits(limits: &[Limit], style: Style) -> Table {
             Some(u64::MAX) => w!(style.lang, "no limit").to_owned(),
             Some(value) => value.to_string(),
         };
-        let allows = limit.containers.filter(|&number| number < PLENTY).map(|number| say::allows(style.lang, number));
+        let allows = limit.containers.filter(|&number| number < PLENTY);
+        let allows = allows.map(|containers| t!(style.lang, "about {containers} containers", containers));
         table.row([say::limit(style.lang, limit.name), &value, &allows.unwrap_or_default()]);
     }
     table

@@ -17,8 +17,8 @@ use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::view::View;
 use crate::render::escape::escape;
-use crate::render::lang::{w, words};
-use crate::render::sentences::capture::{self as say, Beside};
+use crate::render::lang::{t, w, words};
+use crate::render::sentences::capture as say;
 use crate::render::table::{Table, WIDTH, broken};
 use crate::render::{Show, Style, lines};
 use crate::report::probe::Family;
@@ -196,7 +196,7 @@ impl Show for Found {
 /// A lab's networks, one after the other.
 fn whole(lab: &Census, style: Style) -> String {
     if lab.networks.is_empty() {
-        return lines(&[say::no_network(style.lang, lab)]);
+        return lines(&[t!(style.lang, "{lab} has no network between hosts.", lab = lab.lab)]);
     }
     let blocks: Vec<String> = lab.networks.iter().map(|network| block(lab, network, style)).collect();
     blocks.join("\n")
@@ -221,7 +221,10 @@ fn block(lab: &Census, network: &Network, style: Style) -> String {
     text += &said(&say::reasons(style.lang, lab, network));
     if !network.table.is_empty() {
         text += "\n";
-        text += &style.bold(say::forwarding_table(style.lang, network.kind));
+        text += &style.bold(match network.kind {
+            Kind::Wire => w!(style.lang, "A switch in the place of the wire would hold"),
+            Kind::Switch => w!(style.lang, "The forwarding table of the switch"),
+        });
         text += "\n";
         text += &forwarding(lab, network, style);
     }
@@ -278,12 +281,12 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
         rows.push((title, columns.map(|(lab, network)| cells(lab, network))));
     };
     row(String::new(), &|lab, _| vec![lab.lab.clone()]);
-    row(say::beside(style.lang, Beside::Network).to_owned(), &|_, network| vec![network.network.clone()]);
-    row(say::beside(style.lang, Beside::Answered).to_owned(), &|lab, _| {
+    row(w!(style.lang, "network").to_owned(), &|_, network| vec![network.network.clone()]);
+    row(w!(style.lang, "pings answered").to_owned(), &|lab, _| {
         lab.pings.iter().map(|pings| format!("{} / {}", pings.answered, pings.pairs)).collect()
     });
-    row(say::beside(style.lang, Beside::Addresses).to_owned(), &|_, network| vec![network.addresses().to_string()]);
-    row(say::beside(style.lang, Beside::Each).to_owned(), &|_, network| vec![growth(network, style)]);
+    row("MACs".to_owned(), &|_, network| vec![network.addresses().to_string()]);
+    row(w!(style.lang, "new container").to_owned(), &|_, network| vec![growth(network, style).to_owned()]);
     let mut hosts: Vec<String> = Vec::new();
     for (lab, network) in columns {
         for end in &network.ends {
@@ -294,7 +297,7 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
         }
     }
     for host in &hosts {
-        row(format!("{} {host}", say::beside(style.lang, Beside::From)), &|lab, network| from(host, lab, network, style));
+        row(format!("{} {host}", w!(style.lang, ["row"] "from")), &|lab, network| from(host, lab, network, style));
     }
     let title = rows.iter().map(|(title, _)| title.chars().count()).max()? + 2;
     let first = rows.iter().flat_map(|(_, [cells, _])| cells).map(|cell| cell.chars().count()).max()? + 2;
@@ -315,9 +318,14 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
 }
 
 /// What one more container adds.
-fn growth(network: &Network, style: Style) -> String {
+fn growth(network: &Network, style: Style) -> &'static str {
     let how = |wanted: Reason| network.hosts.iter().any(|part| part.how == wanted);
-    say::growth(style.lang, how(Reason::Bridged), how(Reason::Routed)).to_owned()
+    match (how(Reason::Bridged), how(Reason::Routed)) {
+        (true, false) => "+1 MAC",
+        (false, true) => "+0 MACs",
+        (true, true) => w!(style.lang, "+1 MAC or +0"),
+        (false, false) => "-",
+    }
 }
 
 /// The addresses that come from a host.

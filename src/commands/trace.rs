@@ -11,6 +11,7 @@ use crate::probe::ping::stations::{Stations, goal};
 use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
 use crate::render::escape::escape;
+use crate::render::lang::{t, w};
 use crate::render::sentences::{causes, packets as say};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
@@ -125,7 +126,7 @@ fn segment(page: &mut Page, trace: &Found, frame: &Frame, style: Style) {
         page.line(&format!("    |  -> {to}"));
     }
     let times = frame.seen.filter(|&times| times > 1);
-    let times = times.map(|times| format!(", {}", say::seen(style.lang, times))).unwrap_or_default();
+    let times = times.map(|times| format!(", {}", t!(style.lang, "seen {times} times", times))).unwrap_or_default();
     page.wrap("    | IP  ", "    |     ", &format!("{}, TTL {}{times}", addresses(frame), frame.ttl));
 }
 
@@ -185,7 +186,8 @@ fn verdict(page: &mut Page, trace: &Found, style: Style) {
         Outcome::Died(death) => {
             page.strong(&say::died(style.lang, trace, death), style);
             let known = !matches!(death.cause, Cause::Unknown { .. });
-            let because = if known { format!("  {} ", say::because(style.lang, death.certain)) } else { "  ".to_owned() };
+            let word = if death.certain { w!(style.lang, "Cause:") } else { w!(style.lang, "Perhaps:") };
+            let because = if known { format!("  {word} ") } else { "  ".to_owned() };
             page.wrap(&because, "    ", &causes::cause(style.lang, trace, &death.cause));
             for line in say::details(trace, &death.cause) {
                 page.line(&format!("    {line}"));
@@ -200,7 +202,7 @@ fn verdict(page: &mut Page, trace: &Found, style: Style) {
 }
 
 fn odd(page: &mut Page, trace: &Found, note: &Note, style: Style) {
-    page.wrap("", "  ", &say::note(style.lang, trace, note));
+    page.wrap("", "  ", &t!(style.lang, "Note: {cause}", cause = causes::cause(style.lang, trace, &note.cause)));
     cures(page, &note.cure, style);
     advise(page, trace, &note.cause, style);
 }

@@ -201,17 +201,6 @@ pub fn group(lang: Lang, everybody: bool) -> &'static str {
     if everybody { w!(lang, "everybody") } else { w!(lang, "multicast") }
 }
 
-/// A row of labs side by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words explain themselves")]
-pub enum Beside {
-    Network,
-    Addresses,
-    Each,
-    Answered,
-    From,
-}
-
 /// The title of a network: its lab, its ends, what crossed it.
 pub fn network(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
     let ends: Vec<String> = network.ends.iter().map(|end| census.names.interface(end)).collect();
@@ -283,14 +272,6 @@ pub fn reasons(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
     [Reason::Bridged, Reason::Routed, Reason::Own, Reason::Cloned, Reason::Unknown].into_iter().filter_map(said).collect()
 }
 
-/// The title of a forwarding table.
-pub fn forwarding_table(lang: Lang, kind: Kind) -> &'static str {
-    match kind {
-        Kind::Wire => w!(lang, "A switch in the place of the wire would hold"),
-        Kind::Switch => w!(lang, "The forwarding table of the switch"),
-    }
-}
-
 /// What follows for the switch and for the containers.
 pub fn lesson(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
     if network.sources.is_empty() {
@@ -357,32 +338,6 @@ fn blocked(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
         .filter(|pings| pings.pairs > 0 && pings.answered == 0)
         .map(|_| t!(lang, "No ping was answered: what crossed are questions for MAC addresses and what came of them."));
     denied.into_iter().chain(unanswered).collect()
-}
-
-/// How many MAC addresses one more container adds, where hosts bridge and where they route.
-pub fn growth(lang: Lang, bridged: bool, routed: bool) -> &'static str {
-    match (bridged, routed) {
-        (true, false) => "+1 MAC",
-        (false, true) => "+0 MACs",
-        (true, true) => w!(lang, "+1 MAC or +0"),
-        (false, false) => "-",
-    }
-}
-
-/// A row of two labs side by side.
-pub fn beside(lang: Lang, row: Beside) -> &'static str {
-    match row {
-        Beside::Network => w!(lang, "network"),
-        Beside::Addresses => "MACs",
-        Beside::Each => w!(lang, "new container"),
-        Beside::Answered => w!(lang, "pings answered"),
-        Beside::From => w!(lang, ["row"] "from"),
-    }
-}
-
-/// That a lab has no network between hosts.
-pub fn no_network(lang: Lang, census: &Census) -> String {
-    t!(lang, "{lab} has no network between hosts.", lab = census.lab)
 }
 
 /// That so many rows are not shown.

@@ -120,11 +120,6 @@ pub fn finding(lang: Lang, finding: &Finding) -> Message {
     }
 }
 
-/// How many containers a limit allows.
-pub fn allows(lang: Lang, containers: u64) -> String {
-    t!(lang, "about {containers} containers", containers)
-}
-
 /// Something that gets in the way of a lab that has a role: what, why, what to type.
 pub fn interference(lang: Lang, found: &Interference) -> Message {
     let mut message = match &found.obstacle {

@@ -89,11 +89,6 @@ pub fn remote_fault(lang: Lang, fault: &RemoteFault) -> Message {
     }
 }
 
-/// Whether a certificate is the right one.
-pub fn certificate(lang: Lang, address: &str, fingerprint: &str) -> String {
-    t!(lang, "{address} has the certificate {fingerprint}. Is that the right one? [y/N]", address, fingerprint)
-}
-
 /// What stays beside the file.
 pub fn kept(lang: Lang, kept: &Kept) -> String {
     let parts = [

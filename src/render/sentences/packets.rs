@@ -6,9 +6,7 @@ use super::causes::{self, route};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, reason, t, w};
 use crate::report::probe::{Event, Fault, Matrix, Party, Ping, Start, Times};
-use crate::report::trace::{
-    Cause, Death, Deed, Difference, Frame, IcmpMessage, IcmpWord, Known, Leg, Note, Resolution, Trace, Visit,
-};
+use crate::report::trace::{Cause, Death, Deed, Difference, Frame, IcmpMessage, IcmpWord, Known, Leg, Resolution, Trace, Visit};
 use crate::report::wire::{Names, Station};
 
 /// A part of a recorded route.
@@ -327,11 +325,6 @@ pub fn resolution(lang: Lang, trace: &Trace, resolution: &Resolution) -> String 
     }
 }
 
-/// How often a frame was seen on a segment.
-pub fn seen(lang: Lang, times: u32) -> String {
-    t!(lang, "seen {times} times", times)
-}
-
 /// What a router said.
 pub fn message(lang: Lang, trace: &Trace, message: &IcmpMessage) -> String {
     let who = match &message.node {
@@ -419,16 +412,6 @@ pub fn details(trace: &Trace, cause: &Cause) -> Vec<String> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Something odd.
-pub fn note(lang: Lang, trace: &Trace, note: &Note) -> String {
-    t!(lang, "Note: {cause}", cause = causes::cause(lang, trace, &note.cause))
-}
-
-/// The word before a cause: sure, or likely.
-pub fn because(lang: Lang, certain: bool) -> &'static str {
-    if certain { w!(lang, "Cause:") } else { w!(lang, "Perhaps:") }
 }
 
 /// The word before the commands that mend it.

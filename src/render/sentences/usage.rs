@@ -6,7 +6,7 @@ use std::num::{IntErrorKind, ParseIntError};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{capture, doctor, errors, lxd, role};
+use super::{capture, doctor, errors, role};
 use crate::error::WrongValue;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, quoted, t, w};
@@ -288,7 +288,9 @@ pub fn notice(lang: Lang, notice: &Notice) -> String {
 /// A question, with its possible answers.
 pub fn question(lang: Lang, question: &Question) -> String {
     match question {
-        Question::Certificate { address, fingerprint } => lxd::certificate(lang, address, fingerprint),
+        Question::Certificate { address, fingerprint } => {
+            t!(lang, "{address} has the certificate {fingerprint}. Is that the right one? [y/N]", address, fingerprint)
+        }
         Question::Reset { lab, by_hand } => {
             let things = n!(lang, *by_hand, "thing", "things");
             t!(lang, "Remove what was made by hand in {lab} ({things})? [y/N]", lab, things)
