@@ -1,4 +1,4 @@
-//! The kernel: netlink, namespaces, mounts, and the model of it that tests plan against.
+//! The kernel: netlink, namespaces, mounts. What is known of it above is a [`Backend`], which tests have a model of.
 
 mod apply;
 pub mod caller;
@@ -9,7 +9,6 @@ pub mod flock;
 pub mod inspect;
 pub mod interference;
 pub mod managers;
-pub mod model;
 pub mod neighbours;
 pub mod netfilter;
 pub mod netlink;

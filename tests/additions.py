@@ -22,6 +22,8 @@ LIMITS = {
     # With the lines of its `mod`, of its help and of itself.
     "output format": (1, 2, 3),
     "agent route": (0, 3, None),
+    # The key, who says it, the fact, its line and its heading, its request, what is seen of it.
+    "link attribute": (0, 8, None),
 }
 APART = re.compile(r"^(tests/|docs/|README|CHANGELOG|src/render/lang/es\.txt$)")
 BOX = ["unshare", "-nmpf", "--mount-proc", "--kill-child", "--propagation", "private", "sh", "-ec"]

@@ -1,13 +1,16 @@
 //! The laws of the planner, on random labs and the model of the kernel. No root needed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/model.rs"]
+#[allow(dead_code)]
+mod model;
 #[path = "support/random.rs"]
 #[allow(dead_code)]
 mod random;
 
 use std::sync::OnceLock;
 
-use nslab::kernel::model::Model;
+use model::Model;
 use nslab::kernel::{Backend, Scope};
 use nslab::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, State, compile, diff};
 use nslab::topology::{Topology, parse};

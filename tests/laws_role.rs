@@ -1,13 +1,16 @@
 //! The laws of the planner where the machine itself is a host: its own facts come back, and nobody else's are touched.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/model.rs"]
+#[allow(dead_code)]
+mod model;
 #[path = "support/random.rs"]
 #[allow(dead_code)]
 mod random;
 
 use std::collections::BTreeSet;
 
-use nslab::kernel::model::Model;
+use model::Model;
 use nslab::kernel::{Backend, Scope};
 use nslab::name::IfName;
 use nslab::plan::{Fact, Link, Ns, Plan, Port, RouteTo, Slot, State, Sysctl, compile, diff};

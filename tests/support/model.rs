@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::error::{Error, KernelError, Result};
-use crate::kernel::{Backend, Scope};
-use crate::name::IfName;
-use crate::plan::{Fact, Link, Ns, Op, Plan, Port, RouteTo, Slot, State};
+use nslab::error::{Error, KernelError, Result};
+use nslab::kernel::{Backend, Scope};
+use nslab::name::IfName;
+use nslab::plan::{Fact, Link, Ns, Op, Plan, Port, RouteTo, Slot, State};
 
 /// A machine in memory.
 #[derive(Debug, Clone, Default)]
