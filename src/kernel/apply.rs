@@ -254,11 +254,6 @@ pub fn birth(port: &Port, link: &Link, births: &Births, space: &mut Space, peer:
     })
 }
 
-/// The bare request for a link, nothing fused, to find out which part of a fused one fails.
-pub fn bare(port: &Port, link: &Link, space: &mut Space, peer: Option<&mut Space>) -> Option<Request> {
-    birth(port, link, &Births::default(), space, peer)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -12,6 +12,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use rtnetlink::packet_route::link::LinkMessage;
 use rtnetlink::{Handle, LinkBridge, LinkMacVlan, LinkVeth, LinkVlan, LinkVrf, LinkVxlan};
 
+use super::sys::process;
 use crate::report::machine::{Ability, Feature, Finding, Limit, LimitName};
 
 /// Kernel memory per container, measured: a namespace with its veth pair, in bytes.
@@ -46,11 +47,10 @@ fn untried(name: Ability, needed: bool) -> Feature {
 fn network() -> Vec<Feature> {
     let entered = unshare(CloneFlags::CLONE_NEWNET);
     let mut features = vec![feature(Ability::NetworkNamespaces, true, entered)];
+    let tried = entered.ok().and_then(|()| links());
+    features.extend(tried.unwrap_or_else(|| LINKS.map(|(name, needed)| untried(name, needed)).to_vec()));
     if entered.is_ok() {
-        features.extend(links());
         features.push(feature(Ability::PacketSockets, false, packet_socket()));
-    } else {
-        features.extend(LINKS.map(|(name, needed)| untried(name, needed)));
     }
     features.push(feature(Ability::Ipv6, false, exists("/proc/sys/net/ipv6")));
     features.push(feature(Ability::Tun, false, open("/dev/net/tun")));
@@ -67,20 +67,18 @@ const LINKS: [(Ability, bool); 6] = [
     (Ability::Vrf, false),
 ];
 
-fn links() -> Vec<Feature> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-    let Ok(runtime) = runtime else { return LINKS.map(|(name, needed)| untried(name, needed)).to_vec() };
+/// None where there is no netlink.
+fn links() -> Option<Vec<Feature>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().ok()?;
     runtime.block_on(async {
-        let Ok((connection, handle, _)) = rtnetlink::new_connection() else {
-            return LINKS.map(|(name, needed)| untried(name, needed)).to_vec();
-        };
+        let (connection, handle, _) = rtnetlink::new_connection().ok()?;
         let pump = tokio::spawn(connection);
         let mut features = Vec::new();
         for (name, needed) in LINKS {
             features.push(feature(name, needed, make(&handle, name).await));
         }
         pump.abort();
-        features
+        Some(features)
     })
 }
 
@@ -141,7 +139,7 @@ fn overlay() -> Tried {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
     mount(Some("nslab"), PLACE, Some("tmpfs"), MsFlags::empty(), NONE)?;
     for directory in ["/tmp/upper", "/tmp/work", "/tmp/whole"] {
-        fs::create_dir(directory).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        fs::create_dir(directory).map_err(|error| process::errno(&error))?;
     }
     let over = |lower: &str| {
         let options = format!("lowerdir={lower},upperdir=/tmp/upper,workdir=/tmp/work");
@@ -168,7 +166,7 @@ fn exists(path: &str) -> Tried {
 
 fn open(path: &str) -> Tried {
     let opened = fs::OpenOptions::new().read(true).write(true).open(path);
-    opened.map(drop).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    opened.map(drop).map_err(|error| process::errno(&error))
 }
 
 /// The kernel's release, as `uname -r` prints it.

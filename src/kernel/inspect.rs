@@ -12,7 +12,7 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 
-use super::caller::{joined, thread};
+use super::caller::{shared, thread};
 use super::fault;
 use super::netfilter::chains;
 use super::netlink::{self, Netlink, messages, name_of};
@@ -23,9 +23,6 @@ use super::tables::{Far, Link, Settings, Tables, read, report};
 use crate::error::Result;
 use crate::plan::NodeId;
 use crate::report::machine::Node;
-
-/// More threads than this only wait for the kernel's one lock on its network settings.
-const THREADS: usize = 4;
 
 /// A node of the lab and the pin of its namespace.
 #[derive(Debug, Clone)]
@@ -53,8 +50,7 @@ pub fn inspect(here: &Pin, others: &[Pin]) -> Result<Node> {
     thread(|| {
         let mut socket = open(here)?;
         let mut tables = contents(&mut socket).map_err(|(tried, errno)| failed(&here.node, tried, errno))?;
-        let nodes = nodes(&mut socket, &tables.links, others);
-        place(&mut tables.links, &here.node, &nodes);
+        place(&mut socket, &mut tables.links, here, others);
         for far in tables.links.iter_mut().filter_map(|link| link.peer.as_mut()) {
             far.name = name(&mut socket, far);
         }
@@ -68,33 +64,24 @@ pub fn inspect(here: &Pin, others: &[Pin]) -> Result<Node> {
 /// When a pin cannot be entered or the kernel refuses an answer.
 pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
     let hosts: Vec<&Pin> = pins.iter().filter(|pin| pin.host().is_none()).collect();
-    let mut all = shared(pins, |pin| {
+    let mut all: Vec<(&Pin, Tables)> = pins.iter().map(|pin| (pin, Tables::default())).collect();
+    shared(&mut all, |(pin, tables)| {
         let mut socket = open(pin)?;
-        let mut tables = contents(&mut socket).map_err(|(tried, errno)| failed(&pin.node, tried, errno))?;
+        *tables = contents(&mut socket).map_err(|(tried, errno)| failed(&pin.node, tried, errno))?;
         let near = hosts.iter().copied().filter(|host| pin.host().is_none_or(|name| host.node == name));
-        let nodes = nodes(&mut socket, &tables.links, near);
-        place(&mut tables.links, &pin.node, &nodes);
-        Ok((pin.node.clone(), tables))
+        place(&mut socket, &mut tables.links, pin, near);
+        Ok(())
     })?;
     join(&mut all);
     // Pairs that somebody made between containers.
-    let lost = |links: &[Link]| links.iter().any(|link| link.peer.as_ref().is_some_and(|far| far.node.is_none()));
-    let asked: Vec<Pin> =
-        pins.iter().zip(&all).filter(|(_, (_, tables))| lost(&tables.links)).map(|(pin, _)| pin.clone()).collect();
-    if !asked.is_empty() {
-        let found = shared(&asked, |pin| {
-            let mut socket = open(pin)?;
-            let links = all.iter().find(|(node, _)| *node == pin.node).map_or(&[][..], |(_, tables)| &tables.links);
-            let mut links = links.to_vec();
-            let nodes = nodes(&mut socket, &links, pins);
-            place(&mut links, &pin.node, &nodes);
-            Ok((pin.node.clone(), links))
-        })?;
-        for (node, links) in found {
-            if let Some((_, tables)) = all.iter_mut().find(|(other, _)| *other == node) {
-                tables.links = links;
+    let lost = |tables: &Tables| tables.links.iter().any(|link| link.peer.as_ref().is_some_and(|far| far.node.is_none()));
+    if all.iter().any(|(_, tables)| lost(tables)) {
+        shared(&mut all, |(pin, tables)| {
+            if lost(tables) {
+                place(&mut open(pin)?, &mut tables.links, pin, pins);
             }
-        }
+            Ok(())
+        })?;
         join(&mut all);
     }
     Ok(all.into_iter().map(|(_, tables)| tables).collect())
@@ -105,28 +92,13 @@ pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
 /// # Errors
 /// When a pin cannot be entered.
 pub fn settings(pins: &[Pin]) -> Result<Vec<Settings>> {
-    shared(pins, |pin| {
+    let mut all: Vec<(&Pin, Settings)> = pins.iter().map(|pin| (pin, Settings::default())).collect();
+    shared(&mut all, |(pin, settings)| {
         open(pin)?;
-        Ok(own_settings())
-    })
-}
-
-/// Does it for each, in order; the threads end in the namespaces that they entered.
-fn shared<'a, T: Send>(pins: &'a [Pin], each: impl Fn(&'a Pin) -> Result<T> + Sync) -> Result<Vec<T>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS).min(pins.len()).max(1);
-    let share = pins.len().div_ceil(threads).max(1);
-    let work = |pins: &'a [Pin]| pins.iter().map(&each).collect::<Result<Vec<T>>>();
-    let work = &work;
-    let shares: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
-        let start = |pins| std::thread::Builder::new().spawn_scoped(scope, move || work(pins));
-        let started: Vec<_> = pins.chunks(share).map(start).collect();
-        started.into_iter().map(joined).collect()
-    });
-    let mut all = Vec::with_capacity(pins.len());
-    for share in shares {
-        all.extend(share?);
-    }
-    Ok(all)
+        *settings = own_settings();
+        Ok(())
+    })?;
+    Ok(all.into_iter().map(|(_, settings)| settings).collect())
 }
 
 /// Moves the calling thread into the namespace; the socket may leave it.
@@ -168,33 +140,23 @@ fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, 
     Ok(tables)
 }
 
-/// The nodes by the numbers that this namespace gives theirs, as far as `among` has them.
-fn nodes<'a>(socket: &mut Netlink, links: &[Link], among: impl IntoIterator<Item = &'a Pin>) -> HashMap<i32, &'a str> {
+/// Says of every pair where its other end is, as far as it is in one of these nodes, or in this one.
+fn place<'a>(socket: &mut Netlink, links: &mut [Link], here: &Pin, among: impl IntoIterator<Item = &'a Pin>) {
     let far = links.iter().filter_map(|link| link.peer.as_ref());
     let wanted: HashSet<i32> = far.filter(|far| far.node.is_none()).filter_map(|far| far.namespace).collect();
-    let mut found = HashMap::new();
+    // The nodes by the numbers that this namespace gives theirs.
+    let mut nodes = HashMap::new();
     for pin in among {
-        if found.len() == wanted.len() {
+        if nodes.len() == wanted.len() {
             break;
         }
         if let Some(number) = namespace_number(socket, &pin.path).filter(|number| wanted.contains(number)) {
-            found.insert(number, pin.node.as_str());
+            nodes.insert(number, pin.node.as_str());
         }
     }
-    found
-}
-
-/// Says of every pair where its other end is, as far as it is in one of the nodes, or in this one.
-fn place(links: &mut [Link], here: &str, nodes: &HashMap<i32, &str>) {
     for far in links.iter_mut().filter_map(|link| link.peer.as_mut()) {
-        match far.namespace {
-            None => far.node = Some(here.to_owned()),
-            Some(number) => {
-                if let Some(node) = nodes.get(&number) {
-                    far.node = Some((*node).to_owned());
-                }
-            }
-        }
+        let node = far.namespace.map_or(Some(here.node.as_str()), |number| nodes.get(&number).copied());
+        far.node = node.map(str::to_owned).or(far.node.take());
     }
 }
 
@@ -224,23 +186,23 @@ pub fn namespace_number(socket: &mut Netlink, pin: &Path) -> Option<i32> {
 }
 
 /// The other ends that one side knows the other side learns: who asks about its host need not be asked about by its host.
-fn join(all: &mut [(String, Tables)]) {
-    let mut known: HashMap<(String, u32), (String, u32, String)> = HashMap::new();
+fn join(all: &mut [(&Pin, Tables)]) {
+    let mut known: HashMap<(String, u32), (String, u32)> = HashMap::new();
     let mut names: HashMap<(String, u32), String> = HashMap::new();
-    for (node, tables) in &*all {
+    for (Pin { node, .. }, tables) in &*all {
         for link in &tables.links {
             names.insert((node.clone(), link.index), link.name.clone());
             let Some(far) = &link.peer else { continue };
             if let Some(there) = &far.node {
-                known.insert((there.clone(), far.index), (node.clone(), link.index, link.name.clone()));
+                known.insert((there.clone(), far.index), (node.clone(), link.index));
             }
         }
     }
-    for (node, tables) in all {
+    for (Pin { node, .. }, tables) in all {
         for link in &mut tables.links {
             let Some(far) = &mut link.peer else { continue };
             if far.node.is_none()
-                && let Some((there, index, _)) = known.get(&(node.clone(), link.index))
+                && let Some((there, index)) = known.get(&(node.clone(), link.index))
                 && *index == far.index
             {
                 far.node = Some(there.clone());
@@ -278,7 +240,7 @@ pub type Addresses = (Vec<(String, u32)>, Vec<(String, IpNet)>);
 /// When one cannot be entered.
 pub fn addresses(pins: &[(NodeId, PathBuf)]) -> Result<Vec<Addresses>> {
     thread(|| {
-        let each = pins.iter().map(|(node, pin)| {
+        let found = pins.iter().map(|(node, pin)| {
             let mut space = Space::open(pin, node)?;
             let failed = |errno| netns::error(node, "ip address show", errno);
             let links = read::links(&space.socket.links().map_err(failed)?, &space.socket.addresses().map_err(failed)?);
@@ -286,7 +248,7 @@ pub fn addresses(pins: &[(NodeId, PathBuf)]) -> Result<Vec<Addresses>> {
             let own = |link: &&Link| link.addresses.iter().map(|address| (link.name.clone(), address.net)).collect::<Vec<_>>();
             Ok((links.iter().map(|link| (link.name.clone(), link.index)).collect(), links.iter().flat_map(own).collect()))
         });
-        each.collect()
+        found.collect()
     })?
 }
 

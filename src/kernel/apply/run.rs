@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
-use super::{Births, Parts, Unit, bare, birth};
+use super::{Births, Parts, Unit, birth};
 use crate::error::{Error, Feature, KernelError, Limit, Result};
 use crate::kernel::caller::{interrupted, thread};
 use crate::kernel::netlink::{REQUESTS, Refusal, Request, name_of};
@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
         let mut far = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
         let space = self.space_mut(node)?;
         let mut culprit = None;
-        if let Some(bare) = bare(port, link, space, far.as_mut()) {
+        if let Some(bare) = birth(port, link, &Births::default(), space, far.as_mut()) {
             culprit = alone(space, &bare, first.tag);
         }
         for &place in fused {
