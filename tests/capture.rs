@@ -238,7 +238,7 @@ fn bad_words_are_refused_before_anything_is_opened() {
             ("capture a1 -w /run/x.pcapng host a1 or", "lacks a condition"),
             ("capture a1 -w /nowhere/x", "cannot write /nowhere/x"),
             ("capture a1 --for 10y", "10s, 500ms"),
-            ("capture a1 -c 0", "0 is not in"),
+            ("capture a1 -c 0", "at least 1"),
         ];
         for (words, said) in cases {
             let ran = fails(2, words);
