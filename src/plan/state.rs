@@ -277,7 +277,9 @@ impl<'a> Doomed<'a> {
             }
             Takes::Interface(port, peer) => {
                 self.port_goes(port);
-                peer.into_iter().for_each(|peer| self.port_goes(peer));
+                if let Some(peer) = peer {
+                    self.port_goes(peer);
+                }
             }
             Takes::Operation(port) => self.down(port),
             Takes::Membership(port) => {
