@@ -117,7 +117,7 @@ fn a_host_sees_its_containers_and_what_it_makes_survives_its_shell() {
             "ip netns add x; ip link add v1 type veth peer name eth9 netns a1; ip link add v2 type veth peer name p netns x",
         );
         assert!(says("a1", "ip -br link").contains("eth9@"));
-        assert_eq!(inits(), 0);
+        assert!(wait_for(5, || inits() == 0));
         assert!(says("host-a", "ip -n x -br link; ip netns exec a1 hostname").contains("p@"));
         let names = says("host-a", "ls /run/netns");
         assert_eq!(names, "a1\na2\nx");
