@@ -287,7 +287,7 @@ pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
     Ok(underway.seen)
 }
 
-/// Underway under way; each has an identifier of its own, counted from the first.
+/// Pings under way; each has an identifier of its own, counted from the first.
 struct Underway<'a> {
     pings: &'a [WatchedPing],
     first: u16,
