@@ -155,7 +155,7 @@ impl Show for Outcome {
 
 /// A token, to be redeemed once within half an hour.
 #[derive(Debug, Serialize)]
-pub struct Token {
+pub struct Invitation {
     /// The host whose agent made it.
     host: String,
     /// What the client will be called.
@@ -163,7 +163,7 @@ pub struct Token {
     token: String,
 }
 
-impl Show for Token {
+impl Show for Invitation {
     fn text(&self, _: Style) -> String {
         lines(std::slice::from_ref(&self.token))
     }
@@ -239,7 +239,7 @@ impl Show for Trusted {
 
 shapes! {
     /// What becomes of agents.
-    pub enum Agents { Changed(Outcome), Token(Token), Listed(All), Trusted(Trusted) }
+    pub enum Agents { Changed(Outcome), Token(Invitation), Listed(All), Trusted(Trusted) }
 }
 
 /// A host of a lab that is up.
@@ -366,7 +366,7 @@ fn token(site: &Site, name: &str) -> Result<Agents> {
     let body = json!({"name": name, "type": "client", "token": true});
     let told = site.ask(Method::POST, "/1.0/certificates", Some(&body))?;
     let token = client::Token::text(name, &told["metadata"]);
-    Ok(Agents::Token(Token { host: site.host.to_string(), name: name.to_owned(), token }))
+    Ok(Agents::Token(Invitation { host: site.host.to_string(), name: name.to_owned(), token }))
 }
 
 fn trusted(site: &Site) -> Result<Agents> {

@@ -188,7 +188,7 @@ pub(super) fn client(remote: &str) -> Result<Client> {
 
 /// Containers of a remote, by name.
 #[derive(Debug, Serialize)]
-pub struct Instances {
+pub struct Containers {
     remote: String,
     instances: Vec<Instance>,
     /// Whether all must run.
@@ -223,7 +223,7 @@ impl Instance {
     }
 }
 
-impl Show for Instances {
+impl Show for Containers {
     fn text(&self, style: Style) -> String {
         if self.instances.is_empty() {
             return lines(&[t!(style.lang, "{remote} has no containers.", remote = self.remote)]);
@@ -241,7 +241,7 @@ impl Show for Instances {
 }
 
 /// The containers of a remote; of one name where it is not empty.
-pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Instances> {
+pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Containers> {
     let client = client(remote)?;
     let all = if name.is_empty() {
         client.instances()?
@@ -251,7 +251,7 @@ pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Instances> 
         vec![told]
     };
     let instances = all.iter().map(Instance::of).collect();
-    Ok(Instances { remote: remote.to_owned(), instances, judged })
+    Ok(Containers { remote: remote.to_owned(), instances, judged })
 }
 
 /// Runs a command there.

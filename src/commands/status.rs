@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap_complete::engine::ArgValueCompleter;
 use serde::Serialize;
 
-use super::remote::Instances;
+use super::remote::Containers;
 use super::up::Exercise;
 use super::{Context, Place, Run, completions, lacking, remote, target, topology};
 use crate::error::Result;
@@ -173,7 +173,7 @@ fn indented(texts: impl Iterator<Item = String>) -> String {
 
 shapes! {
     /// How labs are, or the containers of a remote.
-    pub enum Conditions { Labs(Statuses), Instances(Instances) }
+    pub enum Conditions { Labs(Statuses), Containers(Containers) }
 }
 
 impl Run for Status {
@@ -185,7 +185,7 @@ impl Run for Status {
 
     fn run(self, _: &mut Context) -> Result<Self::Out> {
         if let Some((there, name)) = self.lab.as_deref().and_then(remote::split) {
-            return remote::list(there, name, true).map(Conditions::Instances);
+            return remote::list(there, name, true).map(Conditions::Containers);
         }
         let labs = target::labs(self.lab.as_deref())?;
         let labs = labs.iter().map(status).collect::<Result<_>>()?;
@@ -318,7 +318,7 @@ fn date(seconds: u64) -> String {
 
 shapes! {
     /// Labs that are up, or the containers of a remote.
-    pub enum Listed { Labs(Labs), Instances(Instances) }
+    pub enum Listed { Labs(Labs), Containers(Containers) }
 }
 
 impl Run for List {
@@ -327,7 +327,7 @@ impl Run for List {
     fn run(self, _context: &mut Context) -> Result<Self::Out> {
         if let Some(word) = self.remote.as_deref() {
             let (there, name) = remote::split(word).unwrap_or((word, ""));
-            return remote::list(there, name, false).map(Listed::Instances);
+            return remote::list(there, name, false).map(Listed::Containers);
         }
         Labs::look().map(Listed::Labs)
     }

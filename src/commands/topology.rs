@@ -120,11 +120,11 @@ pub struct Validate {
 /// What is to be said of each file, in the order given.
 #[derive(Debug, Serialize)]
 pub struct Validation {
-    files: Vec<File>,
+    files: Vec<Verdict>,
 }
 
 #[derive(Debug, Serialize)]
-struct File {
+struct Verdict {
     file: String,
     /// Whether `up` takes it.
     valid: bool,
@@ -151,7 +151,7 @@ struct Finding {
 
 impl Show for Validation {
     fn text(&self, Style { lang, .. }: Style) -> String {
-        let fine = |file: &File| {
+        let fine = |file: &Verdict| {
             let size = size(lang, file.hosts, file.containers);
             t!(lang, "{file}: fine, {size}", file = file.file, size)
         };
@@ -177,10 +177,10 @@ impl Run for Validate {
     }
 }
 
-fn check(path: &Path, casting: &Casting) -> File {
+fn check(path: &Path, casting: &Casting) -> Verdict {
     let file = path.display().to_string();
     match read(path, KINDS).and_then(|topology| casting.apart(&topology)) {
-        Ok(topology) => File {
+        Ok(topology) => Verdict {
             file,
             valid: true,
             hosts: topology.hosts.len(),
@@ -188,7 +188,7 @@ fn check(path: &Path, casting: &Casting) -> File {
             findings: Vec::new(),
             error: None,
         },
-        Err(error) => File { file, valid: false, hosts: 0, containers: 0, findings: said(&error), error: Some(error) },
+        Err(error) => Verdict { file, valid: false, hosts: 0, containers: 0, findings: said(&error), error: Some(error) },
     }
 }
 
