@@ -101,6 +101,16 @@ fn a_number_that_is_too_small_is_told_in_words() {
 }
 
 #[test]
+fn a_number_out_of_its_range_is_told_in_words() {
+    for (lang, words) in [("en", "70000 is not between 0 and 65507"), ("es", "70000 no está entre 0 y 65507")] {
+        for command in ["ping", "trace"] {
+            let told = run(nslab().args([command, "a1", "b1", "--size", "70000", "--lang", lang]));
+            assert!(told.code == 2 && told.err.contains(words), "{}", told.err);
+        }
+    }
+}
+
+#[test]
 fn the_ways_to_use_a_command_stand_under_each_other() {
     for (lang, title) in [("en", "Usage: "), ("es", "Uso: ")] {
         let told = run(nslab().args(["--lang", lang, "capture"])).err;

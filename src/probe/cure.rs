@@ -5,8 +5,8 @@ mod routes;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::map::{At, Map};
-use super::predict::{Flow, Found, lookup};
 use super::view::View;
 use crate::lab::resolve::word;
 use crate::name::IfName;

@@ -1,7 +1,7 @@
 //! What the tables of a lab say about the way of a packet and of its reply.
 
 mod blame;
-mod lookup;
+pub(in crate::probe) mod lookup;
 pub(in crate::probe) mod map;
 mod packet;
 
@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
-pub(in crate::probe) use lookup::{Flow, Found, lookup};
+use lookup::{Flow, Found, lookup};
 use lookup::{Martian, validate};
 use map::{At, BROADCAST, Delivery, Ether, Fabric, Map};
 use packet::{End, Packet};

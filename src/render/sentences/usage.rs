@@ -179,16 +179,16 @@ fn why(lang: Lang, source: &(dyn Error + 'static)) -> String {
         return match number.kind() {
             IntErrorKind::Empty => w!(lang, "cannot parse integer from empty string").to_owned(),
             IntErrorKind::InvalidDigit => w!(lang, "invalid digit found in string").to_owned(),
-            IntErrorKind::PosOverflow => w!(lang, "number too large to fit in target type").to_owned(),
-            IntErrorKind::NegOverflow => w!(lang, "number too small to fit in target type").to_owned(),
+            IntErrorKind::PosOverflow => w!(lang, "the number is too large").to_owned(),
+            IntErrorKind::NegOverflow => w!(lang, "the number is too small").to_owned(),
             _ => number.to_string(),
         };
     }
     let text = source.to_string();
-    let words: Vec<&str> = text.split(' ').collect();
-    match words.as_slice() {
-        [value, "is", "not", "in", range] => t!(lang, "{value} is not in {range}", value, range),
-        _ => text,
+    let range = text.split_once(" is not in ").and_then(|(value, range)| Some((value, range.split_once("..=")?)));
+    match range {
+        Some((value, (least, most))) => t!(lang, "{value} is not between {least} and {most}", value, least, most),
+        None => text,
     }
 }
 
