@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::{Families, duration, positive};
+use super::target::{Families, duration, payload, positive, time_to_live};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::sockets::{self, Manner};
@@ -54,10 +54,10 @@ pub struct Ping {
     #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = positive)]
     count: u64,
     /// Bytes of payload in each
-    #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u16).range(0..=65507))]
+    #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = payload)]
     size: u16,
     /// The time to live that they begin with; the node's own, mostly 64, where nothing is said
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = time_to_live)]
     ttl: Option<u8>,
     /// Forbid everybody to cut them: where one is larger than an MTU, a router says so
     #[arg(long)]

@@ -247,12 +247,31 @@ impl Families {
     }
 }
 
+/// What a value on the command line is, or why it is none.
+type Value<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
 /// A number from 1.
-pub(super) fn positive(word: &str) -> std::result::Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) fn positive(word: &str) -> Value<u64> {
     match word.parse()? {
         0 => Err(WrongValue::Zero.into()),
         number => Ok(number),
     }
+}
+
+/// Bytes that an echo can carry: those of an IPv4 packet without its header and that of ICMP.
+pub(super) fn payload(word: &str) -> Value<u16> {
+    within(word, 0, 65507)
+}
+
+/// A time to live: a packet with none is not sent.
+pub(super) fn time_to_live(word: &str) -> Value<u8> {
+    within(word, 1, 255)
+}
+
+fn within<N: TryFrom<u64>>(word: &str, least: u64, most: u64) -> Value<N> {
+    let number = word.parse()?;
+    let valid = (least..=most).contains(&number).then_some(number).and_then(|number| N::try_from(number).ok());
+    valid.ok_or_else(|| WrongValue::Range(least, most).into())
 }
 
 /// `5s`, `0.2s`, `200ms`, `2m`, `1h`; a bare number counts seconds.

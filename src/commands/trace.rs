@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::Families;
+use super::target::{Families, payload, time_to_live};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::stations::{Stations, goal};
@@ -36,10 +36,10 @@ pub struct Trace {
     #[arg(value_name = "B", add = ArgValueCompleter::new(completions::nodes))]
     to: String,
     /// Bytes of payload; the packet may not be cut on its way
-    #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = clap::value_parser!(u16).range(0..=65507))]
+    #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = payload)]
     size: u16,
     /// The time to live that it begins with; the node's own, mostly 64, where nothing is said
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(short, long, value_name = "N", value_parser = time_to_live)]
     ttl: Option<u8>,
     #[command(flatten)]
     families: Families,

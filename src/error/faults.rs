@@ -414,6 +414,8 @@ pub enum WrongValue {
     Span,
     /// It is 0.
     Zero,
+    /// It is less than the first or more than the second.
+    Range(u64, u64),
     /// It is not KEY=VALUE.
     Pair(String),
     /// It is not NAME,KEY=VALUE,...

@@ -179,16 +179,16 @@ fn why(lang: Lang, source: &(dyn Error + 'static)) -> String {
         return match number.kind() {
             IntErrorKind::Empty => w!(lang, "cannot parse integer from empty string").to_owned(),
             IntErrorKind::InvalidDigit => w!(lang, "invalid digit found in string").to_owned(),
-            IntErrorKind::PosOverflow => w!(lang, "the number is too large").to_owned(),
-            IntErrorKind::NegOverflow => w!(lang, "the number is too small").to_owned(),
+            IntErrorKind::PosOverflow => w!(lang, "number too large to fit in target type").to_owned(),
+            IntErrorKind::NegOverflow => w!(lang, "number too small to fit in target type").to_owned(),
             _ => number.to_string(),
         };
     }
     let text = source.to_string();
-    let range = text.split_once(" is not in ").and_then(|(value, range)| Some((value, range.split_once("..=")?)));
-    match range {
-        Some((value, (least, most))) => t!(lang, "{value} is not between {least} and {most}", value, least, most),
-        None => text,
+    let words: Vec<&str> = text.split(' ').collect();
+    match words.as_slice() {
+        [value, "is", "not", "in", range] => t!(lang, "{value} is not in {range}", value, range),
+        _ => text,
     }
 }
 
@@ -209,6 +209,7 @@ pub fn value(lang: Lang, wrong: &WrongValue) -> String {
         WrongValue::Day => w!(lang, "it can be 24h at most").to_owned(),
         WrongValue::Span => w!(lang, "more than nothing, a year at most").to_owned(),
         WrongValue::Zero => w!(lang, "at least 1").to_owned(),
+        WrongValue::Range(least, most) => t!(lang, "between {least} and {most}", least, most),
         WrongValue::Pair(text) => t!(lang, "\"{text}\" is not KEY=VALUE", text),
         WrongValue::Device(text) => t!(lang, "\"{text}\" is not NAME,KEY=VALUE,...", text),
     }
