@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage};
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
+use netlink_packet_route::route::{RouteMessage, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 
@@ -109,6 +112,21 @@ fn open(pin: &Pin) -> Result<Netlink> {
     Netlink::open().map_err(|errno| told(("netlink socket".to_owned(), errno)))
 }
 
+/// Milliseconds that the route to an IPv6 address of a node's own may take: the kernel makes it in a work queue.
+const LATE_ROUTES: u32 = 250;
+
+/// Whether an IPv6 address that is in use has no route yet.
+fn is_late(links: &[Link], routes: &[RouteMessage]) -> bool {
+    let used = links.iter().flat_map(|link| &link.addresses).filter(|address| !address.tentative);
+    let mut used = used.map(|address| address.net.addr()).filter(IpAddr::is_ipv6).peekable();
+    if used.peek().is_none() {
+        return false;
+    }
+    let local = routes.iter().filter(|route| route.header.kind == RouteType::Local).filter_map(read::route);
+    let local: HashSet<IpAddr> = local.map(|route| route.to.addr()).collect();
+    used.any(|address| !local.contains(&address))
+}
+
 /// The tables of the namespace that the socket is in.
 fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, Errno)> {
     let mut links = socket.links().map_err(|errno| ("ip link show", errno))?;
@@ -116,12 +134,21 @@ fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, 
         links = socket.links().map_err(|errno| ("ip link show", errno))?;
     }
     let addresses = socket.addresses().map_err(|errno| ("ip address show", errno))?;
-    let routes = socket.routes().map_err(|errno| ("ip route show", errno))?;
+    let links = read::links(&links, &addresses);
+    let mut dumped = || socket.routes().map_err(|errno| ("ip route show", errno));
+    let mut routes = dumped()?;
+    for _ in 0..LATE_ROUTES {
+        if !is_late(&links, &routes) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        routes = dumped()?;
+    }
     // A kernel without policy routing refuses; then the three usual tables are looked up.
     let rules = socket.rules().unwrap_or_default();
     let neighbours = socket.neighbours(AddressFamily::Unspec).map_err(|errno| ("ip neighbour show", errno))?;
     let mut tables = Tables {
-        links: read::links(&links, &addresses),
+        links,
         routes: routes.iter().filter_map(read::route).collect(),
         exceptions: routes.iter().filter_map(read::exception).collect(),
         rules: rules.iter().filter_map(read::rule).collect(),
