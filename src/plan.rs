@@ -7,6 +7,7 @@ mod state;
 pub mod steps;
 
 use std::fmt;
+use std::iter::successors;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -220,7 +221,25 @@ pub enum Slot<'a> {
 impl<'a> Slot<'a> {
     /// The slots of an interface that have one fact at most.
     pub fn of_port(port: &'a Port) -> impl Iterator<Item = Self> {
-        [Self::Mac(port), Self::Mtu(port), Self::Stp(port), Self::Member(port), Self::Isolated(port), Self::Up(port)].into_iter()
+        successors(Some(Self::Mac(port)), |slot| slot.next())
+    }
+
+    /// The one after it among those of an interface.
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Mac(port) => Some(Self::Mtu(port)),
+            Self::Mtu(port) => Some(Self::Stp(port)),
+            Self::Stp(port) => Some(Self::Member(port)),
+            Self::Member(port) => Some(Self::Isolated(port)),
+            Self::Isolated(port) => Some(Self::Up(port)),
+            Self::Up(_)
+            | Self::Netns(_)
+            | Self::Link(_)
+            | Self::Sysctl(..)
+            | Self::Fdb(..)
+            | Self::Addr(..)
+            | Self::Route(..) => None,
+        }
     }
 
     /// The namespace that the fact is about, and the interface, if it is about one.

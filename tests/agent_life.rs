@@ -182,6 +182,8 @@ fn on_a_machine_that_plays_a_host_its_agent_starts_at_the_first_connection() {
         assert!(ok("status").out.contains("Agents that run: host-a."));
         ok("agent stop host-a");
         assert_eq!(says(&hidden), "a1\na2");
+        sh("rm /run/nslab/routed/agent/host-a/*/unix.socket");
+        assert_eq!(says(&hidden), "a1\na2", "where its socket is lost");
         ok("down");
         before.assert_unchanged("an agent by need on a machine that plays a host");
     });

@@ -45,10 +45,12 @@ pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Proc
     let shims = shims(paths, nodes);
     let ended = Ending::of(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))?;
     if ended.1.is_empty() {
-        // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap.
+        // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap, or there is none.
         let until = Instant::now() + SHIM;
-        for shim in shims.iter().filter(|shim| !process::wait_end_until(*shim, until)) {
-            let _ = process::send(shim, libc::SIGKILL);
+        for (shim, of) in &shims {
+            if *of == Of::Machine || !process::wait_end_until(shim, until) {
+                let _ = process::send(shim, libc::SIGKILL);
+            }
         }
     }
     Ok(ended)
@@ -223,19 +225,30 @@ fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
     Ok(())
 }
 
+/// What a shim stands beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A sandbox, with whose init it ends.
+    Sandbox,
+    /// The machine itself, which plays the host.
+    Machine,
+}
+
 /// Handles of the shims of some nodes of a lab; of all, where none is named.
-fn shims(paths: &Paths, nodes: &[String]) -> Vec<OwnedFd> {
+pub(super) fn shims(paths: &Paths, nodes: &[String]) -> Vec<(OwnedFd, Of)> {
     let entries = fs::read_dir(paths.lab.join("sandbox")).into_iter().flatten().flatten();
-    let pid = |entry: fs::DirEntry| {
+    let shim = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
         let node = name.strip_suffix(".sock")?.trim_end_matches("+real");
         if !(nodes.is_empty() || nodes.iter().any(|asked| asked == node)) {
             return None;
         }
         let stream = short(&entry.path(), |path| UnixStream::connect(path)).ok()?;
-        process::peer(&stream)
+        // The record of its sandbox bears the same name.
+        let of = if entry.path().with_extension("").exists() { Of::Sandbox } else { Of::Machine };
+        Some((process::handle(process::peer(&stream)?).ok()?, of))
     };
-    entries.filter_map(pid).filter_map(|pid| process::handle(pid).ok()).collect()
+    entries.filter_map(shim).collect()
 }
 
 /// Ends the processes of a session and those that descend from its leader, as a terminal that closes would end them, and those that

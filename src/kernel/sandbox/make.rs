@@ -17,6 +17,7 @@ use nix::sys::prctl::set_child_subreaper;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{chdir, pipe2, sethostname, setsid};
 
+use super::end;
 use super::processes::{self, Files, Identity, Recorded};
 use super::root;
 use super::shim::{self, Sockets};
@@ -84,6 +85,13 @@ pub fn wait_for_clients(paths: &Paths, spec: &Spec) -> Result<()> {
     let told = |failure| error(&spec.node, failure);
     directory(&paths.lab.join("sandbox"), 0o700).map_err(told)?;
     let _lock = processes::lock(&Files::of(paths, spec).lock, spec)?;
+    // One that nobody finds any more makes room for another.
+    if spec.clients.as_ref().is_some_and(|clients| !clients.socket().exists()) {
+        for (shim, _) in end::shims(paths, std::slice::from_ref(&spec.node)) {
+            let _ = process::send(&shim, libc::SIGKILL);
+            process::wait_end_until(&shim, Instant::now() + ENDING);
+        }
+    }
     // Nobody sends anything to it: it stands for an init that lives as long as the lab.
     let never = UnixDatagram::unbound().map_err(at("socket")).map_err(told)?;
     revive(paths, spec, &never.into()).map_err(told)
