@@ -63,7 +63,7 @@ pub struct Place {
     /// Somebody made it inside a host: the lab does not know its name.
     pub by_hand: bool,
     /// It is on another machine, where nobody has looked: what is in it is what the file says. A packet is followed through it
-    /// so, but nothing is concluded from it: see [`View::seen`].
+    /// so, but nothing is concluded from it: see [`View::is_unseen`].
     pub far: bool,
     /// What is in it, as `show` tells.
     pub node: Node,

@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long neighbours have to answer.
 const NEIGHBOURS: Duration = Duration::from_secs(5);
 
-/// The hidden command that [`crate::lab::down::stand`] serves.
+/// The hidden command that [`crate::lab::down::watch_nics`] serves.
 pub const COMMAND: &str = "watch-nic";
 /// How long the watchdog has to begin: an emulated machine with much to do takes seconds.
 const BIRTH: Duration = Duration::from_secs(30);
