@@ -10,7 +10,6 @@ use crate::error::{Error, Owner, Result};
 use crate::kernel::{caller, fallback, feature};
 use crate::lab;
 use crate::lab::role::Seen;
-use crate::name::LabName;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, n, quoted, t, w, words};
 use crate::render::sentences::doctor::message;
@@ -158,21 +157,9 @@ fn labs() -> Vec<Leftover> {
         Some(Error::Foreign { path, owner }) => Some(Leftover::Foreign { path, owner }),
         _ => None,
     };
-    let unknown = pinned().into_iter().filter(|lab| !known.iter().any(|entry| entry.lab == *lab));
-    let unknown: Vec<_> = unknown.map(|lab| Leftover::NoJournal { lab }).collect();
+    let unknown = lab::paths::labs().into_iter().filter(|lab| known.iter().all(|entry| entry.lab != *lab));
+    let unknown: Vec<_> = unknown.map(|lab| Leftover::NoJournal { lab: lab.to_string() }).collect();
     broken.chain(unknown).chain(foreign).collect()
-}
-
-/// The names of the directories that labs have, whatever is in them.
-fn pinned() -> Vec<String> {
-    let at = Path::new(lab::paths::RUN);
-    if !lab::paths::is_reachable(at) || !lab::paths::is_own(at) {
-        return Vec::new();
-    }
-    let entries = fs::read_dir(at).into_iter().flatten().flatten();
-    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let labs = directories.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    labs.filter(|name| name.parse::<LabName>().is_ok()).collect()
 }
 
 /// The caller's own names of namespaces that lead nowhere; where one may not look, that is not known.

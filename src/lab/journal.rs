@@ -215,7 +215,12 @@ impl Entry {
 
 /// Every lab that is there, for anybody; not those that another nslab has made for itself and is about to take away.
 pub fn names() -> Vec<Entry> {
-    every().into_iter().filter(|entry| !is_in_use(entry.lab.as_str())).collect()
+    not_in_use(every())
+}
+
+fn not_in_use(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.retain(|entry| !is_in_use(entry.lab.as_str()));
+    entries
 }
 
 /// Labs that an `up` was killed in before it entered them among the others, and those that one is about to enter.
@@ -226,10 +231,15 @@ pub fn remains() -> Vec<LabName> {
 /// Every lab that is there, whatever state it is in: what the index lists, and labs that are up and have lost their entry, as their
 /// journals know them.
 pub fn every() -> Vec<Entry> {
-    let mut entries = listed().unwrap_or_default();
-    let lost = unlisted(&entries).filter_map(|name| Journal::read(&name).ok().flatten()).filter(is_up);
-    entries
-        .extend(lost.map(|journal| Entry::of(&journal.topology, journal.whole.as_ref(), journal.since, 0)).collect::<Vec<_>>());
+    let entries = listed().unwrap_or_default();
+    let journals: Vec<Journal> = unlisted(&entries).filter_map(|name| Journal::read(&name).ok().flatten()).collect();
+    with_lost(entries, &journals)
+}
+
+/// What the index lists, and of labs that it does not list those that are up.
+fn with_lost(mut entries: Vec<Entry>, journals: &[Journal]) -> Vec<Entry> {
+    let lost = journals.iter().filter(|journal| is_up(journal));
+    entries.extend(lost.map(|journal| Entry::of(&journal.topology, journal.whole.as_ref(), journal.since, 0)));
     entries
 }
 
@@ -263,11 +273,12 @@ fn is_up(journal: &Journal) -> bool {
 /// [`Error::Unlisted`] for those who may not read the labs' journals, where the index is lost; why a journal is not read, of a lab
 /// that the index does not list.
 pub fn whole() -> Result<Vec<Entry>> {
-    match listed() {
+    let entries = match listed() {
         Err(lost) if !paths::is_own(Path::new(paths::RUN)) => return Err(lost),
-        listed => unlisted(&listed.unwrap_or_default()).try_for_each(|name| Journal::read(&name).map(drop))?,
-    }
-    Ok(names())
+        listed => listed.unwrap_or_default(),
+    };
+    let journals = unlisted(&entries).filter_map(|name| Journal::read(&name).transpose()).collect::<Result<Vec<_>>>()?;
+    Ok(not_in_use(with_lost(entries, &journals)))
 }
 
 /// The journal of a lab that must be there.
