@@ -319,7 +319,7 @@ impl Site {
             }
             other => other,
         };
-        self.client()?.ask(method, path, body).map(|answer| answer.told).map_err(silent)
+        self.client()?.ask(method, path, body).map(|answer| answer.metadata).map_err(silent)
     }
 
     fn addresses(&self) -> Result<Vec<String>> {

@@ -139,7 +139,7 @@ impl Client {
 
     /// What is there.
     pub fn get(&self, path: &str) -> Result<Value> {
-        self.ask(Method::GET, path, None).map(|answer| answer.told)
+        self.ask(Method::GET, path, None).map(|answer| answer.metadata)
     }
 
     /// A request and its answer.
@@ -169,17 +169,17 @@ impl Client {
     /// # Errors
     /// As [`Self::finish`].
     pub fn edit(&self, path: &str, keys: &[&str], edit: impl FnOnce(&mut Value)) -> Result<()> {
-        let Answer { mut told, tag, .. } = self.ask(Method::GET, path, None)?;
-        edit(&mut told);
-        let body: Value = keys.iter().map(|key| ((*key).to_owned(), told[*key].take())).collect::<Map<_, _>>().into();
+        let Answer { mut metadata, tag, .. } = self.ask(Method::GET, path, None)?;
+        edit(&mut metadata);
+        let body: Value = keys.iter().map(|key| ((*key).to_owned(), metadata[*key].take())).collect::<Map<_, _>>().into();
         let seen = tag.as_deref().map(|tag| ("If-Match", tag));
         self.finish_with(Method::PUT, path, Some(&body), seen.as_slice()).map(drop)
     }
 
     fn finish_with(&self, method: Method, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Result<Value> {
         self.runtime.block_on(async {
-            let Answer { told, operation, .. } = self.wire.ask(method, path, body, headers).await?;
-            let Some(operation) = operation else { return Ok(told) };
+            let Answer { metadata, operation, .. } = self.wire.ask(method, path, body, headers).await?;
+            let Some(operation) = operation else { return Ok(metadata) };
             let ended = self.wire.wait(&operation).await?;
             match ended["err"].as_str().filter(|text| !text.is_empty()) {
                 None => Ok(ended),
@@ -191,18 +191,18 @@ impl Client {
         })
     }
 
-    /// Tells every event of these kinds (separated by commas) until `tell` has enough.
+    /// Tells every event of these kinds (separated by commas) until `report` has enough.
     ///
     /// # Errors
     /// When the server cannot be reached or ends the connection.
-    pub fn events(&self, kinds: &str, tell: &mut dyn FnMut(&Value) -> Result<bool>) -> Result<()> {
+    pub fn events(&self, kinds: &str, report: &mut dyn FnMut(&Value) -> Result<bool>) -> Result<()> {
         self.runtime.block_on(async {
             let pipe = self.wire.open().await?;
             let mut socket = self.wire.socket(pipe, &format!("/1.0/events?type={kinds}")).await?;
             while let Some(Ok(message)) = socket.next().await {
                 let Message::Text(text) = message else { continue };
                 let Ok(event) = serde_json::from_str(&text) else { continue };
-                if !tell(&event)? {
+                if !report(&event)? {
                     return Ok(());
                 }
             }
@@ -319,12 +319,12 @@ impl Wire {
 
     /// What is in the API's envelope.
     fn answer(&self, response: &Response) -> Result<Answer> {
-        let mut told: Value = serde_json::from_slice(&response.body).map_err(|_| self.no_api())?;
-        let operation = match told["type"].as_str() {
+        let mut envelope: Value = serde_json::from_slice(&response.body).map_err(|_| self.no_api())?;
+        let operation = match envelope["type"].as_str() {
             Some("sync") => None,
-            Some("async") => Some(told["operation"].as_str().ok_or_else(|| self.no_api())?.to_owned()),
+            Some("async") => Some(envelope["operation"].as_str().ok_or_else(|| self.no_api())?.to_owned()),
             Some("error") => {
-                let (code, text) = (response.status.as_u16(), told["error"].as_str().unwrap_or_default());
+                let (code, text) = (response.status.as_u16(), envelope["error"].as_str().unwrap_or_default());
                 return Err(match (code, text) {
                     (403, "not authorized") => Error::Remote(RemoteFault::Untrusted(self.name.clone())),
                     _ => self.refused(code, text),
@@ -333,13 +333,13 @@ impl Wire {
             _ => return Err(self.no_api()),
         };
         let tag = response.headers.get("etag").and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-        Ok(Answer { told: told["metadata"].take(), tag, operation })
+        Ok(Answer { metadata: envelope["metadata"].take(), tag, operation })
     }
 
     /// An operation, once it has ended.
     async fn wait(&self, operation: &str) -> Result<Value> {
         let path = format!("{operation}/wait?timeout=-1");
-        self.ask(Method::GET, &path, None, &[]).await.map(|answer| answer.told)
+        self.ask(Method::GET, &path, None, &[]).await.map(|answer| answer.metadata)
     }
 
     /// Makes a websocket of a connection.
@@ -357,7 +357,7 @@ impl Wire {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// What it tells; of an operation the operation itself.
-    pub told: Value,
+    pub metadata: Value,
     /// The tag of that state, by which a change can name it.
     pub tag: Option<String>,
     /// The path of the operation that works on it, where it is not done.

@@ -209,7 +209,7 @@ fn done<T>(_: T) -> String {
 }
 
 /// Prints a line while the work goes on.
-fn tell(context: &mut Context, line: &str) -> Result<()> {
+fn print(context: &mut Context, line: &str) -> Result<()> {
     context.front.emit(&format!("{line}\n")).map(drop)
 }
 

@@ -19,7 +19,7 @@ fn name(container: &Container) -> String {
 
 /// One host's part of the lab, in an order that works; what there is nothing of is left out.
 fn steps(host: &Host, image: &str) -> Vec<Step> {
-    let each = |of: &dyn Fn(&Container) -> Vec<String>| host.containers.iter().flat_map(of).collect::<Vec<String>>();
+    let each = |commands: &dyn Fn(&Container) -> Vec<String>| host.containers.iter().flat_map(commands).collect::<Vec<String>>();
     let all = [
         (What::Bridges, bridges(host)),
         (What::Ports, ports(host)),

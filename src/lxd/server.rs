@@ -91,7 +91,7 @@ pub fn stand(lab: &LabName, host: &NodeName) -> Result<()> {
 
 async fn begin(lab: &LabName, host: &NodeName) -> std::result::Result<Arc<Agent>, Fault> {
     let agent = Arc::new(Agent::open(lab.clone(), host.clone(), |agent, listener, tls| {
-        tokio::spawn(far(agent, listener, tls)).abort_handle()
+        tokio::spawn(serve_network(agent, listener, tls)).abort_handle()
     })?);
     let address = agent.config.address();
     match agent.listen(address.as_deref()).await {
@@ -155,7 +155,7 @@ impl Strangers {
 }
 
 /// Serves clients on the network.
-async fn far(agent: Arc<Agent>, listener: TcpListener, tls: Arc<ServerConfig>) {
+async fn serve_network(agent: Arc<Agent>, listener: TcpListener, tls: Arc<ServerConfig>) {
     let (strangers, friends) = (Arc::new(Strangers::default()), Arc::new(Semaphore::new(FRIENDS)));
     let acceptor = TlsAcceptor::from(tls);
     loop {

@@ -154,7 +154,7 @@ impl Identity {
     ///
     /// # Errors
     /// When they are damaged or cannot be read or written.
-    pub fn of(directory: &Path, side: Side) -> Result<Self, Flaw> {
+    pub fn load_or_create(directory: &Path, side: Side) -> Result<Self, Flaw> {
         let name = if side == Side::Client { "client" } else { "server" };
         let (certificate, key) = (directory.join(name).with_extension("crt"), directory.join(name).with_extension("key"));
         let make = match side {

@@ -124,7 +124,7 @@ impl Wire {
         let (answer, pipes) = try_join(asked, try_join_all(names.iter().map(|_| self.open()))).await?;
         let operation = answer.operation.ok_or_else(|| self.no_api())?;
         let connected = names.iter().zip(pipes).map(|(name, pipe)| {
-            let secret = answer.told["metadata"]["fds"][*name].as_str().unwrap_or_default();
+            let secret = answer.metadata["metadata"]["fds"][*name].as_str().unwrap_or_default();
             let path = format!("{operation}/websocket?secret={secret}");
             async move { self.socket(pipe, &path).await }
         });

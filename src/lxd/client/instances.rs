@@ -142,11 +142,11 @@ impl Client {
     /// # Errors
     /// When there is no such network, or the server cannot be reached or refuses.
     pub fn nic(&self, network: &str) -> Result<Value> {
-        let told = self.get(&format!("/1.0/networks/{}", quote(network)))?;
-        Ok(if told["managed"] == true {
+        let document = self.get(&format!("/1.0/networks/{}", quote(network)))?;
+        Ok(if document["managed"] == true {
             json!({"type": "nic", "network": network})
         } else {
-            let kind = if told["type"] == "bridge" { "bridged" } else { "macvlan" };
+            let kind = if document["type"] == "bridge" { "bridged" } else { "macvlan" };
             json!({"type": "nic", "nictype": kind, "parent": network})
         })
     }
@@ -222,7 +222,7 @@ impl Client {
             _ => Kind::File,
         };
         let mode = header("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok()).unwrap_or(0o644);
-        let names = if kind == Kind::Directory { self.wire.answer(&response)?.told } else { Value::Null };
+        let names = if kind == Kind::Directory { self.wire.answer(&response)?.metadata } else { Value::Null };
         let names = names.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect();
         Ok(File { kind, mode, content: response.body, names })
     }

@@ -72,7 +72,7 @@ impl Store {
     /// # Errors
     /// When its files are damaged or cannot be made.
     pub fn identity(&self) -> Result<Identity> {
-        Identity::of(&self.dir, Side::Client).map_err(fault)
+        Identity::load_or_create(&self.dir, Side::Client).map_err(fault)
     }
 
     /// The remotes that can be commanded, by name.
@@ -182,10 +182,10 @@ impl Token {
     }
 
     /// The text of a token, of what a server tells of the operation that waits for it.
-    pub fn text(name: &str, told: &Value) -> String {
+    pub fn text(name: &str, metadata: &Value) -> String {
         let token = json!({
-            "client_name": name, "fingerprint": told["fingerprint"], "addresses": told["addresses"], "secret": told["secret"],
-            "expires_at": told.get("expiresAt").cloned().unwrap_or_else(|| "0001-01-01T00:00:00Z".into()),
+            "client_name": name, "fingerprint": metadata["fingerprint"], "addresses": metadata["addresses"], "secret": metadata["secret"],
+            "expires_at": metadata.get("expiresAt").cloned().unwrap_or_else(|| "0001-01-01T00:00:00Z".into()),
         });
         base64::engine::general_purpose::STANDARD.encode(token.to_string())
     }

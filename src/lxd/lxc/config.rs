@@ -129,11 +129,11 @@ fn show(word: &str, expanded: bool) -> Result<String> {
     if name.is_empty() {
         return Ok(yaml(&json!({"config": client.get("/1.0")?["config"]})));
     }
-    let told = client.instance(name)?;
+    let document = client.instance(name)?;
     let (config, devices) = if expanded { ("expanded_config", "expanded_devices") } else { ("config", "devices") };
-    let mut shown = json!({"config": told[config], "devices": told[devices]});
+    let mut shown = json!({"config": document[config], "devices": document[devices]});
     for key in ["architecture", "ephemeral", "profiles", "stateful", "description"] {
-        shown[key] = told[key].clone();
+        shown[key] = document[key].clone();
     }
     Ok(yaml(&shown))
 }
@@ -141,8 +141,8 @@ fn show(word: &str, expanded: bool) -> Result<String> {
 fn get(words: &[String]) -> Result<String> {
     let (place, key) = last(words);
     let (client, name) = reach(place)?;
-    let told = if name.is_empty() { client.get("/1.0")? } else { client.instance(name)? };
-    let value = match &told["config"][key] {
+    let document = if name.is_empty() { client.get("/1.0")? } else { client.instance(name)? };
+    let value = match &document["config"][key] {
         Value::Null => String::new(),
         Value::String(value) => value.clone(),
         other => other.to_string(),
@@ -178,11 +178,11 @@ fn change(place: &str, pairs: &[(String, String)]) -> Result<String> {
 }
 
 /// Changes the settings of what a server told; an empty value forgets.
-fn apply(told: &mut Value, pairs: &[(String, String)]) {
+fn apply(document: &mut Value, pairs: &[(String, String)]) {
     for (key, value) in pairs {
         if !value.is_empty() {
-            told["config"][key] = value.clone().into();
-        } else if let Some(config) = told["config"].as_object_mut() {
+            document["config"][key] = value.clone().into();
+        } else if let Some(config) = document["config"].as_object_mut() {
             config.remove(key);
         }
     }
@@ -254,8 +254,8 @@ impl Device {
             }
             Self::List { name } => {
                 let (client, name) = reach(&name)?;
-                let told = client.instance(name)?;
-                let names = told["devices"].as_object().into_iter().flat_map(Map::keys);
+                let document = client.instance(name)?;
+                let names = document["devices"].as_object().into_iter().flat_map(Map::keys);
                 Ok(names.map(|device| device.clone() + "\n").collect())
             }
         }
@@ -272,8 +272,8 @@ fn add(client: &Client, name: &str, device: &str, made: Value) -> Result<()> {
 
 /// Removes devices of an instance.
 fn remove(client: &Client, name: &str, devices: &[String]) -> Result<()> {
-    let told = client.instance(name)?;
-    if devices.iter().any(|device| told["devices"].get(device).is_none()) {
+    let document = client.instance(name)?;
+    if devices.iter().any(|device| document["devices"].get(device).is_none()) {
         return Err(refuse("Device doesn't exist"));
     }
     client.configure(name, |all| {
@@ -413,12 +413,12 @@ fn path(name: &str) -> String {
 
 fn reset(word: &str, pairs: &[(String, String)]) -> Result<String> {
     let (client, name) = reach(word)?;
-    client.edit(&path(name), &["config", "description"], |told| apply(told, pairs)).map(done)
+    client.edit(&path(name), &["config", "description"], |document| apply(document, pairs)).map(done)
 }
 
 /// The only device of an instance that is on a network.
-fn attached(told: &Value, network: &str) -> Result<String> {
-    let devices = told["devices"].as_object().into_iter().flatten();
+fn attached(document: &Value, network: &str) -> Result<String> {
+    let devices = document["devices"].as_object().into_iter().flatten();
     let mut on = devices.filter(|(_, device)| device["network"] == network || device["parent"] == network);
     match (on.next(), on.next()) {
         (Some((name, _)), None) => Ok(name.clone()),
@@ -429,24 +429,24 @@ fn attached(told: &Value, network: &str) -> Result<String> {
 
 fn network(word: &str) -> Result<String> {
     let (client, name) = reach(word)?;
-    let told = client.get(&format!("{}/state", path(name)))?;
+    let state = client.get(&format!("{}/state", path(name)))?;
     let number = |value: &Value| value.as_u64().unwrap_or_default();
     let shown = format!(
         "Name: {name}\nMAC address: {}\nMTU: {}\nState: {}\nType: {}\n",
-        text(&told["hwaddr"]),
-        number(&told["mtu"]),
-        text(&told["state"]),
-        text(&told["type"])
+        text(&state["hwaddr"]),
+        number(&state["mtu"]),
+        text(&state["state"]),
+        text(&state["type"])
     );
     let line = |one: &Value| {
         let word = |key: &str| text(&one[key]);
         format!("  {}\t{}/{} ({})\n", word("family"), word("address"), word("netmask"), word("scope"))
     };
-    let mut addresses: Vec<String> = told["addresses"].as_array().into_iter().flatten().map(line).collect();
+    let mut addresses: Vec<String> = state["addresses"].as_array().into_iter().flatten().map(line).collect();
     if !addresses.is_empty() {
         addresses.insert(0, "\nIP addresses:\n".to_owned());
     }
-    let counters = &told["counters"];
+    let counters = &state["counters"];
     let usage = format!(
         "\nNetwork usage:\n  Bytes received: {}\n  Bytes sent: {}\n  Packets received: {}\n  Packets sent: {}\n",
         number(&counters["bytes_received"]),

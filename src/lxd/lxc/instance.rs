@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{client, done, pair, parse, put, reach, refuse, store, tell};
+use super::{client, done, pair, parse, print, put, reach, refuse, store};
 use crate::commands::Context;
 use crate::commands::remote::terminals;
 use crate::error::{Error, RemoteFault, Result};
@@ -62,14 +62,14 @@ impl Made {
         }
         let config = self.config.iter().map(|word| pair(word)).collect::<Result<_>>()?;
         let profiles = (self.no_profiles || !self.profile.is_empty()).then_some(self.profile);
-        tell(context, &if name.is_empty() { "Creating the instance".to_owned() } else { format!("Creating {name}") })?;
+        print(context, &if name.is_empty() { "Creating the instance".to_owned() } else { format!("Creating {name}") })?;
         let name = client.create(&New { image, name, config, devices, profiles, ephemeral: self.ephemeral })?;
         Ok((client, name))
     }
 
     pub(super) fn launch(self, context: &mut Context) -> Result<String> {
         let (client, name) = self.make(context)?;
-        tell(context, &format!("Starting {name}"))?;
+        print(context, &format!("Starting {name}"))?;
         client.change(&name, Change { action: Action::Start, force: false, timeout: -1 }).map(done)
     }
 }
@@ -115,7 +115,7 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(&self, action: Action) -> Change {
+    fn for_action(&self, action: Action) -> Change {
         Change { action, force: self.force, timeout: self.timeout }
     }
 }
@@ -134,7 +134,7 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn run(self) -> Result<String> {
-        let change = self.ending.of(Action::Stop);
+        let change = self.ending.for_action(Action::Stop);
         if !self.all {
             return each(&self.names, |client, name| client.change(name, change));
         }
@@ -156,7 +156,7 @@ pub(super) struct Restart {
 
 impl Restart {
     pub(super) fn run(self) -> Result<String> {
-        let change = self.ending.of(Action::Restart);
+        let change = self.ending.for_action(Action::Restart);
         each(&self.names.names, |client, name| client.change(name, change))
     }
 }
@@ -173,13 +173,13 @@ pub(super) struct Delete {
 impl Delete {
     pub(super) fn run(self) -> Result<String> {
         each(&self.names.names, |client, name| {
-            let told = client.instance(name)?;
-            if told["status"] != "Stopped" {
+            let document = client.instance(name)?;
+            if document["status"] != "Stopped" {
                 if !self.force {
                     return Err(refuse("The instance is currently running, stop it first or pass --force"));
                 }
                 client.change(name, Change { action: Action::Stop, force: true, timeout: -1 })?;
-                if told["ephemeral"] == true {
+                if document["ephemeral"] == true {
                     return Ok(());
                 }
             }
@@ -260,7 +260,7 @@ pub(super) fn console(word: &str, show_log: bool, context: &mut Context) -> Resu
         let log = client.console_log(name)?;
         return Ok(format!("\nConsole log:\n\n{}\n", String::from_utf8_lossy(&log)));
     }
-    tell(context, "To detach from the console, press: <ctrl>+a q")?;
+    print(context, "To detach from the console, press: <ctrl>+a q")?;
     client.console(name).map(done)
 }
 
@@ -445,11 +445,11 @@ impl Pull {
             return Err(refuse(format!("{} is a symbolic link", to.display())));
         }
         let file = client.pull(name, path)?;
-        let told = fault(to);
+        let to_error = fault(to);
         match file.kind {
             Kind::Directory if !self.recursive => Err(refuse("Can't pull a directory without --recursive")),
             Kind::Directory => {
-                std::fs::create_dir_all(to).map_err(told)?;
+                std::fs::create_dir_all(to).map_err(to_error)?;
                 for inner in &file.names {
                     // A name is one component: nothing else may be written to.
                     if inner.contains('/') || matches!(inner.as_str(), "" | "." | "..") {
@@ -461,16 +461,16 @@ impl Pull {
             }
             Kind::Symlink => {
                 let target = String::from_utf8_lossy(&file.content).trim_end().to_owned();
-                std::os::unix::fs::symlink(target, to).map_err(told)
+                std::os::unix::fs::symlink(target, to).map_err(to_error)
             }
             Kind::File if to == Path::new("-") => {
                 let mut stdout = std::io::stdout().lock();
-                stdout.write_all(&file.content).and_then(|()| stdout.flush()).map_err(told)
+                stdout.write_all(&file.content).and_then(|()| stdout.flush()).map_err(to_error)
             }
             Kind::File => {
                 let mut open = std::fs::OpenOptions::new();
                 let open = open.write(true).create(true).truncate(true).mode(file.mode & 0o777).open(to);
-                open.and_then(|mut open| open.write_all(&file.content)).map_err(told)
+                open.and_then(|mut open| open.write_all(&file.content)).map_err(to_error)
             }
         }
     }

@@ -328,22 +328,22 @@ impl Info {
     }
 }
 
-fn instance(told: &Value, state: &Value) -> String {
+fn instance(document: &Value, state: &Value) -> String {
     let mut lines = vec![format!(
         "Name: {}\nStatus: {}\nType: {}\nArchitecture: {}\n",
-        text(&told["name"]),
-        upper(&told["status"]),
-        text(&told["type"]),
-        text(&told["architecture"])
+        text(&document["name"]),
+        upper(&document["status"]),
+        text(&document["type"]),
+        text(&document["architecture"])
     )];
     if let Some(pid) = state["pid"].as_i64().filter(|&pid| pid > 0) {
         lines.push(format!("PID: {pid}\n"));
     }
     // Go's time for none.
-    let known = |key: &str| Some(text(&told[key])).filter(|time| !time.starts_with("0001-"));
+    let known = |key: &str| Some(text(&document[key])).filter(|time| !time.starts_with("0001-"));
     lines.extend(known("created_at").map(|time| format!("Created: {time}\n")));
     lines.extend(known("last_used_at").map(|time| format!("Last Used: {time}\n")));
-    if told["status"] == "Stopped" {
+    if document["status"] == "Stopped" {
         return lines.concat();
     }
     lines.push(format!("\nResources:\n  Processes: {}\n  Network usage:\n", state["processes"].as_i64().unwrap_or_default()));
@@ -394,9 +394,12 @@ impl Query {
         if !path.starts_with('/') {
             return Err(refuse("Query path must start with /"));
         }
-        let told =
-            if self.wait { client.finish(method, path, body.as_ref())? } else { client.ask(method, path, body.as_ref())?.told };
-        Ok(if told.is_null() { String::new() } else { json(&told) })
+        let metadata = if self.wait {
+            client.finish(method, path, body.as_ref())?
+        } else {
+            client.ask(method, path, body.as_ref())?.metadata
+        };
+        Ok(if metadata.is_null() { String::new() } else { json(&metadata) })
     }
 }
 

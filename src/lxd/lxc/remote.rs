@@ -94,9 +94,10 @@ fn listed(store: &Store, format: Shape) -> String {
         [named].into_iter().chain(words.map(str::to_owned)).collect()
     };
     let rows: Vec<Vec<String>> = all.iter().map(row).collect();
-    let told = all.iter().map(|(name, address)| (name.clone(), json!({"Addr": address, "Protocol": "lxd", "Public": false})));
-    let told: serde_json::Map<_, _> = told.collect();
-    format.print(&["NAME", "URL", "PROTOCOL", "AUTH TYPE", "PUBLIC", "STATIC", "GLOBAL"], &rows, &told.into())
+    let documents =
+        all.iter().map(|(name, address)| (name.clone(), json!({"Addr": address, "Protocol": "lxd", "Public": false})));
+    let documents: serde_json::Map<_, _> = documents.collect();
+    format.print(&["NAME", "URL", "PROTOCOL", "AUTH TYPE", "PUBLIC", "STATIC", "GLOBAL"], &rows, &documents.into())
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -180,9 +181,9 @@ fn trust(words: &[String], name: Option<String>, quiet: bool) -> Result<String> 
     }
     let name = name.ok_or_else(|| refuse("Give the new client a name: --name"))?;
     let body = json!({"name": name, "type": "client", "restricted": false, "projects": null, "certificate": "", "password": "", "token": true});
-    let Answer { told, operation: Some(_), .. } = client.ask(Method::POST, "/1.0/certificates", Some(&body))? else {
+    let Answer { metadata, operation: Some(_), .. } = client.ask(Method::POST, "/1.0/certificates", Some(&body))? else {
         return Err(refuse("The server makes no tokens"));
     };
-    let token = Token::text(&name, &told["metadata"]);
+    let token = Token::text(&name, &metadata["metadata"]);
     Ok(if quiet { format!("{token}\n") } else { format!("Client {name} certificate add token:\n{token}\n") })
 }

@@ -73,7 +73,7 @@ impl Agent {
         let bus = Bus::default();
         Ok(Self {
             trust: Trust::open(store.join("trust.json"))?,
-            identity: Identity::of(&store, Side::Server(host.as_str()))?,
+            identity: Identity::load_or_create(&store, Side::Server(host.as_str()))?,
             config: Config::open(store.join("config.json"))?,
             operations: Operations::new(bus.clone()),
             logs: Logs::default(),
@@ -129,11 +129,11 @@ impl Agent {
     pub fn addresses(&self) -> Vec<String> {
         // Asked with every greeting of a client: looked up only where it listens at all of them.
         let all = LazyCell::new(|| self.with_present(self.own_addresses().unwrap_or_default()));
-        let told = self.listening().into_iter().flat_map(|address| {
+        let addresses = self.listening().into_iter().flat_map(|address| {
             let each = if address.ip().is_unspecified() { all.clone() } else { vec![address.ip()] };
             each.into_iter().map(move |ip| SocketAddr::new(ip, address.port()).to_string())
         });
-        told.collect()
+        addresses.collect()
     }
 
     /// These addresses, and what the host has beside them at the moment.
@@ -352,8 +352,8 @@ impl Call {
     /// 413 for a body that is too long, 408 for one that does not come, 400 where it is none of that shape.
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         let long = || Fault::new(413, "Request body too large");
-        let said = self.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if said.is_some_and(|length| length > LONGEST) {
+        let declared = self.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > LONGEST) {
             return Err(long());
         }
         let whole = Limited::new(self.request.body_mut(), LONGEST).collect();

@@ -77,14 +77,14 @@ impl Fault {
 }
 
 /// An error in a line or two: what happened, and why.
-pub fn told(error: &Error) -> String {
+pub fn error_text(error: &Error) -> String {
     let message = sentences::errors::error(Lang::En, error);
     message.why.map_or(message.what.clone(), |why| format!("{}. {why}", message.what))
 }
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let text = || told(&error);
+        let text = || error_text(&error);
         match &error {
             Error::Unknown { what: Thing::Node | Thing::Container, .. } => Self::missing("Instance"),
             Error::Instance(fault) => Self::of_instance(fault, text),
@@ -269,7 +269,7 @@ impl Operation {
     }
 
     /// As the API tells it.
-    pub fn told(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let state = locked(&self.state);
         let (status, code) = state.status.word();
         let resources = if self.new.instances.is_empty() { Value::Null } else { json!({"instances": self.new.instances}) };
@@ -284,7 +284,7 @@ impl Operation {
     pub fn answer(&self) -> Answer {
         let path = self.path();
         let value = json!({"type": "async", "status": "Operation created", "status_code": 100, "operation": path,
-            "error_code": 0, "error": "", "metadata": self.told()});
+            "error_code": 0, "error": "", "metadata": self.to_json()});
         Ok(with(envelope(StatusCode::ACCEPTED, &value), LOCATION, &path))
     }
 
@@ -295,7 +295,7 @@ impl Operation {
             state.metadata.extend(more);
             state.updated = now();
         }
-        self.bus.tell("operation", &self.told());
+        self.bus.publish("operation", &self.to_json());
     }
 
     /// Ends it, once; later ends are not heard.
@@ -310,7 +310,7 @@ impl Operation {
             state.updated = now();
             state.ended = Some(Instant::now());
         }
-        self.bus.tell("operation", &self.told());
+        self.bus.publish("operation", &self.to_json());
         self.over.send_replace(true);
     }
 
@@ -377,7 +377,7 @@ impl Operations {
         all.retain(|_, operation| locked(&operation.state).ended.is_none_or(|ended| ended.elapsed() < KEPT));
         all.insert(operation.id.clone(), Arc::clone(&operation));
         drop(all);
-        self.bus.tell("operation", &operation.told());
+        self.bus.publish("operation", &operation.to_json());
         Ok(operation)
     }
 
@@ -441,10 +441,10 @@ impl Bus {
 
     /// Tells that something was done to an instance or a network: `instance-started`, its path.
     pub fn lifecycle(&self, action: &str, source: &str) {
-        self.tell("lifecycle", &json!({"action": action, "source": source, "context": {}}));
+        self.publish("lifecycle", &json!({"action": action, "source": source, "context": {}}));
     }
 
-    fn tell(&self, kind: &'static str, metadata: &Value) {
+    fn publish(&self, kind: &'static str, metadata: &Value) {
         if self.0.receiver_count() == 0 {
             return;
         }

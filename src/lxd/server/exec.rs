@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::answer::{locked, told};
+use super::answer::{error_text, locked};
 use super::streams::{self, Expected, Flag, PATIENCE, Socket, Source, Typed};
 use crate::kernel::sandbox::{Exit, Order, Refused, Screen, Session, Streams};
 use crate::kernel::sys::fd::watched;
@@ -159,7 +159,7 @@ impl Outcome {
         Self { code, failure: Some(failure.into()) }
     }
 
-    fn of(exit: Exit) -> Self {
+    fn from_exit(exit: Exit) -> Self {
         match exit.code() {
             126 => Self::failed(Some(126), "Command not executable"),
             127 => Self::failed(Some(127), "Command not found"),
@@ -172,7 +172,7 @@ impl Outcome {
             Refused::NotFound => Self::failed(Some(127), "Command not found"),
             Refused::NotExecutable => Self::failed(Some(126), "Command not executable"),
             Refused::Directory(path) => Self::failed(None, format!("Working directory {} not found", path.display())),
-            Refused::Failed(error) => Self::failed(None, format!("Failed to start the command: {}", told(error))),
+            Refused::Failed(error) => Self::failed(None, format!("Failed to start the command: {}", error_text(error))),
         }
     }
 }
@@ -231,7 +231,7 @@ pub async fn run(
             return Outcome::refused(&refused);
         }
     };
-    let (tell, ended) = watch::channel(false);
+    let (ending, ended) = watch::channel(false);
     let mut sockets = sockets.into_iter();
     let served = match (streams, sockets.next(), sockets.next(), sockets.next()) {
         (Streams::Terminal(master), Some(screen), Some(control), _) => {
@@ -243,7 +243,7 @@ pub async fn run(
         }
         _ => Err(std::io::Error::other("streams and websockets do not match")),
     };
-    finish(&session, tell, served, &cut).await
+    finish(&session, ending, served, &cut).await
 }
 
 /// A session that several tasks use.
@@ -269,12 +269,12 @@ async fn dismiss(sockets: Vec<Socket>, terminal: bool) {
 }
 
 /// Waits for the end of the command and of its output; a cut ends both at once.
-async fn finish(session: &Shared, tell: watch::Sender<bool>, served: std::io::Result<Tasks>, cut: &Cut) -> Outcome {
-    let ended = async { over(session, tell, served?, cut).await };
+async fn finish(session: &Shared, ending: watch::Sender<bool>, served: std::io::Result<Tasks>, cut: &Cut) -> Outcome {
+    let ended = async { over(session, ending, served?, cut).await };
     ended.await.unwrap_or_else(|fault| Outcome::failed(None, format!("Failed to serve the command: {fault}")))
 }
 
-async fn over(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut: &Cut) -> std::io::Result<Outcome> {
+async fn over(session: &Shared, ending: watch::Sender<bool>, served: Tasks, cut: &Cut) -> std::io::Result<Outcome> {
     let mut gone = cut.flag();
     let handle = locked(session).handle().try_clone_to_owned()?;
     let handle = watched(handle)?;
@@ -288,14 +288,14 @@ async fn over(session: &Shared, tell: watch::Sender<bool>, served: Tasks, cut: &
         drop(handle.readable().await?);
     }
     let exit = locked(session).exit().ok_or_else(|| std::io::Error::from(Errno::ECHILD))?;
-    tell.send_replace(true);
+    ending.send_replace(true);
     for mut task in served {
         tokio::select! {
             _ = &mut task => {}
             () = streams::set(&mut gone) => task.abort(),
         }
     }
-    Ok(Outcome::of(exit))
+    Ok(Outcome::from_exit(exit))
 }
 
 fn on_pipes(
@@ -322,11 +322,11 @@ fn on_pipes(
     let mut served = Vec::new();
     for (fd, socket) in [(output, stdout), (errors, stderr)] {
         let source = Source::new(fd, ended.clone())?;
-        let (mut shown, mut said) = socket.split();
+        let (mut shown, mut incoming) = socket.split();
         let (cut, controlled) = (cut.clone(), Arc::clone(&controlled));
         served.push(tokio::spawn(async move {
-            if streams::give(source, &mut shown, &mut said, |_| ()).await {
-                tokio::spawn(streams::linger(said));
+            if streams::give(source, &mut shown, &mut incoming, |_| ()).await {
+                tokio::spawn(streams::linger(incoming));
             } else if !controlled.load(Ordering::Relaxed) {
                 // Older clients have no control websocket whose end would tell.
                 cut.cut();
@@ -402,7 +402,7 @@ pub async fn record(start: impl FnOnce() -> Started + Send + 'static, cut: Cut) 
         Ok(started) => started,
         Err(refused) => return (Outcome::refused(&refused), nothing()),
     };
-    let (tell, ended) = watch::channel(false);
+    let (ending, ended) = watch::channel(false);
     let kept = Arc::new(Mutex::new(nothing()));
     let sources = match streams {
         Streams::Pipes { output, errors, .. } => vec![output, errors],
@@ -422,7 +422,7 @@ pub async fn record(start: impl FnOnce() -> Started + Send + 'static, cut: Cut) 
             }
         }));
     }
-    let outcome = finish(&session, tell, Ok(served), &cut).await;
+    let outcome = finish(&session, ending, Ok(served), &cut).await;
     let kept = std::mem::replace(&mut *locked(&kept), nothing());
     (outcome, kept)
 }

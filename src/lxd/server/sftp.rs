@@ -13,7 +13,7 @@ use russh_sftp::protocol::{Attrs, Data, File as Entry, FileAttributes, Handle, N
 use russh_sftp::server::{Handler, StatusReply};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
-use super::answer::told as in_words;
+use super::answer::error_text;
 use crate::kernel::sandbox::{Attributes, Kind, Look, Paths, Spec, Tree, files};
 
 /// Bytes on their way between the connection and the protocol.
@@ -42,16 +42,16 @@ impl Place {
     ) -> std::io::Result<T> {
         let Self { paths, spec } = self.clone();
         let done = tokio::task::spawn_blocking(move || files(&paths, &spec, work));
-        done.await.map_err(std::io::Error::other)?.map_err(|error| std::io::Error::other(in_words(&error)))?
+        done.await.map_err(std::io::Error::other)?.map_err(|error| std::io::Error::other(error_text(&error)))?
     }
 }
 
 /// Serves the files of an instance over a connection until the client closes it.
 pub async fn serve(place: Place, mut wire: impl AsyncRead + AsyncWrite + Unpin + Send) {
     // The protocol sees the end of the connection alone, never its errors: it would go on after them.
-    let (mut near, far) = tokio::io::duplex(UNDER_WAY);
-    russh_sftp::server::run(far, Session { place, opened: HashMap::new(), last: 0 }).await;
-    let _ = copy_bidirectional(&mut wire, &mut near).await;
+    let (mut client, server) = tokio::io::duplex(UNDER_WAY);
+    russh_sftp::server::run(server, Session { place, opened: HashMap::new(), last: 0 }).await;
+    let _ = copy_bidirectional(&mut wire, &mut client).await;
 }
 
 enum Opened {
@@ -93,7 +93,7 @@ fn done(id: u32) -> Status {
     Status { id, status_code: StatusCode::Ok, error_message: "Ok".to_owned(), language_tag: "en-US".to_owned() }
 }
 
-fn told(look: Look) -> FileAttributes {
+fn file_attributes(look: Look) -> FileAttributes {
     let mut attributes = FileAttributes { size: Some(look.size), ..FileAttributes::default() };
     let kind = match look.kind {
         Kind::File => libc::S_IFREG,
@@ -200,17 +200,17 @@ impl Handler for Session {
 
     async fn lstat(&mut self, id: u32, path: String) -> Outcome<Attrs> {
         let look = self.place.work(move |tree| tree.look(&self::path(&path))).await?;
-        Ok(Attrs { id, attrs: told(look) })
+        Ok(Attrs { id, attrs: file_attributes(look) })
     }
 
     async fn stat(&mut self, id: u32, path: String) -> Outcome<Attrs> {
         let look = self.place.work(move |tree| tree.follow(&self::path(&path))).await?;
-        Ok(Attrs { id, attrs: told(look) })
+        Ok(Attrs { id, attrs: file_attributes(look) })
     }
 
     async fn fstat(&mut self, id: u32, handle: String) -> Outcome<Attrs> {
         let look = Look::of(self.file(&handle)?)?;
-        Ok(Attrs { id, attrs: told(look) })
+        Ok(Attrs { id, attrs: file_attributes(look) })
     }
 
     async fn setstat(&mut self, id: u32, path: String, attrs: FileAttributes) -> Outcome<Status> {
@@ -230,7 +230,7 @@ impl Handler for Session {
             for name in tree.list(&path)? {
                 // Who is gone meanwhile is not listed.
                 if let Ok(look) = tree.look(&path.join(&name)) {
-                    entries.push(Entry::new(name.to_string_lossy().into_owned(), told(look)));
+                    entries.push(Entry::new(name.to_string_lossy().into_owned(), file_attributes(look)));
                 }
             }
             Ok(entries)

@@ -173,13 +173,13 @@ impl Trust {
     }
 
     /// Every client, as the API tells it.
-    pub fn told(&self) -> Vec<Value> {
-        locked(&self.entries).iter().map(|(fingerprint, entry)| told(fingerprint, entry)).collect()
+    pub fn to_json(&self) -> Vec<Value> {
+        locked(&self.entries).iter().map(|(fingerprint, entry)| certificate_json(fingerprint, entry)).collect()
     }
 
     /// One client, as the API tells it.
     pub fn one(&self, fingerprint: &str) -> Option<Value> {
-        locked(&self.entries).get(fingerprint).map(|entry| told(fingerprint, entry))
+        locked(&self.entries).get(fingerprint).map(|entry| certificate_json(fingerprint, entry))
     }
 
     /// Lets somebody try a secret.
@@ -207,7 +207,7 @@ impl Trust {
     }
 }
 
-fn told(fingerprint: &str, entry: &Entry) -> Value {
+fn certificate_json(fingerprint: &str, entry: &Entry) -> Value {
     let pem = tls::pem(&STANDARD.decode(&entry.certificate).unwrap_or_default());
     json!({"name": entry.name, "type": "client", "restricted": false, "projects": [], "certificate": pem,
         "fingerprint": fingerprint})
@@ -299,13 +299,13 @@ impl Config {
     }
 
     /// As the API tells it: every value is a text.
-    pub fn told(&self) -> Map<String, Value> {
+    pub fn to_json(&self) -> Map<String, Value> {
         let stored = locked(&self.stored);
-        let mut told: Map<String, Value> = stored.user.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        let mut values: Map<String, Value> = stored.user.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
         let password = stored.password.as_ref().map(|_| "true".to_owned());
         let own = [(ADDRESS, stored.https_address.clone()), (TOKENS, stored.token_expiry.clone()), (PASSWORD, password)];
-        told.extend(own.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
-        told
+        values.extend(own.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.into()))));
+        values
     }
 
     /// Configures it; `whole` where what is not said is to be as if never said.

@@ -186,7 +186,7 @@ impl Source {
 pub(super) async fn give(
     mut from: Source,
     to: &mut (impl Sink<Message, Error = Error> + Unpin),
-    said: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
+    incoming: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     mut note: impl FnMut(&[u8]),
 ) -> bool {
     let mut ask = tokio::time::interval(ASK);
@@ -197,7 +197,7 @@ pub(super) async fn give(
                 note(part);
                 Message::Binary(Bytes::copy_from_slice(part))
             }
-            message = said.next() => {
+            message = incoming.next() => {
                 if over(message.as_ref()) {
                     return false;
                 }

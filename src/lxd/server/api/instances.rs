@@ -47,7 +47,7 @@ fn site(agent: &Agent, name: &str) -> Result<Site, Fault> {
 /// `GET /1.0/instances`
 pub async fn list(call: Call) -> Answer {
     let depth = call.recursion();
-    let told = call.look(move |agent| {
+    let found = call.look(move |agent| {
         let one = |own: &Container| match depth {
             0 => format!("/1.0/instances/{}", own.name).into(),
             1 => instance(own),
@@ -55,19 +55,19 @@ pub async fn list(call: Call) -> Answer {
         };
         Ok(agent.described()?.containers.iter().map(one).collect::<Vec<Value>>())
     });
-    sync(told.await?)
+    sync(found.await?)
 }
 
 /// `GET /1.0/instances/NAME`
 pub async fn get(call: Call) -> Answer {
     let (name, depth) = (call.word(0).to_owned(), call.recursion());
-    let told = call.look(move |agent| {
+    let found = call.look(move |agent| {
         let own = container(agent, &name)?;
-        let told = if depth > 0 { full(agent, &own) } else { instance(&own) };
-        Ok((told, writable(&own)))
+        let document = if depth > 0 { full(agent, &own) } else { instance(&own) };
+        Ok((document, writable(&own)))
     });
-    let (told, writable) = told.await?;
-    tagged(told, &writable)
+    let (document, writable) = found.await?;
+    tagged(document, &writable)
 }
 
 /// `GET /1.0/instances/NAME/state`
@@ -281,23 +281,23 @@ pub fn instance(own: &Container) -> Value {
     let mut devices: BTreeMap<String, Keys> = own.nics.iter().filter_map(device).collect();
     devices.extend(own.instance.devices.clone());
     let time = |at: Option<u64>| at.map_or_else(|| NEVER.to_owned(), seconds);
-    let mut told = writable(own);
+    let mut document = writable(own);
     let more = json!({"created_at": time(own.instance.created_at), "expanded_config": own.instance.config,
         "expanded_devices": devices, "name": own.name.as_str(), "status": status, "status_code": code,
         "last_used_at": time(own.instance.last_used_at), "location": "none", "type": "container", "project": "default"});
-    if let (Value::Object(told), Value::Object(more)) = (&mut told, more) {
-        told.extend(more);
+    if let (Value::Object(document), Value::Object(more)) = (&mut document, more) {
+        document.extend(more);
     }
-    told
+    document
 }
 
 /// That, and what the kernel tells of it.
 pub fn full(agent: &Agent, own: &Container) -> Value {
-    let mut told = instance(own);
-    told["backups"] = Value::Null;
-    told["snapshots"] = Value::Null;
-    told["state"] = state_of(agent, own);
-    told
+    let mut document = instance(own);
+    document["backups"] = Value::Null;
+    document["snapshots"] = Value::Null;
+    document["state"] = state_of(agent, own);
+    document
 }
 
 /// What the kernel tells of it; a stopped one has neither interfaces nor processes.
@@ -309,8 +309,9 @@ pub fn state_of(agent: &Agent, own: &Container) -> Value {
         let here = Pin { node: node.to_string(), path: netns_path(&agent.lab, &node) };
         if let Ok(seen) = inspect(&here, &[agent.pin()]) {
             let passed = traffic(&here).unwrap_or_default();
-            let of = |link: &Link| passed.get(&link.name).copied().unwrap_or_default();
-            let all: Map<String, Value> = seen.links.iter().map(|link| (link.name.clone(), network(link, &of(link)))).collect();
+            let traffic_of = |link: &Link| passed.get(&link.name).copied().unwrap_or_default();
+            let all: Map<String, Value> =
+                seen.links.iter().map(|link| (link.name.clone(), network(link, &traffic_of(link)))).collect();
             networks = all.into();
         }
         let paths = paths::sandboxes(&agent.lab);

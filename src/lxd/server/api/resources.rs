@@ -13,7 +13,7 @@ use crate::name::IfName;
 use crate::report::machine::Link;
 use crate::topology::{Bridge, Container, Host, Keys};
 
-fn told(host: &Host, bridge: &Bridge) -> Value {
+fn document(host: &Host, bridge: &Bridge) -> Value {
     let on = |own: &&Container| {
         own.nics.iter().filter_map(|nic| nic.attach.host_end()).any(|end| end.bridge.as_ref() == Some(&bridge.name))
     };
@@ -63,7 +63,7 @@ async fn found(call: &Call) -> Result<(Host, Bridge), Fault> {
 pub async fn list(call: Call) -> Answer {
     let host = call.look(whole).await?;
     if call.recursion() > 0 {
-        return sync(host.bridges.iter().map(|bridge| told(&host, bridge)).collect::<Vec<_>>());
+        return sync(host.bridges.iter().map(|bridge| document(&host, bridge)).collect::<Vec<_>>());
     }
     sync(host.bridges.iter().map(|bridge| format!("/1.0/networks/{}", bridge.name)).collect::<Vec<_>>())
 }
@@ -71,7 +71,7 @@ pub async fn list(call: Call) -> Answer {
 /// `GET /1.0/networks/NAME`
 pub async fn get(call: Call) -> Answer {
     let (host, bridge) = found(&call).await?;
-    tagged(told(&host, &bridge), &writable(&bridge))
+    tagged(document(&host, &bridge), &writable(&bridge))
 }
 
 /// `GET /1.0/networks/NAME/state`
@@ -84,11 +84,11 @@ pub async fn state(call: Call) -> Answer {
         let link = link.ok_or_else(|| Fault::missing("Network"))?;
         Ok(network(&link, &traffic(&here)?.remove(&name).unwrap_or_default()))
     });
-    let mut told = seen.await?;
+    let mut state = seen.await?;
     for other in ["bond", "bridge", "vlan", "ovn"] {
-        told[other] = Value::Null;
+        state[other] = Value::Null;
     }
-    sync(told)
+    sync(state)
 }
 
 fn scope(address: &ipnet::IpNet) -> &'static str {
@@ -119,8 +119,8 @@ pub fn network(link: &Link, passed: &Traffic) -> Value {
         })
         .collect();
     let kind = if link.kind == "loopback" { "loopback" } else { "broadcast" };
-    let far = link.peer.as_ref().and_then(|peer| peer.name.clone()).unwrap_or_default();
-    json!({"addresses": addresses, "counters": counters(passed), "hwaddr": link.mac.clone().unwrap_or_default(), "host_name": far, "mtu": link.mtu,
+    let host_name = link.peer.as_ref().and_then(|peer| peer.name.clone()).unwrap_or_default();
+    json!({"addresses": addresses, "counters": counters(passed), "hwaddr": link.mac.clone().unwrap_or_default(), "host_name": host_name, "mtu": link.mtu,
         "state": if link.up { "up" } else { "down" }, "type": kind})
 }
 
@@ -233,17 +233,17 @@ fn known(prefix: &str) -> Result<(), Fault> {
 /// `GET /1.0/images/FINGERPRINT`
 pub async fn image(call: Call) -> Answer {
     known(call.word(0))?;
-    let told = image_described();
-    tagged(&told, &told["properties"])
+    let image = image_described();
+    tagged(&image, &image["properties"])
 }
 
 /// `POST /1.0/images/FINGERPRINT/secret`: what a client hands to another server, to fetch the image with. An agent has the image already and
 /// asks for none.
 pub async fn secret(call: Call) -> Answer {
     known(call.word(0))?;
-    let told = Map::from_iter([("secret".to_owned(), Value::from(hex(&random::<32>()?)))]);
+    let metadata = Map::from_iter([("secret".to_owned(), Value::from(hex(&random::<32>()?)))]);
     let client = call.client.name().to_owned();
-    let new = New { class: "token", description: "Executing operation", metadata: told, client, ..New::default() };
+    let new = New { class: "token", description: "Executing operation", metadata, client, ..New::default() };
     let operation = call.agent.operations.begin(new)?;
     let answer = operation.answer();
     operation.end(Status::Success, "");

@@ -54,14 +54,14 @@ pub async fn versions(_: Call) -> Answer {
 pub async fn get(call: Call) -> Answer {
     let trusted = call.client.is_trusted(&call.agent);
     let auth = if trusted { "trusted" } else { "untrusted" };
-    let mut told = json!({"api_extensions": EXTENSIONS, "api_status": "stable", "api_version": "1.0", "auth": auth,
+    let mut document = json!({"api_extensions": EXTENSIONS, "api_status": "stable", "api_version": "1.0", "auth": auth,
         "public": false, "auth_methods": ["tls"]});
     if !trusted {
-        return sync(told);
+        return sync(document);
     }
-    told["config"] = call.agent.config.told().into();
-    told["environment"] = call.look(|agent| Ok(environment(agent))).await?;
-    tagged(&told, &told["config"])
+    document["config"] = call.agent.config.to_json().into();
+    document["environment"] = call.look(|agent| Ok(environment(agent))).await?;
+    tagged(&document, &document["config"])
 }
 
 fn environment(agent: &Agent) -> Value {
@@ -87,7 +87,7 @@ struct Wanted {
 
 /// `PUT /1.0`, `PATCH /1.0`
 pub async fn set(mut call: Call) -> Answer {
-    call.matches(&call.agent.config.told().into())?;
+    call.matches(&call.agent.config.to_json().into())?;
     let wanted: Wanted = call.json().await?;
     let text = |value: Value| match value {
         Value::String(text) => Ok(text),
@@ -140,13 +140,13 @@ pub async fn operations(call: Call) -> Answer {
     let all = call.agent.operations.all().into_iter();
     // What has ended is kept for those who began it.
     let running = all.filter(|one| one.status() == Status::Running);
-    let told: Vec<Value> = running.map(|one| if whole { one.told() } else { one.path().into() }).collect();
-    sync(if told.is_empty() { json!({}) } else { json!({"running": told}) })
+    let documents: Vec<Value> = running.map(|one| if whole { one.to_json() } else { one.path().into() }).collect();
+    sync(if documents.is_empty() { json!({}) } else { json!({"running": documents}) })
 }
 
 /// `GET /1.0/operations/UUID`
 pub async fn operation(call: Call) -> Answer {
-    sync(call.agent.operations.get(call.word(0))?.told())
+    sync(call.agent.operations.get(call.word(0))?.to_json())
 }
 
 /// `DELETE /1.0/operations/UUID`
@@ -165,7 +165,7 @@ pub async fn wait(call: Call) -> Answer {
         }
         None => operation.over().await,
     }
-    sync(operation.told())
+    sync(operation.to_json())
 }
 
 /// `GET /1.0/operations/UUID/websocket`
@@ -180,10 +180,10 @@ pub async fn websocket(mut call: Call) -> Answer {
 pub async fn events(mut call: Call) -> Answer {
     let kinds = call.asked("type").unwrap_or_default().to_owned();
     let listener = call.agent.bus.listen();
-    opened(&mut call, move |pipe| tell(pipe, listener, kinds))
+    opened(&mut call, move |pipe| send_events(pipe, listener, kinds))
 }
 
-async fn tell(pipe: Upgraded, mut listener: Receiver<Arc<Event>>, kinds: String) {
+async fn send_events(pipe: Upgraded, mut listener: Receiver<Arc<Event>>, kinds: String) {
     let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
     let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(pipe), Role::Server, Some(config)).await;
     let mut ask = tokio::time::interval(ASK);
@@ -197,7 +197,7 @@ async fn tell(pipe: Upgraded, mut listener: Receiver<Arc<Event>>, kinds: String)
                 Err(RecvError::Closed) => return,
             },
             _ = ask.tick() => Message::Ping(Bytes::from_static(b"keepalive")),
-            said = socket.next() => match said {
+            received = socket.next() => match received {
                 None | Some(Err(_) | Ok(Message::Close(_))) => return,
                 Some(Ok(_)) => continue,
             },
@@ -213,19 +213,19 @@ const NAME: usize = 64;
 
 /// `GET /1.0/certificates`
 pub async fn clients(call: Call) -> Answer {
-    let told = call.agent.trust.told();
+    let certificates = call.agent.trust.to_json();
     if call.recursion() > 0 {
-        return sync(told);
+        return sync(certificates);
     }
     let path = |one: &Value| format!("/1.0/certificates/{}", one["fingerprint"].as_str().unwrap_or_default());
-    sync(told.iter().map(path).collect::<Vec<_>>())
+    sync(certificates.iter().map(path).collect::<Vec<_>>())
 }
 
 /// `GET /1.0/certificates/FINGERPRINT`
 pub async fn client(call: Call) -> Answer {
     let found = call.agent.trust.find(call.word(0))?;
-    let told = call.agent.trust.one(&found).ok_or_else(|| Fault::missing("Certificate"))?;
-    tagged(&told, &told)
+    let certificate = call.agent.trust.one(&found).ok_or_else(|| Fault::missing("Certificate"))?;
+    tagged(&certificate, &certificate)
 }
 
 /// `DELETE /1.0/certificates/FINGERPRINT`
@@ -307,9 +307,9 @@ async fn invite(call: &Call, wanted: &Asked) -> Answer {
     let until = rfc3339(OffsetDateTime::now_utc() + life);
     let request = json!({"name": wanted.name, "type": "client", "restricted": false, "projects": null, "certificate": "",
         "password": "", "token": true});
-    let told = json!({"addresses": addresses, "fingerprint": call.agent.identity.fingerprint,
+    let token = json!({"addresses": addresses, "fingerprint": call.agent.identity.fingerprint,
         "secret": hex(&random::<32>()?), "request": request, "expiresAt": until});
-    let metadata = if let Value::Object(told) = told { told } else { Map::new() };
+    let metadata = if let Value::Object(token) = token { token } else { Map::new() };
     let client = call.client.name().to_owned();
     let new = New { class: "token", description: "Executing operation", metadata, client, may_cancel: true, ..New::default() };
     let operation = call.agent.operations.begin(new)?;
@@ -333,8 +333,8 @@ fn expired(operation: &Operation) -> bool {
 
 /// The secret in a token, as any client sends it back.
 fn secret(text: &str) -> Option<String> {
-    let told: Value = serde_json::from_slice(&STANDARD.decode(text.trim()).ok()?).ok()?;
-    told["secret"].as_str().map(str::to_owned)
+    let token: Value = serde_json::from_slice(&STANDARD.decode(text.trim()).ok()?).ok()?;
+    token["secret"].as_str().map(str::to_owned)
 }
 
 async fn redeem(call: &Call, wanted: &Asked) -> Answer {

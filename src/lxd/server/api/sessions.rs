@@ -64,9 +64,9 @@ fn start(place: Place, order: Order) -> impl FnOnce() -> Started + Send + 'stati
 }
 
 fn end(operation: &Operation, outcome: Outcome, more: Map<String, Value>) {
-    let mut told = more;
-    told.extend(outcome.code.map(|code| ("return".to_owned(), code.into())));
-    operation.note(told);
+    let mut metadata = more;
+    metadata.extend(outcome.code.map(|code| ("return".to_owned(), code.into())));
+    operation.note(metadata);
     match outcome.failure {
         None => operation.end(Status::Success, ""),
         Some(failure) => operation.end(Status::Failure, failure),
@@ -261,12 +261,12 @@ async fn get(place: &Place, path: PathBuf, whole: bool) -> Answer {
         Found::Names(names) => sync(names)?,
         Found::Nothing => octets(answer::whole("")),
     };
-    tell(reply.headers_mut(), &look);
+    set_headers(reply.headers_mut(), &look);
     Ok(reply)
 }
 
 /// Names what a file is, for the clients of LXD and of Incus.
-fn tell(headers: &mut HeaderMap, look: &Look) {
+fn set_headers(headers: &mut HeaderMap, look: &Look) {
     let kind = match look.kind {
         Kind::Directory => "directory",
         Kind::Symlink => "symlink",
@@ -276,14 +276,14 @@ fn tell(headers: &mut HeaderMap, look: &Look) {
     let (date, clock) = (modified.date(), modified.time());
     let (hour, minute, second) = clock.as_hms();
     let modified = format!("{date} {hour:02}:{minute:02}:{second:02} +0000 UTC");
-    let told = [
+    let fields = [
         ("uid", look.user.to_string()),
         ("gid", look.group.to_string()),
         ("mode", format!("{:04o}", look.mode)),
         ("type", kind.to_owned()),
         ("modified", modified),
     ];
-    for (name, value) in told {
+    for (name, value) in fields {
         for family in ["x-lxd-", "x-incus-"] {
             let name = HeaderName::try_from(format!("{family}{name}"));
             if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(&value)) {
@@ -302,7 +302,7 @@ struct Sent {
 }
 
 impl Sent {
-    fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+    fn from_headers(headers: &HeaderMap) -> Result<Self, Fault> {
         let word = |name: &str| {
             let value = ["x-lxd-", "x-incus-"].iter().find_map(|family| headers.get(format!("{family}{name}")))?;
             Some(value.to_str().unwrap_or("?").trim().to_owned()).filter(|value| !value.is_empty())
@@ -330,7 +330,7 @@ impl Sent {
 }
 
 async fn post(place: &Place, path: PathBuf, headers: &HeaderMap, body: impl Body<Data = Bytes, Error: Display> + Send) -> Answer {
-    let Sent { kind, append, attributes } = Sent::of(headers)?;
+    let Sent { kind, append, attributes } = Sent::from_headers(headers)?;
     match kind {
         Kind::File | Kind::Special => {
             let how = if append { OFlag::O_APPEND } else { OFlag::O_TRUNC };
@@ -430,12 +430,13 @@ mod tests {
 
     #[test]
     fn headers_of_both_families_are_read_and_bad_ones_refused() {
-        let of = |pairs: &[(&'static str, &'static str)]| {
-            Sent::of(
+        let sent_with = |pairs: &[(&'static str, &'static str)]| {
+            Sent::from_headers(
                 &pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect(),
             )
         };
-        let sent = of(&[("x-lxd-mode", "0640"), ("x-incus-uid", "12"), ("x-lxd-type", "symlink"), ("x-lxd-write", "append")]);
+        let sent =
+            sent_with(&[("x-lxd-mode", "0640"), ("x-incus-uid", "12"), ("x-lxd-type", "symlink"), ("x-lxd-write", "append")]);
         let attributes = Attributes { mode: Some(0o640), user: Some(12), ..Attributes::default() };
         assert_eq!(sent.ok().unwrap(), Sent { kind: Kind::Symlink, append: true, attributes });
         for (name, value) in [
@@ -448,7 +449,7 @@ mod tests {
             ("x-lxd-type", "fifo"),
             ("x-lxd-write", "twice"),
         ] {
-            assert!(of(&[(name, value)]).is_err(), "{name}: {value}");
+            assert!(sent_with(&[(name, value)]).is_err(), "{name}: {value}");
         }
     }
 }
