@@ -221,10 +221,10 @@ fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
         pairs.extend(check.pings(scene));
         pings.extend(check.watched(scene));
     }
-    pairs.retain(|(from, to)| scene.place(from).is_ok() && scene.place(to).is_ok() && !scene.is_far(from));
+    pairs.retain(|(from, to)| scene.place(from).is_ok() && scene.place(to).is_ok() && !scene.is_remote(from));
     let pinged = Pinged::run(scene, &pairs)?;
     let mut unique = HashSet::new();
-    pings.retain(|ping| !scene.is_far(&ping.from) && unique.insert(ping.clone()));
+    pings.retain(|ping| !scene.is_remote(&ping.from) && unique.insert(ping.clone()));
     let seen = watch_pings(scene.view, &pings)?;
     let stage = Stage { scene, pinged, watched: pings.into_iter().zip(seen).collect() };
     let one = |task: &Task| match &task.meant {
@@ -232,7 +232,7 @@ fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
         Err(evidence) => Verdict::wrong(evidence.clone()),
         Ok(check) => {
             // What acts on the other machine is checked there.
-            let elsewhere = matches!(check.site(scene), Site::Acts(node) if scene.is_far(&node));
+            let elsewhere = matches!(check.site(scene), Site::Acts(node) if scene.is_remote(&node));
             let mut verdict = if elsewhere { Verdict::default() } else { check.judge(&stage) };
             verdict.notes.extend(unseen(check, scene));
             verdict
@@ -245,7 +245,7 @@ fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
 
 /// What of a check is not seen on this machine, where another one has a part of the lab.
 fn unseen(check: &Check, scene: &Scene<'_>) -> Vec<Evidence> {
-    if !scene.view.places.iter().any(|place| place.far) {
+    if !scene.view.places.iter().any(|place| place.remote) {
         return Vec::new();
     }
     let mut there: BTreeMap<String, usize> = BTreeMap::new();
@@ -254,13 +254,13 @@ fn unseen(check: &Check, scene: &Scene<'_>) -> Vec<Evidence> {
         Site::Tables(nodes) => (None, nodes),
     };
     let starts = check.pings(scene).into_iter().map(|(from, _)| from).chain(acts);
-    for from in starts.filter(|from| scene.is_far(from)) {
+    for from in starts.filter(|from| scene.is_remote(from)) {
         if let NodeId::Host(host) | NodeId::Container(host, _) = from {
             *there.entry(host.to_string()).or_default() += 1;
         }
     }
     let mut notes: Vec<Evidence> = there.into_iter().map(|(host, number)| Common::OtherMachine { host, number }.into()).collect();
-    let far: Vec<String> = tables.iter().filter(|node| scene.is_far(node)).map(ToString::to_string).collect();
+    let far: Vec<String> = tables.iter().filter(|node| scene.is_remote(node)).map(ToString::to_string).collect();
     if !far.is_empty() {
         notes.push(Common::FromFile { nodes: far }.into());
     }

@@ -185,8 +185,8 @@ impl Scene<'_> {
     }
 
     /// Whether the node is on another machine.
-    pub(super) fn is_far(&self, id: &NodeId) -> bool {
-        self.view.is_far(id)
+    pub(super) fn is_remote(&self, id: &NodeId) -> bool {
+        self.view.is_remote(id)
     }
 
     /// The cables of a container.

@@ -21,7 +21,7 @@ use crate::typed;
 pub fn cure(view: &View, cause: &Cause) -> Vec<String> {
     let map = Map::new(view);
     let mut cures = Cures { view, map: &map, lines: Vec::new(), blind: false };
-    cures.of(cause);
+    cures.for_cause(cause);
     if cures.blind {
         return Vec::new();
     }
@@ -38,7 +38,7 @@ struct Cures<'a> {
 }
 
 impl Cures<'_> {
-    fn of(&mut self, cause: &Cause) {
+    fn for_cause(&mut self, cause: &Cause) {
         match cause {
             Cause::NoRoute { node, to } => self.no_route(node, *to),
             Cause::NoAddress { node } => self.no_address(node),
@@ -79,7 +79,7 @@ impl Cures<'_> {
     fn run(&mut self, node: &str, command: &str) {
         let Some(place) = self.place(node) else { return };
         let here = &self.view.places[place];
-        self.blind |= here.far;
+        self.blind |= here.remote;
         let line = match &here.id {
             NodeId::Container(host, name) if here.by_hand => {
                 let inside = format!("ip netns exec {} {command}", quoted(name.as_str()));
@@ -104,7 +104,7 @@ impl Cures<'_> {
 
     fn at(&self, interface: &Interface) -> Option<At> {
         let place = self.place(&interface.node)?;
-        self.map.of(place).find(|at| self.map.link(*at).name == interface.interface)
+        self.map.interfaces(place).find(|at| self.map.link(*at).name == interface.interface)
     }
 
     fn ns(&self, node: &str) -> Option<Ns> {
@@ -157,7 +157,7 @@ impl Cures<'_> {
         if bridges.is_empty() {
             self.run(node, "ip link add br0 type bridge");
             self.run(node, "ip link set br0 up");
-            plug.extend(self.map.of(at.place).filter(|other| *other != at && self.map.is_loose(*other)));
+            plug.extend(self.map.interfaces(at.place).filter(|other| *other != at && self.map.is_loose(*other)));
         }
         for at in plug {
             let link = self.map.link(at);
@@ -225,7 +225,7 @@ impl Cures<'_> {
         let mtu = size.max(1500);
         let (mut seen, mut queue) = (BTreeSet::from([start]), vec![start]);
         while let Some(at) = queue.pop() {
-            let mut next: Vec<At> = self.map.far(at).into_iter().chain(self.map.bridge(at)).collect();
+            let mut next: Vec<At> = self.map.peer(at).into_iter().chain(self.map.bridge(at)).collect();
             next.extend(self.map.ports(at));
             queue.extend(next.into_iter().filter(|at| seen.insert(*at)));
         }

@@ -80,7 +80,7 @@ pub fn segments(topology: &Topology, view: &View, wanted: Option<&str>) -> Vec<S
     let chosen = topology.networks.iter().filter(|network| wanted.is_none_or(|word| network.name.as_str() == word));
     let segment = |network: &topology::Network| match view.place(&NodeId::Switch(network.name.clone())) {
         _ if topology.is_wire(network) => wire(topology, view, network),
-        Some(place) if place.far => cable(topology, view, network, place),
+        Some(place) if place.remote => cable(topology, view, network, place),
         _ => switch(topology, view, network),
     };
     chosen.filter_map(segment).collect()
@@ -102,16 +102,16 @@ fn ends<'a>(
 fn wire(topology: &Topology, view: &View, network: &topology::Network) -> Option<Segment> {
     let mut found: Vec<_> = ends(topology, view, network).collect();
     // It is heard on this machine.
-    found.sort_by_key(|(place, ..)| place.far);
+    found.sort_by_key(|(place, ..)| place.remote);
     let mut found = found.into_iter();
-    let ((place, index, end), (_, _, other)) = (found.next().filter(|(place, ..)| !place.far)?, found.next()?);
+    let ((place, index, end), (_, _, other)) = (found.next().filter(|(place, ..)| !place.remote)?, found.next()?);
     let sides = [end, other].map(|end| Side { end, port: None }).to_vec();
     Some(Segment { network: network.name.to_string(), kind: Kind::Wire, pin: place.pin.clone(), on: Some(index), sides })
 }
 
 /// A real network with several machines: it is heard at this machine's NIC, and whatever comes from there comes from the switch.
 fn cable(topology: &Topology, view: &View, network: &topology::Network, switch: &Place) -> Option<Segment> {
-    let (place, index, end) = ends(topology, view, network).find(|(place, ..)| !place.far)?;
+    let (place, index, end) = ends(topology, view, network).find(|(place, ..)| !place.remote)?;
     let peer = place.named(&end.interface)?.peer.as_ref()?;
     let port = Interface { node: switch.node.node.clone(), interface: peer.name.clone()? };
     let sides = [end, port].map(|end| Side { end, port: None }).to_vec();

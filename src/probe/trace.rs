@@ -64,20 +64,20 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let prediction = foretell(view, &order, &packet)?;
     let mut watch = Prober::open(&places(view, &order, &prediction), &order)?;
     let first = watch.probe(if prediction.death.is_some() { FORETOLD } else { HOPED })?;
-    let mut account = Account::of(view, &prediction, &first);
+    let mut account = Account::from_probe(view, &prediction, &first);
     let mut acted = Vec::new();
     if !account.answered && !account.confirms(&prediction) {
         let end = account.end(&sender);
         view.read_settings(std::slice::from_ref(&end.node))?;
         if let Some(tracer) = tracer(view, &end, &watch) {
-            account = Account::of(view, &prediction, &watch.probe(FORETOLD)?.after(&first));
+            account = Account::from_probe(view, &prediction, &watch.probe(FORETOLD)?.after(&first));
             acted = acts(view, &end.node, &tracer);
         }
     }
     if !account.answered && !account.confirms(&prediction) && !acted.iter().any(|acted| acted.step.drops) {
         let asks = account.unanswered().is_some() || is_asking(view, &account.end(&sender).node);
         let patience = if asks && prediction.death.is_none() { ASKING } else { HOPED };
-        account = Account::of(view, &prediction, &watch.probe(patience)?.after(&first));
+        account = Account::from_probe(view, &prediction, &watch.probe(patience)?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
     let report = report(view, &order, names, &prediction, account, &acted, packet.ttl);
@@ -188,7 +188,7 @@ fn report(
     };
     let place = unknown.and_then(|node| view.here().find(|place| place.node.node == *node));
     let legacy = place.map_or_else(Vec::new, |place| iptables::tables(&place.pin));
-    let request = account.request.map_or_else(|| prediction.request.clone(), |told| told.journey);
+    let request = account.request.map_or_else(|| prediction.request.clone(), |compared| compared.journey);
     Trace {
         lab: view.lab.to_string(),
         from: sender,
@@ -197,7 +197,7 @@ fn report(
         size: order.size(),
         ttl,
         request,
-        reply: account.reply.map(|told| told.journey),
+        reply: account.reply.map(|compared| compared.journey),
         messages: account.messages,
         differences,
         outcome,
@@ -236,35 +236,35 @@ pub struct Account {
 
 impl Account {
     /// Puts a probe's prediction and sightings together.
-    pub fn of(view: &View, prediction: &Prediction, probed: &Probed) -> Self {
+    pub fn from_probe(view: &View, prediction: &Prediction, probed: &Probed) -> Self {
         let request = compare::compare(view, Some(&prediction.request), probed, Leg::Request);
         // Where the packet did not come to its end, there is nothing to answer.
-        let arrived = request.as_ref().is_some_and(|told| told.agrees);
+        let arrived = request.as_ref().is_some_and(|compared| compared.agrees);
         // Whether it arrived on another machine, only its reply tells.
-        let far = prediction.receiver.as_ref().is_some_and(|node| view.is_unseen(node));
+        let unseen = prediction.receiver.as_ref().is_some_and(|node| view.is_unseen(node));
         let reply = compare::compare(view, prediction.reply.as_ref(), probed, Leg::Reply);
-        let reply = reply.filter(|told| (arrived && !far) || told.end.is_some());
+        let reply = reply.filter(|compared| (arrived && !unseen) || compared.end.is_some());
         Self { request, reply, answered: probed.answered, milliseconds: probed.milliseconds(), messages: messages(view, probed) }
     }
 
     /// Where the packet, or its reply, was seen last.
     pub fn end(&self, sender: &str) -> End {
-        let last = self.reply.iter().chain(&self.request).find_map(|told| told.end.clone());
+        let last = self.reply.iter().chain(&self.request).find_map(|compared| compared.end.clone());
         last.unwrap_or_else(|| End { leg: Leg::Request, node: sender.to_owned(), interface: None, outgoing: false })
     }
 
     /// Whether all that was seen is what a prediction of death says, and nothing else.
     pub fn confirms(&self, prediction: &Prediction) -> bool {
         let Some(death) = &prediction.death else { return false };
-        let agrees = |told: &Option<compare::Compared>| told.as_ref().is_some_and(|told| told.agrees);
-        let gone = |told: &Option<compare::Compared>| told.as_ref().is_none_or(|told| told.end.is_none());
+        let agrees = |compared: &Option<compare::Compared>| compared.as_ref().is_some_and(|compared| compared.agrees);
+        let gone = |compared: &Option<compare::Compared>| compared.as_ref().is_none_or(|compared| compared.end.is_none());
         let replied = death.leg == Leg::Reply && prediction.reply.is_some();
         !self.answered && agrees(&self.request) && if replied { agrees(&self.reply) } else { gone(&self.reply) }
     }
 
     /// A question for a MAC address that nobody was seen to answer.
     pub fn unanswered(&self) -> Option<&(Interface, IpAddr)> {
-        self.reply.iter().chain(&self.request).find_map(|told| told.unanswered.as_ref())
+        self.reply.iter().chain(&self.request).find_map(|compared| compared.unanswered.as_ref())
     }
 
     /// How it ended.
@@ -295,7 +295,7 @@ impl Account {
                 return (death.leg, death.node.clone(), death.cause.clone(), false);
             }
         }
-        if let Some((leg, node, cause)) = self.said(view, ttl) {
+        if let Some((leg, node, cause)) = self.reported_cause(view, ttl) {
             return (leg, node, cause, true);
         }
         if let Some((interface, address)) = self.unanswered() {
@@ -317,9 +317,9 @@ impl Account {
     fn counted(&self, cause: &Cause) -> Cause {
         match cause {
             Cause::Loop { routes, .. } => {
-                let told = self.reply.iter().chain(&self.request).find(|told| told.end.is_some());
+                let ended = self.reply.iter().chain(&self.request).find(|compared| compared.end.is_some());
                 let seen = |node: &str, dev: &str| -> u32 {
-                    let visits = told.iter().flat_map(|told| &told.journey.visits);
+                    let visits = ended.iter().flat_map(|compared| &compared.journey.visits);
                     let frames = visits.filter(|visit| visit.node == node && visit.leaves.as_deref() == Some(dev));
                     frames.filter_map(|visit| visit.frame.as_ref()?.seen).max().unwrap_or(0)
                 };
@@ -331,7 +331,7 @@ impl Account {
     }
 
     /// What a router itself gives as the reason.
-    fn said(&self, view: &View, ttl: u8) -> Option<(Leg, String, Cause)> {
+    fn reported_cause(&self, view: &View, ttl: u8) -> Option<(Leg, String, Cause)> {
         self.messages.iter().find_map(|message| {
             let node = message.node.clone()?;
             let cause = match message.says {
@@ -349,8 +349,8 @@ impl Account {
 
     /// Where sight and tables differ.
     pub fn differences(&self, prediction: &Prediction) -> Vec<Difference> {
-        let told = self.request.iter().chain(&self.reply);
-        let mut all: Vec<Difference> = told.flat_map(|told| told.differences.clone()).collect();
+        let compared = self.request.iter().chain(&self.reply);
+        let mut all: Vec<Difference> = compared.flat_map(|compared| compared.differences.clone()).collect();
         if let (true, Some(death)) = (self.answered, &prediction.death) {
             all.push(Difference::Lives { cause: death.cause.clone() });
         }

@@ -64,7 +64,7 @@ pub struct Place {
     pub by_hand: bool,
     /// It is on another machine, where nobody has looked: what is in it is what the file says. A packet is followed through it
     /// so, but nothing is concluded from it: see [`View::is_unseen`].
-    pub far: bool,
+    pub remote: bool,
     /// What is in it, as `show` tells.
     pub node: Node,
     /// What the kernel decides by there.
@@ -109,7 +109,7 @@ impl View {
     /// # Errors
     /// When a namespace is gone or cannot be entered.
     pub fn look(subject: &Subject) -> Result<Self> {
-        Self::of(subject, subject.nodes(), Vec::new())
+        Self::look_at(subject, subject.nodes(), Vec::new())
     }
 
     /// Looks at those nodes whose namespaces are there; the others are absent.
@@ -118,10 +118,10 @@ impl View {
     /// When a namespace cannot be entered.
     pub fn living(subject: &Subject) -> Result<Self> {
         let (here, gone): (Vec<_>, Vec<_>) = subject.nodes().into_iter().partition(|one| netns::is_namespace(&one.pin));
-        Self::of(subject, here, gone.into_iter().map(|one| one.node).collect())
+        Self::look_at(subject, here, gone.into_iter().map(|one| one.node).collect())
     }
 
-    fn of(subject: &Subject, nodes: Vec<Netns>, absent: Vec<NodeId>) -> Result<Self> {
+    fn look_at(subject: &Subject, nodes: Vec<Netns>, absent: Vec<NodeId>) -> Result<Self> {
         let lab = subject.entry.lab.clone();
         let pins: Vec<Pin> = nodes.iter().map(|one| Pin { node: one.node.to_string(), path: one.pin.clone() }).collect();
         let mut places = Vec::with_capacity(nodes.len());
@@ -130,7 +130,7 @@ impl View {
             node.lab = lab.to_string();
             node.node = id.to_string();
             node.kind = Kind::of(&id);
-            places.push(Place { id, pin, by_hand, far: false, node, tables });
+            places.push(Place { id, pin, by_hand, remote: false, node, tables });
         }
         // Where the journal is damaged what is there can be looked at all the same.
         let described = subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(facts::join(journal, &mut places)));
@@ -153,7 +153,7 @@ impl View {
 
     /// The nodes on this machine.
     pub fn here(&self) -> impl Iterator<Item = &Place> {
-        self.places.iter().filter(|place| !place.far)
+        self.places.iter().filter(|place| !place.remote)
     }
 
     /// The node of that name, `host` or `host.container`.
@@ -168,7 +168,7 @@ impl View {
 
     /// Whether the node, `host` or `host.container`, is where nobody has looked.
     pub fn is_unseen(&self, node: &str) -> bool {
-        self.named(node).is_some_and(|place| place.far)
+        self.named(node).is_some_and(|place| place.remote)
     }
 
     /// What the topology says of the lab, fact by fact; nothing where that is not known.
@@ -177,8 +177,8 @@ impl View {
     }
 
     /// Whether the node is on another machine.
-    pub fn is_far(&self, id: &NodeId) -> bool {
-        self.place(id).is_some_and(|place| place.far)
+    pub fn is_remote(&self, id: &NodeId) -> bool {
+        self.place(id).is_some_and(|place| place.remote)
     }
 
     /// The interfaces of a node that the lab's cables lead to, with their bridges and what else is in those: of the machine that
@@ -187,8 +187,8 @@ impl View {
         let links = &place.tables.links;
         let nodes: HashSet<&str> = self.places.iter().map(|place| place.node.node.as_str()).collect();
         let plugged = |link: &&tables::Link| {
-            let far = link.peer.as_ref().and_then(|far| far.node.as_deref());
-            far.is_some_and(|node| node != place.node.node && nodes.contains(node))
+            let peer = link.peer.as_ref().and_then(|peer| peer.node.as_deref());
+            peer.is_some_and(|node| node != place.node.node && nodes.contains(node))
         };
         let port = |link: &tables::Link| Port { ns: Ns::Node(place.id.clone()), dev: IfName::observed(&link.name) };
         let described =
@@ -219,15 +219,15 @@ impl View {
     pub fn learned_since(&self, mac: Mac) -> Option<Interface> {
         let machine = self.here().find(|place| {
             let leads_away =
-                |far: &tables::Far| self.places.iter().any(|other| other.far && Some(&other.node.node) == far.node.as_ref());
+                |peer: &tables::Far| self.places.iter().any(|other| other.remote && Some(&other.node.node) == peer.node.as_ref());
             place.tables.links.iter().any(|link| link.peer.as_ref().is_some_and(leads_away))
         })?;
         let now = inspect::look(&[Pin { node: machine.node.node.clone(), path: machine.pin.clone() }]).ok()?;
         let addresses: Vec<IpAddr> =
             now.first()?.neighbours.iter().filter(|one| one.mac == Some(mac)).map(|one| one.address).collect();
-        let far = self.places.iter().filter(|place| place.far);
+        let remote = self.places.iter().filter(|place| place.remote);
         let owns = |link: &&Link| link.addresses.iter().any(|net| addresses.contains(&net.addr()));
-        far.into_iter().find_map(|place| Some(place.interface(place.node.links.iter().find(owns)?)))
+        remote.into_iter().find_map(|place| Some(place.interface(place.node.links.iter().find(owns)?)))
     }
 
     /// Every interface that has the IP address.
@@ -236,9 +236,9 @@ impl View {
     }
 
     fn interfaces(&self, wanted: impl Fn(&Link) -> bool) -> Vec<Interface> {
-        let of = |place: &Place| -> Vec<Interface> {
+        let found = |place: &Place| -> Vec<Interface> {
             place.node.links.iter().filter(|link| wanted(link)).map(|link| place.interface(link)).collect()
         };
-        self.places.iter().flat_map(of).collect()
+        self.places.iter().flat_map(found).collect()
     }
 }

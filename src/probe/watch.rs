@@ -255,7 +255,7 @@ pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
     for ping in pings {
         let family = Family::of(ping.address);
         let sender = senders.entry((&ping.from, family));
-        if let (Entry::Vacant(sender), Some(place)) = (sender, view.place(&ping.from).filter(|place| !place.far)) {
+        if let (Entry::Vacant(sender), Some(place)) = (sender, view.place(&ping.from).filter(|place| !place.remote)) {
             echoes.push(Echo::open(&place.pin, &ping.from.to_string(), family, Manner::default())?);
             sender.insert(echoes.len() - 1);
         }

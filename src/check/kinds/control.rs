@@ -153,7 +153,7 @@ impl Kind for Control {
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let Some(found) = tried(self, stage)? else { return Ok(Verdict::default()) };
-        let far = stage.scene.is_far(&NodeId::Host(self.of.clone()));
+        let far = stage.scene.is_remote(&NodeId::Host(self.of.clone()));
         let token = matches!(&found, Found::NoRemote { .. } | Found::Distrusted { .. } | Found::OtherServer { .. });
         let note = || Found::TokenThere { host: self.of.to_string() }.into();
         Ok(Verdict { notes: Vec::from_iter((token && far).then(note)), ..Verdict::wrong(found) })
@@ -171,7 +171,7 @@ fn tried(control: &Control, stage: &Stage<'_>) -> Tried {
         let place = stage.scene.place(&of)?;
         place.node.links.iter().flat_map(|link| &link.addresses).map(ipnet::IpNet::addr).collect()
     };
-    if !stage.scene.is_far(&of) && !agents::runs(lab, &control.of) {
+    if !stage.scene.is_remote(&of) && !agents::runs(lab, &control.of) {
         return Ok(Some(Found::NoAgent { host: control.of.to_string() }));
     }
     let plays = stage.scene.role == Some(&control.from);

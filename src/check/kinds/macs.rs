@@ -124,7 +124,7 @@ impl Kind for Macs {
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let scene = stage.scene;
         let mut pings = pings(scene);
-        pings.retain(|ping| !scene.is_far(&ping.from));
+        pings.retain(|ping| !scene.is_remote(&ping.from));
         if pings.is_empty() {
             let gone = scene.gone.iter().map(|node| Common::NodeGone { node: node.to_string() }).next();
             return Err(gone.or_else(|| scene.too_few()).unwrap_or_else(|| nobody(scene)).into());
@@ -212,7 +212,7 @@ fn pings(scene: &Scene<'_>) -> Vec<WatchedPing> {
 /// Why none of the containers pings one of another host.
 fn nobody(scene: &Scene<'_>) -> Common {
     let able: Vec<NodeId> = scene.containers().into_iter().filter(|id| scene.is_configured(id)).collect();
-    let from = able.iter().find(|from| !scene.is_far(from) && able.iter().any(|to| host(to) != host(from)));
+    let from = able.iter().find(|from| !scene.is_remote(from) && able.iter().any(|to| host(to) != host(from)));
     let to = from.and_then(|from| able.iter().find(|to| host(to) != host(from)));
     match from.zip(to) {
         Some((from, to)) => scene.unmet(from, to),

@@ -105,7 +105,7 @@ impl Kind for Path {
     }
 
     fn site(&self, scene: &Scene<'_>) -> Site {
-        if scene.is_far(&self.from.0) {
+        if scene.is_remote(&self.from.0) {
             return Site::Acts(self.from.0.clone());
         }
         Site::Tables(self.hops.iter().map(|machine| machine.0.clone()).collect())
@@ -133,7 +133,7 @@ impl Kind for Path {
         let mut verdict = Verdict::default();
         let mut way = seen.way(&from, &to);
         let wanted: Vec<String> = self.hops.iter().map(ToString::to_string).collect();
-        if scene.is_far(&ping.to) {
+        if scene.is_remote(&ping.to) {
             way.hops.extend(beyond(scene, &ping));
         }
         if way.hops != wanted {
@@ -160,6 +160,7 @@ fn ping(path: &Path, scene: &Scene<'_>) -> Option<WatchedPing> {
 fn beyond(scene: &Scene<'_>, ping: &WatchedPing) -> Vec<String> {
     let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
     let visits = predict(scene.view, &ping.from, ping.address, &probe).request.visits;
-    let far = visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.far && place.node.node == visit.node));
+    let far =
+        visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.remote && place.node.node == visit.node));
     far.filter(|visit| matches!(visit.deed, Deed::Routes { .. } | Deed::Receives)).map(|visit| visit.node).collect()
 }

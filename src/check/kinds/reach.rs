@@ -85,7 +85,7 @@ impl Kind for Reach {
         }
         found.extend(scene.duplicates(&nodes.iter().copied().cloned().collect::<Vec<_>>()));
         let able = |node: &NodeId| scene.place(node).is_ok() && !scene.addresses(node).is_empty();
-        let here = |from: &NodeId| !scene.is_far(from) && able(from);
+        let here = |from: &NodeId| !scene.is_remote(from) && able(from);
         let asked: Vec<&(NodeId, NodeId)> = pairs.iter().filter(|(from, to)| here(from) && able(to)).collect();
         // Where no ping could be sent, none is unanswered.
         for (from, to) in asked.iter().filter(|(from, to)| stage.pinged.answered(from, to).is_none()) {

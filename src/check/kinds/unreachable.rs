@@ -67,7 +67,7 @@ impl Kind for Unreachable {
             } else if let Some(bare) = [&from, &to].into_iter().find(|node| stage.scene.addresses(node).is_empty()) {
                 // Without an address nothing is proven.
                 verdict.add_once(stage.scene.no_address(bare));
-            } else if !stage.scene.is_far(&from) && stage.pinged.any(&from, &to) {
+            } else if !stage.scene.is_remote(&from) && stage.pinged.any(&from, &to) {
                 answered.push((from.to_string(), to.to_string()));
             }
         }

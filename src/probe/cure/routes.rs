@@ -51,12 +51,12 @@ impl Cures<'_> {
     fn router(&self, place: usize, to: IpAddr) -> Option<(IpAddr, Option<IpNet>)> {
         let owner = self.map.owners(to).iter().copied().find(|owner| owner.place != place);
         let behind = owner.and_then(|owner| self.net_of(owner, to));
-        let all = self.map.of(place).filter(|at| !self.map.is_loopback(*at));
+        let all = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at));
         for at in all {
             for (next, address) in self.neighbours(at, to) {
                 let leads = |owner: At| {
                     owner.place == next.place
-                        || self.map.of(next.place).any(|out| out != next && self.map.reach(out).contains(&owner.place))
+                        || self.map.interfaces(next.place).any(|out| out != next && self.map.reach(out).contains(&owner.place))
                 };
                 let passes = self.forwards(next, to.is_ipv6()) || owner.is_some_and(|owner| owner.place == next.place);
                 if passes && owner.is_none_or(leads) {
@@ -85,7 +85,7 @@ impl Cures<'_> {
         };
         let mut found = Vec::new();
         for place in (0..self.map.places().len()).filter(|place| *place != at.place) {
-            for other in self.map.of(place) {
+            for other in self.map.interfaces(place) {
                 if let Some(net) = self.map.nets(other).find(inside)
                     && self.map.path(at, other).is_some_and(|path| path.is_plugged())
                 {
@@ -98,7 +98,7 @@ impl Cures<'_> {
 
     pub(super) fn no_such_gateway(&mut self, node: &str, gateway: IpAddr, route: &Route) {
         let Some(place) = self.place(node) else { return };
-        let Some(out) = self.map.of(place).find(|at| self.map.link(*at).name == route.dev) else { return };
+        let Some(out) = self.map.interfaces(place).find(|at| self.map.link(*at).name == route.dev) else { return };
         let command = format!("{} route replace {}", ip(route.to), destination(route.to));
         let described = self.described_via(node, route.to).filter(|via| *via != gateway && !self.map.owners(*via).is_empty());
         let routers = self.neighbours(out, gateway).into_iter().filter(|(at, _)| self.forwards(*at, gateway.is_ipv6()));
@@ -108,12 +108,12 @@ impl Cures<'_> {
         }
         // Nobody on the segment routes: the other end is to have the address.
         let own = self.map.nets(out).find(|net| net.contains(&gateway));
-        let far = self.map.far(out).map(|far| self.map.bridge(far).unwrap_or(far));
-        if let (Some(own), Some(far)) = (own, far.filter(|far| self.map.kind(far.place) == Kind::Host))
+        let peer = self.map.peer(out).map(|peer| self.map.bridge(peer).unwrap_or(peer));
+        if let (Some(own), Some(peer)) = (own, peer.filter(|peer| self.map.kind(peer.place) == Kind::Host))
             && let Ok(net) = IpNet::new(gateway, own.prefix_len())
         {
-            let dev = self.map.link(far).name.clone();
-            self.run(&self.map.name(far.place), &format!("ip address add {} dev {dev}", fresh(net)));
+            let dev = self.map.link(peer).name.clone();
+            self.run(&self.map.name(peer.place), &format!("ip address add {} dev {dev}", fresh(net)));
         }
     }
 
@@ -154,7 +154,7 @@ impl Cures<'_> {
 
     /// The subnets that a node is in.
     fn nets(&self, place: usize) -> Vec<IpNet> {
-        let links = self.map.of(place).filter(|at| !self.map.is_loopback(*at));
+        let links = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at));
         links.flat_map(|at| self.map.nets(at)).map(|net| net.trunc()).filter(|net| !is_link_local(net.addr())).collect()
     }
 
@@ -163,20 +163,20 @@ impl Cures<'_> {
         let (Some(here), Some(owner)) = (self.place(&interface.node), self.at(owner)) else { return };
         let leads = |at: &At| {
             self.map.link(*at).name != interface.interface
-                && self.map.far(*at).is_some()
+                && self.map.peer(*at).is_some()
                 && self.map.reach(*at).contains(&owner.place)
         };
-        let Some(near) = self.map.of(here).find(leads) else { return };
+        let Some(near) = self.map.interfaces(here).find(leads) else { return };
         let host = self.host_of(owner.place);
-        let mut ends = self.map.of(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
-        let Some(far) = ends.find(|at| self.map.far(*at).is_some() && self.map.bridge(*at).is_none()) else {
+        let mut ends = self.map.interfaces(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
+        let Some(there) = ends.find(|at| self.map.peer(*at).is_some() && self.map.bridge(*at).is_none()) else {
             return self.run(&interface.node, &format!("ip link set {} up", self.map.link(near).name));
         };
         let link = IpAddr::from([192, 168, 100, 0]);
         let Ok(net) = IpNet::new(link, 24) else { return };
         let mut free = net.hosts().filter(|address| self.map.owners(*address).is_empty()).collect::<Vec<_>>().into_iter();
         let mut ends = Vec::new();
-        for (at, place) in [(near, here), (far, host)] {
+        for (at, place) in [(near, here), (there, host)] {
             let node = self.map.name(place);
             let dev = self.map.link(at).name.clone();
             if !self.map.link(at).up {
@@ -194,11 +194,12 @@ impl Cures<'_> {
         let behind = |place: usize, at: At| -> Vec<IpNet> {
             let others = self
                 .map
-                .of(place)
-                .filter(|other| *other != at && !self.map.is_loopback(*other) && self.map.far(*other).is_none());
+                .interfaces(place)
+                .filter(|other| *other != at && !self.map.is_loopback(*other) && self.map.peer(*other).is_none());
             others.flat_map(|other| self.map.nets(other)).map(|net| net.trunc()).filter(|net| net.addr().is_ipv4()).collect()
         };
-        for (node, via, nets) in [(self.map.name(here), to, behind(host, far)), (self.map.name(host), from, behind(here, near))] {
+        for (node, via, nets) in [(self.map.name(here), to, behind(host, there)), (self.map.name(host), from, behind(here, near))]
+        {
             for net in nets {
                 self.run(&node, &format!("ip route add {net} via {via}"));
             }
@@ -272,11 +273,12 @@ impl Cures<'_> {
 
     /// An interface that is no port, and an address that nobody has in the subnet of others on its segment.
     fn free_on_segment(&self, place: usize) -> Option<(String, IpNet)> {
-        let own = self.map.of(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
-        let mut own: Vec<At> = own.filter(|at| self.map.far(*at).is_some() || self.map.is_bridge(*at)).collect();
+        let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
+        let mut own: Vec<At> = own.filter(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at)).collect();
         own.sort_by_key(|at| !self.map.is_bridge(*at));
         for at in own {
-            for other in (0..self.map.places().len()).filter(|other| *other != place).flat_map(|other| self.map.of(other)) {
+            for other in (0..self.map.places().len()).filter(|other| *other != place).flat_map(|other| self.map.interfaces(other))
+            {
                 let Some(net) = self.map.nets(other).find(|net| net.addr().is_ipv4()) else { continue };
                 if self.map.path(at, other).is_some_and(|path| path.is_plugged()) {
                     let net = self.free(net)?;

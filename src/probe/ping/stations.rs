@@ -86,7 +86,7 @@ impl Stations {
             Station {
                 id: place.id.clone(),
                 pin: place.pin.clone(),
-                far: place.far,
+                far: place.remote,
                 interfaces: links().map(|link| (link.name.clone(), link.index)).collect(),
                 addresses: links().flat_map(addresses).collect(),
             }

@@ -20,7 +20,7 @@ impl World<'_> {
     pub(super) fn no_route(&self, stand: Stand, packet: &Packet) -> Cause {
         let (place, to) = (stand.place, packet.destination);
         let node = self.map.name(place);
-        let cables: Vec<At> = self.map.of(place).filter(|at| !self.map.is_loopback(*at)).collect();
+        let cables: Vec<At> = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at)).collect();
         let covers = |at: &At| self.nets(*at, to).any(|net| net.contains(&to));
         if let Some(down) = cables.iter().find(|at| !self.map.link(**at).up && covers(at)) {
             return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
@@ -34,7 +34,7 @@ impl World<'_> {
         }
         // Routes leave with the link that they lead over, and IPv6 addresses too.
         let lost = |at: &&At| {
-            !self.map.link(**at).up && self.map.far(**at).is_some() && (to.is_ipv6() || self.nets(**at, to).next().is_some())
+            !self.map.link(**at).up && self.map.peer(**at).is_some() && (to.is_ipv6() || self.nets(**at, to).next().is_some())
         };
         if let Some(down) = cables.iter().find(lost) {
             return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
@@ -176,8 +176,8 @@ impl World<'_> {
 
     /// The other end of the cable is down: nobody can answer.
     fn dark(&self, out: At) -> Option<Cause> {
-        let far = self.map.far(out).filter(|far| !self.map.link(*far).up)?;
-        Some(Cause::LinkDown { interface: self.map.interface(out), peer: Some(self.map.interface(far)) })
+        let peer = self.map.peer(out).filter(|peer| !self.map.link(*peer).up)?;
+        Some(Cause::LinkDown { interface: self.map.interface(out), peer: Some(self.map.interface(peer)) })
     }
 
     /// The interface's prefix says that the address is near, those of others on the segment say that it is not.
@@ -203,7 +203,7 @@ impl World<'_> {
         if leads(out).is_some() {
             return None;
         }
-        let owner = self.map.of(out.place).filter(|at| *at != out && self.map.far(*at).is_some()).find_map(leads)?;
+        let owner = self.map.interfaces(out.place).filter(|at| *at != out && self.map.peer(*at).is_some()).find_map(leads)?;
         let (interface, owner) = (self.map.interface(out), Some(self.map.interface(owner)));
         Some(Cause::OtherNic { interface, route: route.clone(), owner })
     }
@@ -279,8 +279,8 @@ impl Map<'_> {
     fn next(&self, at: At) -> Vec<(At, u32)> {
         let mut next = Vec::new();
         let down = |at: At| if self.link(at).up { STEP } else { OFF };
-        if let Some(far) = self.far(at) {
-            next.push((far, down(at).max(down(far))));
+        if let Some(peer) = self.peer(at) {
+            next.push((peer, down(at).max(down(peer))));
         }
         let closed = |port: At| if self.forwards(port) { STEP } else { OFF };
         if let Some(bridge) = self.bridge(at) {
@@ -298,7 +298,7 @@ impl Map<'_> {
     pub(in crate::probe) fn is_loose(&self, at: At) -> bool {
         let link = self.link(at);
         link.master.is_none()
-            && self.far(at).is_some()
+            && self.peer(at).is_some()
             && self.kind(at.place) == Kind::Host
             && self.nets(at).all(|net| is_link_local(net.addr()))
     }
@@ -306,14 +306,14 @@ impl Map<'_> {
     /// What a loose end could be plugged into.
     fn patches(&self, at: At) -> Vec<At> {
         if self.is_bridge(at) {
-            return self.of(at.place).filter(|other| self.is_loose(*other)).collect();
+            return self.interfaces(at.place).filter(|other| self.is_loose(*other)).collect();
         }
         if !self.is_loose(at) {
             return Vec::new();
         }
-        let bridges: Vec<At> = self.of(at.place).filter(|other| self.is_bridge(*other)).collect();
+        let bridges: Vec<At> = self.interfaces(at.place).filter(|other| self.is_bridge(*other)).collect();
         if bridges.is_empty() {
-            return self.of(at.place).filter(|other| *other != at && self.is_loose(*other)).collect();
+            return self.interfaces(at.place).filter(|other| *other != at && self.is_loose(*other)).collect();
         }
         bridges
     }
@@ -369,7 +369,7 @@ impl Map<'_> {
         };
         for (place, pair) in path.steps.windows(2).enumerate() {
             let &[at, next] = pair else { continue };
-            if self.far(at) == Some(next) {
+            if self.peer(at) == Some(next) {
                 if !self.link(at).up {
                     return Some(down(at, None));
                 }
@@ -391,8 +391,8 @@ impl Map<'_> {
             let flags = self.link(port).port.unwrap_or_default();
             if !self.forwards(port) {
                 // A port whose cable's other end is down is disabled for that.
-                if let Some(far) = self.far(port).filter(|far| !self.link(*far).up) {
-                    return Some(down(port, Some(far)));
+                if let Some(peer) = self.peer(port).filter(|peer| !self.link(*peer).up) {
+                    return Some(down(port, Some(peer)));
                 }
                 return Some(Cause::PortClosed { interface: self.interface(port), state: flags.state.word().to_owned() });
             }
@@ -408,7 +408,7 @@ impl Map<'_> {
     /// The end that is plugged into nothing; of the bridges there the one on the way comes first.
     fn unplugged(&self, at: At, next: At) -> Cause {
         let (loose, wanted) = if self.is_bridge(at) { (next, at) } else { (at, next) };
-        let mut bridges: Vec<At> = self.of(at.place).filter(|other| self.is_bridge(*other)).collect();
+        let mut bridges: Vec<At> = self.interfaces(at.place).filter(|other| self.is_bridge(*other)).collect();
         bridges.sort_by_key(|bridge| *bridge != wanted);
         let bridges = bridges.into_iter().map(|bridge| self.link(bridge).name.clone()).collect();
         Cause::NotInBridge { interface: self.interface(loose), bridges }
@@ -420,7 +420,7 @@ impl Map<'_> {
         while let Some(at) = queue.pop() {
             let mut next: Vec<At> = self.next(at).into_iter().filter(|(_, cost)| *cost < UNPLUGGED).map(|(at, _)| at).collect();
             if at.place != from.place && places.insert(at.place) {
-                next.extend(self.of(at.place));
+                next.extend(self.interfaces(at.place));
             }
             let within =
                 |next: &At| next.place != from.place || self.bridge(from) == Some(*next) || self.bridge(*next) == Some(from);

@@ -118,10 +118,10 @@ pub(super) fn source(tables: &Tables, route: &Route, hop: &NextHop, to: IpAddr) 
 /// The first primary address in the gateway's subnet, else the interface's first, else the first of any interface.
 fn source4(tables: &Tables, dev: Option<&Link>, via: Option<IpAddr>) -> Option<IpAddr> {
     let usable = |address: &&Address| address.net.addr().is_ipv4() && !address.secondary && address.scope <= SCOPE_LINK;
-    let of = |link: &Link| -> Vec<IpNet> { link.addresses.iter().filter(usable).map(|address| address.net).collect() };
-    let here = dev.map(of).unwrap_or_default();
+    let nets = |link: &Link| -> Vec<IpNet> { link.addresses.iter().filter(usable).map(|address| address.net).collect() };
+    let here = dev.map(nets).unwrap_or_default();
     let near = here.iter().find(|net| via.is_some_and(|via| net.contains(&via))).or(here.first());
-    let elsewhere = || tables.links.iter().flat_map(of).next();
+    let elsewhere = || tables.links.iter().flat_map(nets).next();
     near.copied().or_else(elsewhere).map(|net| net.addr())
 }
 

@@ -61,9 +61,9 @@ impl<'a> Map<'a> {
         for (place, each) in places.iter().enumerate() {
             for (link, found) in each.tables.links.iter().enumerate() {
                 let at = At { place, link };
-                let far = found.peer.as_ref().and_then(|far| Some((*names.get(far.node.as_deref()?)?, far.index)));
-                if let Some(far) = far.and_then(|key| map.indices.get(&key)) {
-                    map.cables.insert(at, *far);
+                let peer = found.peer.as_ref().and_then(|peer| Some((*names.get(peer.node.as_deref()?)?, peer.index)));
+                if let Some(peer) = peer.and_then(|key| map.indices.get(&key)) {
+                    map.cables.insert(at, *peer);
                 }
                 if let Some(bridge) = found.master.and_then(|index| map.indices.get(&(place, index))) {
                     map.ports.entry(*bridge).or_default().push(at);
@@ -108,12 +108,12 @@ impl<'a> Map<'a> {
     }
 
     /// All interfaces of a node.
-    pub(in crate::probe) fn of(&self, place: usize) -> impl Iterator<Item = At> + use<> {
+    pub(in crate::probe) fn interfaces(&self, place: usize) -> impl Iterator<Item = At> + use<> {
         (0..self.places[place].tables.links.len()).map(move |link| At { place, link })
     }
 
     /// The other end of the cable.
-    pub(in crate::probe) fn far(&self, at: At) -> Option<At> {
+    pub(in crate::probe) fn peer(&self, at: At) -> Option<At> {
         self.cables.get(&at).copied()
     }
 
@@ -169,7 +169,7 @@ impl<'a> Map<'a> {
             return None;
         }
         let is_nic = |at: &At| {
-            self.kind(at.place) == Kind::Host && self.far(*at).is_some_and(|far| self.kind(far.place) != Kind::Container)
+            self.kind(at.place) == Kind::Host && self.peer(*at).is_some_and(|peer| self.kind(peer.place) != Kind::Container)
         };
         let mut hosts: Vec<usize> = owners.iter().map(|at| at.place).collect();
         hosts.dedup();
@@ -289,10 +289,10 @@ impl<'a> Fabric<'a> {
         if run.frame.size > link.mtu.saturating_add(SLACK) {
             return run.stop(at, None, Why::TooBig(link.mtu), way);
         }
-        match self.map.far(at) {
+        match self.map.peer(at) {
             None => run.stop(at, None, Why::Outside, way),
-            Some(far) if !self.map.link(far).up => run.stop(at, None, Why::Down, way),
-            Some(far) => run.queue.push_back((far, way)),
+            Some(peer) if !self.map.link(peer).up => run.stop(at, None, Why::Down, way),
+            Some(peer) => run.queue.push_back((peer, way)),
         }
     }
 

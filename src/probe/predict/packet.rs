@@ -8,7 +8,7 @@ use super::map::{At, Delivery, Ether, Landing, Passage, Stop, Why};
 use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route};
 use crate::name::Mac;
-use crate::report::trace::{Cause, Deed, Frame, Known, Resolution, Route as Told, Visit};
+use crate::report::trace::{Cause, Deed, Frame, Known, Resolution, Route as ReportedRoute, Visit};
 
 /// A packet on its way.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +50,7 @@ enum Act<'a> {
 #[derive(Debug)]
 struct Taken {
     place: usize,
-    route: Told,
+    route: ReportedRoute,
     /// The two ends of the segment.
     segment: (At, At),
 }
@@ -163,8 +163,8 @@ impl<'a> World<'a> {
         if stand.enters.is_none() {
             // To itself, over its loopback.
             packet.source = packet.source.or(Some(packet.destination));
-            let told = route_of(self.map.tables(stand.place), route, route.hops.first());
-            let mut visit = self.visit(stand, Deed::Sends(told));
+            let reported = route_of(self.map.tables(stand.place), route, route.hops.first());
+            let mut visit = self.visit(stand, Deed::Sends(reported));
             visit.leaves = Some("lo".to_owned());
             walk.visits.push(visit);
         }
@@ -183,13 +183,13 @@ impl<'a> World<'a> {
         hop: &NextHop,
     ) -> Result<Stand, Box<(usize, Cause)>> {
         let tables = self.map.tables(stand.place);
-        let told = route_of(tables, route, Some(hop));
+        let reported = route_of(tables, route, Some(hop));
         let deed = match stand.enters {
-            None => Deed::Sends(told.clone()),
-            Some(_) => Deed::Routes { route: told.clone(), ttl: packet.ttl },
+            None => Deed::Sends(reported.clone()),
+            Some(_) => Deed::Routes { route: reported.clone(), ttl: packet.ttl },
         };
         if walk.circle.is_none()
-            && let Some(before) = walk.taken.iter().position(|taken| taken.place == stand.place && taken.route == told)
+            && let Some(before) = walk.taken.iter().position(|taken| taken.place == stand.place && taken.route == reported)
         {
             walk.circle = Some(before..walk.taken.len());
         }
@@ -203,7 +203,7 @@ impl<'a> World<'a> {
         if packet.source.is_none() {
             packet.source = source(tables, route, hop, packet.destination);
         }
-        visit.leaves = Some(told.dev.clone());
+        visit.leaves = Some(reported.dev.clone());
         if packet.source.is_none() {
             walk.visits.push(visit);
             return die(Cause::NoAddress { node });
@@ -218,7 +218,7 @@ impl<'a> World<'a> {
             packet.size = mtu;
         }
         packet.ttl = packet.ttl.saturating_sub(u8::from(stand.enters.is_some()));
-        let sent = self.segment(out, packet, &told);
+        let sent = self.segment(out, packet, &reported);
         visit.resolution = sent.resolution;
         visit.frame.clone_from(&sent.frame);
         let way = match &sent.outcome {
@@ -240,7 +240,7 @@ impl<'a> World<'a> {
             Ok(landing) => {
                 let segment = (out.min(landing.at), out.max(landing.at));
                 *walk.crossings.entry(segment).or_default() += 1;
-                walk.taken.push(Taken { place: stand.place, route: told, segment });
+                walk.taken.push(Taken { place: stand.place, route: reported, segment });
                 Ok(Stand { place: landing.at.place, enters: Some(landing.at) })
             }
             Err((stop, cause)) => {
@@ -254,7 +254,7 @@ impl<'a> World<'a> {
     }
 
     /// Over one segment: who is asked, the frame, and where it ends.
-    fn segment(&mut self, out: At, packet: &Packet, route: &Told) -> Sent {
+    fn segment(&mut self, out: At, packet: &Packet, route: &ReportedRoute) -> Sent {
         let next = route.via.unwrap_or(packet.destination);
         let source = packet.source.unwrap_or(next);
         let known = self.neighbour(out, next, source);

@@ -145,7 +145,7 @@ impl View {
     fn elsewhere(mut self, host: &str) -> Self {
         let inside = format!("{host}.");
         for place in self.places.iter_mut().filter(|place| place.node.node == host || place.node.node.starts_with(&inside)) {
-            place.far = true;
+            place.remote = true;
         }
         self
     }

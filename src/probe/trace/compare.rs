@@ -195,10 +195,10 @@ impl Comparison<'_> {
         let Some(seen) = stop.leaving(leaves) else { return };
         let frame = self.frame(seen, visit.frame.as_ref());
         // What MAC address a real NIC of another machine has, no file says.
-        let real = visit.frame.as_ref().and_then(|frame| self.far_owner(frame)).is_some();
+        let real = visit.frame.as_ref().and_then(|frame| self.remote_owner(frame)).is_some();
         let to = |frame: &Frame| Some(frame.destination.mac.clone()).filter(|_| !real);
-        let told = |frame: &Frame| (frame.source.mac.clone(), to(frame), frame.ttl);
-        if let Some(predicted) = visit.frame.as_ref().filter(|predicted| told(predicted) != told(&frame)) {
+        let headers = |frame: &Frame| (frame.source.mac.clone(), to(frame), frame.ttl);
+        if let Some(predicted) = visit.frame.as_ref().filter(|predicted| headers(predicted) != headers(&frame)) {
             self.differences.push(Difference::Frame {
                 leg: self.leg,
                 interface: Interface { node: visit.node.clone(), interface: leaves.to_owned() },
@@ -211,7 +211,7 @@ impl Comparison<'_> {
     }
 
     /// The NIC of a host on another machine that the frame is for.
-    fn far_owner(&self, frame: &Frame) -> Option<Interface> {
+    fn remote_owner(&self, frame: &Frame) -> Option<Interface> {
         let is_host = |node: &str| !node.contains('.');
         frame.destination.owner.clone().filter(|owner| is_host(&owner.node) && self.view.is_unseen(&owner.node))
     }
@@ -268,7 +268,7 @@ impl Comparison<'_> {
         } else {
             let mut destination = self.named(seen.destination, None);
             if destination.owner.is_none() {
-                destination.owner = predicted.and_then(|frame| self.far_owner(frame));
+                destination.owner = predicted.and_then(|frame| self.remote_owner(frame));
             }
             (self.named(seen.source, Some(&seen.node)), destination)
         };

@@ -40,9 +40,9 @@ impl Probed {
     /// From when the packet left its sender until its reply came back there, in milliseconds: by the stamps of the frames, or
     /// where the kernel did not stamp both, until the reply was read.
     pub fn milliseconds(&self) -> f64 {
-        let of = |seen: &&Sighting, wanted| seen.packet().is_some_and(|(leg, _)| leg == wanted);
-        let left = self.sightings.iter().find(|seen| of(seen, Leg::Request));
-        let back = self.sightings.iter().rfind(|seen| of(seen, Leg::Reply));
+        let is_of = |seen: &&Sighting, wanted| seen.packet().is_some_and(|(leg, _)| leg == wanted);
+        let left = self.sightings.iter().find(|seen| is_of(seen, Leg::Request));
+        let back = self.sightings.iter().rfind(|seen| is_of(seen, Leg::Reply));
         let stamped = left.zip(back).and_then(|(left, back)| back.nanoseconds.checked_sub(left.nanoseconds));
         let between = stamped.map(Duration::from_nanos).filter(|between| *between < self.took && !between.is_zero());
         between.unwrap_or(self.took).as_secs_f64() * 1000.0
@@ -121,7 +121,7 @@ impl Watcher for Flight {
     }
 
     fn frame(&mut self, node: &str, interface: &str, seen: &Seen<'_>) -> bool {
-        let sighting = Sighting::of(seen, node, interface, self.mark);
+        let sighting = Sighting::from_frame(seen, node, interface, self.mark);
         let any = sighting.is_some();
         self.probed.sightings.extend(sighting);
         any
@@ -199,7 +199,7 @@ pub enum What {
 
 impl Sighting {
     /// What a tap saw; none where it has nothing to do with the probe.
-    pub fn of(seen: &Seen<'_>, node: &str, interface: &str, mark: Mark) -> Option<Self> {
+    pub fn from_frame(seen: &Seen<'_>, node: &str, interface: &str, mark: Mark) -> Option<Self> {
         let frame = Frame::decode(seen.bytes)?;
         Some(Self {
             node: node.to_owned(),
@@ -397,8 +397,8 @@ impl<'a, 'v> Graph<'a, 'v> {
 
     /// It came in by a NIC that leads to another machine.
     fn comes_from_far(&self, seen: &Sighting) -> bool {
-        let far = self.link(&seen.node, &seen.interface).and_then(|link| link.peer.as_ref()?.node.as_ref());
-        far.is_some_and(|far| self.view.is_unseen(far))
+        let peer = self.link(&seen.node, &seen.interface).and_then(|link| link.peer.as_ref()?.node.as_ref());
+        peer.is_some_and(|node| self.view.is_unseen(node))
     }
 
     /// Without recursion: a storm in a circle of bridges is long.

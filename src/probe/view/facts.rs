@@ -43,23 +43,23 @@ pub(super) fn join(journal: &Journal, places: &mut Vec<Place>) -> State {
         }
     }
     described.extend(there);
-    let mut far = planned(&laid_out);
-    far.retain(|place| !is_here(&Ns::Node(place.id.clone())));
+    let mut remote = planned(&laid_out);
+    remote.retain(|place| !is_here(&Ns::Node(place.id.clone())));
     let Some(machine) = places.iter_mut().find(|place| place.id == host) else { return described };
-    plug(machine, &mut far);
-    learn(&machine.tables, &mut far);
-    for place in far.iter_mut().chain([machine]) {
+    plug(machine, &mut remote);
+    learn(&machine.tables, &mut remote);
+    for place in remote.iter_mut().chain([machine]) {
         let node = report(&place.tables);
         place.node.links = node.links;
     }
-    places.extend(far.into_iter().map(|place| Place { far: true, ..place }));
+    places.extend(remote.into_iter().map(|place| Place { remote: true, ..place }));
     described
 }
 
 /// Each of the machine's NICs leads to where the file says that its network's other end is.
-fn plug(machine: &mut Place, far: &mut [Place]) {
+fn plug(machine: &mut Place, remote: &mut [Place]) {
     let name = machine.id.to_string();
-    for place in far {
+    for place in remote {
         let node = place.id.to_string();
         for link in &mut place.tables.links {
             let Some(end) = link.peer.as_mut().filter(|end| end.node.as_deref() == Some(name.as_str())) else { continue };
@@ -74,9 +74,9 @@ fn plug(machine: &mut Place, far: &mut [Place]) {
 }
 
 /// A real NIC has a MAC address of its own, which its neighbours here have learned.
-fn learn(machine: &Tables, far: &mut [Place]) {
+fn learn(machine: &Tables, remote: &mut [Place]) {
     let known: HashMap<IpAddr, Mac> = machine.neighbours.iter().filter_map(|one| Some((one.address, one.mac?))).collect();
-    let hosts = far.iter_mut().filter(|place| matches!(place.id, NodeId::Host(_)));
+    let hosts = remote.iter_mut().filter(|place| matches!(place.id, NodeId::Host(_)));
     for link in hosts.flat_map(|place| &mut place.tables.links) {
         if let Some(mac) = link.addresses.iter().find_map(|address| known.get(&address.net.addr())) {
             link.mac = Some(*mac);
@@ -105,7 +105,7 @@ fn place(id: &NodeId, state: &State) -> Place {
     let index = |name: &IfName| names.iter().position(|other| other == name).map(|at| number(at + 1));
     let lo = Seen { index: 1, name: "lo".to_owned(), kind: "loopback".to_owned(), mtu: 65536, up: true, ..Seen::default() };
     tables.links.push(lo);
-    for (name, kind, far) in links(&here, state) {
+    for (name, kind, peer) in links(&here, state) {
         let port = Port { ns: here.clone(), dev: name.clone() };
         let master = state.master(&port).and_then(index);
         let closed = state.has(Slot::Isolated(&port));
@@ -121,7 +121,7 @@ fn place(id: &NodeId, state: &State) -> Place {
             up: state.has(Slot::Up(&port)),
             port: master.map(|_| BridgePort { floods: !closed, learns: !closed, ..BridgePort::default() }),
             master,
-            peer: far.map(|(node, name, index)| Far { namespace: None, index, node: Some(node), name: Some(name) }),
+            peer: peer.map(|(node, name, index)| Far { namespace: None, index, node: Some(node), name: Some(name) }),
             addresses: addresses(&port, state),
             forwarding4: forwarding(Sysctl::Forward4),
             ..Seen::default()
@@ -141,7 +141,7 @@ fn place(id: &NodeId, state: &State) -> Place {
         id: id.clone(),
         pin: PathBuf::new(),
         by_hand: false,
-        far: false,
+        remote: false,
         node: crate::report::machine::Node::default(),
         tables,
     }
@@ -157,9 +157,9 @@ fn links(here: &Ns, state: &State) -> Vec<(IfName, &'static str, Option<End>)> {
         match link {
             Link::Bridge if near.ns == *here => found.push((near.dev.clone(), "bridge", None)),
             Link::Veth { peer } if near.ns == *here || peer.ns == *here => {
-                let (own, far) = if near.ns == *here { (near, peer) } else { (peer, near) };
-                let Ns::Node(node) = &far.ns else { continue };
-                found.push((own.dev.clone(), "veth", Some((node.to_string(), far.dev.to_string(), 0))));
+                let (own, other) = if near.ns == *here { (near, peer) } else { (peer, near) };
+                let Ns::Node(node) = &other.ns else { continue };
+                found.push((own.dev.clone(), "veth", Some((node.to_string(), other.dev.to_string(), 0))));
             }
             _ => {}
         }
@@ -168,11 +168,11 @@ fn links(here: &Ns, state: &State) -> Vec<(IfName, &'static str, Option<End>)> {
 }
 
 fn addresses(port: &Port, state: &State) -> Vec<Address> {
-    let of = |fact: &Fact| if let Fact::Addr(at, net) = fact { (at == port).then_some(*net) } else { None };
+    let own = |fact: &Fact| if let Fact::Addr(at, net) = fact { (at == port).then_some(*net) } else { None };
     let address = |net| Address { net, secondary: false, scope: 0, tentative: false };
     // The kernel takes the addresses of an interface that goes down out of use, but shows those of IPv4.
     let up = state.has(Slot::Up(port));
-    state.iter().filter_map(of).filter(|net| up || net.addr().is_ipv4()).map(address).collect()
+    state.iter().filter_map(own).filter(|net| up || net.addr().is_ipv4()).map(address).collect()
 }
 
 /// Local, connected and given routes, as far as their interfaces are up.
@@ -230,10 +230,10 @@ fn carriers(places: &mut [Place]) {
         .collect();
     for link in places.iter_mut().flat_map(|place| &mut place.tables.links) {
         link.carrier = true;
-        if let Some(far) = &mut link.peer {
-            let end = ends.iter().find(|(node, name, ..)| Some(node) == far.node.as_ref() && Some(name) == far.name.as_ref());
+        if let Some(peer) = &mut link.peer {
+            let end = ends.iter().find(|(node, name, ..)| Some(node) == peer.node.as_ref() && Some(name) == peer.name.as_ref());
             let (index, up) = end.map_or((0, false), |(.., index, up)| (*index, *up));
-            (far.index, link.carrier) = (index, up && link.up);
+            (peer.index, link.carrier) = (index, up && link.up);
         }
     }
 }
@@ -312,8 +312,8 @@ fn made(link: &Seen, port: &Port, ids: &Ids<'_>, facts: &mut Vec<Fact>) {
 
 /// A veth whose other end is in no node of the lab is a link like any other.
 fn kind_of(link: &Seen, port: &Port, ids: &Ids<'_>) -> Link {
-    let far = link.peer.as_ref().and_then(|far| Some((*ids.get(far.node.as_deref()?)?, far.name.as_deref()?)));
-    match (link.kind.as_str(), far) {
+    let peer = link.peer.as_ref().and_then(|peer| Some((*ids.get(peer.node.as_deref()?)?, peer.name.as_deref()?)));
+    match (link.kind.as_str(), peer) {
         ("bridge", _) => Link::Bridge,
         // A real NIC whose other end is known is one end of a wire, too.
         (_, Some((id, name))) => {

@@ -17,18 +17,18 @@ use crate::report::trace::{Cause, Journey, Leg};
 use crate::topology::catalog;
 
 /// The cause as JSON with the leg and the node of the death.
-fn told(prediction: &Prediction) -> String {
+fn fate(prediction: &Prediction) -> String {
     let (leg, cause) = death(prediction);
     let leg = if leg == Leg::Request { "" } else { "reply: " };
     format!("{leg}{}: {}", prediction.death.as_ref().unwrap().node, serde_json::to_string(cause).unwrap())
 }
 
 fn routed(bench: Bench) -> String {
-    told(&ask(&bench.view(), "host-a.a1", "10.2.0.2"))
+    fate(&ask(&bench.view(), "host-a.a1", "10.2.0.2"))
 }
 
 fn bridged(bench: Bench) -> String {
-    told(&ask(&bench.view(), "host-a.a1", "10.0.0.21"))
+    fate(&ask(&bench.view(), "host-a.a1", "10.0.0.21"))
 }
 
 #[test]
@@ -42,10 +42,10 @@ fn no_route() {
 #[test]
 fn no_address() {
     let view = Bench::new("bridged").view();
-    assert_eq!(told(&ask(&view, "host-a", "10.0.0.21")), r#"host-a: {"cause":"no-address","node":"host-a"}"#);
+    assert_eq!(fate(&ask(&view, "host-a", "10.0.0.21")), r#"host-a: {"cause":"no-address","node":"host-a"}"#);
     // A router of IPv6 asks with its link-local address alone.
     let view = Bench::new(SIX).without("fe80::800:2ff:fe00:0/64").view();
-    assert_eq!(told(&ask(&view, "host-a.a1", "fd00:2::2")), r#"host-b: {"cause":"no-address","node":"host-b"}"#);
+    assert_eq!(fate(&ask(&view, "host-a.a1", "fd00:2::2")), r#"host-b: {"cause":"no-address","node":"host-b"}"#);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn forwarding_off() {
     let lab = Bench::new("routed").forwarding("host-b", Sysctl::Forward4, false);
     assert_eq!(routed(lab), r#"host-b: {"cause":"forwarding-off","node":"host-b","ipv6":false}"#);
     let view = Bench::new(SIX).forwarding("host-a", Sysctl::Forward6, false).view();
-    assert_eq!(told(&ask(&view, "host-a.a1", "fd00:2::2")), r#"host-a: {"cause":"forwarding-off","node":"host-a","ipv6":true}"#);
+    assert_eq!(fate(&ask(&view, "host-a.a1", "fd00:2::2")), r#"host-a: {"cause":"forwarding-off","node":"host-a","ipv6":true}"#);
 }
 
 /// What nobody looked at is no cause: the same lab with its other half on another machine.
@@ -68,15 +68,15 @@ fn nothing_is_concluded_from_what_is_not_known() {
     ];
     for lab in broken {
         let known = ask(&lab.clone().view(), "host-a.a1", "10.2.0.2");
-        assert!(!told(&known).contains("other-machine"), "{}", told(&known));
+        assert!(!fate(&known).contains("other-machine"), "{}", fate(&known));
         let half = ask(&lab.view().elsewhere("host-b"), "host-a.a1", "10.2.0.2");
         let death = half.death.as_ref().unwrap();
-        assert!(told(&half).ends_with(there) && death.node == "host-a" && death.cure.is_empty(), "{half:#?}");
+        assert!(fate(&half).ends_with(there) && death.node == "host-a" && death.cure.is_empty(), "{half:#?}");
     }
     // What is known here is told as before, with its cure.
     let lab = Bench::new("routed").forwarding("host-a", Sysctl::Forward4, false).view().elsewhere("host-b");
     let half = ask(&lab, "host-a.a1", "10.2.0.2");
-    assert_eq!(told(&half), r#"host-a: {"cause":"forwarding-off","node":"host-a","ipv6":false}"#);
+    assert_eq!(fate(&half), r#"host-a: {"cause":"forwarding-off","node":"host-a","ipv6":false}"#);
     assert!(!half.death.unwrap().cure.is_empty());
     // That an address is there twice takes two who were seen to have it.
     let twice = Bench::new("routed").address("host-a.a2", "eth0", "10.2.0.2/32");
@@ -110,36 +110,36 @@ fn no_cure_rests_on_a_description_that_could_not_be_read() {
 #[test]
 fn wrong_prefix() {
     let narrow = Bench::new("bridged").without("10.0.0.11/24").address("host-a.a1", "eth0", "10.0.0.11/28");
-    let told = bridged(narrow);
-    assert!(told.contains(r#""wrong-prefix""#) && told.contains(r#""to":"10.0.0.21""#), "{told}");
+    let fate = bridged(narrow);
+    assert!(fate.contains(r#""wrong-prefix""#) && fate.contains(r#""to":"10.0.0.21""#), "{fate}");
     let wide = Bench::new("routed").without("10.1.0.11/24").address("host-a.a1", "eth0", "10.1.0.11/8");
-    let told = routed(wide);
-    assert!(told.contains(r#""address":"10.1.0.11/8","other":"10.1.0.1/24","to":"10.2.0.2""#), "{told}");
+    let fate = routed(wide);
+    assert!(fate.contains(r#""address":"10.1.0.11/8","other":"10.1.0.1/24","to":"10.2.0.2""#), "{fate}");
 }
 
 #[test]
 fn no_such_gateway() {
-    let told = routed(Bench::new("routed").route("host-a", "0.0.0.0/0", via("192.168.100.9", "enp0s8")));
-    assert!(told.starts_with(r#"host-a: {"cause":"no-such-gateway","node":"host-a","gateway":"192.168.100.9""#), "{told}");
+    let fate = routed(Bench::new("routed").route("host-a", "0.0.0.0/0", via("192.168.100.9", "enp0s8")));
+    assert!(fate.starts_with(r#"host-a: {"cause":"no-such-gateway","node":"host-a","gateway":"192.168.100.9""#), "{fate}");
 }
 
 #[test]
 fn link_down() {
     let own = r#"host-a: {"cause":"link-down","interface":{"node":"host-a","interface":"enp0s8"},"peer":null}"#;
     assert_eq!(routed(Bench::new("routed").without("-n host-a link set enp0s8 up")), own);
-    let told = bridged(Bench::new("bridged").without("-n host-b link set enp0s8 up"));
+    let fate = bridged(Bench::new("bridged").without("-n host-b link set enp0s8 up"));
     assert!(
-        told.ends_with(r#""interface":{"node":"host-a","interface":"enp0s8"},"peer":{"node":"host-b","interface":"enp0s8"}}"#),
-        "{told}"
+        fate.ends_with(r#""interface":{"node":"host-a","interface":"enp0s8"},"peer":{"node":"host-b","interface":"enp0s8"}}"#),
+        "{fate}"
     );
 }
 
 #[test]
 fn not_in_bridge() {
-    let told = bridged(Bench::new("bridged").without("-n host-b link set enp0s8 master"));
+    let fate = bridged(Bench::new("bridged").without("-n host-b link set enp0s8 master"));
     assert!(
-        told.ends_with(r#"{"cause":"not-in-bridge","interface":{"node":"host-b","interface":"enp0s8"},"bridges":["br0"]}"#),
-        "{told}"
+        fate.ends_with(r#"{"cause":"not-in-bridge","interface":{"node":"host-b","interface":"enp0s8"},"bridges":["br0"]}"#),
+        "{fate}"
     );
 }
 
@@ -149,25 +149,25 @@ fn port_closed() {
     for dev in ["veth-a1", "enp0s8"] {
         view.link("host-a", dev).port.as_mut().unwrap().isolated = true;
     }
-    let told = told(&ask(&view, "host-a.a1", "10.0.0.21"));
-    assert!(told.ends_with(r#""port-closed","interface":{"node":"host-a","interface":"enp0s8"},"state":"isolated"}"#), "{told}");
+    let fate = fate(&ask(&view, "host-a.a1", "10.0.0.21"));
+    assert!(fate.ends_with(r#""port-closed","interface":{"node":"host-a","interface":"enp0s8"},"state":"isolated"}"#), "{fate}");
 }
 
 #[test]
 fn unresolved() {
     let view = Bench::new("bridged").view();
-    let nobody = told(&ask(&view, "host-a.a1", "10.0.0.77"));
+    let nobody = fate(&ask(&view, "host-a.a1", "10.0.0.77"));
     assert!(nobody.contains(r#""unresolved""#) && nobody.ends_with(r#""owner":null}"#), "{nobody}");
     let mut view = view;
     view.link("host-b.b1", "eth0").arp_ignore = 8;
-    let silent = told(&ask(&view, "host-a.a1", "10.0.0.21"));
+    let silent = fate(&ask(&view, "host-a.a1", "10.0.0.21"));
     assert!(silent.ends_with(r#""owner":{"node":"host-b.b1","interface":"eth0"}}"#), "{silent}");
 }
 
 #[test]
 fn duplicate_address() {
-    let told = bridged(Bench::new("bridged").address("host-b.b1", "eth0", "10.0.0.11/24"));
-    assert!(told.contains(r#""duplicate-address","address":"10.0.0.11""#), "{told}");
+    let fate = bridged(Bench::new("bridged").address("host-b.b1", "eth0", "10.0.0.11/24"));
+    assert!(fate.contains(r#""duplicate-address","address":"10.0.0.11""#), "{fate}");
     // Where it does no harm it is noted.
     let prediction = ask(&Bench::new("bridged").address("host-b.b2", "eth0", "10.0.0.21/24").view(), "host-a.a1", "10.0.0.21");
     assert!(prediction.death.is_none() && prediction.notes.len() == 1, "{prediction:#?}");
@@ -175,12 +175,12 @@ fn duplicate_address() {
 
 #[test]
 fn duplicate_mac_and_cloned_mac() {
-    let told = bridged(Bench::new("bridged").mac("host-b.b1", "eth0", "02:00:01:00:01:00"));
-    assert!(told.contains(r#""duplicate-mac","mac":"02:00:01:00:01:00""#), "{told}");
+    let fate = bridged(Bench::new("bridged").mac("host-b.b1", "eth0", "02:00:01:00:01:00"));
+    assert!(fate.contains(r#""duplicate-mac","mac":"02:00:01:00:01:00""#), "{fate}");
     let text = crate::topology::catalog::find("routed").unwrap();
     let switched = Bench::new(&text.replace("internal: {}", "internal: { switch: true }"));
-    let told = routed(switched.mac("host-b", "enp0s8", "02:00:01:00:00:00"));
-    assert!(told.contains(r#""cloned-mac","mac":"02:00:01:00:00:00""#), "{told}");
+    let fate = routed(switched.mac("host-b", "enp0s8", "02:00:01:00:00:00"));
+    assert!(fate.contains(r#""cloned-mac","mac":"02:00:01:00:00:00""#), "{fate}");
     // On a plain wire it is odd, and works.
     let wire = Bench::new("routed").mac("host-b", "enp0s8", "02:00:01:00:00:00").view();
     let prediction = ask(&wire, "host-a.a1", "10.2.0.2");
@@ -191,8 +191,8 @@ fn duplicate_mac_and_cloned_mac() {
 fn ttl_expired() {
     let prediction =
         |ttl| predict(&Bench::new("routed").view(), &node("host-a.a1"), "10.2.0.2".parse().unwrap(), &Probe { ttl, ..PROBE });
-    assert_eq!(told(&prediction(1)), r#"host-a: {"cause":"ttl-expired","node":"host-a","ttl":1}"#);
-    assert_eq!(told(&prediction(2)), r#"host-b: {"cause":"ttl-expired","node":"host-b","ttl":2}"#);
+    assert_eq!(fate(&prediction(1)), r#"host-a: {"cause":"ttl-expired","node":"host-a","ttl":1}"#);
+    assert_eq!(fate(&prediction(2)), r#"host-b: {"cause":"ttl-expired","node":"host-b","ttl":2}"#);
     assert!(prediction(3).death.is_none());
 }
 
@@ -201,7 +201,7 @@ fn too_big_for_a_bridge_that_says_nothing() {
     let view = Bench::new("bridged").mtu("host-a", "enp0s8", 1300).mtu("host-b", "enp0s8", 1300).view();
     let large = |size| predict(&view, &node("host-a.a1"), "10.0.0.21".parse().unwrap(), &Probe { size, ..PROBE });
     assert!(
-        told(&large(1400)).contains(r#""too-big","interface":{"node":"host-a","interface":"enp0s8"},"mtu":1300,"size":1400"#)
+        fate(&large(1400)).contains(r#""too-big","interface":{"node":"host-a","interface":"enp0s8"},"mtu":1300,"size":1400"#)
     );
     assert!(large(1304).death.is_none());
 }
@@ -211,8 +211,8 @@ fn refused() {
     for (route, kind) in
         [(RouteTo::Blackhole, "blackhole"), (RouteTo::Unreachable, "unreachable"), (RouteTo::Prohibit, "prohibit")]
     {
-        let told = routed(Bench::new("routed").route("host-a", "10.2.0.0/24", route));
-        assert_eq!(told, format!(r#"host-a: {{"cause":"refused","node":"host-a","kind":"{kind}","to":"10.2.0.0/24"}}"#));
+        let fate = routed(Bench::new("routed").route("host-a", "10.2.0.0/24", route));
+        assert_eq!(fate, format!(r#"host-a: {{"cause":"refused","node":"host-a","kind":"{kind}","to":"10.2.0.0/24"}}"#));
     }
 }
 
@@ -220,10 +220,10 @@ fn refused() {
 fn wrong_neighbour() {
     let mut view = Bench::new("bridged").view();
     view.neighbour("host-b.b1", "eth0", "10.0.0.11", "02:00:00:00:00:99", NeighbourState::Permanent);
-    let told = told(&ask(&view, "host-a.a1", "10.0.0.21"));
+    let fate = fate(&ask(&view, "host-a.a1", "10.0.0.21"));
     assert!(
-        told.starts_with("reply: host-b.b1") && told.ends_with(r#""mac":"02:00:00:00:00:99","right":"02:00:01:00:01:00"}"#),
-        "{told}"
+        fate.starts_with("reply: host-b.b1") && fate.ends_with(r#""mac":"02:00:00:00:00:99","right":"02:00:01:00:01:00"}"#),
+        "{fate}"
     );
 }
 
@@ -237,43 +237,43 @@ fn a_neighbour_entry_that_leads_to_another_router_is_no_death() {
 #[test]
 fn a_circle_of_default_routes() {
     let view = Bench::new("routed").view();
-    let told = told(&ask(&view, "host-a.a1", "8.8.8.8"));
+    let fate = fate(&ask(&view, "host-a.a1", "8.8.8.8"));
     assert!(
-        told.starts_with(r#"host-a: {"cause":"loop","routes":[["host-a","#) && told.ends_with(r#""crossings":63}"#),
-        "{told}"
+        fate.starts_with(r#"host-a: {"cause":"loop","routes":[["host-a","#) && fate.ends_with(r#""crossings":63}"#),
+        "{fate}"
     );
     // A circle is listed once.
     assert_eq!(ask(&view, "host-a.a1", "8.8.8.8").request.visits.len(), 3);
     // A node refuses packets with its own source address, so that this one comes back once.
-    let told = super::causes::told(&ask(&view, "host-a", "8.8.8.8"));
-    assert!(told.starts_with("host-a: ") && told.ends_with(r#""crossings":2}"#), "{told}");
+    let fate = super::causes::fate(&ask(&view, "host-a", "8.8.8.8"));
+    assert!(fate.starts_with("host-a: ") && fate.ends_with(r#""crossings":2}"#), "{fate}");
 }
 
 #[test]
 fn address_on_port() {
     let lab = Bench::new("bridged-hosts").without("10.0.0.2/24").address("host-b", "enp0s8", "10.0.0.2/24");
-    let told = told(&ask(&lab.view(), "host-a.a1", "10.0.0.2"));
-    assert!(told.starts_with(r#"reply: host-b: {"cause":"address-on-port""#) && told.ends_with(r#""bridge":"br0"}"#), "{told}");
+    let fate = fate(&ask(&lab.view(), "host-a.a1", "10.0.0.2"));
+    assert!(fate.starts_with(r#"reply: host-b: {"cause":"address-on-port""#) && fate.ends_with(r#""bridge":"br0"}"#), "{fate}");
 }
 
 #[test]
 fn other_nic() {
-    let told = told(&ask(&Bench::new("bare-lxd").view(), "host-a.a1", "10.155.20.11"));
-    assert!(told.starts_with(r#"host-a: {"cause":"other-nic","interface":{"node":"host-a","interface":"enp0s3"}"#), "{told}");
-    assert!(told.ends_with(r#""owner":{"node":"host-b.b1","interface":"eth0"}}"#), "{told}");
+    let fate = fate(&ask(&Bench::new("bare-lxd").view(), "host-a.a1", "10.155.20.11"));
+    assert!(fate.starts_with(r#"host-a: {"cause":"other-nic","interface":{"node":"host-a","interface":"enp0s3"}"#), "{fate}");
+    assert!(fate.ends_with(r#""owner":{"node":"host-b.b1","interface":"eth0"}}"#), "{fate}");
 }
 
 #[test]
 fn foreign_mac() {
-    let told = bridged(Bench::new("bridged-deny"));
-    assert!(told.contains(r#""foreign-mac","network":"internal","mac":"02:00:01:00:01:00""#), "{told}");
+    let fate = bridged(Bench::new("bridged-deny"));
+    assert!(fate.contains(r#""foreign-mac","network":"internal","mac":"02:00:01:00:01:00""#), "{fate}");
 }
 
 #[test]
 fn echo_ignored() {
     let mut view = Bench::new("bridged").view();
     view.tables("host-b.b1").settings.as_mut().unwrap().echo_ignored.0 = true;
-    assert_eq!(told(&ask(&view, "host-a.a1", "10.0.0.21")), r#"host-b.b1: {"cause":"echo-ignored","node":"host-b.b1"}"#);
+    assert_eq!(fate(&ask(&view, "host-a.a1", "10.0.0.21")), r#"host-b.b1: {"cause":"echo-ignored","node":"host-b.b1"}"#);
 }
 
 #[test]
