@@ -15,7 +15,7 @@ use nslab::lab::Subject;
 use nslab::probe::predict::{Prediction, Probe, predict};
 use nslab::probe::view::View;
 use nslab::report::machine::Kind;
-use nslab::report::trace::Deed;
+use nslab::report::trace::Action;
 use serde_json::Value;
 use support::{in_box, inside, ok, sh, shipped};
 
@@ -75,7 +75,7 @@ fn agrees_with_the_kernel(lab: &str, pairs: &[(String, IpAddr, Prediction)]) -> 
         for ((_, to, prediction), real) in pairs.into_iter().zip(routes(lab, node, &addresses)) {
             let first = prediction.request.visits.first().map(|visit| &visit.deed);
             let predicted = match first {
-                Some(Deed::Sends(route)) => {
+                Some(Action::Sends(route)) => {
                     let source = prediction.request.source.map(|source| source.to_string());
                     Some((Some(route.dev.clone()), route.via.map(|via| via.to_string()), source))
                 }

@@ -5,7 +5,7 @@
 
 mod support;
 
-use nslab::report::trace::Leg;
+use nslab::report::trace::Direction;
 use support::foreseen::{BRIDGED, CASE, Case, all, check};
 use support::{in_box, ok};
 
@@ -16,13 +16,13 @@ fn routes_that_are_missing_or_refuse_are_named_and_cured() {
         Case { wrong: &[("host-a", "ip route del default")], cause: r#"{"cause":"no-route","node":"host-a"}"#, ..CASE },
         Case {
             wrong: &[("host-b.b1", "ip route del default")],
-            leg: Leg::Reply,
+            leg: Direction::Reply,
             cause: r#"{"cause":"no-route","node":"host-b.b1","to":"10.1.0.11"}"#,
             ..CASE
         },
         Case {
             wrong: &[("host-b", "ip route del default")],
-            leg: Leg::Reply,
+            leg: Direction::Reply,
             cause: r#"{"cause":"no-route","node":"host-b","to":"10.1.0.11"}"#,
             ..CASE
         },
@@ -38,7 +38,7 @@ fn routes_that_are_missing_or_refuse_are_named_and_cured() {
         },
         Case {
             wrong: &[("host-b", "ip route add unreachable 10.1.0.11")],
-            leg: Leg::Reply,
+            leg: Direction::Reply,
             cause: r#"{"cause":"refused","node":"host-b","kind":"unreachable","to":"10.1.0.11/32"}"#,
             ..CASE
         },
@@ -75,7 +75,7 @@ fn gateways_that_nobody_has_are_named_and_cured() {
         },
         Case {
             wrong: &[("host-b", "ip route replace default via 192.168.100.9")],
-            leg: Leg::Reply,
+            leg: Direction::Reply,
             cause: r#"{"cause":"no-such-gateway","node":"host-b","gateway":"192.168.100.9"}"#,
             ..CASE
         },
@@ -98,7 +98,7 @@ fn addresses_that_are_wrong_are_named_and_cured() {
         },
         Case {
             wrong: &[("host-b.b1", "ip address add 10.0.0.21/28 dev eth0; ip address del 10.0.0.21/24 dev eth0")],
-            leg: Leg::Reply,
+            leg: Direction::Reply,
             cause: r#"{"cause":"wrong-prefix","address":"10.0.0.21/28","other":"10.0.0.11/24","to":"10.0.0.11"}"#,
             ..BRIDGED
         },
@@ -126,7 +126,7 @@ fn addresses_that_are_wrong_are_named_and_cured() {
             from: "host-a",
             to: "10.0.0.2",
             wrong: &[("host-b", "ip address del 10.0.0.2/24 dev br0; ip address add 10.0.0.2/24 dev enp0s8")],
-            leg: Leg::Reply,
+            leg: Direction::Reply,
             cause: r#"{"cause":"address-on-port","address":"10.0.0.2/24","bridge":"br0"}"#,
             ..CASE
         },
@@ -198,7 +198,7 @@ fn neighbours_macs_and_ports_that_are_wrong_are_named_and_cured() {
             },
             Case {
                 wrong: &[("host-b.b1", "ip neigh replace 10.0.0.11 lladdr 02:00:01:00:02:00 dev eth0 nud permanent")],
-                leg: Leg::Reply,
+                leg: Direction::Reply,
                 cause: r#"{"cause":"wrong-neighbour","address":"10.0.0.11","right":"02:00:01:00:01:00"}"#,
                 ..BRIDGED
             },

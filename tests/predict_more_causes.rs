@@ -4,7 +4,7 @@
 
 mod support;
 
-use nslab::report::trace::Leg;
+use nslab::report::trace::Direction;
 use support::foreseen::{BRIDGED, CASE, Case, answered, check, foresee};
 use support::{in_box, inside, ok};
 
@@ -140,7 +140,7 @@ fn ipv6_dies_of_the_same_and_is_cured_alike() {
             },
             Case {
                 wrong: &[("host-b.b1", "ip -6 route del default")],
-                leg: Leg::Reply,
+                leg: Direction::Reply,
                 cause: r#"{"cause":"no-route","node":"host-b.b1"}"#,
                 ..six
             },

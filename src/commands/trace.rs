@@ -15,7 +15,7 @@ use crate::render::lang::{t, w};
 use crate::render::sentences::{causes, packets as say};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
-use crate::report::trace::{Cause, Deed, Difference, Frame, Journey, Known, Leg, Note, Outcome, Trace as Found, Visit};
+use crate::report::trace::{Action, Cause, Difference, Direction, Frame, Journey, Known, Note, Outcome, Trace as Found, Visit};
 use crate::report::wire::Station;
 
 /// What a loopback interface puts into its frames.
@@ -81,11 +81,11 @@ impl Show for Found {
         let mut page = Page::default();
         page.wrap("", "", &say::title(style.lang, self));
         page.blank();
-        page.heading(&say::leg(style.lang, self, Leg::Request), style);
+        page.heading(&say::direction_heading(style.lang, self, Direction::Request), style);
         request(&mut page, self, style);
         if let Some(reply) = self.reply.as_ref().filter(|reply| !reply.visits.is_empty()) {
             page.blank();
-            page.heading(&say::leg(style.lang, self, Leg::Reply), style);
+            page.heading(&say::direction_heading(style.lang, self, Direction::Reply), style);
             back(&mut page, self, reply, style);
         }
         page.blank();
@@ -105,7 +105,7 @@ fn request(page: &mut Page, trace: &Found, style: Style) {
     for (at, visit) in journey.visits.iter().enumerate() {
         let first = format!("{:2}  {:width$}  ", at + 1, trace.word(&visit.node));
         let below = format!("    {:width$}  ", "|");
-        page.wrap(&first, &below, &sentence(visit, Leg::Request, style));
+        page.wrap(&first, &below, &sentence(visit, Direction::Request, style));
         if let Some(resolution) = &visit.resolution {
             page.wrap("    | ", "    |   ", &say::resolution(style.lang, trace, resolution));
         }
@@ -140,7 +140,7 @@ fn back(page: &mut Page, trace: &Found, journey: &Journey, style: Style) {
     for (at, visit) in journey.visits.iter().enumerate() {
         let first = format!("{:2}  {:width$}  ", at + 1, trace.word(&visit.node));
         let below = " ".repeat(first.chars().count());
-        page.wrap(&first, &below, &sentence(visit, Leg::Reply, style));
+        page.wrap(&first, &below, &sentence(visit, Direction::Reply, style));
         // What translates addresses changes them on the way.
         let as_before = |frame: &&Frame| frame.from == journey.source && frame.to == journey.destination;
         if let Some(frame) = visit.frame.as_ref().filter(|frame| !as_before(frame)) {
@@ -153,12 +153,12 @@ fn back(page: &mut Page, trace: &Found, journey: &Journey, style: Style) {
 }
 
 /// What a node does, and how that is known.
-fn sentence(visit: &Visit, leg: Leg, style: Style) -> String {
+fn sentence(visit: &Visit, leg: Direction, style: Style) -> String {
     // Where it was seen to stop, the verdict says what that means.
-    let stops = visit.known == Known::Observed && visit.frame.is_none() && visit.deed != Deed::Receives;
+    let stops = visit.known == Known::Observed && visit.frame.is_none() && visit.deed != Action::Receives;
     let known = Some(visit.known).filter(|_| !stops).and_then(|known| say::known(style.lang, known));
     let known = known.map(|known| format!(" {known}")).unwrap_or_default();
-    format!("{}{known}", say::deed(style.lang, visit, leg))
+    format!("{}{known}", say::action(style.lang, visit, leg))
 }
 
 fn names_width(trace: &Found, journey: &Journey) -> usize {

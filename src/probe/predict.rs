@@ -21,7 +21,7 @@ use super::view::View;
 use crate::kernel::tables::{self, NextHop, Tables};
 use crate::name::Mac;
 use crate::plan::NodeId;
-use crate::report::trace::{Cause, Death, Journey, Leg, Note, Route};
+use crate::report::trace::{Cause, Death, Direction, Journey, Note, Route};
 use crate::report::wire::Interface;
 
 /// The time to live of packets where the node says nothing else (RFC 1700, `IPDEFTTL`).
@@ -71,7 +71,7 @@ pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Predict
     let request = Journey { source: packet.source, destination: to, visits };
     let (mut reply, mut receiver) = (None, None);
     let died = match (end, start) {
-        (End::Died { node, cause }, _) => Some((Leg::Request, node, cause)),
+        (End::Died { node, cause }, _) => Some((Direction::Request, node, cause)),
         (End::Received { .. }, None) => None,
         (End::Received { place }, Some(start)) => {
             receiver = Some(map.name(place));
@@ -80,11 +80,11 @@ pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Predict
                 world.note(cause);
             }
             if ignored(map.tables(place), to) {
-                Some((Leg::Request, map.name(place), Cause::EchoIgnored { node: map.name(place) }))
+                Some((Direction::Request, map.name(place), Cause::EchoIgnored { node: map.name(place) }))
             } else {
                 let (journey, death) = answer(&mut world, (start, place), &packet, probe);
                 reply = Some(journey);
-                death.map(|(node, cause)| (Leg::Reply, node, cause))
+                death.map(|(node, cause)| (Direction::Reply, node, cause))
             }
         }
     };

@@ -19,7 +19,7 @@ use crate::kernel::netfilter::trace::{Step, Traced, Tracer, number_of};
 use crate::kernel::sockets;
 use crate::plan::NodeId;
 use crate::report::machine::Kind;
-use crate::report::trace::{Cause, Death, Difference, IcmpMessage, IcmpWord, Leg, Outcome, Trace};
+use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Outcome, Trace};
 use crate::report::wire::{Interface, Names};
 use compare::End;
 use sighting::{Probed, Prober, What};
@@ -90,8 +90,8 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
 fn forget(view: &View, report: &Trace) -> Result<()> {
     let Outcome::Died(death) = &report.outcome else { return Ok(()) };
     let (taught, to) = match (&death.cause, death.leg) {
-        (Cause::TooBig { .. }, Leg::Request) => (Some(&report.from), Some(report.to)),
-        (Cause::TooBig { .. }, Leg::Reply) => (report.to_node.as_ref(), report.request.source),
+        (Cause::TooBig { .. }, Direction::Request) => (Some(&report.from), Some(report.to)),
+        (Cause::TooBig { .. }, Direction::Reply) => (report.to_node.as_ref(), report.request.source),
         _ => return Ok(()),
     };
     let place = view.here().find(|place| Some(&place.node.node) == taught);
@@ -237,12 +237,12 @@ pub struct Account {
 impl Account {
     /// Puts a probe's prediction and sightings together.
     pub fn from_probe(view: &View, prediction: &Prediction, probed: &Probed) -> Self {
-        let request = compare::compare(view, Some(&prediction.request), probed, Leg::Request);
+        let request = compare::compare(view, Some(&prediction.request), probed, Direction::Request);
         // Where the packet did not come to its end, there is nothing to answer.
         let arrived = request.as_ref().is_some_and(|compared| compared.agrees);
         // Whether it arrived on another machine, only its reply tells.
         let unseen = prediction.receiver.as_ref().is_some_and(|node| view.is_unseen(node));
-        let reply = compare::compare(view, prediction.reply.as_ref(), probed, Leg::Reply);
+        let reply = compare::compare(view, prediction.reply.as_ref(), probed, Direction::Reply);
         let reply = reply.filter(|compared| (arrived && !unseen) || compared.end.is_some());
         Self { request, reply, answered: probed.answered, milliseconds: probed.milliseconds(), messages: messages(view, probed) }
     }
@@ -250,7 +250,7 @@ impl Account {
     /// Where the packet, or its reply, was seen last.
     pub fn end(&self, sender: &str) -> End {
         let last = self.reply.iter().chain(&self.request).find_map(|compared| compared.end.clone());
-        last.unwrap_or_else(|| End { leg: Leg::Request, node: sender.to_owned(), interface: None, outgoing: false })
+        last.unwrap_or_else(|| End { leg: Direction::Request, node: sender.to_owned(), interface: None, outgoing: false })
     }
 
     /// Whether all that was seen is what a prediction of death says, and nothing else.
@@ -258,7 +258,7 @@ impl Account {
         let Some(death) = &prediction.death else { return false };
         let agrees = |compared: &Option<compare::Compared>| compared.as_ref().is_some_and(|compared| compared.agrees);
         let gone = |compared: &Option<compare::Compared>| compared.as_ref().is_none_or(|compared| compared.end.is_none());
-        let replied = death.leg == Leg::Reply && prediction.reply.is_some();
+        let replied = death.leg == Direction::Reply && prediction.reply.is_some();
         !self.answered && agrees(&self.request) && if replied { agrees(&self.reply) } else { gone(&self.reply) }
     }
 
@@ -277,7 +277,14 @@ impl Account {
         Outcome::Died(Box::new(Death { leg, node, cause, certain, cure }))
     }
 
-    fn cause(&self, view: &View, prediction: &Prediction, acted: &[Acted], sender: &str, ttl: u8) -> (Leg, String, Cause, bool) {
+    fn cause(
+        &self,
+        view: &View,
+        prediction: &Prediction,
+        acted: &[Acted],
+        sender: &str,
+        ttl: u8,
+    ) -> (Direction, String, Cause, bool) {
         let end = self.end(sender);
         if let Some((leg, node, cause)) = filtered(view, acted) {
             return (leg, node, cause, true);
@@ -331,7 +338,7 @@ impl Account {
     }
 
     /// What a router itself gives as the reason.
-    fn reported_cause(&self, view: &View, ttl: u8) -> Option<(Leg, String, Cause)> {
+    fn reported_cause(&self, view: &View, ttl: u8) -> Option<(Direction, String, Cause)> {
         self.messages.iter().find_map(|message| {
             let node = message.node.clone()?;
             let cause = match message.says {
@@ -384,7 +391,7 @@ fn unplugged(view: &View, prediction: &Prediction, end: &End) -> Option<Cause> {
 }
 
 /// The first drop that the kernel's own tracing told.
-fn filtered(view: &View, acted: &[Acted]) -> Option<(Leg, String, Cause)> {
+fn filtered(view: &View, acted: &[Acted]) -> Option<(Direction, String, Cause)> {
     let at = acted.iter().position(|acted| acted.step.drops)?;
     let Acted { node, step, number } = &acted[at];
     let place = view.named(node)?;
@@ -403,7 +410,7 @@ fn filtered(view: &View, acted: &[Acted]) -> Option<(Leg, String, Cause)> {
         number: *number,
         policy: step.rule.is_none(),
     };
-    Some((if step.reply { Leg::Reply } else { Leg::Request }, node.clone(), cause))
+    Some((if step.reply { Direction::Reply } else { Direction::Request }, node.clone(), cause))
 }
 
 fn hook(place: &Place, step: &Step) -> Option<String> {

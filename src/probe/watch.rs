@@ -19,7 +19,7 @@ use crate::kernel::sockets::{Echo, Manner};
 use crate::name::Mac;
 use crate::plan::NodeId;
 use crate::report::probe::Family;
-use crate::report::trace::Leg;
+use crate::report::trace::Direction;
 use crate::report::wire::Interface;
 
 /// Bytes of the queue that frames of a node wait in until they are read.
@@ -182,7 +182,7 @@ pub struct Sighting {
     /// When, in nanoseconds since 1970.
     pub nanoseconds: u64,
     /// Which of the two it is.
-    pub leg: Leg,
+    pub leg: Direction,
     /// The frame's source.
     pub mac: Mac,
     /// Its time to live.
@@ -212,7 +212,7 @@ pub struct Way {
 impl Watched {
     /// The way of the ping there.
     pub fn way(&self, from: &str, to: &str) -> Way {
-        let there: Vec<&Sighting> = self.sightings.iter().filter(|seen| seen.leg == Leg::Request).collect();
+        let there: Vec<&Sighting> = self.sightings.iter().filter(|seen| seen.leg == Direction::Request).collect();
         let first = there.iter().find(|seen| seen.at.node == from && seen.outgoing).map(|seen| seen.ttl);
         let last = there.iter().rfind(|seen| seen.at.node == to && !seen.outgoing).map(|seen| seen.ttl);
         let mut routers: Vec<(u8, u64, String)> = Vec::new();
@@ -234,7 +234,7 @@ impl Watched {
 
     /// The source address that the sender put into the ping, what arrived, and the node where it changed.
     pub fn translated(&self, from: &str, to: &str) -> Option<(IpAddr, IpAddr, Option<String>)> {
-        let there = || self.sightings.iter().filter(|seen| seen.leg == Leg::Request);
+        let there = || self.sightings.iter().filter(|seen| seen.leg == Direction::Request);
         let source = there().find(|seen| seen.at.node == from && seen.outgoing)?.source;
         let became = there().rfind(|seen| seen.at.node == to && !seen.outgoing)?.source;
         let changer = there().find(|seen| seen.outgoing && seen.source != source).map(|seen| seen.at.node.clone());
@@ -322,7 +322,7 @@ impl Watcher for Underway<'_> {
             at: Interface { node: node.to_owned(), interface: interface.to_owned() },
             outgoing: seen.outgoing,
             nanoseconds: seen.nanoseconds,
-            leg: if reply { Leg::Reply } else { Leg::Request },
+            leg: if reply { Direction::Reply } else { Direction::Request },
             mac,
             ttl: packet.ttl,
             source: packet.source,

@@ -59,7 +59,7 @@ pub struct Note {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IcmpMessage {
     /// Which of the two it is about.
-    pub leg: Leg,
+    pub leg: Direction,
     /// Its source address.
     pub from: IpAddr,
     /// The node that has that address.
@@ -89,7 +89,7 @@ pub enum Difference {
     /// A node was to send it by one interface (none: keep it), and sent it by another (none: by no interface).
     Way {
         /// The packet or its reply.
-        leg: Leg,
+        leg: Direction,
         /// The node.
         node: String,
         /// The interface of the tables.
@@ -100,7 +100,7 @@ pub enum Difference {
     /// The frame on a segment had other MAC addresses or another time to live.
     Frame {
         /// The packet or its reply.
-        leg: Leg,
+        leg: Direction,
         /// The interface that it left by.
         interface: Interface,
         /// The frame of the tables.
@@ -111,7 +111,7 @@ pub enum Difference {
     /// A node put other addresses into the packet, as a packet filter that translates them (NAT) does.
     Translation {
         /// The packet or its reply.
-        leg: Leg,
+        leg: Direction,
         /// The node.
         node: String,
         /// Source and destination before.
@@ -149,7 +149,7 @@ pub struct Visit {
     /// The interface that it leaves by; none where it ends.
     pub leaves: Option<String>,
     /// What the node does with it.
-    pub deed: Deed,
+    pub deed: Action,
     /// The question for the next MAC address that comes first, where the node does not know it.
     pub resolution: Option<Resolution>,
     /// The frame on the segment that follows; none where the packet goes no further.
@@ -175,7 +175,7 @@ pub enum Known {
 /// What a node does with a packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Deed {
+pub enum Action {
     /// It sends the packet, by this route.
     Sends(Route),
     /// It passes the frame on unchanged, by its forwarding table or to every port.
@@ -244,7 +244,7 @@ pub struct Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the words explain themselves")]
-pub enum Leg {
+pub enum Direction {
     Request,
     Reply,
 }
@@ -266,7 +266,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Death {
     /// The packet or its reply.
-    pub leg: Leg,
+    pub leg: Direction,
     /// The node where, `host` or `host.container`.
     pub node: String,
     /// Why.
@@ -416,10 +416,10 @@ impl Trace {
     }
 
     /// The way of the packet, or of its reply.
-    pub fn journey(&self, leg: Leg) -> Option<&Journey> {
+    pub fn journey(&self, leg: Direction) -> Option<&Journey> {
         match leg {
-            Leg::Request => Some(&self.request),
-            Leg::Reply => self.reply.as_ref(),
+            Direction::Request => Some(&self.request),
+            Direction::Reply => self.reply.as_ref(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use nslab::lab::Subject;
 use nslab::probe::predict::{Prediction, Probe, predict};
 use nslab::probe::view::View;
-use nslab::report::trace::Leg;
+use nslab::report::trace::Direction;
 use serde_json::Value;
 
 use super::{in_box, inside, ok, wait_for};
@@ -17,7 +17,7 @@ pub struct Case<'a> {
     pub wrong: &'a [(&'a str, &'a str)],
     pub from: &'a str,
     pub to: &'a str,
-    pub leg: Leg,
+    pub leg: Direction,
     /// Values of the cause, as JSON.
     pub cause: &'a str,
     /// Bytes of the packet, and whether it may be cut.
@@ -31,7 +31,7 @@ pub const CASE: Case<'_> = Case {
     wrong: &[],
     from: "host-a.a1",
     to: "10.2.0.2",
-    leg: Leg::Request,
+    leg: Direction::Request,
     cause: "{}",
     size: (84, true),
     cured: true,

@@ -14,7 +14,7 @@ use crate::plan::NodeId;
 use crate::probe::watch::{Watched, WatchedPing};
 use crate::render::lang::{and, or, t};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::trace::Leg;
+use crate::report::trace::Direction;
 use crate::report::wire::{Interface, Station};
 use crate::topology::reader::Item;
 
@@ -138,7 +138,7 @@ impl Kind for Macs {
         let crossing: Vec<&(&WatchedPing, &Watched)> = watched.iter().filter(|(_, seen)| crosses(seen)).collect();
         let by = |seen: &Watched, leg| seen.sightings.iter().any(|sighting| sighting.leg == leg && nics.contains(&sighting.at));
         for (ping, seen) in watched.iter().filter(|(_, seen)| seen.answered) {
-            let beside = [Leg::Request, Leg::Reply].into_iter().find(|leg| !by(seen, *leg));
+            let beside = [Direction::Request, Direction::Reply].into_iter().find(|leg| !by(seen, *leg));
             if let Some(leg) = beside.filter(|_| must_cross(ping, &self.network, scene)) {
                 let interfaces = ways_out(seen, leg, scene);
                 let network = self.network.to_string();
@@ -237,7 +237,7 @@ fn must_cross(ping: &WatchedPing, network: &NodeName, scene: &Scene<'_>) -> bool
 }
 
 /// The interfaces by which a ping or its answer left hosts, those to containers left out.
-fn ways_out(seen: &Watched, leg: Leg, scene: &Scene<'_>) -> Vec<Interface> {
+fn ways_out(seen: &Watched, leg: Direction, scene: &Scene<'_>) -> Vec<Interface> {
     let mut ways = Vec::new();
     for sighting in seen.sightings.iter().filter(|sighting| sighting.outgoing && sighting.leg == leg) {
         let Some(place) = scene.view.named(&sighting.at.node) else { continue };

@@ -14,7 +14,7 @@ use crate::probe::watch::WatchedPing;
 use crate::problem::Problem;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::trace::Deed;
+use crate::report::trace::Action;
 use crate::topology::reader::Item;
 use crate::topology::values::last;
 
@@ -162,5 +162,5 @@ fn beyond(scene: &Scene<'_>, ping: &WatchedPing) -> Vec<String> {
     let visits = predict(scene.view, &ping.from, ping.address, &probe).request.visits;
     let far =
         visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.remote && place.node.node == visit.node));
-    far.filter(|visit| matches!(visit.deed, Deed::Routes { .. } | Deed::Receives)).map(|visit| visit.node).collect()
+    far.filter(|visit| matches!(visit.deed, Action::Routes { .. } | Action::Receives)).map(|visit| visit.node).collect()
 }

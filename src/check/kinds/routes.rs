@@ -16,7 +16,7 @@ use crate::probe::view::Place;
 use crate::render::lang::t;
 use crate::render::sentences::causes;
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::trace::{Cause, Deed, Route};
+use crate::report::trace::{Action, Cause, Route};
 use crate::report::wire::Interface;
 use crate::topology::reader::Item;
 use crate::topology::values::{self, parsed, text};
@@ -169,7 +169,7 @@ impl Kind for Routes {
                 let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
                 let prediction = predict(scene.view, &from, address, &probe);
                 let first = prediction.request.visits.into_iter().next();
-                let route = first.and_then(|visit| if let Deed::Sends(route) = visit.deed { Some(route) } else { None });
+                let route = first.and_then(|visit| if let Action::Sends(route) = visit.deed { Some(route) } else { None });
                 if let (None, Some(death)) = (&route, prediction.death)
                     && !matches!(death.cause, Cause::Unknown { .. })
                 {

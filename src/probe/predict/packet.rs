@@ -8,7 +8,7 @@ use super::map::{At, Delivery, Ether, Landing, Passage, Stop, Why};
 use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route};
 use crate::name::Mac;
-use crate::report::trace::{Cause, Deed, Frame, Known, Resolution, Route as ReportedRoute, Visit};
+use crate::report::trace::{Action, Cause, Frame, Known, Resolution, Route as ReportedRoute, Visit};
 
 /// A packet on its way.
 #[derive(Debug, Clone, Copy)]
@@ -164,11 +164,11 @@ impl<'a> World<'a> {
             // To itself, over its loopback.
             packet.source = packet.source.or(Some(packet.destination));
             let reported = route_of(self.map.tables(stand.place), route, route.hops.first());
-            let mut visit = self.visit(stand, Deed::Sends(reported));
+            let mut visit = self.visit(stand, Action::Sends(reported));
             visit.leaves = Some("lo".to_owned());
             walk.visits.push(visit);
         }
-        let mut visit = self.visit(stand, Deed::Receives);
+        let mut visit = self.visit(stand, Action::Receives);
         visit.enters = visit.enters.or_else(|| Some("lo".to_owned()));
         walk.visits.push(visit);
     }
@@ -185,8 +185,8 @@ impl<'a> World<'a> {
         let tables = self.map.tables(stand.place);
         let reported = route_of(tables, route, Some(hop));
         let deed = match stand.enters {
-            None => Deed::Sends(reported.clone()),
-            Some(_) => Deed::Routes { route: reported.clone(), ttl: packet.ttl },
+            None => Action::Sends(reported.clone()),
+            Some(_) => Action::Routes { route: reported.clone(), ttl: packet.ttl },
         };
         if walk.circle.is_none()
             && let Some(before) = walk.taken.iter().position(|taken| taken.place == stand.place && taken.route == reported)
@@ -246,7 +246,7 @@ impl<'a> World<'a> {
             Err((stop, cause)) => {
                 let last = stop.and_then(|stop| stop.entered).filter(|_| recording);
                 if let Some(at) = last {
-                    walk.visits.push(self.visit(Stand { place: at.place, enters: Some(at) }, Deed::Drops));
+                    walk.visits.push(self.visit(Stand { place: at.place, enters: Some(at) }, Action::Drops));
                 }
                 Err(Box::new((last.map_or(stand.place, |at| at.place), cause)))
             }
@@ -297,7 +297,7 @@ impl<'a> World<'a> {
         Sent { resolution, frame, outcome: Ok(delivery.landings.swap_remove(0)), suspect: Some(cause) }
     }
 
-    fn visit(&self, stand: Stand, deed: Deed) -> Visit {
+    fn visit(&self, stand: Stand, deed: Action) -> Visit {
         Visit {
             node: self.map.name(stand.place),
             kind: self.map.kind(stand.place),
@@ -316,7 +316,7 @@ impl<'a> World<'a> {
         Visit {
             leaves: Some(self.map.link(passage.leaves).name.clone()),
             frame: frame.cloned(),
-            ..self.visit(stand, Deed::Bridges { bridge, floods: passage.floods })
+            ..self.visit(stand, Action::Bridges { bridge, floods: passage.floods })
         }
     }
 
@@ -328,7 +328,7 @@ impl<'a> World<'a> {
             let node = taken.first().map_or_else(String::new, |taken| self.map.name(taken.place));
             return (walk.visits, End::Died { node, cause: Cause::Loop { routes, crossings } });
         }
-        walk.visits.push(self.visit(stand, Deed::Drops));
+        walk.visits.push(self.visit(stand, Action::Drops));
         self.end(walk, (stand.place, cause))
     }
 

@@ -16,7 +16,7 @@ use crate::lab::resolve::Prompt;
 use crate::name::{IfName, Mac};
 use crate::plan::{self, Fact, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, compile};
 use crate::probe::view::{Looked, View, facts};
-use crate::report::trace::{Cause, Deed, Leg};
+use crate::report::trace::{Action, Cause, Direction};
 use crate::topology::{catalog, parse};
 
 const PROBE: Probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
@@ -31,12 +31,12 @@ fn way(prediction: &Prediction) -> Vec<String> {
         let end = |end: &Option<String>| end.clone().unwrap_or_else(|| "-".to_owned());
         let ttl = visit.frame.as_ref().map_or_else(|| "-".to_owned(), |frame| frame.ttl.to_string());
         let deed = match &visit.deed {
-            Deed::Sends(_) => "sends",
-            Deed::Bridges { .. } => "bridges",
-            Deed::Passes { .. } => "passes",
-            Deed::Routes { .. } => "routes",
-            Deed::Receives => "receives",
-            Deed::Drops => "drops",
+            Action::Sends(_) => "sends",
+            Action::Bridges { .. } => "bridges",
+            Action::Passes { .. } => "passes",
+            Action::Routes { .. } => "routes",
+            Action::Receives => "receives",
+            Action::Drops => "drops",
         };
         format!("{} {deed} {} {} {ttl}", visit.node, end(&visit.enters), end(&visit.leaves))
     };
@@ -44,7 +44,7 @@ fn way(prediction: &Prediction) -> Vec<String> {
 }
 
 /// Which of the two dies, and of what.
-fn death(prediction: &Prediction) -> (Leg, &Cause) {
+fn death(prediction: &Prediction) -> (Direction, &Cause) {
     let death = prediction.death.as_ref().unwrap_or_else(|| panic!("it lives: {prediction:#?}"));
     assert!(!death.certain);
     (death.leg, &death.cause)
@@ -207,7 +207,7 @@ fn routers_put_new_macs_on_the_frame_and_take_one_from_its_ttl() {
         "host-b.b1 receives eth0 - -",
     ];
     assert_eq!(way(&prediction), expected);
-    let Deed::Routes { route, ttl } = &prediction.request.visits[2].deed else { panic!("{prediction:#?}") };
+    let Action::Routes { route, ttl } = &prediction.request.visits[2].deed else { panic!("{prediction:#?}") };
     assert_eq!((route.to, route.via, ttl), (net("0.0.0.0/0"), Some(address("192.168.100.2")), &63));
     let reply = prediction.reply.unwrap();
     assert_eq!((reply.source, reply.destination), (Some(address("10.2.0.2")), address("10.1.0.11")));
@@ -246,7 +246,7 @@ fn the_longest_prefix_wins_and_of_equals_the_lowest_metric() {
     assert!(ask(&view, "host-a.a1", "10.2.0.2").death.is_none());
     (other.to, other.metric) = (net("10.2.0.2/32"), Some(1000));
     view.tables("host-a").routes.push(other);
-    assert!(matches!(death(&ask(&view, "host-a.a1", "10.2.0.2")), (Leg::Request, Cause::OtherNic { .. })));
+    assert!(matches!(death(&ask(&view, "host-a.a1", "10.2.0.2")), (Direction::Request, Cause::OtherNic { .. })));
     assert!(ask(&view, "host-a.a1", "10.2.0.6").death.is_none());
 }
 
@@ -263,7 +263,7 @@ fn a_dead_next_hop_is_passed_over_and_of_several_the_first_is_followed() {
     routes.iter_mut().find(|route| route.to.prefix_len() == 0).unwrap().hops[0].dead = false;
     let prediction = ask(&view, "host-a.a1", "10.2.0.2");
     let (leg, cause) = death(&prediction);
-    assert!(leg == Leg::Request && cause.blames().contains(&"host-a"), "{cause:?}");
+    assert!(leg == Direction::Request && cause.blames().contains(&"host-a"), "{cause:?}");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_route_may_say_the_source_and_throw_leaves_its_table() {
     let mut thrown = view.tables("host-a.a1").routes.iter().find(|route| route.to.prefix_len() == 0).unwrap().clone();
     (thrown.to, thrown.kind) = (net("10.2.0.0/16"), RouteType::Throw);
     view.tables("host-a.a1").routes.push(thrown);
-    assert!(matches!(death(&ask(&view, "host-a.a1", "10.2.0.2")), (Leg::Request, Cause::NoRoute { .. })));
+    assert!(matches!(death(&ask(&view, "host-a.a1", "10.2.0.2")), (Direction::Request, Cause::NoRoute { .. })));
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_frame_for_a_known_address_goes_to_its_port_alone() {
     view.neighbour("host-a.a1", "eth0", "10.0.0.21", "02:00:02:00:01:00", NeighbourState::Reachable);
     let floods = |view: &crate::probe::view::View| {
         let visits = ask(view, "host-a.a1", "10.0.0.21").request.visits;
-        matches!(visits[1].deed, Deed::Bridges { floods: true, .. })
+        matches!(visits[1].deed, Action::Bridges { floods: true, .. })
     };
     assert!(floods(&view));
     let (bridge, port) = (view.link("host-a", "br0").index, view.link("host-a", "enp0s8").index);
@@ -340,7 +340,7 @@ fn a_blocked_port_passes_nothing() {
     view.link("host-a", "enp0s8").port.as_mut().unwrap().state = PortState::Blocking;
     let prediction = ask(&view, "host-a.a1", "10.0.0.21");
     let (leg, cause) = death(&prediction);
-    assert_eq!(leg, Leg::Request);
+    assert_eq!(leg, Direction::Request);
     assert!(matches!(cause, Cause::PortClosed { state, interface } if state == "blocking" && interface.interface == "enp0s8"));
     // The spanning tree has its reasons.
     assert!(prediction.death.unwrap().cure.is_empty());
@@ -421,7 +421,7 @@ fn a_loose_reverse_path_asks_for_any_way_back_and_a_strict_one_for_the_same() {
         view.link("host-b", "enp0s8").rp_filter = filter;
         ask(&view, "host-a.a1", "10.2.0.2")
     };
-    assert!(matches!(death(&filtered(1)), (Leg::Request, Cause::ReversePath { strict: true, .. })));
-    assert!(matches!(death(&filtered(2)), (Leg::Reply, _)));
-    assert!(matches!(death(&filtered(0)), (Leg::Reply, _)));
+    assert!(matches!(death(&filtered(1)), (Direction::Request, Cause::ReversePath { strict: true, .. })));
+    assert!(matches!(death(&filtered(2)), (Direction::Reply, _)));
+    assert!(matches!(death(&filtered(0)), (Direction::Reply, _)));
 }

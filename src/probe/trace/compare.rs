@@ -6,14 +6,14 @@ use super::sighting::{Probed, Sighting, Stop, What, way};
 use crate::name::Mac;
 use crate::probe::view::View;
 use crate::report::machine::Kind;
-use crate::report::trace::{Deed, Difference, Frame, Journey, Known, Leg, Resolution, Visit};
+use crate::report::trace::{Action, Difference, Direction, Frame, Journey, Known, Resolution, Visit};
 use crate::report::wire::{Interface, Station};
 
 /// Where a packet was seen last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     /// The packet or its reply.
-    pub leg: Leg,
+    pub leg: Direction,
     /// The node.
     pub node: String,
     /// The interface; none where it did not leave its sender.
@@ -38,7 +38,7 @@ pub struct Compared {
 }
 
 /// The way of the packet or of its reply.
-pub fn compare(view: &View, predicted: Option<&Journey>, probed: &Probed, leg: Leg) -> Option<Compared> {
+pub fn compare(view: &View, predicted: Option<&Journey>, probed: &Probed, leg: Direction) -> Option<Compared> {
     let expected = |seen: &Sighting| {
         let visits = predicted.iter().flat_map(|journey| &journey.visits);
         visits.into_iter().any(|visit| visit.node == seen.node && visit.leaves.as_deref() == Some(&seen.interface))
@@ -73,7 +73,7 @@ pub fn compare(view: &View, predicted: Option<&Journey>, probed: &Probed, leg: L
 }
 
 /// Where the addresses in the packet change.
-fn translations(leg: Leg, mut before: (IpAddr, IpAddr), visits: &[Visit]) -> Vec<Difference> {
+fn translations(leg: Direction, mut before: (IpAddr, IpAddr), visits: &[Visit]) -> Vec<Difference> {
     let mut found = Vec::new();
     for visit in visits {
         let Some((Some(from), to)) = visit.frame.as_ref().map(|frame| (frame.from, frame.to)) else { continue };
@@ -89,13 +89,13 @@ fn translations(leg: Leg, mut before: (IpAddr, IpAddr), visits: &[Visit]) -> Vec
 fn circle(visits: &[Visit]) -> Option<usize> {
     let again = |(at, visit): (usize, &Visit)| {
         let way = |visit: &Visit| (visit.node.clone(), visit.leaves.clone());
-        let routes = matches!(visit.deed, Deed::Routes { .. });
-        routes && visits[..at].iter().any(|before| matches!(before.deed, Deed::Routes { .. }) && way(before) == way(visit))
+        let routes = matches!(visit.deed, Action::Routes { .. });
+        routes && visits[..at].iter().any(|before| matches!(before.deed, Action::Routes { .. }) && way(before) == way(visit))
     };
     visits.iter().enumerate().position(|(at, visit)| again((at, visit)))
 }
 
-fn end(leg: Leg, stop: &Stop<'_>) -> Option<End> {
+fn end(leg: Direction, stop: &Stop<'_>) -> Option<End> {
     let last = stop.seen.last()?;
     Some(End { leg, node: stop.node.to_owned(), interface: Some(last.interface.clone()), outgoing: last.outgoing })
 }
@@ -103,7 +103,7 @@ fn end(leg: Leg, stop: &Stop<'_>) -> Option<End> {
 struct Comparison<'a> {
     view: &'a View,
     probed: &'a Probed,
-    leg: Leg,
+    leg: Direction,
     destination: IpAddr,
     visits: Vec<Visit>,
     differences: Vec<Difference>,
@@ -118,7 +118,7 @@ impl Comparison<'_> {
                 // Nobody looks there: a packet that has left for the other machine goes on as the file says.
                 // What tables have learned there no file knows.
                 let deed = match &visit.deed {
-                    Deed::Bridges { bridge, .. } => Deed::Bridges { bridge: bridge.clone(), floods: false },
+                    Action::Bridges { bridge, .. } => Action::Bridges { bridge: bridge.clone(), floods: false },
                     deed => deed.clone(),
                 };
                 self.visits.push(Visit { known: Known::File, deed, resolution: None, ..visit.clone() });
@@ -184,7 +184,7 @@ impl Comparison<'_> {
     fn stays(&mut self, visit: &Visit, known: Known) {
         let resolution = self.resolution(visit, None);
         let asked_in_vain = resolution.as_ref().is_some_and(|asked| asked.answer.is_none());
-        let deed = if known == Known::Both || asked_in_vain { visit.deed.clone() } else { Deed::Drops };
+        let deed = if known == Known::Both || asked_in_vain { visit.deed.clone() } else { Action::Drops };
         if known == Known::Observed {
             self.differs(&visit.node, visit.leaves.clone(), None);
         }
@@ -236,9 +236,9 @@ impl Comparison<'_> {
             });
             let ttl = |seen: Option<&Sighting>| seen.and_then(Sighting::packet).map(|(_, ttl)| ttl);
             let deed = match (first, left) {
-                (_, None) if owns => Deed::Receives,
-                (_, None) => Deed::Drops,
-                _ => Deed::Passes { ttl: ttl(first) },
+                (_, None) if owns => Action::Receives,
+                (_, None) => Action::Drops,
+                _ => Action::Passes { ttl: ttl(first) },
             };
             self.visits.push(Visit {
                 node: stop.node.to_owned(),
@@ -341,7 +341,7 @@ impl Comparison<'_> {
     /// The address whose MAC address a node needs to know to send the packet on.
     fn next(&self, visit: &Visit) -> Option<IpAddr> {
         match &visit.deed {
-            Deed::Sends(route) | Deed::Routes { route, .. } => Some(route.via.unwrap_or(self.destination)),
+            Action::Sends(route) | Action::Routes { route, .. } => Some(route.via.unwrap_or(self.destination)),
             _ => None,
         }
     }

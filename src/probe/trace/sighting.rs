@@ -16,7 +16,7 @@ use crate::probe::view::{Place, View};
 use crate::probe::watch::{Patience, Watch, Watcher};
 use crate::report::machine::Link;
 use crate::report::probe::Family;
-use crate::report::trace::{IcmpWord, Leg};
+use crate::report::trace::{Direction, IcmpWord};
 
 /// What became of one probe.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +41,8 @@ impl Probed {
     /// where the kernel did not stamp both, until the reply was read.
     pub fn milliseconds(&self) -> f64 {
         let is_of = |seen: &&Sighting, wanted| seen.packet().is_some_and(|(leg, _)| leg == wanted);
-        let left = self.sightings.iter().find(|seen| is_of(seen, Leg::Request));
-        let back = self.sightings.iter().rfind(|seen| is_of(seen, Leg::Reply));
+        let left = self.sightings.iter().find(|seen| is_of(seen, Direction::Request));
+        let back = self.sightings.iter().rfind(|seen| is_of(seen, Direction::Reply));
         let stamped = left.zip(back).and_then(|(left, back)| back.nanoseconds.checked_sub(left.nanoseconds));
         let between = stamped.map(Duration::from_nanos).filter(|between| *between < self.took && !between.is_zero());
         between.unwrap_or(self.took).as_secs_f64() * 1000.0
@@ -166,7 +166,7 @@ pub enum What {
     /// The probe, or its reply.
     Packet {
         /// Which.
-        leg: Leg,
+        leg: Direction,
         /// Its time to live.
         ttl: u8,
         /// Its source address.
@@ -177,7 +177,7 @@ pub enum What {
     /// An ICMP error about one of them.
     Error {
         /// About which.
-        leg: Leg,
+        leg: Direction,
         /// Who says so.
         from: IpAddr,
         /// What.
@@ -213,7 +213,7 @@ impl Sighting {
     }
 
     /// The probe or its reply: which, and its time to live.
-    pub fn packet(&self) -> Option<(Leg, u8)> {
+    pub fn packet(&self) -> Option<(Direction, u8)> {
         match self.what {
             What::Packet { leg, ttl, .. } => Some((leg, ttl)),
             _ => None,
@@ -254,10 +254,10 @@ fn in_packet(packet: &Packet, mark: Mark) -> Option<What> {
 }
 
 /// Which of the two a packet is.
-fn leg(packet: &Packet, mark: Mark) -> Option<Leg> {
+fn leg(packet: &Packet, mark: Mark) -> Option<Direction> {
     match packet.body {
         Body::Echo { reply, id, sequence, .. } if id == mark.id && sequence == mark.sequence => {
-            Some(if reply { Leg::Reply } else { Leg::Request })
+            Some(if reply { Direction::Reply } else { Direction::Request })
         }
         _ => None,
     }
@@ -314,7 +314,7 @@ impl Stop<'_> {
 
 /// The longest way that the packet was seen to go; where it was flooded, the copies that end sooner are left out.
 /// Of several that are as long, one through interfaces that are `expected` is taken.
-pub fn way<'a>(view: &View, sightings: &'a [Sighting], leg: Leg, expected: &dyn Fn(&Sighting) -> bool) -> Vec<Stop<'a>> {
+pub fn way<'a>(view: &View, sightings: &'a [Sighting], leg: Direction, expected: &dyn Fn(&Sighting) -> bool) -> Vec<Stop<'a>> {
     let graph = Graph::new(view, sightings, leg, expected);
     let mut stops: Vec<Stop<'a>> = Vec::new();
     for seen in graph.longest() {
@@ -335,7 +335,7 @@ type Spot<'a> = (&'a str, &'a str, bool, u8);
 struct Graph<'a, 'v> {
     view: &'v View,
     sightings: &'a [Sighting],
-    leg: Leg,
+    leg: Direction,
     spots: HashMap<Spot<'a>, Vec<usize>>,
     by_node: HashMap<(&'a str, u8), Vec<usize>>,
     expected: &'v dyn Fn(&Sighting) -> bool,
@@ -350,7 +350,7 @@ enum Best {
 }
 
 impl<'a, 'v> Graph<'a, 'v> {
-    fn new(view: &'v View, sightings: &'a [Sighting], leg: Leg, expected: &'v dyn Fn(&Sighting) -> bool) -> Self {
+    fn new(view: &'v View, sightings: &'a [Sighting], leg: Direction, expected: &'v dyn Fn(&Sighting) -> bool) -> Self {
         let mut graph = Self { view, sightings, leg, spots: HashMap::new(), by_node: HashMap::new(), expected };
         for (at, seen) in sightings.iter().enumerate() {
             let Some((its, ttl)) = seen.packet().filter(|(its, _)| *its == leg) else { continue };

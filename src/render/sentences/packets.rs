@@ -6,7 +6,9 @@ use super::causes::{self, route};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, reason, t, w};
 use crate::report::probe::{Event, Fault, Matrix, Party, Ping, Start, Times};
-use crate::report::trace::{Cause, Death, Deed, Difference, Frame, IcmpMessage, IcmpWord, Known, Leg, Resolution, Trace, Visit};
+use crate::report::trace::{
+    Action, Cause, Death, Difference, Direction, Frame, IcmpMessage, IcmpWord, Known, Resolution, Trace, Visit,
+};
 use crate::report::wire::{Names, Station};
 
 /// A part of a recorded route.
@@ -247,10 +249,10 @@ pub fn title(lang: Lang, trace: &Trace) -> String {
 }
 
 /// The heading of one direction.
-pub fn leg(lang: Lang, trace: &Trace, leg: Leg) -> String {
+pub fn direction_heading(lang: Lang, trace: &Trace, leg: Direction) -> String {
     let name = match leg {
-        Leg::Request => w!(lang, "The request"),
-        Leg::Reply => w!(lang, "The reply"),
+        Direction::Request => w!(lang, "The request"),
+        Direction::Reply => w!(lang, "The reply"),
     };
     let Some(journey) = trace.journey(leg) else { return name.to_owned() };
     match journey.source {
@@ -260,14 +262,14 @@ pub fn leg(lang: Lang, trace: &Trace, leg: Leg) -> String {
 }
 
 /// What a node does with the packet.
-pub fn deed(lang: Lang, visit: &Visit, leg: Leg) -> String {
+pub fn action(lang: Lang, visit: &Visit, leg: Direction) -> String {
     match &visit.deed {
-        Deed::Sends(taken) | Deed::Routes { route: taken, .. } if visit.frame.is_none() => {
+        Action::Sends(taken) | Action::Routes { route: taken, .. } if visit.frame.is_none() => {
             t!(lang, "its route: {route}", route = route(taken))
         }
-        Deed::Sends(taken) if leg == Leg::Request => t!(lang, "sends it: {route}", route = route(taken)),
-        Deed::Sends(taken) => t!(lang, "answers: {route}", route = route(taken)),
-        Deed::Bridges { bridge, floods } => {
+        Action::Sends(taken) if leg == Direction::Request => t!(lang, "sends it: {route}", route = route(taken)),
+        Action::Sends(taken) => t!(lang, "answers: {route}", route = route(taken)),
+        Action::Bridges { bridge, floods } => {
             let by = match (&visit.enters, &visit.leaves) {
                 (Some(enters), Some(leaves)) => format!("{bridge}: {enters} -> {leaves}"),
                 _ => bridge.clone(),
@@ -278,22 +280,22 @@ pub fn deed(lang: Lang, visit: &Visit, leg: Leg) -> String {
                 t!(lang, "bridged unchanged by {by}", by)
             }
         }
-        Deed::Routes { route: taken, ttl } => {
+        Action::Routes { route: taken, ttl } => {
             let left = visit.frame.as_ref().map_or_else(|| ttl.saturating_sub(1), |frame| frame.ttl);
             t!(lang, "routed: {route}; MACs rewritten, TTL\u{a0}{ttl}\u{a0}->\u{a0}{left}", route = route(taken), ttl, left)
         }
-        Deed::Passes { .. } => match (&visit.enters, &visit.leaves) {
+        Action::Passes { .. } => match (&visit.enters, &visit.leaves) {
             (Some(enters), Some(leaves)) => t!(lang, "passes it on: {enters} -> {leaves}", enters, leaves),
             (None, Some(leaves)) => t!(lang, "sends it by {leaves}", leaves),
             _ => t!(lang, "passes it on"),
         },
-        Deed::Receives => match (leg, &visit.enters) {
-            (Leg::Request, Some(enters)) => t!(lang, "receives it by {enters}", enters),
-            (Leg::Request, None) => t!(lang, "receives it"),
-            (Leg::Reply, Some(enters)) => t!(lang, "receives the reply by {enters}", enters),
-            (Leg::Reply, None) => t!(lang, "receives the reply"),
+        Action::Receives => match (leg, &visit.enters) {
+            (Direction::Request, Some(enters)) => t!(lang, "receives it by {enters}", enters),
+            (Direction::Request, None) => t!(lang, "receives it"),
+            (Direction::Reply, Some(enters)) => t!(lang, "receives the reply by {enters}", enters),
+            (Direction::Reply, None) => t!(lang, "receives the reply"),
         },
-        Deed::Drops => match &visit.enters {
+        Action::Drops => match &visit.enters {
             Some(enters) => t!(lang, "comes in by {enters} and goes no further", enters),
             None => t!(lang, "does not send it"),
         },
@@ -341,8 +343,8 @@ pub fn message(lang: Lang, trace: &Trace, message: &IcmpMessage) -> String {
         IcmpWord::Other { kind, code } => t!(lang, "type {kind}, code {code}", kind, code),
     };
     match message.leg {
-        Leg::Request => t!(lang, "ICMP from {who}: {what}", who, what),
-        Leg::Reply => t!(lang, "ICMP from {who}: {what} (about the reply)", who, what),
+        Direction::Request => t!(lang, "ICMP from {who}: {what}", who, what),
+        Direction::Reply => t!(lang, "ICMP from {who}: {what} (about the reply)", who, what),
     }
 }
 
@@ -350,7 +352,7 @@ pub fn message(lang: Lang, trace: &Trace, message: &IcmpMessage) -> String {
 pub fn difference(lang: Lang, trace: &Trace, difference: &Difference) -> String {
     match difference {
         Difference::Way { leg, node, predicted, observed } => {
-            let (leg, node) = (leg_word(lang, *leg), trace.word(node));
+            let (leg, node) = (direction_word(lang, *leg), trace.word(node));
             let foretold = match predicted {
                 Some(interface) => t!(lang, "By the tables {leg} leaves {node} by {interface}", leg, node, interface),
                 None => t!(lang, "By the tables {leg} goes no further than {node}", leg, node),
@@ -364,7 +366,7 @@ pub fn difference(lang: Lang, trace: &Trace, difference: &Difference) -> String 
         Difference::Frame { leg, interface, predicted, observed } => t!(
             lang,
             "By the tables {leg} leaves {interface} with {foretold}; it was seen with {seen}.",
-            leg = leg_word(lang, *leg),
+            leg = direction_word(lang, *leg),
             interface = trace.interface(interface),
             foretold = frame(trace, predicted),
             seen = frame(trace, observed)
@@ -373,7 +375,7 @@ pub fn difference(lang: Lang, trace: &Trace, difference: &Difference) -> String 
             lang,
             "{node} puts other addresses into {leg} (NAT): {before} becomes {after}.",
             node = trace.word(node),
-            leg = leg_word(lang, *leg),
+            leg = direction_word(lang, *leg),
             before = format!("{from} -> {to}"),
             after = format!("{new_from} -> {new_to}")
         ),
@@ -386,7 +388,7 @@ pub fn difference(lang: Lang, trace: &Trace, difference: &Difference) -> String 
 /// The reply came back.
 pub fn answered(lang: Lang, trace: &Trace, milliseconds: f64) -> String {
     let everywhere = |leg| trace.journey(leg).is_some_and(|way| way.visits.iter().all(|visit| visit.known == Known::Both));
-    let agreed = trace.differences.is_empty() && everywhere(Leg::Request) && everywhere(Leg::Reply);
+    let agreed = trace.differences.is_empty() && everywhere(Direction::Request) && everywhere(Direction::Reply);
     let milliseconds = format!("{milliseconds:.2}");
     if agreed {
         t!(lang, "Answered after {milliseconds} ms. Seen on every segment, as the tables say.", milliseconds)
@@ -399,8 +401,8 @@ pub fn answered(lang: Lang, trace: &Trace, milliseconds: f64) -> String {
 pub fn died(lang: Lang, trace: &Trace, death: &Death) -> String {
     let node = trace.word(trace.furthest(death));
     match death.leg {
-        Leg::Request => t!(lang, "No answer: the request gets as far as {node}.", node),
-        Leg::Reply => t!(lang, "No answer: the request arrives, its reply gets as far as {node}.", node),
+        Direction::Request => t!(lang, "No answer: the request gets as far as {node}.", node),
+        Direction::Reply => t!(lang, "No answer: the request arrives, its reply gets as far as {node}.", node),
     }
 }
 
@@ -419,10 +421,10 @@ pub fn cure(lang: Lang) -> &'static str {
     w!(lang, "Cure:")
 }
 
-fn leg_word(lang: Lang, leg: Leg) -> &'static str {
+fn direction_word(lang: Lang, leg: Direction) -> &'static str {
     match leg {
-        Leg::Request => w!(lang, "the request"),
-        Leg::Reply => w!(lang, "the reply"),
+        Direction::Request => w!(lang, "the request"),
+        Direction::Reply => w!(lang, "the reply"),
     }
 }
 

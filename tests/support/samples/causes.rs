@@ -1,6 +1,6 @@
 //! Why a packet dies.
 
-use nslab::report::trace::{Cause, Death, Journey, Leg, Outcome, Trace};
+use nslab::report::trace::{Cause, Death, Direction, Journey, Outcome, Trace};
 use nslab::report::wire::Names;
 
 use super::{addr, near, net, route, word};
@@ -85,7 +85,7 @@ every!(causes: Cause {
 /// A trace from a1 to 10.0.0.21 that died.
 pub fn trace(cause: Cause) -> Trace {
     let (from, to) = (addr("10.0.0.11"), addr("10.0.0.21"));
-    let death = Death { leg: Leg::Request, node: word("host-a"), cause, certain: true, cure: Vec::new() };
+    let death = Death { leg: Direction::Request, node: word("host-a"), cause, certain: true, cure: Vec::new() };
     Trace {
         lab: word("bridged"),
         from: word("a1"),

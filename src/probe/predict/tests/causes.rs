@@ -13,13 +13,13 @@ use crate::plan::{RouteTo, Sysctl};
 use crate::probe::cure::cure;
 use crate::probe::predict::{Prediction, Probe, predict};
 use crate::probe::view::{Looked, View};
-use crate::report::trace::{Cause, Journey, Leg};
+use crate::report::trace::{Cause, Direction, Journey};
 use crate::topology::catalog;
 
 /// The cause as JSON with the leg and the node of the death.
 fn fate(prediction: &Prediction) -> String {
     let (leg, cause) = death(prediction);
-    let leg = if leg == Leg::Request { "" } else { "reply: " };
+    let leg = if leg == Direction::Request { "" } else { "reply: " };
     format!("{leg}{}: {}", prediction.death.as_ref().unwrap().node, serde_json::to_string(cause).unwrap())
 }
 
@@ -443,7 +443,7 @@ fn a_prediction_of_damaged_tables_ends_and_does_not_fail() {
         prediction.reply.iter().for_each(|reply| ages(reply, seed));
         if let Some(death) = &prediction.death {
             assert!(stock.nodes.contains(&death.node), "seed {seed}: {death:#?}");
-            assert!((death.leg == Leg::Reply) <= prediction.reply.is_some(), "seed {seed}: {prediction:#?}");
+            assert!((death.leg == Direction::Reply) <= prediction.reply.is_some(), "seed {seed}: {prediction:#?}");
             died += 1;
         } else {
             let back = prediction.reply.as_ref().and_then(|reply| reply.visits.last());
