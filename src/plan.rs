@@ -390,21 +390,21 @@ impl Fact {
     }
 
     /// What records hold beside the slot.
-    fn said(&self) -> Said<'_> {
+    fn value(&self) -> Value<'_> {
         match self {
-            Self::Netns(_) | Self::Stp(_) | Self::Isolated(_) | Self::Fdb(..) | Self::Addr(..) | Self::Up(_) => Said::Present,
-            Self::Sysctl(_, _, number) | Self::Mtu(_, number) => Said::Number(*number),
-            Self::Link(_, link) => Said::Link(link),
-            Self::Mac(_, mac) => Said::Mac(*mac),
-            Self::Member(_, bridge) => Said::Master(bridge),
-            Self::Route(.., to) => Said::Route(to),
+            Self::Netns(_) | Self::Stp(_) | Self::Isolated(_) | Self::Fdb(..) | Self::Addr(..) | Self::Up(_) => Value::Present,
+            Self::Sysctl(_, _, number) | Self::Mtu(_, number) => Value::Number(*number),
+            Self::Link(_, link) => Value::Link(link),
+            Self::Mac(_, mac) => Value::Mac(*mac),
+            Self::Member(_, bridge) => Value::Master(bridge),
+            Self::Route(.., to) => Value::Route(to),
         }
     }
 }
 
 /// What is said in a slot, as records hold it.
 #[derive(Serialize)]
-enum Said<'a> {
+enum Value<'a> {
     Present,
     Link(&'a Link),
     Mac(Mac),

@@ -265,11 +265,11 @@ impl Topology {
             let name = nic.attach.host_end()?.bridge.as_ref()?;
             host.bridges.iter().find(|bridge| bridge.name == *name)?.mtu
         };
-        self.told_mtu(nic).or_else(bridge).unwrap_or(1500)
+        self.configured_mtu(nic).or_else(bridge).unwrap_or(1500)
     }
 
     /// The MTU that the file gives to a host's NIC or to its network, if it does.
-    pub fn told_mtu(&self, nic: &Nic) -> Option<u32> {
+    pub fn configured_mtu(&self, nic: &Nic) -> Option<u32> {
         let network = |name: &NodeName| self.networks.iter().find(|network| network.name == *name);
         nic.mtu.or_else(|| network(nic.attach.network()?)?.mtu)
     }

@@ -164,7 +164,7 @@ impl Plan {
             return Err(Error::Usage(Usage::Option("--image", Takes::AsLxc)));
         }
         let topology = self.role.casting()?.apart(&topology)?;
-        let steps = by_host(&diff(&State::new(), &compile(&topology)), &Naming::of(&topology));
+        let steps = by_host(&diff(&State::new(), &compile(&topology)), &Naming::from_topology(&topology));
         Ok(Commands { lab, purpose: Purpose::Build, steps, machine: None })
     }
 
@@ -183,7 +183,7 @@ impl Plan {
         for made in status.namespaces {
             steps.push(host_namespaces(made.host.as_str(), &[made.name], entry.lab.as_str()));
         }
-        steps.extend(by_hand(&made, &Naming::of(&status.journal.topology)));
+        steps.extend(by_hand(&made, &Naming::from_topology(&status.journal.topology)));
         steps.extend(status.tables.iter().map(|made| filter(&made.node, &made.family, &made.table, entry.lab.as_str())));
         Ok(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None })
     }

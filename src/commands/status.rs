@@ -197,7 +197,7 @@ fn status(name: &LabName) -> Result<Lab> {
     let status = lab::status(name)?;
     let half = half(&status.journal)?;
     let topology = status.journal.topology;
-    let naming = steps::Naming::of(&topology);
+    let naming = steps::Naming::from_topology(&topology);
     let by_hand: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
     Ok(Lab {
         lab: name.clone(),

@@ -205,7 +205,7 @@ impl Run for Up {
 fn preview(topology: &Topology, casting: &Casting) -> Result<Made> {
     let lab = topology.name.to_string();
     let (topology, plan) = lab::preview(topology, casting)?;
-    let steps = steps::in_order(&plan, &steps::Naming::of(&topology));
+    let steps = steps::in_order(&plan, &steps::Naming::from_topology(&topology));
     let machine = Some(borrow::preview(&compile(&topology))?).filter(|changes| !changes.nics.is_empty());
     Ok(Made::Preview(Commands { lab, purpose: Purpose::Preview, steps, machine }))
 }

@@ -28,13 +28,13 @@ pub fn compile(topology: &Topology) -> State {
 /// As [`compile`], with what is on the machine itself under the host that it plays, its real NICs among the links: as a look at
 /// the nodes shows it.
 pub fn compile_nodes(topology: &Topology) -> State {
-    let said = compile(topology);
-    let Some(role) = &topology.role else { return said };
+    let facts = compile(topology);
+    let Some(role) = &topology.role else { return facts };
     let host = Ns::Node(NodeId::Host(role.host.clone()));
     let inside = |fact: Fact| if *fact.ns() == Ns::Root { fact.moved(&host) } else { fact };
     let nic = |dev: &IfName| Fact::Link(Port { ns: host.clone(), dev: dev.clone() }, Link::Other("device".to_owned()));
     let nics = role.nics.values().map(nic);
-    said.into_iter().map(inside).chain([Fact::Netns(host.clone())]).chain(nics).collect()
+    facts.into_iter().map(inside).chain([Fact::Netns(host.clone())]).chain(nics).collect()
 }
 
 /// The facts being written down.
@@ -44,14 +44,14 @@ struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    fn say(&mut self, fact: Fact) {
+    fn add(&mut self, fact: Fact) {
         self.all.push(fact);
     }
 
     fn namespace(&mut self, node: NodeId) -> Ns {
         let ns = Ns::Node(node);
-        self.say(Fact::Netns(ns.clone()));
-        self.say(Fact::Up(Port { ns: ns.clone(), dev: IfName::loopback() }));
+        self.add(Fact::Netns(ns.clone()));
+        self.add(Fact::Up(Port { ns: ns.clone(), dev: IfName::loopback() }));
         ns
     }
 
@@ -64,7 +64,7 @@ impl Facts<'_> {
             (Sysctl::RpFilterAll, 0),
             (Sysctl::RpFilterDefault, 0),
         ] {
-            self.say(Fact::Sysctl(ns.clone(), setting, value));
+            self.add(Fact::Sysctl(ns.clone(), setting, value));
         }
     }
 
@@ -78,10 +78,10 @@ impl Facts<'_> {
         }
         let ns = self.namespace(NodeId::Switch(network.name.clone()));
         let bridge = Port { ns: ns.clone(), dev: IfName::observed("switch") };
-        self.say(Fact::Up(bridge.clone()));
-        self.say(Fact::Link(bridge.clone(), Link::Bridge));
-        self.say(Fact::Mac(bridge.clone(), numbers::mac_of_switch(u16::try_from(index + 1).unwrap_or(0))));
-        self.say(Fact::Mtu(bridge.clone(), network.mtu.unwrap_or(1500)));
+        self.add(Fact::Up(bridge.clone()));
+        self.add(Fact::Link(bridge.clone(), Link::Bridge));
+        self.add(Fact::Mac(bridge.clone(), numbers::mac_of_switch(u16::try_from(index + 1).unwrap_or(0))));
+        self.add(Fact::Mtu(bridge.clone(), network.mtu.unwrap_or(1500)));
         for (index, (host, nic)) in ends.into_iter().enumerate() {
             self.switch_port(network, &bridge, index, host, nic);
         }
@@ -91,20 +91,20 @@ impl Facts<'_> {
         let dev = IfName::observed(&format!("port{}", index + 1));
         let port = Port { ns: bridge.ns.clone(), dev };
         self.veth(host_port(&host.name, &nic.name), port.clone());
-        self.say(Fact::Mac(port.clone(), numbers::mac_of_switch_port(host.number, nic.number)));
-        self.say(Fact::Mtu(port.clone(), self.topology.mtu_of(host, nic)));
-        self.say(Fact::Member(port.clone(), bridge.dev.clone()));
-        self.say(Fact::Up(port.clone()));
+        self.add(Fact::Mac(port.clone(), numbers::mac_of_switch_port(host.number, nic.number)));
+        self.add(Fact::Mtu(port.clone(), self.topology.mtu_of(host, nic)));
+        self.add(Fact::Member(port.clone(), bridge.dev.clone()));
+        self.add(Fact::Up(port.clone()));
         if network.promiscuous == Promiscuous::Deny {
-            self.say(Fact::Isolated(port.clone()));
-            self.say(Fact::Fdb(port, numbers::mac_of_nic(host.number, 0, nic)));
+            self.add(Fact::Isolated(port.clone()));
+            self.add(Fact::Fdb(port, numbers::mac_of_nic(host.number, 0, nic)));
         }
     }
 
     /// One fact with two ends, the lesser end first.
     fn veth(&mut self, a: Port, b: Port) {
         let (key, peer) = if a < b { (a, b) } else { (b, a) };
-        self.say(Fact::Link(key, Link::Veth { peer }));
+        self.add(Fact::Link(key, Link::Veth { peer }));
     }
 
     fn host(&mut self, host: &Host) {
@@ -136,21 +136,21 @@ impl Facts<'_> {
     /// the file says nothing.
     fn machine(&mut self, host: &Host) {
         if host.forwarding {
-            self.say(Fact::Sysctl(Ns::Root, Sysctl::Forward4, 1));
+            self.add(Fact::Sysctl(Ns::Root, Sysctl::Forward4, 1));
             if host.subnets().iter().any(|net| net.addr().is_ipv6()) {
-                self.say(Fact::Sysctl(Ns::Root, Sysctl::Forward6, 1));
+                self.add(Fact::Sysctl(Ns::Root, Sysctl::Forward6, 1));
             }
         }
         for nic in &host.nics {
             let port = Port { ns: Ns::Root, dev: nic.name.clone() };
-            if let Some(mtu) = self.topology.told_mtu(nic) {
-                self.say(Fact::Mtu(port.clone(), mtu));
+            if let Some(mtu) = self.topology.configured_mtu(nic) {
+                self.add(Fact::Mtu(port.clone(), mtu));
             }
             for address in &nic.addresses {
-                self.say(Fact::Addr(port.clone(), *address));
+                self.add(Fact::Addr(port.clone(), *address));
             }
             if nic.up {
-                self.say(Fact::Up(port));
+                self.add(Fact::Up(port));
             }
         }
     }
@@ -162,14 +162,14 @@ impl Facts<'_> {
 
     fn bridge(&mut self, host: &Host, bridge: &Bridge) {
         let port = self.port(&host.name, &bridge.name);
-        self.say(Fact::Link(port.clone(), Link::Bridge));
+        self.add(Fact::Link(port.clone(), Link::Bridge));
         if bridge.stp {
-            self.say(Fact::Stp(port.clone()));
+            self.add(Fact::Stp(port.clone()));
         }
         let own = numbers::mac_of_bridge(host.number, bridge);
         self.end(&port, own, self.topology.mtu_of_bridge(host, bridge), &bridge.addresses, bridge.up);
         for member in &bridge.ports {
-            self.say(Fact::Member(self.port(&host.name, member), bridge.name.clone()));
+            self.add(Fact::Member(self.port(&host.name, member), bridge.name.clone()));
         }
     }
 
@@ -195,18 +195,18 @@ impl Facts<'_> {
         self.end(&inner, numbers::mac_of_nic(host.number, container.number, nic), mtu, &nic.addresses, nic.up);
         self.end(&outer, numbers::mac_of_host_end(host.number, container.number, nic), mtu, &end.addresses, true);
         if let Some(bridge) = &end.bridge {
-            self.say(Fact::Member(outer, bridge.clone()));
+            self.add(Fact::Member(outer, bridge.clone()));
         }
     }
 
     fn end(&mut self, port: &Port, own: Mac, mtu: u32, addresses: &[IpNet], up: bool) {
-        self.say(Fact::Mac(port.clone(), own));
-        self.say(Fact::Mtu(port.clone(), mtu));
+        self.add(Fact::Mac(port.clone(), own));
+        self.add(Fact::Mtu(port.clone(), mtu));
         for address in addresses.iter().copied().chain(link_local(own, addresses)) {
-            self.say(Fact::Addr(port.clone(), address));
+            self.add(Fact::Addr(port.clone(), address));
         }
         if up {
-            self.say(Fact::Up(port.clone()));
+            self.add(Fact::Up(port.clone()));
         }
     }
 
@@ -232,7 +232,7 @@ impl Facts<'_> {
                     None => continue,
                 },
             };
-            self.say(Fact::Route(ns.clone(), MAIN_TABLE, route.to, 0, to));
+            self.add(Fact::Route(ns.clone(), MAIN_TABLE, route.to, 0, to));
         }
     }
 }

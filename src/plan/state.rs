@@ -145,7 +145,7 @@ impl<const N: usize> From<[Fact; N]> for State {
 /// In records a fact is a pair: its slot, and what is said there.
 impl Serialize for State {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter().map(|fact| (fact.slot(), fact.said())))
+        serializer.collect_seq(self.iter().map(|fact| (fact.slot(), fact.value())))
     }
 }
 
@@ -158,13 +158,13 @@ impl<'de> Deserialize<'de> for State {
 
 /// `{"Mtu": PORT}` and `{"Number": 1500}` as `{"Mtu": [PORT, 1500]}`.
 fn joined(mut slot: serde_json::Map<String, Json>, value: &Json) -> Json {
-    if let Json::Object(said) = value {
+    if let Json::Object(fields) = value {
         for place in slot.values_mut() {
             let mut all = match place.take() {
                 Json::Array(all) => all,
                 one => vec![one],
             };
-            all.extend(said.values().cloned());
+            all.extend(fields.values().cloned());
             *place = Json::Array(all);
         }
     }

@@ -76,7 +76,7 @@ pub struct Naming {
 
 impl Naming {
     /// Those of a topology, or of the part of one host.
-    pub fn of(topology: &Topology) -> Self {
+    pub fn from_topology(topology: &Topology) -> Self {
         Self { lab: topology.name.to_string(), role: topology.role.as_ref().map(|role| role.host.to_string()) }
     }
 
@@ -93,12 +93,12 @@ impl Naming {
             return Place::Lab;
         }
         let near = self.owner(op.fact().ns());
-        let far = match op.fact() {
+        let peer = match op.fact() {
             Fact::Link(_, Link::Veth { peer }) => self.owner(&peer.ns),
             _ => near,
         };
         match near {
-            Some(host) if near == far => Place::Host(host.to_owned()),
+            Some(host) if near == peer => Place::Host(host.to_owned()),
             _ => Place::Networks,
         }
     }

@@ -46,7 +46,7 @@ pub fn read(path: &Path, kinds: &'static [Choice]) -> Result<Topology> {
 pub fn schema(kinds: &'static [Choice]) -> Value {
     let (nothing, findings) = (nothing(), RefCell::default());
     let places = RefCell::default();
-    let nodes = Nodes::of(&Tree { at: 0..0, kind: Kind::Null });
+    let nodes = Nodes::count(&Tree { at: 0..0, kind: Kind::Null });
     let mut schema = Item::describe(Scope::new(&nothing, &findings), |item| file(item, kinds, &nodes, &places));
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     schema["title"] = "nslab topology".into();
@@ -60,7 +60,7 @@ fn understand(text: &str, kinds: &'static [Choice]) -> std::result::Result<Topol
     let (nothing, findings, places) = (nothing(), RefCell::new(noted), RefCell::default());
     let built = tree.and_then(|tree| {
         let scope = Scope::new(&nothing, &findings);
-        let nodes = Nodes::of(&tree);
+        let nodes = Nodes::count(&tree);
         if !nodes.fit() {
             scope.note(&nodes.largest, Problem::TooManyNodes { nodes: nodes.number, limit: MAX_NODES });
         }
@@ -87,7 +87,7 @@ struct Nodes {
 
 impl Nodes {
     /// A count that is itself out of range counts as one; it is noted where it is read.
-    fn of(tree: &Tree) -> Self {
+    fn count(tree: &Tree) -> Self {
         let hosts = tree.entries("hosts");
         let networks = tree.entries("networks").len();
         let mut nodes = Self { number: networks.saturating_add(hosts.len()), written: hosts.len(), largest: 0..0 };

@@ -123,11 +123,11 @@ fn fault(error: &Error) -> Problem {
         Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => Problem::TooMuch(NODES),
         Error::MultipleDocuments { .. } => Problem::SeveralDocuments,
         other => {
-            let said = DefaultMessageFormatter.format_message(other).into_owned();
-            if said.contains("nesting limit") || said.contains("recursion limit") {
+            let message = DefaultMessageFormatter.format_message(other).into_owned();
+            if message.contains("nesting limit") || message.contains("recursion limit") {
                 Problem::TooDeep(DEPTH)
             } else {
-                Problem::Syntax(said)
+                Problem::Syntax(message)
             }
         }
     }

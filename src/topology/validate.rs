@@ -30,7 +30,7 @@ pub(super) fn validate(topology: &Topology, places: &Places, findings: &mut Find
     for node in &nodes {
         l3::check(node, &mut found);
     }
-    l3::check_duplicates(&nodes, &Segments::of(topology), &mut found);
+    l3::check_duplicates(&nodes, &Segments::from_topology(topology), &mut found);
 }
 
 /// What is wrong with a topology that was changed since it was read from a file.

@@ -44,7 +44,7 @@ struct Wired {
 }
 
 /// The container that is being made, of those that one entry makes.
-struct Site<'a> {
+struct ContainerBuilder<'a> {
     reader: Reader<'a>,
     scope: Scope<'a>,
     word: &'a At<String>,
@@ -69,8 +69,8 @@ pub(super) fn read(reader: Reader<'_>, host: &mut Host, bridges: &[String], word
         let copy = Copy { index, of: count };
         let called = At { value: copy.name(&word.value), at: word.at.clone() };
         let Some(name) = scope.parsed(&called, values::name) else { break };
-        let site = Site { reader, scope, word, copy, name, index: host.containers.len() };
-        host.containers.push(site.container(&pattern, host.next_container));
+        let builder = ContainerBuilder { reader, scope, word, copy, name, index: host.containers.len() };
+        host.containers.push(builder.container(&pattern, host.next_container));
         host.next_container = host.next_container.saturating_add(1);
     }
 }
@@ -115,7 +115,7 @@ fn wired(
     })
 }
 
-impl Site<'_> {
+impl ContainerBuilder<'_> {
     fn container(&self, pattern: &Pattern, number: u16) -> Container {
         self.reader.put(Some(self.index), Part::Name, &self.word.at);
         let met = self.scope.met();

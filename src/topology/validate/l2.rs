@@ -135,7 +135,7 @@ pub(super) struct Segments {
 
 impl Segments {
     /// The segments that a topology's bridges make.
-    pub(super) fn of(topology: &Topology) -> Self {
+    pub(super) fn from_topology(topology: &Topology) -> Self {
         let mut segments = Self::default();
         for edge in edges(topology) {
             segments.join(edge.bridge, edge.network);
