@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Result};
-use crate::kernel::inspect::{Heard, News};
+use crate::kernel::inspect::{Changes, News};
 use crate::kernel::netns::is_namespace;
 use crate::kernel::sys;
 use crate::lab::Subject;
@@ -54,8 +54,8 @@ impl Listeners {
         Ok(changed)
     }
 
-    fn hear(&self) -> Heard {
-        self.all.iter().fold(Heard::default(), |heard, (_, _, news)| heard.and(news.hear()))
+    fn hear(&self) -> Changes {
+        self.all.iter().fold(Changes::default(), |heard, (_, _, news)| heard.and(news.hear()))
     }
 
     fn wait(&self, at_most: Duration) {

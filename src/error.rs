@@ -270,7 +270,7 @@ pub struct KernelError {
     /// The system's error number.
     pub errno: i32,
     /// The kernel's own sentence (extended ack), where it gave one.
-    pub said: Option<String>,
+    pub extack: Option<String>,
 }
 
 /// What is wrong with a journal.
@@ -368,7 +368,7 @@ impl Error {
     /// What the kernel refused, for a node or for none.
     pub fn kernel<'a>(node: impl Into<Option<&'a str>>, tried: impl Into<String>, errno: nix::errno::Errno) -> Self {
         let node = node.into().map(str::to_owned);
-        Self::Kernel(KernelError { node, tried: tried.into(), errno: errno as i32, said: None })
+        Self::Kernel(KernelError { node, tried: tried.into(), errno: errno as i32, extack: None })
     }
 
     /// The process exit code; `docs/exit-codes.md` lists them.

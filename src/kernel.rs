@@ -49,7 +49,7 @@ pub trait Backend {
     fn observe(&mut self, scope: &Scope) -> Result<State>;
 
     /// Carries the operations out in order, and tells each that is done.
-    fn apply(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Op)) -> Result<()>;
+    fn apply(&mut self, plan: &Plan, report: &mut dyn FnMut(&Op)) -> Result<()>;
 }
 
 /// The running kernel, for the namespaces of one lab.
@@ -70,7 +70,7 @@ impl Backend for Kernel {
         observe::observe(&self.pins, scope)
     }
 
-    fn apply(&mut self, plan: &Plan, tell: &mut dyn FnMut(&Op)) -> Result<()> {
-        apply::carry_out(plan, &self.pins, tell)
+    fn apply(&mut self, plan: &Plan, report: &mut dyn FnMut(&Op)) -> Result<()> {
+        apply::carry_out(plan, &self.pins, report)
     }
 }

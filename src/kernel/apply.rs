@@ -24,8 +24,8 @@ use crate::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, State};
 const ROUNDS: u32 = 8;
 
 /// Carries a plan out.
-pub fn carry_out(plan: &Plan, pins: &Pins, tell: &mut dyn FnMut(&Op)) -> Result<()> {
-    let (mut result, mut taken) = all(plan, pins, 0, tell);
+pub fn carry_out(plan: &Plan, pins: &Pins, report: &mut dyn FnMut(&Op)) -> Result<()> {
+    let (mut result, mut taken) = all(plan, pins, 0, report);
     let mut left = None;
     for round in 0..ROUNDS - 1 {
         if result.is_ok() || !taken {
@@ -41,15 +41,15 @@ pub fn carry_out(plan: &Plan, pins: &Pins, tell: &mut dyn FnMut(&Op)) -> Result<
 }
 
 /// Carries the whole plan out; whether an index was refused.
-fn all(plan: &Plan, pins: &Pins, round: u32, tell: &mut dyn FnMut(&Op)) -> (Result<()>, bool) {
-    let (parts, births) = (divide(plan), Births::of(plan));
+fn all(plan: &Plan, pins: &Pins, round: u32, report: &mut dyn FnMut(&Op)) -> (Result<()>, bool) {
+    let (parts, births) = (divide(plan), Births::for_plan(plan));
     let mut run = Run::new(plan, &births, pins, round);
     let mut steps = || {
         run.open_existing(&parts)?;
-        run.sequence(&parts.dels, tell)?;
-        teardown::namespaces(plan, &parts.dels, pins, tell)?;
-        containers::make(&mut run, &parts, tell)?;
-        run.sequence(&parts.tail, tell)?;
+        run.sequence(&parts.dels, report)?;
+        teardown::namespaces(plan, &parts.dels, pins, report)?;
+        containers::make(&mut run, &parts, report)?;
+        run.sequence(&parts.tail, report)?;
         run.settle(&parts.head)
     };
     let result = steps();
@@ -83,7 +83,7 @@ pub struct Unit {
     /// The container.
     pub node: NodeId,
     /// The namespaces that the other ends of its links are in: its host's.
-    pub far: BTreeSet<Ns>,
+    pub peers: BTreeSet<Ns>,
     /// Places in the plan, ascending.
     pub ops: Vec<usize>,
 }
@@ -107,13 +107,13 @@ pub fn divide(plan: &[Op]) -> Parts {
     let mut new: BTreeMap<NodeId, Unit> = BTreeMap::new();
     for op in plan {
         if let Op::Add(Fact::Netns(Ns::Node(node @ NodeId::Container(..)))) = op {
-            new.insert(node.clone(), Unit { node: node.clone(), far: BTreeSet::new(), ops: Vec::new() });
+            new.insert(node.clone(), Unit { node: node.clone(), peers: BTreeSet::new(), ops: Vec::new() });
         }
     }
     let outer = outer_ends(plan, &new.keys().cloned().collect());
     for (port, node) in &outer {
         if let Some(unit) = new.get_mut(node) {
-            unit.far.insert(port.ns.clone());
+            unit.peers.insert(port.ns.clone());
         }
     }
     for (place, op) in plan.iter().enumerate() {
@@ -173,9 +173,9 @@ pub struct Births {
 
 impl Births {
     /// Finds what can be fused.
-    pub fn of(plan: &Plan) -> Self {
+    pub fn for_plan(plan: &Plan) -> Self {
         let mut births = Self::default();
-        let (mut near, mut far) = (HashSet::new(), HashSet::new());
+        let (mut near, mut peers) = (HashSet::new(), HashSet::new());
         let mut bridges = HashSet::new();
         for op in plan {
             let Op::Add(Fact::Link(port, link)) = op else { continue };
@@ -185,7 +185,7 @@ impl Births {
                     bridges.insert(port);
                 }
                 Link::Veth { peer } => {
-                    far.insert(peer);
+                    peers.insert(peer);
                 }
                 Link::Other(_) => {}
             }
@@ -193,10 +193,10 @@ impl Births {
         for (place, op) in plan.iter().enumerate() {
             let Op::Add(fact) = op else { continue };
             let Some(port) = fact.port() else { continue };
-            let (near, far) = (near.contains(port), far.contains(port));
+            let (near, peer) = (near.contains(port), peers.contains(port));
             match fact {
                 Fact::Mtu(_, mtu) if near && bridges.contains(port) => births.unsettle(place, *mtu, port),
-                _ if near || far => births.fuse(place, fact, port, near),
+                _ if near || peer => births.fuse(place, fact, port, near),
                 _ => {}
             }
         }
@@ -239,16 +239,16 @@ pub fn birth(port: &Port, link: &Link, births: &Births, space: &mut Space, peer:
     near.index = space.assign(&port.dev);
     Some(match link {
         Link::Bridge => requests::add_bridge(&port.dev, &near),
-        Link::Veth { peer: far_port } => {
-            let mut far = born(far_port);
-            let far_ns = if let Some(peer) = peer {
-                far.index = peer.assign(&far_port.dev);
+        Link::Veth { peer: peer_port } => {
+            let mut peer_birth = born(peer_port);
+            let peer_ns = if let Some(peer) = peer {
+                peer_birth.index = peer.assign(&peer_port.dev);
                 Some(peer.fd())
             } else {
-                far.index = space.assign(&far_port.dev);
+                peer_birth.index = space.assign(&peer_port.dev);
                 None
             };
-            requests::add_veth(&port.dev, &near, &far_port.dev, &far, far_ns)
+            requests::add_veth(&port.dev, &near, &peer_port.dev, &peer_birth, peer_ns)
         }
         Link::Other(_) => return None,
     })

@@ -53,14 +53,14 @@ pub fn is_fallback(link: &LinkMessage) -> bool {
     let (mut name, mut kind, mut data, mut immutable) = ("", String::new(), None, None);
     for attribute in &link.attributes {
         match attribute {
-            LinkAttribute::IfName(told) => name = told,
+            LinkAttribute::IfName(value) => name = value,
             // Kernel 6.15: it cannot go to another namespace, which is true of every fallback device and of no other tunnel.
-            LinkAttribute::NetnsImmutable(told) => immutable = Some(*told),
+            LinkAttribute::NetnsImmutable(value) => immutable = Some(*value),
             LinkAttribute::LinkInfo(infos) => {
                 for info in infos {
                     match info {
-                        LinkInfo::Kind(told) => kind = told.to_string(),
-                        LinkInfo::Data(told) => data = Some(told),
+                        LinkInfo::Kind(value) => kind = value.to_string(),
+                        LinkInfo::Data(value) => data = Some(value),
                         _ => {}
                     }
                 }

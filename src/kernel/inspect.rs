@@ -22,7 +22,7 @@ use super::netlink::{self, Netlink, messages, name_of};
 use super::netns::{self, Space, enter, failed, within};
 use super::requests::settle;
 use super::sys::process;
-use super::tables::{Far, Link, Settings, Tables, read, report};
+use super::tables::{Link, Settings, Tables, VethPeer, read, report};
 use crate::error::Result;
 use crate::plan::NodeId;
 use crate::report::machine::Node;
@@ -54,8 +54,8 @@ pub fn inspect(here: &Pin, others: &[Pin]) -> Result<Node> {
         let mut socket = open(here)?;
         let mut tables = contents(&mut socket).map_err(|(tried, errno)| failed(&here.node, tried, errno))?;
         place(&mut socket, &mut tables.links, here, others);
-        for far in tables.links.iter_mut().filter_map(|link| link.peer.as_mut()) {
-            far.name = name(&mut socket, far);
+        for peer in tables.links.iter_mut().filter_map(|link| link.peer.as_mut()) {
+            peer.name = name(&mut socket, peer);
         }
         Ok(report(&tables))
     })?
@@ -77,7 +77,7 @@ pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
     })?;
     join(&mut all);
     // Pairs that somebody made between containers.
-    let lost = |tables: &Tables| tables.links.iter().any(|link| link.peer.as_ref().is_some_and(|far| far.node.is_none()));
+    let lost = |tables: &Tables| tables.links.iter().any(|link| link.peer.as_ref().is_some_and(|peer| peer.node.is_none()));
     if all.iter().any(|(_, tables)| lost(tables)) {
         shared(&mut all, |(pin, tables)| {
             if lost(tables) {
@@ -106,10 +106,10 @@ pub fn settings(pins: &[Pin]) -> Result<Vec<Settings>> {
 
 /// Moves the calling thread into the namespace; the socket may leave it.
 fn open(pin: &Pin) -> Result<Netlink> {
-    let told = |(tried, errno): (String, Errno)| failed(&pin.node, &tried, errno);
-    fault::look().map_err(|errno| told((format!("open {}", pin.path.display()), errno)))?;
-    enter(&pin.path).map_err(told)?;
-    Netlink::open().map_err(|errno| told(("netlink socket".to_owned(), errno)))
+    let to_error = |(tried, errno): (String, Errno)| failed(&pin.node, &tried, errno);
+    fault::look().map_err(|errno| to_error((format!("open {}", pin.path.display()), errno)))?;
+    enter(&pin.path).map_err(to_error)?;
+    Netlink::open().map_err(|errno| to_error(("netlink socket".to_owned(), errno)))
 }
 
 /// Milliseconds that the route to an IPv6 address of a node's own may take: the kernel makes it in a work queue.
@@ -169,8 +169,8 @@ fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, 
 
 /// Says of every pair where its other end is, as far as it is in one of these nodes, or in this one.
 fn place<'a>(socket: &mut Netlink, links: &mut [Link], here: &Pin, among: impl IntoIterator<Item = &'a Pin>) {
-    let far = links.iter().filter_map(|link| link.peer.as_ref());
-    let wanted: HashSet<i32> = far.filter(|far| far.node.is_none()).filter_map(|far| far.namespace).collect();
+    let peers = links.iter().filter_map(|link| link.peer.as_ref());
+    let wanted: HashSet<i32> = peers.filter(|peer| peer.node.is_none()).filter_map(|peer| peer.namespace).collect();
     // The nodes by the numbers that this namespace gives theirs.
     let mut nodes = HashMap::new();
     for pin in among {
@@ -181,17 +181,17 @@ fn place<'a>(socket: &mut Netlink, links: &mut [Link], here: &Pin, among: impl I
             nodes.insert(number, pin.node.as_str());
         }
     }
-    for far in links.iter_mut().filter_map(|link| link.peer.as_mut()) {
-        let node = far.namespace.map_or(Some(here.node.as_str()), |number| nodes.get(&number).copied());
-        far.node = node.map(str::to_owned).or(far.node.take());
+    for peer in links.iter_mut().filter_map(|link| link.peer.as_mut()) {
+        let node = peer.namespace.map_or(Some(here.node.as_str()), |number| nodes.get(&number).copied());
+        peer.node = node.map(str::to_owned).or(peer.node.take());
     }
 }
 
 /// The name of the other end, asked from this namespace.
-fn name(socket: &mut Netlink, far: &Far) -> Option<String> {
+fn name(socket: &mut Netlink, peer: &VethPeer) -> Option<String> {
     let mut message = LinkMessage::default();
-    message.header.index = far.index;
-    message.attributes.extend(far.namespace.map(LinkAttribute::IfNetnsId));
+    message.header.index = peer.index;
+    message.attributes.extend(peer.namespace.map(LinkAttribute::IfNetnsId));
     match socket.ask_for(&RouteNetlinkMessage::GetLink(message)) {
         Ok(Some(RouteNetlinkMessage::NewLink(answer))) => name_of(&answer).map(str::to_owned),
         _ => None,
@@ -219,23 +219,23 @@ fn join(all: &mut [(&Pin, Tables)]) {
     for (Pin { node, .. }, tables) in &*all {
         for link in &tables.links {
             names.insert((node.clone(), link.index), link.name.clone());
-            let Some(far) = &link.peer else { continue };
-            if let Some(there) = &far.node {
-                known.insert((there.clone(), far.index), (node.clone(), link.index));
+            let Some(peer) = &link.peer else { continue };
+            if let Some(there) = &peer.node {
+                known.insert((there.clone(), peer.index), (node.clone(), link.index));
             }
         }
     }
     for (Pin { node, .. }, tables) in all {
         for link in &mut tables.links {
-            let Some(far) = &mut link.peer else { continue };
-            if far.node.is_none()
+            let Some(peer) = &mut link.peer else { continue };
+            if peer.node.is_none()
                 && let Some((there, index)) = known.get(&(node.clone(), link.index))
-                && *index == far.index
+                && *index == peer.index
             {
-                far.node = Some(there.clone());
+                peer.node = Some(there.clone());
             }
-            if let Some(there) = &far.node {
-                far.name = names.get(&(there.clone(), far.index)).cloned();
+            if let Some(there) = &peer.node {
+                peer.name = names.get(&(there.clone(), peer.index)).cloned();
             }
         }
     }
@@ -337,14 +337,14 @@ const BRIDGE: u8 = 7;
 
 /// What was heard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct Changes {
     /// Somebody changed links, addresses, routes, rules or settings.
     pub network: bool,
     /// Somebody changed the packet filter.
     pub filter: bool,
 }
 
-impl Heard {
+impl Changes {
     /// Both together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -384,15 +384,15 @@ impl News {
     }
 
     /// Takes what has come since.
-    pub fn hear(&self) -> Heard {
+    pub fn hear(&self) -> Changes {
         let network = take(&self.route, matters);
         let filter = self.filter.as_ref().is_some_and(|filter| take(filter, |_| true));
-        Heard { network, filter }
+        Changes { network, filter }
     }
 }
 
 /// Reads until nothing is left; whether any message matters. Of lost messages nobody knows what they said: they do.
-fn take(socket: &Netlink, matters: impl Fn(&netlink::Heard<'_>) -> bool) -> bool {
+fn take(socket: &Netlink, matters: impl Fn(&netlink::Message<'_>) -> bool) -> bool {
     let mut any = false;
     loop {
         match socket.hear() {
@@ -404,7 +404,7 @@ fn take(socket: &Netlink, matters: impl Fn(&netlink::Heard<'_>) -> bool) -> bool
 }
 
 /// Of neighbours only those that somebody typed: the kernel's own come and go with every packet.
-fn matters(heard: &netlink::Heard<'_>) -> bool {
+fn matters(heard: &netlink::Message<'_>) -> bool {
     if !NEIGHBOUR.contains(&heard.kind) {
         return true;
     }

@@ -35,7 +35,7 @@ pub struct Need {
     /// The lab has IPv6.
     pub ipv6: bool,
     /// Subnets on other machines.
-    pub far: Vec<IpNet>,
+    pub remote_subnets: Vec<IpNet>,
 }
 
 /// What gets in the way.
@@ -154,13 +154,13 @@ fn pairs(interfaces: &[String]) -> Vec<(&str, &str)> {
 
 fn routed(need: &Need, facts: &Facts, ipv6: bool) -> Vec<Obstacle> {
     let losses = losses(facts, ("forward", &families(ipv6), None), ipv6, &LOADS, &pairs(&need.routed));
-    let told = |loss: &Loss<'_>| {
+    let obstacle = |loss: &Loss<'_>| {
         // Of a lab that is not there yet only the machine's own NIC has a name.
         let named = |name: &&String| need.lab.is_some() || need.nics.contains(name);
         let interfaces = loss.interfaces.iter().filter(named).cloned().collect();
         Obstacle::Filter { traffic: Traffic::Routed { interfaces, ipv6 }, filter: filter(facts, loss, &LOADS) }
     };
-    losses.iter().map(told).collect()
+    losses.iter().map(obstacle).collect()
 }
 
 fn received(need: &Need, facts: &Facts, ipv6: bool) -> Vec<Obstacle> {
@@ -169,16 +169,16 @@ fn received(need: &Need, facts: &Facts, ipv6: bool) -> Vec<Obstacle> {
     let losses = losses(facts, ("input", &families(ipv6), None), ipv6, &LOADS[..1], &ways);
     // Firewalls let pings pass in many ways; a guess would be a false alarm.
     let sure = losses.iter().filter(|loss| loss.dropped.certain);
-    let told = |loss: &Loss<'_>| Obstacle::Filter {
+    let obstacle = |loss: &Loss<'_>| Obstacle::Filter {
         traffic: Traffic::Received { interfaces: loss.interfaces.clone(), ipv6 },
         filter: filter(facts, loss, &LOADS[..1]),
     };
-    sure.map(told).collect()
+    sure.map(obstacle).collect()
 }
 
 fn managed(need: &Need, facts: &Facts) -> Vec<Obstacle> {
     let ours = |name: &String| need.nics.contains(name) || need.bridges.iter().any(|(bridge, _)| bridge == name);
-    let told = |(interface, manager): &(String, super::managers::Manager)| Obstacle::Manager {
+    let obstacle = |(interface, manager): &(String, super::managers::Manager)| Obstacle::Manager {
         interface: interface.clone(),
         service: manager.service,
         pid: manager.pid,
@@ -187,7 +187,7 @@ fn managed(need: &Need, facts: &Facts) -> Vec<Obstacle> {
     // One that takes any interface is told of once, and where it hurts.
     let counts =
         |(name, manager): &&(String, super::managers::Manager)| ours(name) && (manager.certain || need.nics.contains(name));
-    facts.managers.iter().filter(counts).map(told).collect()
+    facts.managers.iter().filter(counts).map(obstacle).collect()
 }
 
 fn reversed(need: &Need, facts: &Facts) -> Vec<Obstacle> {
@@ -201,12 +201,12 @@ fn reversed(need: &Need, facts: &Facts) -> Vec<Obstacle> {
     };
     let elsewhere =
         |(_, leaves): &&(IpNet, Option<String>)| !leaves.as_ref().is_some_and(|leaves| need.addressed.contains(leaves));
-    let told = |(from, leaves): &(IpNet, Option<String>)| Obstacle::ReversePath {
+    let obstacle = |(from, leaves): &(IpNet, Option<String>)| Obstacle::ReversePath {
         interface: strict.clone(),
         from: *from,
         leaves: leaves.clone(),
     };
-    facts.ways.iter().filter(elsewhere).map(told).collect()
+    facts.ways.iter().filter(elsewhere).map(obstacle).collect()
 }
 
 fn without_ipv6(need: &Need, facts: &Facts) -> Vec<Obstacle> {
@@ -259,7 +259,7 @@ pub fn look(need: &Need) -> Result<Facts, Errno> {
     let software = |name: &str| need.bridges.iter().any(|(bridge, _)| bridge == name);
     let own = |name: &str| need.nics.iter().any(|nic| nic == name) || software(name);
     let managers = interfaces.iter().filter(|(name, _)| own(name)).flat_map(|(name, index)| {
-        managers::of(name, *index, software(name), &clients).into_iter().map(|manager| (name.clone(), manager))
+        managers::for_interface(name, *index, software(name), &clients).into_iter().map(|manager| (name.clone(), manager))
     });
     // The stricter of the two holds (`IN_DEV_RPFILTER` of `linux/inetdevice.h`): 1 is strict, 2 is loose.
     let level = |name: &str| setting(&format!("ipv4/conf/{name}/rp_filter")).unwrap_or(0);
@@ -267,7 +267,7 @@ pub fn look(need: &Need) -> Result<Facts, Errno> {
     let strict: Vec<String> = names.iter().filter(|name| level(name).max(all) == 1).map(|name| (*name).to_owned()).collect();
     let mut ways = Vec::new();
     if need.addressed.iter().any(|name| strict.contains(name)) {
-        for net in need.far.iter().filter(|net| net.addr().is_ipv4()) {
+        for net in need.remote_subnets.iter().filter(|net| net.addr().is_ipv4()) {
             let index = nic::way_to(&mut socket, somebody(net))?;
             let name = interfaces.iter().find(|(_, known)| Some(*known) == index).map(|(name, _)| name.clone());
             ways.push((*net, name));
@@ -371,7 +371,7 @@ enum Writer {
 }
 
 impl Writer {
-    fn of(filter: &Filter) -> Self {
+    fn from_filter(filter: &Filter) -> Self {
         let base = match filter.family.as_str() {
             "ip" => Some("iptables"),
             "ip6" => Some("ip6tables"),
@@ -405,7 +405,7 @@ fn trusted(name: &str) -> String {
 
 /// What goes between the ports of a bridge.
 fn across(filter: &Filter, bridge: &str) -> String {
-    match Writer::of(filter) {
+    match Writer::from_filter(filter) {
         Writer::Firewalld => trusted(bridge),
         Writer::Iptables(line) => format!("{line} -i {0} -o {0} -j ACCEPT", plus(bridge)),
         Writer::Nft(line) => format!("{line} iifname {0} oifname {0} accept", star(bridge)),
@@ -415,7 +415,7 @@ fn across(filter: &Filter, bridge: &str) -> String {
 /// What comes in, or goes out, by an interface: all of it, or of a protocol.
 fn side(filter: &Filter, side: Side, name: &str, protocol: &str) -> String {
     let of = |word: &str| if protocol.is_empty() { String::new() } else { format!(" {word} {protocol}") };
-    match Writer::of(filter) {
+    match Writer::from_filter(filter) {
         Writer::Firewalld => trusted(name),
         Writer::Iptables(line) => {
             let option = if side == Side::In { "-i" } else { "-o" };

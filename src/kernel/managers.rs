@@ -42,7 +42,7 @@ pub fn clients(interfaces: &[&str]) -> Vec<Client> {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         (network(&pid) == own).then(|| (service, number, String::from_utf8_lossy(&line).into_owned()))
     });
-    told_apart(found.collect(), interfaces, &fs::read_to_string(DHCPCD).unwrap_or_default())
+    identify(found.collect(), interfaces, &fs::read_to_string(DHCPCD).unwrap_or_default())
 }
 
 fn service(command: &str) -> Option<Service> {
@@ -50,7 +50,7 @@ fn service(command: &str) -> Option<Service> {
 }
 
 /// The clients among the processes, which are known by their command lines; `settings` are dhcpcd's.
-fn told_apart(processes: Vec<(Service, i32, String)>, interfaces: &[&str], settings: &str) -> Vec<Client> {
+fn identify(processes: Vec<(Service, i32, String)>, interfaces: &[&str], settings: &str) -> Vec<Client> {
     let (helpers, processes): (Vec<_>, Vec<_>) = processes.into_iter().partition(|(_, _, line)| helps(line));
     let served: Vec<String> = helpers.iter().flat_map(|(service, _, line)| named(*service, line, interfaces)).collect();
     let client = |(service, pid, line): (Service, i32, String)| {
@@ -106,10 +106,10 @@ fn leaves_alone(settings: &str, interface: &str) -> bool {
 }
 
 /// Everybody who configures an interface, those first who do for sure; each service once. `software` is whether nslab makes the interface.
-pub fn of(interface: &str, index: u32, software: bool, clients: &[Client]) -> Vec<Manager> {
+pub fn for_interface(interface: &str, index: u32, software: bool, clients: &[Client]) -> Vec<Manager> {
     let has = |names: &[String]| names.iter().any(|name| name == interface);
     let mut found: Vec<Manager> =
-        told(index, software).map(|service| Manager { certain: true, service, pid: None }).into_iter().collect();
+        recorded_service(index, software).map(|service| Manager { certain: true, service, pid: None }).into_iter().collect();
     found.extend(clients.iter().filter_map(|client| {
         let certain = has(&client.has);
         (certain || has(&client.may)).then_some(Manager { certain, service: client.service, pid: Some(client.pid) })
@@ -128,7 +128,7 @@ pub fn of(interface: &str, index: u32, software: bool, clients: &[Client]) -> Ve
 }
 
 /// The service that says in `/run` that it configures the interface.
-fn told(index: u32, software: bool) -> Option<Service> {
+fn recorded_service(index: u32, software: bool) -> Option<Service> {
     let says = |path: &str, lines: &[&str]| {
         let text = fs::read_to_string(Path::new(path).join(index.to_string())).unwrap_or_default();
         text.lines().any(|line| lines.contains(&line.trim()))
@@ -161,7 +161,7 @@ mod tests {
 
     fn managers(interface: &str, settings: &str, processes: &[(Service, i32, &str)]) -> Vec<(bool, Service, Option<i32>)> {
         let processes = processes.iter().map(|(service, pid, line)| (*service, *pid, (*line).to_owned())).collect();
-        let found = of(interface, 0, false, &told_apart(processes, &INTERFACES, settings));
+        let found = for_interface(interface, 0, false, &identify(processes, &INTERFACES, settings));
         found.into_iter().map(|manager| (manager.certain, manager.service, manager.pid)).collect()
     }
 
@@ -193,9 +193,9 @@ mod tests {
 
     #[test]
     fn the_manager_of_dhcpcd_is_no_matter_where_its_settings_keep_it_away() {
-        let told = |settings: &str| managers("enp0s8", settings, &[(Service::Dhcpcd, 24, "/sbin/dhcpcd\0-b\0")]).len();
+        let count = |settings: &str| managers("enp0s8", settings, &[(Service::Dhcpcd, 24, "/sbin/dhcpcd\0-b\0")]).len();
         for settings in ["", "#denyinterfaces enp0s8", "denyinterfaces enp0s9 veth*", "interface eth0\n denyinterfaces enp0s8"] {
-            assert_eq!(told(settings), 1, "{settings}");
+            assert_eq!(count(settings), 1, "{settings}");
         }
         for settings in [
             "denyinterfaces enp0s8",
@@ -203,9 +203,9 @@ mod tests {
             "allowinterfaces eth0\n",
             "allowinterfaces e*\ndenyinterfaces enp0s[0-9]",
         ] {
-            assert_eq!(told(settings), 0, "{settings}");
+            assert_eq!(count(settings), 0, "{settings}");
         }
-        assert_eq!(told("allowinterfaces eth0\nallowinterfaces enp0s8"), 1);
+        assert_eq!(count("allowinterfaces eth0\nallowinterfaces enp0s8"), 1);
         let helper = (Service::Dhcpcd, 32, "dhcpcd: [BPF BOOTP] enp0s8");
         let found = managers("enp0s8", "denyinterfaces enp0s8", &[helper, (Service::Dhcpcd, 24, "dhcpcd: [manager]")]);
         assert_eq!(found, [(true, Service::DhcpcdManager, Some(24))], "it was not restarted since");

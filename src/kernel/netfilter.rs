@@ -168,7 +168,7 @@ fn rule(body: &[u8]) -> Option<(String, String, String, Rule)> {
         match kind {
             TABLE => table = Some(text(value)),
             CHAIN => chain = Some(text(value)),
-            EXPRESSIONS => rule = Reading::of(value),
+            EXPRESSIONS => rule = Reading::read(value),
             _ => {}
         }
     }
@@ -211,7 +211,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn of(expressions: &[u8]) -> Rule {
+    fn read(expressions: &[u8]) -> Rule {
         let mut reading = Self { loaded: Loaded::Other, rule: Rule { tests: Vec::new(), verdict: Verdict::Continue } };
         for (_, expression) in attributes(expressions, 0) {
             let name = find(expression, 0, NAME).map(text).unwrap_or_default();

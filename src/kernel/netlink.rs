@@ -50,7 +50,7 @@ pub struct Refusal {
     /// The error number.
     pub errno: Errno,
     /// The kernel's own sentence.
-    pub said: Option<String>,
+    pub extack: Option<String>,
 }
 
 /// A socket that stays in the namespace it was opened in.
@@ -65,15 +65,15 @@ pub struct Netlink {
 impl Netlink {
     /// Opens a socket for links, addresses, routes and neighbours in the calling thread's namespace.
     pub fn open() -> Result<Self, Errno> {
-        Self::of(NETLINK_ROUTE)
+        Self::with_protocol(NETLINK_ROUTE)
     }
 
     /// Opens a socket for packet filters (nfnetlink) in the calling thread's namespace.
     pub fn netfilter() -> Result<Self, Errno> {
-        Self::of(NETLINK_NETFILTER)
+        Self::with_protocol(NETLINK_NETFILTER)
     }
 
-    fn of(protocol: isize) -> Result<Self, Errno> {
+    fn with_protocol(protocol: isize) -> Result<Self, Errno> {
         let socket = Socket::new(protocol).map_err(|error| errno(&error))?;
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
@@ -143,7 +143,7 @@ impl Netlink {
         while let Some(datagram) = self.hear()? {
             for heard in messages(&datagram) {
                 if let (Some(errno), Some(tag)) = (heard.refusal(), tags.get(heard.sequence.wrapping_sub(first) as usize)) {
-                    refused.push(Refusal { tag: *tag, errno, said: heard.sentence() });
+                    refused.push(Refusal { tag: *tag, errno, extack: heard.sentence() });
                 }
             }
         }
@@ -323,7 +323,7 @@ fn message(out: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, length: usiz
 
 /// A message that came.
 #[derive(Debug, Clone, Copy)]
-pub struct Heard<'a> {
+pub struct Message<'a> {
     /// Its type.
     pub kind: u16,
     flags: u16,
@@ -332,7 +332,7 @@ pub struct Heard<'a> {
     pub body: &'a [u8],
 }
 
-impl Heard<'_> {
+impl Message<'_> {
     /// The error number of an `NLMSG_ERROR`; none where it is an acknowledgement.
     fn refusal(&self) -> Option<Errno> {
         let code = number(self.body).filter(|code| self.kind == NLMSG_ERROR && *code != 0)?;
@@ -341,13 +341,13 @@ impl Heard<'_> {
 
     /// The kernel's sentence: attribute 1 (`NLMSGERR_ATTR_MSG`) behind the capped echo of the request's header.
     fn sentence(&self) -> Option<String> {
-        let told = self.flags & NLM_F_ACK_TLVS != 0;
-        find(self.body, 4 + HEADER, 1).filter(|_| told).map(text)
+        let has_attributes = self.flags & NLM_F_ACK_TLVS != 0;
+        find(self.body, 4 + HEADER, 1).filter(|_| has_attributes).map(text)
     }
 }
 
 /// The messages of a datagram.
-pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Heard<'_>> {
+pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
         let [l0, l1, l2, l3, k0, k1, f0, f1, s0, s1, s2, s3, ..] = *rest else { return None };
@@ -355,7 +355,7 @@ pub fn messages(datagram: &[u8]) -> impl Iterator<Item = Heard<'_>> {
         let body = rest.get(HEADER..length)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         let (kind, flags) = (u16::from_ne_bytes([k0, k1]), u16::from_ne_bytes([f0, f1]));
-        Some(Heard { kind, flags, sequence: u32::from_ne_bytes([s0, s1, s2, s3]), body })
+        Some(Message { kind, flags, sequence: u32::from_ne_bytes([s0, s1, s2, s3]), body })
     })
 }
 

@@ -78,15 +78,15 @@ impl Pins {
     /// The step that failed and its error number.
     pub fn keep(&self, node: &NodeId) -> std::result::Result<(), (String, Errno)> {
         let pin = self.pin(node);
-        let told = |what: &str, path: &Path| format!("{what} {}", path.display());
+        let step = |what: &str, path: &Path| format!("{what} {}", path.display());
         let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        fault::point().map_err(|errno| (told("create", &pin), errno))?;
+        fault::point().map_err(|errno| (step("create", &pin), errno))?;
         match open(&pin, flags, Mode::from_bits_truncate(0o444)) {
             // A placeholder that a killed nslab left is as good as a new one.
             Ok(_) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err((told("create", &pin), errno)),
+            Err(errno) => return Err((step("create", &pin), errno)),
         }
-        let bind = |errno| (told("mount --bind", &pin), errno);
+        let bind = |errno| (step("mount --bind", &pin), errno);
         fault::point().map_err(bind)?;
         mount(Some(OWN), &pin, None::<&str>, MsFlags::MS_BIND, None::<&str>).map_err(bind)?;
         self.list(node)
@@ -108,10 +108,10 @@ impl Pins {
 
 /// A symbolic link; one that is there already is as good.
 fn symlink(target: &Path, link: &Path) -> std::result::Result<(), (String, Errno)> {
-    let told = |errno| (format!("ln -s {} {}", target.display(), link.display()), errno);
-    fault::point().map_err(told)?;
+    let to_failure = |errno| (format!("ln -s {} {}", target.display(), link.display()), errno);
+    fault::point().map_err(to_failure)?;
     match std::os::unix::fs::symlink(target, link) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(told(errno(&error))),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(to_failure(errno(&error))),
         _ => Ok(()),
     }
 }
@@ -356,9 +356,9 @@ fn absent(failure: (String, Errno)) -> std::result::Result<(), (String, Errno)> 
 
 fn write(path: &str, text: &str) -> std::result::Result<(), (String, Errno)> {
     let path = format!("/proc/sys/{path}");
-    let told = |errno| (format!("write {path}"), errno);
-    fault::point().map_err(told)?;
-    std::fs::write(&path, text).map_err(|e| told(errno(&e)))
+    let to_failure = |errno| (format!("write {path}"), errno);
+    fault::point().map_err(to_failure)?;
+    std::fs::write(&path, text).map_err(|e| to_failure(errno(&e)))
 }
 
 /// Moves a link to another namespace, under a name that it has there, and up; false where there is no such link.
@@ -377,8 +377,8 @@ pub fn move_link(pins: &Pins, (from, name): (&Ns, &IfName), (to, called): (&Ns, 
         if index == 0 {
             return Ok(false);
         }
-        let far = File::open(pins.at(to)).map_err(|error| tried(to, errno(&error)))?;
-        send(&mut near, from, &requests::carry(index, far.as_raw_fd(), called)).map(|()| true)
+        let target = File::open(pins.at(to)).map_err(|error| tried(to, errno(&error)))?;
+        send(&mut near, from, &requests::carry(index, target.as_raw_fd(), called)).map(|()| true)
     })??;
     if moved {
         thread(|| {

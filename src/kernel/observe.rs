@@ -133,8 +133,8 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     let port = |index: u32| Some(Port { ns: ns.clone(), dev: names.get(&index)?.clone() });
     for (link, message) in links.iter().zip(&messages) {
         let Some(port) = port(link.index) else { continue };
-        let told = Slot::of_port(&port).filter_map(|slot| of_link(slot, link, message, &names));
-        facts.extend(told.filter(|fact| !link.fallback || !fact.comes_with_a_link()));
+        let found = Slot::of_port(&port).filter_map(|slot| of_link(slot, link, message, &names));
+        facts.extend(found.filter(|fact| !link.fallback || !fact.comes_with_a_link()));
         let given = link.addresses.iter().map(|address| address.net);
         let given = given.filter(|net| !(net.addr().is_loopback() || link.fallback && is_own(net.addr())));
         facts.extend(given.map(|net| Fact::Addr(port.clone(), net)));
@@ -142,9 +142,9 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     // Of several routes to one destination the one in use counts: the kernel lists it first, and a state keeps the last.
     facts.extend(routes.iter().rev().filter_map(read::route).filter_map(|seen| route(ns, &seen, &names)));
     // A port's own address is the kernel's doing and permanent.
-    let told = entries.iter().filter(|entry| entry.header.state == NeighbourState::Noarp);
-    let told = told.filter_map(|entry| read::fdb(entry, &links));
-    facts.extend(told.filter_map(|entry| Some(Fact::Fdb(port(entry.port)?, entry.mac))));
+    let fixed = entries.iter().filter(|entry| entry.header.state == NeighbourState::Noarp);
+    let fixed = fixed.filter_map(|entry| read::fdb(entry, &links));
+    facts.extend(fixed.filter_map(|entry| Some(Fact::Fdb(port(entry.port)?, entry.mac))));
     let made = links.into_iter().filter(|link| !link.fallback && link.kind != "loopback");
     Ok(Seen { facts, links: made.map(|link| (IfName::observed(&link.name), link)).collect() })
 }
@@ -203,12 +203,12 @@ fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i3
     let mut paired: BTreeSet<Port> = BTreeSet::new();
     let mut alone: BTreeSet<Port> = BTreeSet::new();
     for fact in expected {
-        let Fact::Link(near, Link::Veth { peer: far }) = fact else { continue };
-        if let (Some(a), Some(b)) = (end(&seen, near), end(&seen, far))
+        let Fact::Link(near, Link::Veth { peer }) = fact else { continue };
+        if let (Some(a), Some(b)) = (end(&seen, near), end(&seen, peer))
             && leads_to(a, b)
             && leads_to(b, a)
         {
-            paired.extend([near.clone(), far.clone()]);
+            paired.extend([near.clone(), peer.clone()]);
             facts.push(fact.clone());
         }
     }
@@ -216,17 +216,17 @@ fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i3
         seen.iter().flat_map(|(ns, seen)| seen.links.iter().map(|(dev, link)| (Port { ns: ns.clone(), dev: dev.clone() }, link)));
     let rest: Vec<(Port, &tables::Link)> = links.filter(|(port, _)| !paired.contains(port)).collect();
     for (port, link) in &rest {
-        let far = link.peer.as_ref().and_then(|peer| {
-            rest.iter().map(|(other, far)| (other, *far)).find(|(other, far)| {
+        let other_end = link.peer.as_ref().and_then(|peer| {
+            rest.iter().map(|(other, theirs)| (other, *theirs)).find(|(other, theirs)| {
                 let is_there = |number| port.ns != other.ns && is_numbered(&port.ns, number, &other.ns);
-                let meets = *other != port && leads_to(link, far) && leads_to(far, link);
+                let meets = *other != port && leads_to(link, theirs) && leads_to(theirs, link);
                 meets && peer.namespace.map_or(port.ns == other.ns, is_there)
             })
         });
-        facts.extend(match (link.kind.as_str(), far) {
+        facts.extend(match (link.kind.as_str(), other_end) {
             ("bridge", _) => Some(Fact::Link(port.clone(), Link::Bridge)),
-            (_, Some((far, _))) if far < port => None,
-            (_, Some((far, _))) => Some(Fact::Link(port.clone(), Link::Veth { peer: far.clone() })),
+            (_, Some((peer, _))) if peer < port => None,
+            (_, Some((peer, _))) => Some(Fact::Link(port.clone(), Link::Veth { peer: peer.clone() })),
             (kind, None) => {
                 if kind == "veth" {
                     alone.insert(port.clone());

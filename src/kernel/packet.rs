@@ -109,7 +109,7 @@ impl Tap {
         if !spot.filter.is_empty() {
             step("setsockopt(SO_ATTACH_FILTER)", packet::attach_filter(&socket, spot.filter))?;
         }
-        step("setsockopt(SO_TIMESTAMPNS)", packet::tell_beside(&socket))?;
+        step("setsockopt(SO_TIMESTAMPNS)", packet::request_metadata(&socket))?;
         let ring = match spot.buffer {
             Buffer::Queue(bytes) => {
                 step("setsockopt(SO_RCVBUF)", packet::receive_buffer(&socket, bytes))?;

@@ -134,12 +134,12 @@ pub fn add_bridge(name: &IfName, birth: &Birth) -> Request {
 /// A veth pair with both ends in their namespaces; one queue each saves two RCU waits.
 pub fn add_veth(name: &IfName, birth: &Birth, peer: &IfName, peer_birth: &Birth, peer_ns: Option<RawFd>) -> Request {
     let queues = [LinkAttribute::NumTxQueues(1), LinkAttribute::NumRxQueues(1)];
-    let mut far = born(peer, peer_birth);
-    far.attributes.extend(queues.clone());
-    far.attributes.extend(peer_ns.map(LinkAttribute::NetNsFd));
+    let mut peer_message = born(peer, peer_birth);
+    peer_message.attributes.extend(queues.clone());
+    peer_message.attributes.extend(peer_ns.map(LinkAttribute::NetNsFd));
     let mut near = born(name, birth);
     near.attributes.extend(queues);
-    let data = InfoData::Veth(InfoVeth::Peer(far));
+    let data = InfoData::Veth(InfoVeth::Peer(peer_message));
     near.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Veth), LinkInfo::Data(data)]));
     (RouteNetlinkMessage::NewLink(near), NEW)
 }

@@ -53,7 +53,7 @@ pub struct Echo {
 
 /// A datagram that came in; of an IPv4 one the bytes begin with its IP header.
 #[derive(Debug, Clone, Copy)]
-pub struct Heard {
+pub struct Datagram {
     /// Who sent it.
     pub from: IpAddr,
     /// The hop limit of an IPv6 one.
@@ -137,7 +137,7 @@ impl Echo {
     }
 
     /// Takes a datagram that is there, without waiting.
-    pub fn receive(&self, buffer: &mut [u8]) -> std::result::Result<Option<Heard>, Errno> {
+    pub fn receive(&self, buffer: &mut [u8]) -> std::result::Result<Option<Datagram>, Errno> {
         let mut control = nix::cmsg_space!(i32);
         let mut parts = [IoSliceMut::new(buffer)];
         loop {
@@ -151,7 +151,7 @@ impl Echo {
                         ControlMessageOwned::Ipv6HopLimit(limit) => u8::try_from(limit).ok(),
                         _ => None,
                     });
-                    return Ok(Some(Heard { from, hop_limit, length: message.bytes }));
+                    return Ok(Some(Datagram { from, hop_limit, length: message.bytes }));
                 }
             }
         }

@@ -104,7 +104,7 @@ pub struct Link {
     /// What it does as a bridge's port.
     pub port: Option<BridgePort>,
     /// The other end of a veth pair.
-    pub peer: Option<Far>,
+    pub peer: Option<VethPeer>,
     /// Its addresses.
     pub addresses: Vec<Address>,
     /// It is the kernel's own: a fallback device, which somebody gave an address or put up.
@@ -125,7 +125,7 @@ pub struct Link {
 
 /// The other end of a veth pair.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Far {
+pub struct VethPeer {
     /// The number of its namespace as this one counts; none where it is the same.
     pub namespace: Option<i32>,
     /// Its index there.
@@ -313,7 +313,7 @@ impl Tables {
 /// What of it people want to see; the lab, the node and its kind are left for the caller to fill in.
 pub fn report(tables: &Tables) -> Node {
     let name = |index: u32| tables.link(index).map(|link| link.name.clone());
-    let mut told = Node {
+    let mut node = Node {
         forwarding: Forwarding { ipv4: tables.all4.forwarding, ipv6: tables.all6.forwarding },
         links: tables.links.iter().map(|link| of_link(link, tables)).collect(),
         routes: tables.routes.iter().filter_map(|route| of_route(route, tables)).collect(),
@@ -326,7 +326,7 @@ pub fn report(tables: &Tables) -> Node {
         }
         let Some(dev) = name(entry.dev) else { continue };
         let state = format!("{:?}", entry.state).to_lowercase();
-        told.neighbours.push(machine::Neighbour {
+        node.neighbours.push(machine::Neighbour {
             address: entry.address,
             dev,
             mac: entry.mac.map(|mac| mac.to_string()),
@@ -340,11 +340,11 @@ pub fn report(tables: &Tables) -> Node {
             (false, true) => FdbState::Own,
             (false, false) => FdbState::Learned,
         };
-        told.fdb.push(machine::Fdb { bridge, mac: entry.mac.to_string(), port, state });
+        node.fdb.push(machine::Fdb { bridge, mac: entry.mac.to_string(), port, state });
     }
-    told.fdb.sort_by(|a, b| (&a.bridge, &a.port, &a.mac).cmp(&(&b.bridge, &b.port, &b.mac)));
-    told.fdb.dedup_by(|a, b| (&a.bridge, &a.port, &a.mac) == (&b.bridge, &b.port, &b.mac));
-    told
+    node.fdb.sort_by(|a, b| (&a.bridge, &a.port, &a.mac).cmp(&(&b.bridge, &b.port, &b.mac)));
+    node.fdb.dedup_by(|a, b| (&a.bridge, &a.port, &a.mac) == (&b.bridge, &b.port, &b.mac));
+    node
 }
 
 fn of_link(link: &Link, all: &Tables) -> machine::Link {
@@ -357,7 +357,7 @@ fn of_link(link: &Link, all: &Tables) -> machine::Link {
         up: link.up,
         state: link.state.clone(),
         bridge: link.master.and_then(|index| all.link(index)).map(|bridge| bridge.name.clone()),
-        peer: link.peer.as_ref().map(|far| Peer { node: far.node.clone(), name: far.name.clone() }),
+        peer: link.peer.as_ref().map(|peer| Peer { node: peer.node.clone(), name: peer.name.clone() }),
         addresses: link.addresses.iter().map(|address| address.net).collect(),
     }
 }

@@ -18,13 +18,13 @@ use crate::error::Result;
 use crate::plan::{Fact, NodeId, Ns, Op, Plan};
 
 /// Ends the namespaces that the plan deletes.
-pub fn namespaces(plan: &Plan, dels: &[usize], pins: &Pins, tell: &mut dyn FnMut(&Op)) -> Result<()> {
+pub fn namespaces(plan: &Plan, dels: &[usize], pins: &Pins, report: &mut dyn FnMut(&Op)) -> Result<()> {
     let going: Vec<&Op> = dels.iter().map(|&place| &plan[place]).filter(|op| matches!(op.fact(), Fact::Netns(_))).collect();
     for op in going {
         // The machine's own namespace is nobody's to end.
         let Ns::Node(node) = op.fact().ns() else { continue };
         end(pins, node)?;
-        tell(op);
+        report(op);
     }
     Ok(())
 }
@@ -82,7 +82,7 @@ fn detach(path: &Path) -> std::result::Result<Mounted, Errno> {
 ///
 /// # Errors
 /// The path that could not be removed, with the error number.
-pub fn all(pins: &Pins, tell: &mut dyn FnMut(&str)) -> std::result::Result<(), (std::path::PathBuf, Errno)> {
+pub fn all(pins: &Pins, report: &mut dyn FnMut(&str)) -> std::result::Result<(), (std::path::PathBuf, Errno)> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |errno| (path, errno)
@@ -120,7 +120,7 @@ pub fn all(pins: &Pins, tell: &mut dyn FnMut(&str)) -> std::result::Result<(), (
                 Err(errno) => return Err((pin, errno)),
             }
         }
-        tell(&name);
+        report(&name);
     }
     fault::point().map_err(at(&pins.directory))?;
     nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, &pins.directory, UnlinkatFlags::RemoveDir).map_err(at(&pins.directory))

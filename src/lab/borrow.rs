@@ -276,7 +276,9 @@ fn reasons(socket: &mut Netlink, nic: &Nic, used: &NicUse) -> Result<Vec<Refusal
         all.push(Refusal::Wifi);
     }
     let name = nic.name.as_str();
-    let certain = managers::of(name, nic.index, false, &managers::clients(&[name])).into_iter().filter(|manager| manager.certain);
+    let certain = managers::for_interface(name, nic.index, false, &managers::clients(&[name]))
+        .into_iter()
+        .filter(|manager| manager.certain);
     all.extend(certain.map(|manager| Refusal::Managed(manager.service, manager.pid)));
     Ok(all)
 }

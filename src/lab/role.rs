@@ -222,7 +222,8 @@ impl Machine {
             Fact::Route(Ns::Root, _, to, ..) => Some(to),
             _ => None,
         });
-        let subnets: Vec<IpNet> = said.chain(played.far(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
+        let subnets: Vec<IpNet> =
+            said.chain(played.remote_subnets(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
         for route in self.tables.routes.iter().filter(|route| route.table == MAIN_TABLE && route.kind == RouteType::Unicast) {
             let known = route.to;
             if known.prefix_len() == 0 || is_local(&known) {
@@ -333,7 +334,7 @@ fn need(played: &Topology, whole: Option<&Topology>) -> Option<Need> {
         nics: role.nics.values().map(ToString::to_string).collect(),
         ipv4: subnets.iter().any(|net| net.addr().is_ipv4()),
         ipv6: subnets.iter().any(|net| net.addr().is_ipv6()),
-        far: whole.map(|whole| played.far(whole)).unwrap_or_default(),
+        remote_subnets: whole.map(|whole| played.remote_subnets(whole)).unwrap_or_default(),
     })
 }
 

@@ -121,7 +121,7 @@ fn cable(topology: &Topology, view: &View, network: &topology::Network, switch: 
 fn switch(topology: &Topology, view: &View, network: &topology::Network) -> Option<Segment> {
     let place = view.place(&NodeId::Switch(network.name.clone()))?;
     let port = |end: &Interface| {
-        let is_end = |far: &tables::Far| {
+        let is_end = |far: &tables::VethPeer| {
             far.node.as_deref() == Some(end.node.as_str()) && far.name.as_deref() == Some(end.interface.as_str())
         };
         let link = place.tables.links.iter().find(|link| link.peer.as_ref().is_some_and(is_end))?;

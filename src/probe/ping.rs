@@ -14,7 +14,7 @@ use nix::errno::Errno;
 
 use super::frame::{Body, Packet, Recorded};
 use crate::error::{Error, Result};
-use crate::kernel::sockets::{self, Echo, Heard, Manner};
+use crate::kernel::sockets::{self, Datagram, Echo, Manner};
 use crate::kernel::sys;
 use crate::report::probe::{Family, Fault};
 
@@ -91,7 +91,7 @@ fn checksum(bytes: &[u8]) -> u16 {
 
 /// What a socket has heard at the beginning of a buffer, with the identifier of the request that it is about; none where it
 /// is about no request with that payload.
-pub fn answer(heard: &Heard, buffer: &[u8], magic: [u8; 8]) -> Option<(u16, Answer)> {
+pub fn answer(heard: &Datagram, buffer: &[u8], magic: [u8; 8]) -> Option<(u16, Answer)> {
     let bytes = buffer.get(..heard.length).unwrap_or(buffer);
     let (body, ttl, route, header) = match Family::of(heard.from) {
         Family::Ipv4 => {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     fn read(from: IpAddr, bytes: &[u8], hop_limit: Option<u8>, key: Key) -> Option<Answer> {
-        let heard = Heard { from, hop_limit, length: bytes.len() };
+        let heard = Datagram { from, hop_limit, length: bytes.len() };
         answer(&heard, bytes, key.magic).filter(|(id, _)| *id == key.id).map(|(_, answer)| answer)
     }
 

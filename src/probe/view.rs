@@ -218,8 +218,9 @@ impl View {
     /// The NIC of a host on another machine that the MAC address is known to be of by now: nobody knew it before the first packet.
     pub fn learned_since(&self, mac: Mac) -> Option<Interface> {
         let machine = self.here().find(|place| {
-            let leads_away =
-                |peer: &tables::Far| self.places.iter().any(|other| other.remote && Some(&other.node.node) == peer.node.as_ref());
+            let leads_away = |peer: &tables::VethPeer| {
+                self.places.iter().any(|other| other.remote && Some(&other.node.node) == peer.node.as_ref())
+            };
             place.tables.links.iter().any(|link| link.peer.as_ref().is_some_and(leads_away))
         })?;
         let now = inspect::look(&[Pin { node: machine.node.node.clone(), path: machine.pin.clone() }]).ok()?;

@@ -34,13 +34,13 @@ impl Topology {
     /// Of a part: the machine keeps its own default route of the family, and gets those routes through the lab's gateway that
     /// lead to the rest of the lab.
     pub fn keep_default(&mut self, whole: &Self, v4: bool) {
-        let far = self.far(whole);
+        let remote = self.remote_subnets(whole);
         let Some(host) = self.hosts.first_mut() else { return };
         let Some(at) = host.gateways.iter().position(|via| via.is_ipv4() == v4) else { return };
         let via = host.gateways.remove(at);
         let family = |net: &&IpNet| net.addr().is_ipv4() == v4;
         let routed: HashSet<IpNet> = host.routes.iter().map(|route| route.to).collect();
-        let needed: Vec<IpNet> = far.iter().filter(family).filter(|to| !routed.contains(to)).copied().collect();
+        let needed: Vec<IpNet> = remote.iter().filter(family).filter(|to| !routed.contains(to)).copied().collect();
         host.routes.extend(needed.iter().map(|&to| Route { to, hop: Hop::Via(via) }));
         if let Some(role) = &mut self.role {
             role.instead.extend(needed);
@@ -68,12 +68,12 @@ impl Topology {
     }
 
     /// The subnets of the whole lab that this part is not in itself; one that lies in another is left out.
-    pub fn far(&self, whole: &Self) -> Vec<IpNet> {
+    pub fn remote_subnets(&self, whole: &Self) -> Vec<IpNet> {
         let own: Vec<IpNet> = self.hosts.iter().flat_map(Host::subnets).collect();
         let here = |net: &IpNet| own.iter().any(|own| own.contains(net));
         let mine = |host: &&Host| self.host(host.name.as_str()).is_none();
-        let far: Vec<IpNet> = whole.hosts.iter().filter(mine).flat_map(Host::subnets).filter(|net| !here(net)).collect();
-        outermost(&far)
+        let remote: Vec<IpNet> = whole.hosts.iter().filter(mine).flat_map(Host::subnets).filter(|net| !here(net)).collect();
+        outermost(&remote)
     }
 }
 
@@ -135,9 +135,9 @@ impl Topology {
             });
             for (_, to) in others {
                 let Some(steps) = steps.get(&to.0.name) else { continue };
-                let far = (*steps, place(from.0).abs_diff(place(to.0)));
-                if best.is_none_or(|(most, ..)| far > most) {
-                    best = Some((far, *from, *to));
+                let distance = (*steps, place(from.0).abs_diff(place(to.0)));
+                if best.is_none_or(|(most, ..)| distance > most) {
+                    best = Some((distance, *from, *to));
                 }
             }
         }
@@ -194,8 +194,8 @@ mod tests {
         part.keep_default(&whole, true);
         assert!(part.hosts[0].gateways.is_empty());
         let routes: Vec<String> = part.hosts[0].routes.iter().map(|route| route.to.to_string()).collect();
-        let far: Vec<String> = whole.hosts[1].containers.iter().map(|c| c.nics[0].addresses[0].trunc().to_string()).collect();
-        assert_eq!(routes, far, "one route per subnet of the other host, none to the wire");
+        let subnets: Vec<String> = whole.hosts[1].containers.iter().map(|c| c.nics[0].addresses[0].trunc().to_string()).collect();
+        assert_eq!(routes, subnets, "one route per subnet of the other host, none to the wire");
         assert_eq!(part.role.unwrap().instead.len(), routes.len());
     }
 

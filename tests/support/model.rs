@@ -149,5 +149,5 @@ fn ends(fact: &Fact) -> Vec<Port> {
 }
 
 fn refused(op: &Op, errno: i32) -> Error {
-    Error::Kernel(KernelError { node: None, tried: op.to_string(), errno, said: None })
+    Error::Kernel(KernelError { node: None, tried: op.to_string(), errno, extack: None })
 }

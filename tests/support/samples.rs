@@ -193,9 +193,9 @@ every!(filter_faults: FilterFault {
     FilterFault::Never => [FilterFault::Never],
 });
 
-fn failed(node: Option<&str>, said: Option<&str>) -> Error {
+fn failed(node: Option<&str>, extack: Option<&str>) -> Error {
     let tried = word("ip link add br0 type bridge");
-    Error::Kernel(KernelError { node: node.map(word), tried, errno: libc::EEXIST, said: said.map(word) })
+    Error::Kernel(KernelError { node: node.map(word), tried, errno: libc::EEXIST, extack: extack.map(word) })
 }
 
 every!(device_faults: DeviceFault {

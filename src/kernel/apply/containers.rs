@@ -26,13 +26,13 @@ const GROUP: usize = 16;
 const STOPPED: &str = "another thread failed";
 
 /// Makes hosts, switches and new containers.
-pub fn make(run: &mut Run, parts: &Parts, tell: &mut dyn FnMut(&Op)) -> Result<()> {
+pub fn make(run: &mut Run, parts: &Parts, report: &mut dyn FnMut(&Op)) -> Result<()> {
     let (plan, threads) = (run.plan, processors().min(parts.units.len()));
     let places: Vec<usize> = parts.units.iter().flat_map(|unit| unit.ops.iter().copied()).collect();
     let crew = Crew { pins: run.pins, round: run.round, born: settings(plan, &places), stop: AtomicBool::new(false) };
     let crew = &crew;
     std::thread::scope(|scope| {
-        let (done, told) = channel::<Vec<usize>>();
+        let (done, finished) = channel::<Vec<usize>>();
         let worker = |number| {
             let share: Vec<&Unit> = parts.units.iter().skip(number).step_by(threads).collect();
             let (done, (ready, wired)) = (done.clone(), channel::<&Run>());
@@ -56,7 +56,7 @@ pub fn make(run: &mut Run, parts: &Parts, tell: &mut dyn FnMut(&Op)) -> Result<(
         let (ready, workers): (Vec<_>, Vec<_>) = (0..threads).map(worker).unzip();
         drop(done);
         let wired =
-            run.make_spaces(&parts.head).and_then(|()| run.sequence(&parts.head, tell)).and_then(|()| run.number(&parts.units));
+            run.make_spaces(&parts.head).and_then(|()| run.sequence(&parts.head, report)).and_then(|()| run.number(&parts.units));
         if let Ok(()) = &wired {
             let run = &*run;
             for ready in ready {
@@ -66,7 +66,7 @@ pub fn make(run: &mut Run, parts: &Parts, tell: &mut dyn FnMut(&Op)) -> Result<(
             crew.stop.store(true, Ordering::Relaxed);
             drop(ready);
         }
-        told.iter().flatten().for_each(|place| tell(&plan[place]));
+        finished.iter().flatten().for_each(|place| report(&plan[place]));
         workers.into_iter().map(joined).fold(wired, reason)
     })
 }
@@ -117,10 +117,10 @@ struct Worker<'a> {
 impl Worker<'_> {
     /// Makes a group of containers whose namespaces are there.
     fn make(&mut self, units: &[&Unit], mut spaces: Vec<Space>) -> Result<()> {
-        self.hosts.retain(|ns, _| units.iter().any(|unit| unit.far.contains(ns)));
-        for far in units.iter().flat_map(|unit| &unit.far) {
-            if !self.hosts.contains_key(far) {
-                self.hosts.insert(far.clone(), self.run.space(far)?.again(far)?);
+        self.hosts.retain(|ns, _| units.iter().any(|unit| unit.peers.contains(ns)));
+        for peer in units.iter().flat_map(|unit| &unit.peers) {
+            if !self.hosts.contains_key(peer) {
+                self.hosts.insert(peer.clone(), self.run.space(peer)?.again(peer)?);
             }
         }
         for (unit, space) in units.iter().zip(&mut spaces) {

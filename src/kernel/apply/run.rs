@@ -43,7 +43,7 @@ fn refused(op: &Op, refusal: &Refusal) -> Error {
         Ns::Node(node) => Some(node.to_string()),
         Ns::Root => None,
     };
-    Error::Kernel(KernelError { node, tried: op.to_string(), errno: refusal.errno as i32, said: refusal.said.clone() })
+    Error::Kernel(KernelError { node, tried: op.to_string(), errno: refusal.errno as i32, extack: refusal.extack.clone() })
 }
 
 impl<'a> Run<'a> {
@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
             }
         }
         for unit in &parts.units {
-            wanted.extend(unit.far.iter().filter(|ns| !new.contains(ns)).cloned());
+            wanted.extend(unit.peers.iter().filter(|ns| !new.contains(ns)).cloned());
         }
         if wanted.is_empty() {
             return Ok(());
@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
     }
 
     /// One operation after the other, a batch per stretch in one namespace.
-    pub fn sequence(&mut self, places: &[usize], tell: &mut dyn FnMut(&Op)) -> Result<()> {
+    pub fn sequence(&mut self, places: &[usize], report: &mut dyn FnMut(&Op)) -> Result<()> {
         let mut current: Option<Ns> = None;
         let mut places = places.iter().copied().peekable();
         while let Some(place) = places.next() {
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
                         |&next: &usize| matches!(plan[next], Op::Del(Fact::Link(..))) && plan[next].fact().ns() == op.fact().ns();
                     let mut doomed = vec![place];
                     while let Some(next) = places.next_if(alike) {
-                        tell(&plan[next]);
+                        report(&plan[next]);
                         doomed.push(next);
                     }
                     self.cut(&ns, &doomed)?;
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
                     self.push(&ns, request, place)?;
                 }
             }
-            tell(op);
+            report(op);
         }
         self.flush(current.as_ref())
     }
@@ -206,18 +206,18 @@ impl<'a> Run<'a> {
             self.quiet(port, place)?;
             return self.push(node, mtu.map(|mtu| requests::named(requests::set_mtu(0, mtu), &port.dev)), place);
         };
-        let far = peer.ns.clone();
-        let mut far_space = self.spaces.remove(&far).ok_or_else(|| lost(&far))?;
+        let peer_ns = peer.ns.clone();
+        let mut peer_space = self.spaces.remove(&peer_ns).ok_or_else(|| lost(&peer_ns))?;
         let births = self.births;
-        let request = self.space_mut(node).map(|space| birth(port, link, births, space, Some(&mut far_space)));
-        self.spaces.insert(far.clone(), far_space);
+        let request = self.space_mut(node).map(|space| birth(port, link, births, space, Some(&mut peer_space)));
+        self.spaces.insert(peer_ns.clone(), peer_space);
         self.push(node, request?, place)?;
         self.quiet(port, place)?;
-        if is_container(&far) {
+        if is_container(&peer_ns) {
             self.flush(Some(node))?;
-            let index = self.space(&far)?.index(&peer.dev);
-            self.push(&far, Some(requests::set_settings(index, true)), place)?;
-            self.flush(Some(&far))?;
+            let index = self.space(&peer_ns)?.index(&peer.dev);
+            self.push(&peer_ns, Some(requests::set_settings(index, true)), place)?;
+            self.flush(Some(&peer_ns))?;
         }
         Ok(())
     }
@@ -266,10 +266,10 @@ impl<'a> Run<'a> {
         let Op::Add(Fact::Link(port, link)) = op else { return Err(refused(op, &first)) };
         let fused = self.births.settings(port).map_or(&[][..], |settings| &settings.fused);
         let peer = link.peer().filter(|peer| peer.ns != port.ns).map(|peer| peer.ns.clone());
-        let mut far = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
+        let mut peer_space = peer.as_ref().and_then(|peer| self.spaces.remove(peer));
         let space = self.space_mut(node)?;
         let mut culprit = None;
-        if let Some(bare) = birth(port, link, &Births::default(), space, far.as_mut()) {
+        if let Some(bare) = birth(port, link, &Births::default(), space, peer_space.as_mut()) {
             culprit = alone(space, &bare, first.tag);
         }
         for &place in fused {
@@ -279,8 +279,8 @@ impl<'a> Run<'a> {
                 culprit = alone(space, &request, place);
             }
         }
-        if let (Some(peer), Some(far)) = (peer, far) {
-            self.spaces.insert(peer, far);
+        if let (Some(peer), Some(peer_space)) = (peer, peer_space) {
+            self.spaces.insert(peer, peer_space);
         }
         let culprit = culprit.unwrap_or(first);
         Err(refused(&self.plan[culprit.tag], &culprit))

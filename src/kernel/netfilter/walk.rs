@@ -162,7 +162,7 @@ impl From<bool> for Answer {
 }
 
 impl Test {
-    fn of(&self, packet: &Packet<'_>) -> Answer {
+    fn matches(&self, packet: &Packet<'_>) -> Answer {
         let index = |own: Option<u32>, asked: u32, inverted: bool| ((own == Some(asked)) != inverted).into();
         match self {
             Self::Enters(pattern) => pattern.holds(packet.enters.0).into(),
@@ -188,10 +188,10 @@ impl Test {
 }
 
 impl Rule {
-    fn of(&self, packet: &Packet<'_>) -> Answer {
+    fn matches(&self, packet: &Packet<'_>) -> Answer {
         let mut answer = Answer::Yes;
         for test in &self.tests {
-            match test.of(packet) {
+            match test.matches(packet) {
                 Answer::No => return Answer::No,
                 Answer::Perhaps => answer = Answer::Perhaps,
                 Answer::Yes => {}
@@ -218,7 +218,7 @@ impl Ruleset {
 
     fn walk(&self, chain: &Rules, packet: &Packet<'_>, depth: usize, certain: &mut bool) -> Fate {
         for rule in &chain.rules {
-            let answer = rule.of(packet);
+            let answer = rule.matches(packet);
             if answer == Answer::No {
                 continue;
             }

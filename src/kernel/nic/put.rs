@@ -118,9 +118,9 @@ pub(super) fn names(body: &[u8], dev: &str) -> bool {
 /// `10.0.0.1/24`, `10.0.0.1 peer 10.0.0.2/32`
 pub(super) fn address(body: &[u8]) -> String {
     let prefix = body.get(1).copied().unwrap_or_default();
-    let (own, far) = (local(body), find(body, IFADDR, IFA_ADDRESS).and_then(ip));
-    match (own, far) {
-        (Some(own), Some(far)) if own != far => format!("{own} peer {far}/{prefix}"),
+    let (own, peer) = (local(body), find(body, IFADDR, IFA_ADDRESS).and_then(ip));
+    match (own, peer) {
+        (Some(own), Some(peer)) if own != peer => format!("{own} peer {peer}/{prefix}"),
         (Some(own), _) => format!("{own}/{prefix}"),
         _ => String::new(),
     }
@@ -130,48 +130,48 @@ pub(super) fn address(body: &[u8]) -> String {
 pub(super) fn route(body: &[u8], names: &HashMap<u32, String>) -> String {
     let get = |kind| find(body, RTMSG, kind);
     let prefix = body.get(1).copied().unwrap_or_default();
-    let mut said = vec![match get(RTA_DST).and_then(ip) {
+    let mut words = vec![match get(RTA_DST).and_then(ip) {
         Some(to) => format!("{to}/{prefix}"),
         None => "default".to_owned(),
     }];
     if let Some(via) = get(RTA_GATEWAY).and_then(ip) {
-        said.push(format!("via {via}"));
+        words.push(format!("via {via}"));
     }
     if let Some(dev) = get(RTA_OIF).and_then(number) {
-        said.push(format!("dev {}", names.get(&dev).cloned().unwrap_or_else(|| dev.to_string())));
+        words.push(format!("dev {}", names.get(&dev).cloned().unwrap_or_else(|| dev.to_string())));
     }
     for (hop, via) in hops(body) {
         let dev = names.get(&hop).cloned().unwrap_or_else(|| hop.to_string());
-        said.push(via.map_or_else(|| format!("nexthop dev {dev}"), |via| format!("nexthop via {via} dev {dev}")));
+        words.push(via.map_or_else(|| format!("nexthop dev {dev}"), |via| format!("nexthop via {via} dev {dev}")));
     }
     if let Some(from) = get(RTA_PREFSRC).and_then(ip) {
-        said.push(format!("src {from}"));
+        words.push(format!("src {from}"));
     }
     if let Some(metric) = get(RTA_PRIORITY).and_then(number) {
-        said.push(format!("metric {metric}"));
+        words.push(format!("metric {metric}"));
     }
     let table = Some(table(body)).filter(|table| *table != MAIN_TABLE);
-    said.extend(table.map(|table| format!("table {table}")));
-    said.join(" ")
+    words.extend(table.map(|table| format!("table {table}")));
+    words.join(" ")
 }
 
 /// `from all iif eth0 lookup 7`
 pub(super) fn rule(body: &[u8]) -> String {
     let get = |kind| find(body, RTMSG, kind);
-    let mut said = vec![match get(FRA_SRC).and_then(ip) {
+    let mut words = vec![match get(FRA_SRC).and_then(ip) {
         Some(from) => format!("from {from}/{}", body.get(2).copied().unwrap_or_default()),
         None => "from all".to_owned(),
     }];
     if let Some(to) = get(FRA_DST).and_then(ip) {
-        said.push(format!("to {to}/{}", body.get(1).copied().unwrap_or_default()));
+        words.push(format!("to {to}/{}", body.get(1).copied().unwrap_or_default()));
     }
     for (word, kind) in [("iif", FRA_IIFNAME), ("oif", FRA_OIFNAME)] {
         if let Some(name) = get(kind) {
-            said.push(format!("{word} {}", text(name)));
+            words.push(format!("{word} {}", text(name)));
         }
     }
-    said.push(format!("lookup {}", get(FRA_TABLE).and_then(number).unwrap_or_default()));
-    said.join(" ")
+    words.push(format!("lookup {}", get(FRA_TABLE).and_then(number).unwrap_or_default()));
+    words.join(" ")
 }
 
 impl Object {

@@ -31,7 +31,7 @@ struct Target {
     seen: Seen,
     handle: OwnedFd,
     /// Nothing for one of those that appear while others are killed: a chain of forks is no news.
-    told: Option<Process>,
+    process: Option<Process>,
 }
 
 /// Ends every process in the namespaces of some nodes (of all, where none is named), however it got there: SIGTERM, and SIGKILL
@@ -43,7 +43,7 @@ struct Target {
 /// When `/proc` cannot be read.
 pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Process>, Vec<Process>)> {
     let shims = shims(paths, nodes);
-    let ended = Ending::of(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))?;
+    let ended = Ending::new(paths, nodes).and_then(|ending| ending.all(grace)).map_err(|failure| error("", failure))?;
     if ended.1.is_empty() {
         // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap, or there is none.
         let until = Instant::now() + SHIM;
@@ -67,9 +67,9 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(paths: &Paths, nodes: &[String]) -> Tried<Self> {
+    fn new(paths: &Paths, nodes: &[String]) -> Tried<Self> {
         let (spaces, proc, spared) =
-            (Spaces::of(paths, nodes), processes::proc()?, LazyCell::new(processes::ancestors as fn() -> _));
+            (Spaces::for_nodes(paths, nodes), processes::proc()?, LazyCell::new(processes::ancestors as fn() -> _));
         Ok(Self { spaces, proc, spared, targets: BTreeMap::new(), ended: Vec::new(), killing: false })
     }
 
@@ -88,7 +88,7 @@ impl Ending {
             }
         }
         self.settle();
-        let left = self.targets.into_values().filter_map(|target| target.told.or_else(|| processes::describe(&target.seen)));
+        let left = self.targets.into_values().filter_map(|target| target.process.or_else(|| processes::describe(&target.seen)));
         Ok((self.ended, left.collect()))
     }
 
@@ -98,7 +98,7 @@ impl Ending {
         self.targets = left;
         let gone: BTreeMap<i32, Target> = gone;
         // Nobody started an init.
-        self.ended.extend(gone.into_values().filter(|target| !target.seen.is_init).filter_map(|target| target.told));
+        self.ended.extend(gone.into_values().filter(|target| !target.seen.is_init).filter_map(|target| target.process));
     }
 
     /// Takes a handle of every process that is new, as far as descriptors go; tells how many are.
@@ -129,8 +129,8 @@ impl Ending {
             if self.spaces.node(&self.proc, seen.pid) != Some(seen.node.as_str()) || process::wait_end(&handle, 0) {
                 continue;
             }
-            let told = if self.killing { None } else { processes::describe(&seen) };
-            self.targets.insert(seen.pid, Target { seen, handle, told });
+            let process = if self.killing { None } else { processes::describe(&seen) };
+            self.targets.insert(seen.pid, Target { seen, handle, process });
             new += 1;
         }
         Ok(new)
@@ -206,10 +206,10 @@ pub fn thaw(paths: &Paths, nodes: &[String]) -> Result<()> {
 }
 
 fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
-    let (spaces, proc, mut told) = (Spaces::of(paths, nodes), processes::proc()?, processes::ancestors());
+    let (spaces, proc, mut skip) = (Spaces::for_nodes(paths, nodes), processes::proc()?, processes::ancestors());
     for _ in 0..LOOKS {
         let new: HashSet<i32> =
-            spaces.look(|pid| told.contains(&pid))?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
+            spaces.look(|pid| skip.contains(&pid))?.into_iter().filter(|seen| !seen.is_init).map(|seen| seen.pid).collect();
         if new.is_empty() {
             break;
         }
@@ -220,7 +220,7 @@ fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
                 let _ = process::send(&handle, signal);
             }
         }
-        told.extend(new);
+        skip.extend(new);
     }
     Ok(())
 }

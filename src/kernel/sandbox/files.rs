@@ -57,7 +57,7 @@ impl Look {
     ///
     /// # Errors
     /// When the kernel does not tell.
-    pub fn of(file: &File) -> Result<Self> {
+    pub fn from_file(file: &File) -> Result<Self> {
         look(file)
     }
 }

@@ -60,7 +60,7 @@ pub fn start(paths: &Paths, spec: &Spec, run: &Run) -> Result<Started> {
     let orphans = Orphans::adopt();
     let terminal = Terminal::claim(run.interactive);
     let clients = spec.clients.as_ref();
-    let entry = Entry { directory: Directory::of(run), shared: clients.and_then(|clients| Shared::of(&clients.lxd)) };
+    let entry = Entry { directory: Directory::for_run(run), shared: clients.and_then(|clients| Shared::open(&clients.lxd)) };
     let _ = write_rcfile(&rcfile(paths));
     if spec.real_root {
         let _ = link_programs(paths);
@@ -108,20 +108,20 @@ pub(super) fn within<T>(
 ) -> std::result::Result<T, Unmet> {
     let network = network(paths, spec).map_err(Unmet::Failed)?;
     make::prepare(paths, spec).map_err(Unmet::Failed)?;
-    let files = Files::of(paths, spec);
-    let told = |failure| Unmet::Failed(error(&spec.node, failure));
+    let files = Files::new(paths, spec);
+    let to_unmet = |failure| Unmet::Failed(error(&spec.node, failure));
     for _ in 0..TRIES {
         let lock = processes::lock(&files.lock, spec).map_err(Unmet::Failed)?;
-        let init = init(paths, spec, &files, &network).map_err(told)?;
+        let init = init(paths, spec, &files, &network).map_err(to_unmet)?;
         match attempt(&init) {
             Ok(done) => return Ok(done),
             Err(Refusal::Gone) => drop(lock),
             Err(Refusal::Exec(errno)) => return Err(Unmet::Exec(errno)),
             Err(Refusal::Directory(path, errno)) => return Err(Unmet::Directory(path, errno)),
-            Err(Refusal::Failed(failure)) => return Err(told(failure)),
+            Err(Refusal::Failed(failure)) => return Err(to_unmet(failure)),
         }
     }
-    Err(told(("join the sandbox".to_owned(), Errno::ESRCH)))
+    Err(to_unmet(("join the sandbox".to_owned(), Errno::ESRCH)))
 }
 
 /// The node's network namespace.
@@ -270,7 +270,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn of(path: &Path) -> Option<Self> {
+    fn open(path: &Path) -> Option<Self> {
         let mounts = process::copy_of_mounts(path).ok()?;
         process::change(&mounts, Change::Slave).ok()?;
         Some(Self { path: path.to_owned(), identity: identity(path)?, mounts })
@@ -297,7 +297,7 @@ pub(super) enum Directory {
 }
 
 impl Directory {
-    fn of(run: &Run) -> Self {
+    fn for_run(run: &Run) -> Self {
         if let Some(path) = &run.cwd {
             return Self::Inside(path.clone());
         }
@@ -306,7 +306,7 @@ impl Directory {
         if system || SYSTEM_ALONE.iter().any(|system| path == Path::new(system)) {
             return Self::Inside(path);
         }
-        Shared::of(&path).map_or(Self::Inside(path), Self::Callers)
+        Shared::open(&path).map_or(Self::Inside(path), Self::Callers)
     }
 
     fn enter(&self) -> std::result::Result<(), Refusal> {

@@ -37,12 +37,12 @@ pub(super) fn make(paths: &Paths, spec: &Spec, files: &Files, network: &File) ->
     let draft = processes::open_own(&files.draft, true)?;
     let sockets = own(paths, spec)?;
     let binary = root::binary();
-    let (told, tell) = pipe2(OFlag::O_CLOEXEC).map_err(at("pipe"))?;
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(at("pipe"))?;
     let parts = Parts { paths, spec, lock: &files.lock, network, record: &draft, space: processes::own_space(), binary, sockets };
-    let middle = process::fork(|| parts.middle(&tell)).map_err(at("fork"))?;
-    drop((tell, parts));
+    let middle = process::fork(|| parts.middle(&writer)).map_err(at("fork"))?;
+    drop((writer, parts));
     while nix::sys::wait::waitpid(middle, None) == Err(Errno::EINTR) {}
-    listen(File::from(told))?;
+    listen(File::from(reader))?;
     std::fs::rename(&files.draft, &files.record).map_err(at(format!("rename {}", files.draft.display())))?;
     match processes::living(&files.record) {
         Recorded::Living(_, handle) => Ok(handle),
@@ -82,9 +82,9 @@ pub(super) fn revive(paths: &Paths, spec: &Spec, init: &OwnedFd) -> Tried<()> {
 /// # Errors
 /// When it cannot listen.
 pub fn wait_for_clients(paths: &Paths, spec: &Spec) -> Result<()> {
-    let told = |failure| error(&spec.node, failure);
-    directory(&paths.lab.join("sandbox"), 0o700).map_err(told)?;
-    let _lock = processes::lock(&Files::of(paths, spec).lock, spec)?;
+    let to_error = |failure| error(&spec.node, failure);
+    directory(&paths.lab.join("sandbox"), 0o700).map_err(to_error)?;
+    let _lock = processes::lock(&Files::new(paths, spec).lock, spec)?;
     // One that nobody finds any more makes room for another.
     if spec.clients.as_ref().is_some_and(|clients| !clients.socket().exists()) {
         for (shim, _) in end::shims(paths, std::slice::from_ref(&spec.node)) {
@@ -93,8 +93,8 @@ pub fn wait_for_clients(paths: &Paths, spec: &Spec) -> Result<()> {
         }
     }
     // Nobody sends anything to it: it stands for an init that lives as long as the lab.
-    let never = UnixDatagram::unbound().map_err(at("socket")).map_err(told)?;
-    revive(paths, spec, &never.into()).map_err(told)
+    let never = UnixDatagram::unbound().map_err(at("socket")).map_err(to_error)?;
+    revive(paths, spec, &never.into()).map_err(to_error)
 }
 
 /// Begins the life of a shim: nobody's child, in nobody's session, the parent of whatever it starts.
@@ -107,9 +107,9 @@ fn begin(sockets: &Sockets) -> Tried<()> {
 }
 
 /// An empty answer is a good one; silence is the end of the init.
-fn listen(mut told: File) -> Tried<()> {
+fn listen(mut reader: File) -> Tried<()> {
     let mut answer = Vec::new();
-    told.read_to_end(&mut answer).map_err(at("read from the init"))?;
+    reader.read_to_end(&mut answer).map_err(at("read from the init"))?;
     match answer.split_first_chunk::<4>() {
         Some((number, _)) if *number == [0; 4] => Ok(()),
         Some((number, step)) => Err((String::from_utf8_lossy(step).into_owned(), Errno::from_raw(i32::from_ne_bytes(*number)))),
@@ -130,47 +130,47 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// The process between nslab and the shim.
-    fn middle(&self, tell: &OwnedFd) -> i32 {
+    fn middle(&self, writer: &OwnedFd) -> i32 {
         // The lock is nslab's alone. The standard ones stay until the end, lest something else gets their numbers.
-        let mut kept = vec![0, 1, 2, tell.as_raw_fd(), self.network.as_raw_fd(), self.record.as_raw_fd()];
+        let mut kept = vec![0, 1, 2, writer.as_raw_fd(), self.network.as_raw_fd(), self.record.as_raw_fd()];
         kept.extend(self.binary.as_ref().map(AsRawFd::as_raw_fd));
         kept.extend(self.sockets.numbers());
         process::close_all_but(&mut kept);
-        match process::fork(|| self.shim(tell)) {
+        match process::fork(|| self.shim(writer)) {
             Ok(_) => 0,
-            Err(errno) => answer(tell, errno as i32, "fork"),
+            Err(errno) => answer(writer, errno as i32, "fork"),
         }
     }
 
-    fn shim(&self, tell: &OwnedFd) -> i32 {
-        match self.begin(tell) {
+    fn shim(&self, writer: &OwnedFd) -> i32 {
+        match self.begin(writer) {
             Ok(init) => {
                 let mut kept = vec![0, 1, 2, init.as_raw_fd()];
                 kept.extend(self.sockets.numbers());
                 process::close_all_but(&mut kept);
                 shim::stand(&self.sockets, self.spec, &init)
             }
-            Err((step, errno)) => answer(tell, errno as i32, &step),
+            Err((step, errno)) => answer(writer, errno as i32, &step),
         }
     }
 
     /// Forks the init; what the shim starts later is outside.
-    fn begin(&self, tell: &OwnedFd) -> Tried<OwnedFd> {
+    fn begin(&self, writer: &OwnedFd) -> Tried<OwnedFd> {
         begin(&self.sockets)?;
-        let init = process::fork_first(|| self.init(tell)).map_err(at("unshare(CLONE_NEWPID)"))?;
+        let init = process::fork_first(|| self.init(writer)).map_err(at("unshare(CLONE_NEWPID)"))?;
         process::silence().map_err(at("open /dev/null"))?;
         process::handle(init.as_raw()).map_err(at("pidfd_open"))
     }
 
-    fn init(&self, tell: &OwnedFd) -> i32 {
+    fn init(&self, writer: &OwnedFd) -> i32 {
         let lock = match self.build() {
             Ok(lock) => lock,
-            Err((step, errno)) => return answer(tell, errno as i32, &step),
+            Err((step, errno)) => return answer(writer, errno as i32, &step),
         };
-        process::close_all_but(&mut [0, 1, 2, tell.as_raw_fd(), lock.as_raw_fd(), self.record.as_raw_fd()]);
+        process::close_all_but(&mut [0, 1, 2, writer.as_raw_fd(), lock.as_raw_fd(), self.record.as_raw_fd()]);
         let _ = process::set_title(&format!("{}{}/{}", processes::TITLE, self.spec.lab, self.spec.node));
         process::trim_memory();
-        answer(tell, 0, "");
+        answer(writer, 0, "");
         process::close_all_but(&mut [0, 1, 2, lock.as_raw_fd(), self.record.as_raw_fd()]);
         stay(lock, self.record)
     }
@@ -192,10 +192,10 @@ impl Parts<'_> {
     }
 }
 
-fn answer(tell: &OwnedFd, errno: i32, step: &str) -> i32 {
+fn answer(writer: &OwnedFd, errno: i32, step: &str) -> i32 {
     let message = [&errno.to_ne_bytes(), step.as_bytes()].concat();
     // Where nobody listens any more there is nobody to stay for, either.
-    let _ = tell.try_clone().map(File::from).and_then(|mut tell| tell.write_all(&message));
+    let _ = writer.try_clone().map(File::from).and_then(|mut writer| writer.write_all(&message));
     1
 }
 

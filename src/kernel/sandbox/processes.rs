@@ -34,7 +34,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn of(paths: &Paths, spec: &Spec) -> Self {
+    pub(super) fn new(paths: &Paths, spec: &Spec) -> Self {
         let directory = paths.lab.join("sandbox");
         // The two kinds of root exclude each other in one mount namespace.
         let name = if spec.real_root { format!("{}+real", spec.node) } else { spec.node.clone() };
@@ -104,10 +104,10 @@ impl Identity {
     pub(super) fn own(space: u64) -> Tried<Self> {
         let link = std::fs::read_link("/proc/self").map_err(at("read /proc/self"))?;
         let pid = link.to_str().and_then(|pid| pid.parse().ok()).ok_or_else(|| ("read /proc/self".to_owned(), Errno::EINVAL))?;
-        Self::of(pid, space).ok_or_else(|| ("read /proc/self/stat".to_owned(), Errno::ESRCH))
+        Self::read(pid, space).ok_or_else(|| ("read /proc/self/stat".to_owned(), Errno::ESRCH))
     }
 
-    fn of(pid: i32, space: u64) -> Option<Self> {
+    fn read(pid: i32, space: u64) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // proc_pid_stat(5): the state is field 3, the start time field 22.
         let mut fields = stat.rsplit(") ").next()?.split(' ');
@@ -186,7 +186,7 @@ fn read(record: &Path) -> Option<Recorded> {
         return held.then_some(Recorded::Elsewhere);
     }
     let handle = process::handle(pid).ok()?;
-    if Identity::of(pid, own_space()) != Some(identity) || !holds(pid) {
+    if Identity::read(pid, own_space()) != Some(identity) || !holds(pid) {
         return None;
     }
     Some(if words.next().is_some() { Recorded::Ending(identity, handle) } else { Recorded::Living(identity, handle) })
@@ -250,7 +250,7 @@ pub(super) struct Seen {
 impl Spaces {
     /// The namespaces of some nodes of a lab (of all, where none is named), those included that users pinned in a
     /// node's `/run/netns`.
-    pub(super) fn of(paths: &Paths, nodes: &[String]) -> Self {
+    pub(super) fn for_nodes(paths: &Paths, nodes: &[String]) -> Self {
         let mut networks = HashMap::new();
         pinned(&paths.lab.join("netns"), None, &mut networks);
         for entry in fs::read_dir(paths.lab.join("run")).into_iter().flatten().flatten() {
@@ -386,7 +386,7 @@ pub fn user(number: u32) -> String {
 /// When `/proc` cannot be read.
 pub fn processes(paths: &Paths, nodes: &[String]) -> Result<Vec<Process>> {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
-    let seen = Spaces::of(paths, nodes).look(|pid| pid == own).map_err(|failure| error("", failure))?;
+    let seen = Spaces::for_nodes(paths, nodes).look(|pid| pid == own).map_err(|failure| error("", failure))?;
     Ok(seen.iter().filter(|seen| !seen.is_init).filter_map(describe).collect())
 }
 

@@ -355,7 +355,7 @@ fn machines_run(netns: &OwnedFd) -> Tried<()> {
     for entry in fs::read_dir(run).map_err(at("ls /run"))?.flatten() {
         let name = entry.file_name();
         if !LEFT_OUT.iter().any(|left_out| name == *left_out) {
-            entries.extend(Entry::of(&entry.path(), &PathBuf::from(name)));
+            entries.extend(Entry::read(&entry.path(), &PathBuf::from(name)));
         }
     }
     tmpfs(run)?;
@@ -387,7 +387,7 @@ enum What {
 
 impl Entry {
     /// Nothing where it is gone, or may not be shown.
-    fn of(from: &Path, path: &Path) -> Option<Self> {
+    fn read(from: &Path, path: &Path) -> Option<Self> {
         let meta = fs::symlink_metadata(from).ok()?;
         let what = if meta.is_symlink() {
             What::Link(fs::read_link(from).ok()?)
@@ -409,7 +409,7 @@ fn displays() -> Vec<Entry> {
         found.extend(own(&entry.path()).map(|what| Entry { path: path.clone(), what }));
         let inside = fs::read_dir(entry.path()).into_iter().flatten().flatten();
         for entry in inside.filter(|entry| is_display(&entry.file_name())) {
-            let shown = Entry::of(&entry.path(), &path.join(entry.file_name()));
+            let shown = Entry::read(&entry.path(), &path.join(entry.file_name()));
             found.extend(shown.filter(|entry| match &entry.what {
                 What::Mounts(mounts, _) => process::change(mounts, Change::ReadOnly).is_ok(),
                 _ => true,

@@ -168,7 +168,7 @@ impl Session {
     pub fn exit(&mut self) -> Option<Exit> {
         let status = self.child.try_wait().ok().flatten()?;
         self.ended = true;
-        Some(Exit::of(status))
+        Some(Exit::from_status(status))
     }
 
     /// Sends a signal to the command itself.

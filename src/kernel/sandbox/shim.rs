@@ -172,12 +172,12 @@ fn greeted(stream: &UnixStream, spec: &Spec, clients: &Clients, language: &[(OsS
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     process::start_session(&mut command, false);
     process::start_clean(&mut command, false);
-    let said = match command.output() {
+    let message = match command.output() {
         Ok(_) if handed(stream, clients, MsgFlags::empty()) => return 0,
         Ok(output) => one_line(&String::from_utf8_lossy(&output.stderr)),
         Err(error) => error.to_string(),
     };
-    let body = serde_json::json!({"type": "error", "error": said, "error_code": 503}).to_string();
+    let body = serde_json::json!({"type": "error", "error": message, "error_code": 503}).to_string();
     let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close";
     let mut stream = stream;
     // Who is answered before it has asked would not read the answer.
@@ -191,7 +191,7 @@ fn greeted(stream: &UnixStream, spec: &Spec, clients: &Clients, language: &[(OsS
 fn one_line(message: &str) -> String {
     let mut lines = message.trim().trim_start_matches("nslab: ").lines().map(str::trim);
     let first = lines.next().unwrap_or_default();
-    lines.fold(first.to_owned(), |said, line| format!("{}. {line}", said.trim_end_matches('.')))
+    lines.fold(first.to_owned(), |joined, line| format!("{}. {line}", joined.trim_end_matches('.')))
 }
 
 fn reader(spec: &Spec) -> String {
@@ -253,5 +253,5 @@ fn wait(stream: &UnixStream, child: &mut Child, follows: bool) -> std::io::Resul
         // What it runs in another node is of its session, too.
         end_session(number, GRACE);
     }
-    Ok(Exit::of(child.wait()?).code())
+    Ok(Exit::from_status(child.wait()?).code())
 }

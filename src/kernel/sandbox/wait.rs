@@ -29,7 +29,7 @@ pub enum Exit {
 
 impl Exit {
     /// How a process ended.
-    pub(super) fn of(status: ExitStatus) -> Self {
+    pub(super) fn from_status(status: ExitStatus) -> Self {
         status.signal().map_or_else(|| Self::Code(status.code().unwrap_or_default()), Self::Signal)
     }
 
@@ -191,7 +191,7 @@ impl Started {
         let exit = loop {
             let ended = self.child.try_wait().map_err(|fault| error("", ("waitpid".to_owned(), process::errno(&fault))))?;
             if let Some(status) = ended {
-                break Some(Exit::of(status));
+                break Some(Exit::from_status(status));
             }
             if began.elapsed() >= patience {
                 let _ = self.child.kill();
@@ -228,7 +228,7 @@ impl Started {
                 Ok(None)
             }
             Ok(_) | Err(Errno::EINTR) => Ok(None),
-            Err(Errno::ECHILD) => Ok(self.child.try_wait().ok().flatten().map(Exit::of)),
+            Err(Errno::ECHILD) => Ok(self.child.try_wait().ok().flatten().map(Exit::from_status)),
             Err(errno) => Err(errno),
         }
     }

@@ -55,7 +55,7 @@ pub fn attach_filter(socket: &impl AsFd, program: &[libc::sock_filter]) -> Resul
 }
 
 /// Asks for the time in nanoseconds and for VLAN tags beside each frame.
-pub fn tell_beside(socket: &impl AsFd) -> Result<()> {
+pub fn request_metadata(socket: &impl AsFd) -> Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1)?;
     set(socket, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)
 }
@@ -154,7 +154,7 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> Result<Beside> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         let length = Errno::result(libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, flags))?;
         let length = length.unsigned_abs();
-        let mut told = Beside {
+        let mut received = Beside {
             interface: u32::try_from(from.sll_ifindex).unwrap_or(0),
             outgoing: from.sll_pkttype == libc::PACKET_OUTGOING,
             length: u32::try_from(length).unwrap_or(u32::MAX),
@@ -163,26 +163,26 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> Result<Beside> {
         };
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while !header.is_null() {
-            read_control(header, &mut told);
+            read_control(header, &mut received);
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
-        Ok(told)
+        Ok(received)
     }
 }
 
 /// # Safety
 /// The header is that of a whole control message from the kernel.
-unsafe fn read_control(header: *const libc::cmsghdr, told: &mut Beside) {
+unsafe fn read_control(header: *const libc::cmsghdr, received: &mut Beside) {
     // SAFETY: the kernel writes a timespec for the one and a tpacket_auxdata for the other.
     unsafe {
         match ((*header).cmsg_level, (*header).cmsg_type) {
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
                 let time = libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned();
-                told.nanoseconds = nanoseconds(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+                received.nanoseconds = nanoseconds(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
             }
             (libc::SOL_PACKET, libc::PACKET_AUXDATA) => {
                 let data = libc::CMSG_DATA(header).cast::<libc::tpacket_auxdata>().read_unaligned();
-                told.tag = tag(data.tp_status, data.tp_vlan_tci, data.tp_vlan_tpid);
+                received.tag = tag(data.tp_status, data.tp_vlan_tci, data.tp_vlan_tpid);
             }
             _ => {}
         }
@@ -297,7 +297,7 @@ unsafe fn walk(block: *const c_void, each: &mut dyn FnMut(Beside, &[u8])) -> usi
                 return done;
             }
             let control = u16::try_from(header.hv1.tp_vlan_tci).unwrap_or_default();
-            let told = Beside {
+            let beside = Beside {
                 interface: u32::try_from(from.sll_ifindex).unwrap_or(0),
                 nanoseconds: nanoseconds(header.tp_sec.into(), header.tp_nsec.into()),
                 outgoing: from.sll_pkttype == libc::PACKET_OUTGOING,
@@ -305,7 +305,7 @@ unsafe fn walk(block: *const c_void, each: &mut dyn FnMut(Beside, &[u8])) -> usi
                 captured,
                 tag: tag(header.tp_status, control, header.hv1.tp_vlan_tpid),
             };
-            each(told, std::slice::from_raw_parts(block.byte_add(start).cast::<u8>(), captured));
+            each(beside, std::slice::from_raw_parts(block.byte_add(start).cast::<u8>(), captured));
             at += header.tp_next_offset as usize;
         }
         count

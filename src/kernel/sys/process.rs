@@ -288,9 +288,9 @@ fn take_terminal() {
 pub fn wait_signal(signals: &SigSet) -> Result<(i32, bool)> {
     // SAFETY: the kernel fills in the structure; an all-zero one is valid.
     unsafe {
-        let mut told: libc::siginfo_t = std::mem::zeroed();
-        let signal = Errno::result(libc::sigwaitinfo(signals.as_ref(), &raw mut told))?;
-        Ok((signal, told.si_code <= 0))
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let signal = Errno::result(libc::sigwaitinfo(signals.as_ref(), &raw mut info))?;
+        Ok((signal, info.si_code <= 0))
     }
 }
 
@@ -355,10 +355,10 @@ pub fn wait_end_until(process: &impl AsFd, until: Instant) -> bool {
 pub fn mount_id(path: &Path) -> Result<u64> {
     // SAFETY: an all-zero statx is a valid one to be filled in; the path is a C string for the time of the call.
     path.with_nix_path(|path| unsafe {
-        let mut told: libc::statx = std::mem::zeroed();
+        let mut stat: libc::statx = std::mem::zeroed();
         let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
-        Errno::result(libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, libc::STATX_MNT_ID, &raw mut told))?;
-        Ok(told.stx_mnt_id)
+        Errno::result(libc::statx(libc::AT_FDCWD, path.as_ptr(), flags, libc::STATX_MNT_ID, &raw mut stat))?;
+        Ok(stat.stx_mnt_id)
     })?
 }
 

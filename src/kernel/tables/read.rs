@@ -16,7 +16,7 @@ use netlink_packet_route::route::{
 use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, IpProtocol};
 
-use super::{Address, All, BridgePort, Far, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction};
+use super::{Address, All, BridgePort, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction, VethPeer};
 use crate::kernel::fallback::is_fallback;
 use crate::kernel::netlink::{self, Netlink, attributes};
 use crate::name::Mac;
@@ -71,7 +71,7 @@ fn link(message: &LinkMessage) -> Link {
         }
     }
     if link.kind == "veth" {
-        link.peer = end.map(|index| Far { namespace, index, node: None, name: None });
+        link.peer = end.map(|index| VethPeer { namespace, index, node: None, name: None });
     }
     link
 }

@@ -209,7 +209,7 @@ impl Handler for Session {
     }
 
     async fn fstat(&mut self, id: u32, handle: String) -> Outcome<Attrs> {
-        let look = Look::of(self.file(&handle)?)?;
+        let look = Look::from_file(self.file(&handle)?)?;
         Ok(Attrs { id, attrs: file_attributes(look) })
     }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use crate::kernel::tables::{
-    Address, All, BridgePort, Far, Fdb, LOCAL_TABLE, Link as Seen, NextHop, Route, Settings, Tables, report,
+    Address, All, BridgePort, Fdb, LOCAL_TABLE, Link as Seen, NextHop, Route, Settings, Tables, VethPeer, report,
 };
 use crate::lab::Journal;
 use crate::name::{IfName, Mac};
@@ -68,7 +68,8 @@ fn plug(machine: &mut Place, remote: &mut [Place]) {
             };
             end.index = nic.index;
             link.carrier = nic.up;
-            nic.peer = Some(Far { namespace: None, index: link.index, node: Some(node.clone()), name: Some(link.name.clone()) });
+            nic.peer =
+                Some(VethPeer { namespace: None, index: link.index, node: Some(node.clone()), name: Some(link.name.clone()) });
         }
     }
 }
@@ -121,7 +122,7 @@ fn place(id: &NodeId, state: &State) -> Place {
             up: state.has(Slot::Up(&port)),
             port: master.map(|_| BridgePort { floods: !closed, learns: !closed, ..BridgePort::default() }),
             master,
-            peer: peer.map(|(node, name, index)| Far { namespace: None, index, node: Some(node), name: Some(name) }),
+            peer: peer.map(|(node, name, index)| VethPeer { namespace: None, index, node: Some(node), name: Some(name) }),
             addresses: addresses(&port, state),
             forwarding4: forwarding(Sysctl::Forward4),
             ..Seen::default()

@@ -243,7 +243,7 @@ fn shown(path: &Path) -> String {
 fn kernel(lang: Lang, error: &KernelError) -> Message {
     let place = error.node.as_ref().map(|node| format!("{}: ", escape(node))).unwrap_or_default();
     let message = say(format!("{place}{}: {}", escape(&error.tried), reason(lang, error.errno)));
-    match &error.said {
+    match &error.extack {
         Some(said) => message.why(t!(lang, "The kernel says: {said}", said)),
         None => message,
     }

@@ -6,7 +6,7 @@ use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
 use super::{Bench, PROBE, SIX, ask, death, node, via};
-use crate::kernel::tables::{BridgePort, Far, NextHop, PortState, Rule, RuleAction, Tables};
+use crate::kernel::tables::{BridgePort, NextHop, PortState, Rule, RuleAction, Tables, VethPeer};
 use crate::lab::resolve::Prompt;
 use crate::name::Mac;
 use crate::plan::{RouteTo, Sysctl};
@@ -334,7 +334,7 @@ fn mutate(tables: &mut Tables, stock: &Stock, dice: &mut Dice) {
         1 => link.master = dice.one_in(3).then(|| index(dice)).or(link.master.xor(Some(2))),
         2 => {
             let node = dice.pick(&stock.nodes);
-            link.peer = Some(Far { namespace: None, index: index(dice), node, name: None });
+            link.peer = Some(VethPeer { namespace: None, index: index(dice), node, name: None });
         }
         3 => link.mac = dice.pick(&stock.macs),
         4 => link.mtu = [0, 1, 68, 1280, u32::MAX][dice.roll(5)],
