@@ -13,7 +13,7 @@ use super::target::duration;
 use super::{Context, Place, Run, completions, need_outside, target};
 use crate::error::{Error, Result, WrongValue};
 use crate::kernel::sandbox::Manner;
-use crate::lab::instances::{self, Options, Site};
+use crate::lab::instances::{self, InstanceId, Options};
 use crate::lxd::client::New;
 use crate::render::lang::{Lang, duration as took, t};
 use crate::render::{Show, Style, lines};
@@ -386,7 +386,7 @@ impl Run for Rename {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let found = target::any(&self.container, context)?;
-        let site = Site::of(&found.lab, &found.node)?;
+        let site = InstanceId::from_node(&found.lab, &found.node)?;
         let name = target::container(&self.name)?;
         let start = Instant::now();
         instances::rename(&site, &name)?;
@@ -425,7 +425,7 @@ fn each(
     typed: &[String],
     done: Done,
     context: &mut Context,
-    act: impl Fn(&Site) -> Result<usize>,
+    act: impl Fn(&InstanceId) -> Result<usize>,
     far: impl Fn(&Far) -> Result<()>,
 ) -> Result<Changes> {
     crate::kernel::sys::note_signals();
@@ -436,7 +436,7 @@ fn each(
         } else {
             need_outside(context)?;
             let found = target::any(word, context)?;
-            Container::Here(Site::of(&found.lab, &found.node)?)
+            Container::Here(InstanceId::from_node(&found.lab, &found.node)?)
         });
     }
     let mut changes = Changes::default();
@@ -456,7 +456,7 @@ fn each(
 
 /// Where a container is.
 enum Container {
-    Here(Site),
+    Here(InstanceId),
     There(Far),
 }
 

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, completions, lacking};
 use crate::check::KINDS;
 use crate::error::{Error, Result, Thing, Usage, WrongValue};
-use crate::lab::instances::Site;
+use crate::lab::instances::InstanceId;
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
 use crate::name::{LabName, NodeName};
@@ -99,7 +99,7 @@ pub(super) fn container(word: &str) -> Result<NodeName> {
 ///
 /// # Errors
 /// `Ambiguous` where the lab has several hosts and none is named.
-pub(super) fn site(typed: &str, context: &mut Context) -> Result<Site> {
+pub(super) fn site(typed: &str, context: &mut Context) -> Result<InstanceId> {
     let words: Vec<&str> = typed.split('/').collect();
     let (lab, host, word) = match words.as_slice() {
         [word] => (None, None, *word),
@@ -111,7 +111,7 @@ pub(super) fn site(typed: &str, context: &mut Context) -> Result<Site> {
     let name = container(word)?;
     let entry = current(lab, context)?;
     let host = chosen(&entry, host, word)?;
-    Ok(Site { lab: entry.lab, host, name })
+    Ok(InstanceId { lab: entry.lab, host, name })
 }
 
 /// Whether a lab of the name is up.

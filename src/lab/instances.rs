@@ -33,26 +33,26 @@ pub struct Options {
 }
 
 /// Makes a container on a host, and starts it. Its NICs, and how many operations it took.
-pub fn launch(site: &Site, options: &Options) -> Result<(Vec<Nic>, usize)> {
-    let launched = change(&site.lab, |topology| {
-        add(topology, site, options)?;
-        Ok(site.find(topology)?.nics.clone())
+pub fn launch(id: &InstanceId, options: &Options) -> Result<(Vec<Nic>, usize)> {
+    let launched = change(&id.lab, |topology| {
+        add(topology, id, options)?;
+        Ok(id.find(topology)?.nics.clone())
     })?;
     if !options.stopped {
-        enter_links(site, &options.devices)?;
+        enter_links(id, &options.devices)?;
     }
     Ok(launched)
 }
 
 /// Adds the container to the topology.
-fn add(topology: &mut Topology, site: &Site, options: &Options) -> Result<()> {
-    site.is_free(topology)?;
+fn add(topology: &mut Topology, id: &InstanceId, options: &Options) -> Result<()> {
+    id.is_free(topology)?;
     // A kill may have left files of one that was deleted.
-    sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
-    let host = topology.host(site.host.as_str()).ok_or_else(|| unknown_host(topology, &site.host))?;
-    let (nics, gateways) = if options.bare { Default::default() } else { profile(topology, host, site.name.as_str()) };
-    let host = host_of(topology, &site.host)?;
-    let number = number(host).ok_or_else(|| Error::Instance(InstanceFault::Full(site.host.to_string())))?;
+    sandbox::forget(&paths::sandboxes(&id.lab), &id.node().to_string())?;
+    let host = topology.host(id.host.as_str()).ok_or_else(|| unknown_host(topology, &id.host))?;
+    let (nics, gateways) = if options.bare { Default::default() } else { profile(topology, host, id.name.as_str()) };
+    let host = host_of(topology, &id.host)?;
+    let number = number(host).ok_or_else(|| Error::Instance(InstanceFault::Full(id.host.to_string())))?;
     let at = now();
     let run = if options.stopped { Run::Stopped } else { Run::Running };
     let instance = Instance {
@@ -65,9 +65,9 @@ fn add(topology: &mut Topology, site: &Site, options: &Options) -> Result<()> {
         ..Instance::default()
     };
     let routes = Vec::new();
-    host.containers.push(Container { name: site.name.clone(), number, forwarding: false, nics, gateways, routes, instance });
+    host.containers.push(Container { name: id.name.clone(), number, forwarding: false, nics, gateways, routes, instance });
     let last = host.containers.len() - 1;
-    give(host, last, options.devices.clone(), site)
+    give(host, last, options.devices.clone(), id)
 }
 
 /// A number that no container of the host ever had, else one that is free again.
@@ -104,11 +104,11 @@ fn profile(topology: &Topology, host: &Host, container: &str) -> (Vec<Nic>, Vec<
 }
 
 /// Gives the container these devices of its own, once each of them is right.
-fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, site: &Site) -> Result<()> {
+fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, id: &InstanceId) -> Result<()> {
     let wrong = |(device, why)| Error::Instance(InstanceFault::Device(device, why));
-    let by_hand = if own.is_empty() { BTreeSet::new() } else { facts::bridges(&site.lab, &site.host)? };
+    let by_hand = if own.is_empty() { BTreeSet::new() } else { facts::bridges(&id.lab, &id.host)? };
     devices::check(host, &host.containers[at], &own, &by_hand).map_err(wrong)?;
-    check_links(host, site, &own)?;
+    check_links(host, id, &own)?;
     if own != host.containers[at].instance.devices {
         devices::plug(host, at, own);
     }
@@ -116,15 +116,15 @@ fn give(host: &mut Host, at: usize, own: BTreeMap<String, Keys>, site: &Site) ->
 }
 
 /// Configures a container: its configuration and all its own devices. A NIC of a running one is plugged in or out at once.
-pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: bool) -> Result<usize> {
-    let before = site.load()?;
-    let ((), operations) = change(&site.lab, |topology| {
-        let (host, at) = site.place(topology)?;
-        give(host, at, own.clone(), site)?;
+pub fn set(id: &InstanceId, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: bool) -> Result<usize> {
+    let before = id.load()?;
+    let ((), operations) = change(&id.lab, |topology| {
+        let (host, at) = id.place(topology)?;
+        give(host, at, own.clone(), id)?;
         if before.runs() {
             let stays = |name: &str, device: &Keys| own.get(name) == Some(device);
             let gone = before.instance.devices.iter().filter(|(name, device)| !stays(name, device));
-            leave_links(site, &gone.map(|(name, device)| (name.clone(), device.clone())).collect())?;
+            leave_links(id, &gone.map(|(name, device)| (name.clone(), device.clone())).collect())?;
         }
         let instance = &mut host.containers[at].instance;
         instance.config.clone_from(config);
@@ -132,50 +132,50 @@ pub fn set(site: &Site, config: &Keys, own: &BTreeMap<String, Keys>, ephemeral: 
         Ok(())
     })?;
     if before.runs() {
-        enter_links(site, own)?;
+        enter_links(id, own)?;
     }
     Ok(operations)
 }
 
 /// Removes a stopped container with its private files.
-pub fn delete(site: &Site) -> Result<usize> {
-    let ((), operations) = change(&site.lab, |topology| {
-        let (host, at) = site.place(topology)?;
+pub fn delete(id: &InstanceId) -> Result<usize> {
+    let ((), operations) = change(&id.lab, |topology| {
+        let (host, at) = id.place(topology)?;
         if host.containers[at].runs() {
-            return fault(InstanceFault::Running(site.word()));
+            return fault(InstanceFault::Running(id.word()));
         }
         host.containers.remove(at);
         Ok(())
     })?;
-    sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
+    sandbox::forget(&paths::sandboxes(&id.lab), &id.node().to_string())?;
     Ok(operations)
 }
 
 /// As [`delete`]; with force one that runs is stopped first.
-pub fn remove(site: &Site, force: bool) -> Result<usize> {
-    let before = site.load()?;
+pub fn remove(id: &InstanceId, force: bool) -> Result<usize> {
+    let before = id.load()?;
     if !(force && before.runs()) {
-        return delete(site);
+        return delete(id);
     }
-    let stopped = stop(site, Some(Duration::ZERO))?;
+    let stopped = stop(id, Some(Duration::ZERO))?;
     // An ephemeral one is gone by then.
-    if before.instance.ephemeral { Ok(stopped) } else { delete(site).map(|more| stopped + more) }
+    if before.instance.ephemeral { Ok(stopped) } else { delete(id).map(|more| stopped + more) }
 }
 
 /// Gives a stopped container another name; its number, so its MAC addresses, and its private files stay.
-pub fn rename(site: &Site, name: &NodeName) -> Result<()> {
-    let to = Site { name: name.clone(), ..site.clone() };
-    change(&site.lab, |topology| {
+pub fn rename(id: &InstanceId, name: &NodeName) -> Result<()> {
+    let to = InstanceId { name: name.clone(), ..id.clone() };
+    change(&id.lab, |topology| {
         to.is_free(topology)?;
-        let container = site.find(topology)?;
+        let container = id.find(topology)?;
         if container.runs() {
-            return fault(InstanceFault::Running(site.word()));
+            return fault(InstanceFault::Running(id.word()));
         }
         container.name = name.clone();
         container.instance.launched = true;
         Ok(())
     })?;
-    sandbox::rename(&paths::sandboxes(&site.lab), &site.node().to_string(), &to.node().to_string())
+    sandbox::rename(&paths::sandboxes(&id.lab), &id.node().to_string(), &to.node().to_string())
 }
 
 /// A name that no container of the host has: `c1`, `c2` and so on.
@@ -206,7 +206,7 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A container of a lab, that is there or is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
+pub struct InstanceId {
     /// The lab.
     pub lab: LabName,
     /// Its host.
@@ -215,12 +215,12 @@ pub struct Site {
     pub name: NodeName,
 }
 
-impl Site {
+impl InstanceId {
     /// The container that a node is.
     ///
     /// # Errors
     /// `NoContainer` for a host or a switch.
-    pub fn of(lab: &LabName, node: &NodeId) -> Result<Self> {
+    pub fn from_node(lab: &LabName, node: &NodeId) -> Result<Self> {
         match node {
             NodeId::Container(host, name) => Ok(Self { lab: lab.clone(), host: host.clone(), name: name.clone() }),
             NodeId::Host(name) | NodeId::Switch(name) => fault(InstanceFault::NoContainer(name.to_string())),
@@ -281,24 +281,24 @@ fn now() -> u64 {
 }
 
 /// What is in the way of a container that runs, is stopped or is paused.
-fn is(site: &Site, run: Run) -> InstanceFault {
+fn is(id: &InstanceId, run: Run) -> InstanceFault {
     match run {
-        Run::Running => InstanceFault::Running(site.word()),
-        Run::Stopped => InstanceFault::Stopped(site.word()),
-        Run::Frozen => InstanceFault::Frozen(site.word()),
+        Run::Running => InstanceFault::Running(id.word()),
+        Run::Stopped => InstanceFault::Stopped(id.word()),
+        Run::Frozen => InstanceFault::Frozen(id.word()),
     }
 }
 
 /// Brings a stopped container back, with its NICs as they were; a paused one goes on.
-pub fn start(site: &Site) -> Result<usize> {
-    let ((was, own), operations) = change(&site.lab, |topology| {
-        let (host, at) = site.place(topology)?;
+pub fn start(id: &InstanceId) -> Result<usize> {
+    let ((was, own), operations) = change(&id.lab, |topology| {
+        let (host, at) = id.place(topology)?;
         let instance = &host.containers[at].instance;
         if instance.run == Run::Running {
-            return fault(is(site, Run::Running));
+            return fault(is(id, Run::Running));
         }
         let own = instance.devices.clone();
-        check_links(host, site, &own)?;
+        check_links(host, id, &own)?;
         let instance = &mut host.containers[at].instance;
         let was = std::mem::take(&mut instance.run);
         if was == Run::Stopped {
@@ -306,19 +306,19 @@ pub fn start(site: &Site) -> Result<usize> {
         }
         Ok((was, own))
     })?;
-    enter_links(site, &own)?;
+    enter_links(id, &own)?;
     if was == Run::Frozen {
-        sandbox::thaw(&paths::sandboxes(&site.lab), &[site.node().to_string()])?;
+        sandbox::thaw(&paths::sandboxes(&id.lab), &[id.node().to_string()])?;
     }
     Ok(operations)
 }
 
 /// Ends every process of a container and takes its links away; an ephemeral one goes with its files. Processes are asked to
 /// end, and killed after the grace; without one they may take as long as they want.
-pub fn stop(site: &Site, grace: Option<Duration>) -> Result<usize> {
-    end(site, grace)?;
-    let (gone, operations) = change(&site.lab, |topology| {
-        let (host, at) = site.place(topology)?;
+pub fn stop(id: &InstanceId, grace: Option<Duration>) -> Result<usize> {
+    end(id, grace)?;
+    let (gone, operations) = change(&id.lab, |topology| {
+        let (host, at) = id.place(topology)?;
         host.containers[at].instance.run = Run::Stopped;
         let ephemeral = host.containers[at].instance.ephemeral;
         if ephemeral {
@@ -327,49 +327,49 @@ pub fn stop(site: &Site, grace: Option<Duration>) -> Result<usize> {
         Ok(ephemeral)
     })?;
     if gone {
-        sandbox::forget(&paths::sandboxes(&site.lab), &site.node().to_string())?;
+        sandbox::forget(&paths::sandboxes(&id.lab), &id.node().to_string())?;
     }
     Ok(operations)
 }
 
 /// Ends the processes of a container that runs, and takes its links out; before the lab is locked: others go on working in it
 /// meanwhile.
-fn end(site: &Site, grace: Option<Duration>) -> Result<()> {
-    let before = site.load()?.instance;
+fn end(id: &InstanceId, grace: Option<Duration>) -> Result<()> {
+    let before = id.load()?.instance;
     if before.run == Run::Stopped {
-        return fault(is(site, Run::Stopped));
+        return fault(is(id, Run::Stopped));
     }
-    down::end_processes(&site.lab, &[site.node()], grace.unwrap_or(FOREVER))?;
-    leave_links(site, &before.devices)
+    down::end_processes(&id.lab, &[id.node()], grace.unwrap_or(FOREVER))?;
+    leave_links(id, &before.devices)
 }
 
 /// Stops a container that runs, and starts it: an ephemeral one stays, too.
-pub fn restart(site: &Site, grace: Option<Duration>) -> Result<usize> {
-    end(site, grace)?;
-    let ((), down) = change(&site.lab, |topology| {
-        site.find(topology)?.instance.run = Run::Stopped;
+pub fn restart(id: &InstanceId, grace: Option<Duration>) -> Result<usize> {
+    end(id, grace)?;
+    let ((), down) = change(&id.lab, |topology| {
+        id.find(topology)?.instance.run = Run::Stopped;
         Ok(())
     })?;
-    start(site).map(|up| down + up)
+    start(id).map(|up| down + up)
 }
 
 /// Lets every process of a container stand still.
-pub fn pause(site: &Site) -> Result<()> {
-    change(&site.lab, |topology| {
-        let run = &mut site.find(topology)?.instance.run;
+pub fn pause(id: &InstanceId) -> Result<()> {
+    change(&id.lab, |topology| {
+        let run = &mut id.find(topology)?.instance.run;
         if *run != Run::Running {
-            return fault(is(site, *run));
+            return fault(is(id, *run));
         }
         *run = Run::Frozen;
         Ok(())
     })?;
-    sandbox::freeze(&paths::sandboxes(&site.lab), &[site.node().to_string()])
+    sandbox::freeze(&paths::sandboxes(&id.lab), &[id.node().to_string()])
 }
 
 /// Lets the processes of a paused container go on.
-pub fn resume(site: &Site) -> Result<()> {
-    let run = site.load()?.instance.run;
-    if run == Run::Frozen { start(site).map(drop) } else { fault(is(site, run)) }
+pub fn resume(id: &InstanceId) -> Result<()> {
+    let run = id.load()?.instance.run;
+    if run == Run::Frozen { start(id).map(drop) } else { fault(is(id, run)) }
 }
 
 /// The links that devices ask for: the name in the host, the name inside.
@@ -381,32 +381,32 @@ fn links(own: &BTreeMap<String, Keys>) -> Vec<(IfName, IfName)> {
     own.iter().filter_map(link).collect()
 }
 
-fn has(site: &Site, node: &NodeId, link: &IfName) -> bool {
-    let pin = inspect::Pin { node: node.to_string(), path: paths::netns_path(&site.lab, node) };
+fn has(id: &InstanceId, node: &NodeId, link: &IfName) -> bool {
+    let pin = inspect::Pin { node: node.to_string(), path: paths::netns_path(&id.lab, node) };
     inspect::inspect(&pin, &[]).is_ok_and(|seen| seen.links.iter().any(|one| one.name == link.as_str()))
 }
 
 /// Checks that every link that devices ask for is one that somebody made by hand, and is in the host or in the container.
-fn check_links(host: &Host, site: &Site, own: &BTreeMap<String, Keys>) -> Result<()> {
-    let at = NodeId::Host(site.host.clone());
+fn check_links(host: &Host, id: &InstanceId, own: &BTreeMap<String, Keys>) -> Result<()> {
+    let at = NodeId::Host(id.host.clone());
     let missing =
-        |(parent, inner): &(IfName, IfName)| !host.is_free(parent) || !(has(site, &at, parent) || has(site, &site.node(), inner));
+        |(parent, inner): &(IfName, IfName)| !host.is_free(parent) || !(has(id, &at, parent) || has(id, &id.node(), inner));
     match links(own).into_iter().find(missing) {
-        Some((parent, _)) => fault(InstanceFault::NoLink(site.host.to_string(), parent.to_string())),
+        Some((parent, _)) => fault(InstanceFault::NoLink(id.host.to_string(), parent.to_string())),
         None => Ok(()),
     }
 }
 
 /// Brings the links that devices ask for into the container, up; what is there already stays.
-fn enter_links(site: &Site, own: &BTreeMap<String, Keys>) -> Result<()> {
-    let (host, inside) = (Ns::Node(NodeId::Host(site.host.clone())), Ns::Node(site.node()));
-    let enter = |(parent, inner): &_| kernel::move_link(&paths::pins(&site.lab), (&host, parent), (&inside, inner)).map(drop);
+fn enter_links(id: &InstanceId, own: &BTreeMap<String, Keys>) -> Result<()> {
+    let (host, inside) = (Ns::Node(NodeId::Host(id.host.clone())), Ns::Node(id.node()));
+    let enter = |(parent, inner): &_| kernel::move_link(&paths::pins(&id.lab), (&host, parent), (&inside, inner)).map(drop);
     links(own).iter().try_for_each(enter)
 }
 
 /// Gives the links of devices back to the host, under the names that they had there.
-fn leave_links(site: &Site, own: &BTreeMap<String, Keys>) -> Result<()> {
-    let (host, inside) = (Ns::Node(NodeId::Host(site.host.clone())), Ns::Node(site.node()));
-    let leave = |(parent, inner): &_| kernel::move_link(&paths::pins(&site.lab), (&inside, inner), (&host, parent)).map(drop);
+fn leave_links(id: &InstanceId, own: &BTreeMap<String, Keys>) -> Result<()> {
+    let (host, inside) = (Ns::Node(NodeId::Host(id.host.clone())), Ns::Node(id.node()));
+    let leave = |(parent, inner): &_| kernel::move_link(&paths::pins(&id.lab), (&inside, inner), (&host, parent)).map(drop);
     links(own).iter().try_for_each(leave)
 }

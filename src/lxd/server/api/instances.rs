@@ -11,7 +11,7 @@ use super::resources::{image_fingerprint, is_image, network};
 use crate::error::Error;
 use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::kernel::sandbox::processes;
-use crate::lab::instances::{self, Options, Site};
+use crate::lab::instances::{self, InstanceId, Options};
 use crate::lab::paths::{self, netns_path};
 use crate::lxd::server::agent::{Agent, Call};
 use crate::lxd::server::answer::{Answer, Fault, NEVER, New, seconds, sync, tagged};
@@ -39,9 +39,9 @@ async fn free(call: &Call, name: &NodeName) -> Result<(), Fault> {
     if taken { Err(Fault::new(409, format!("Instance {:?} already exists", name.as_str()))) } else { Ok(()) }
 }
 
-fn site(agent: &Agent, name: &str) -> Result<Site, Fault> {
+fn site(agent: &Agent, name: &str) -> Result<InstanceId, Fault> {
     let name: NodeName = name.parse().map_err(|_| Fault::bad(format!("Invalid instance name {name:?}")))?;
-    Ok(Site { lab: agent.lab.clone(), host: agent.host.clone(), name })
+    Ok(InstanceId { lab: agent.lab.clone(), host: agent.host.clone(), name })
 }
 
 /// `GET /1.0/instances`
@@ -228,7 +228,7 @@ struct Move {
 }
 
 /// What is done to an instance, of which what runs in it has so long to end.
-type Act = fn(&Site, Option<Duration>) -> Result<(), Error>;
+type Act = fn(&InstanceId, Option<Duration>) -> Result<(), Error>;
 
 /// `PUT /1.0/instances/NAME/state`
 pub async fn act(mut call: Call) -> Answer {
