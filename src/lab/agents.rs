@@ -170,25 +170,25 @@ pub fn start(lab: &LabName, host: &NodeName) -> Result<bool> {
     let started = log.and_then(|log| caller::start_own(&[COMMAND, lab.as_str(), host.as_str()], log));
     let (mut ours, mut child) = started.map_err(fail)?;
     let _ = ours.set_read_timeout(Some(PATIENCE));
-    let mut said = String::new();
-    let _ = ours.read_to_string(&mut said);
-    if said == READY {
+    let mut answer = String::new();
+    let _ = ours.read_to_string(&mut answer);
+    if answer == READY {
         return Ok(true);
     }
     let _ = child.kill();
     let _ = child.wait();
     // One whose starter was killed may be there already, and answer in a moment.
     let until = Instant::now() + MOMENT;
-    while said.starts_with(TAKEN) && Instant::now() < until {
+    while answer.starts_with(TAKEN) && Instant::now() < until {
         if runs(lab, host) {
             return Ok(false);
         }
         std::thread::sleep(Duration::from_millis(5));
     }
     let name = host.to_string();
-    Err(Error::Agent(match said.strip_prefix(TAKEN) {
+    Err(Error::Agent(match answer.strip_prefix(TAKEN) {
         Some(at) => AgentFault::Taken(name, at.to_owned()),
-        None => AgentFault::Failed(name, said),
+        None => AgentFault::Failed(name, answer),
     }))
 }
 

@@ -194,7 +194,12 @@ pub struct Up {
 }
 
 /// Carries a transition out, or undoes what was done.
-pub(super) fn converge(mut transition: Transition, lock: Lock, policy: &NicPolicy, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
+pub(super) fn converge(
+    mut transition: Transition,
+    lock: Lock,
+    policy: &NicPolicy,
+    report: &mut dyn FnMut(Progress),
+) -> Result<Up> {
     let (outcome, operations) = (transition.outcome(), transition.plan.len());
     if outcome == Outcome::Already
         && operations == 0
@@ -204,7 +209,7 @@ pub(super) fn converge(mut transition: Transition, lock: Lock, policy: &NicPolic
         return Ok(Up { outcome, operations, journal, confirm_within: None });
     }
     let mut change = None;
-    match persist(&transition, policy, &mut change, tell) {
+    match persist(&transition, policy, &mut change, report) {
         Ok(journal) => {
             change.into_iter().for_each(NicChange::done);
             Ok(Up { outcome, operations, journal, confirm_within: None })
@@ -219,9 +224,9 @@ fn persist(
     transition: &Transition,
     policy: &NicPolicy,
     change: &mut Option<NicChange>,
-    tell: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Progress),
 ) -> Result<Journal> {
-    let first = guarded(|| carry_out(transition, policy, change, tell));
+    let first = guarded(|| carry_out(transition, policy, change, report));
     if transition.before.is_none() {
         return first;
     }
@@ -229,7 +234,7 @@ fn persist(
         guarded(|| {
             let rest = Transition::observe(transition.wanted.clone(), Some(transition.coming()), transition.by)?;
             rest.check_names()?;
-            carry_out(&rest, policy, change, tell)
+            carry_out(&rest, policy, change, report)
         })
     })
 }
@@ -251,7 +256,7 @@ fn carry_out(
     transition: &Transition,
     policy: &NicPolicy,
     change: &mut Option<NicChange>,
-    tell: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Progress),
 ) -> Result<Journal> {
     let Wanted { topology, state, .. } = &transition.wanted;
     let name = &topology.name;
@@ -280,7 +285,7 @@ fn carry_out(
     let (mut done, of) = (0, transition.plan.len());
     let mut count = |_: &Op| {
         done += 1;
-        tell(Progress { done, of });
+        report(Progress { done, of });
     };
     let mut kernel = Kernel::new(pins);
     kernel.apply(&transition.plan, &mut count)?;

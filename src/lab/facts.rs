@@ -35,8 +35,8 @@ pub(super) fn of_topology(topology: &Topology) -> Result<State> {
 
 /// Where to look for facts.
 pub(super) fn scope(expected: State) -> Scope {
-    let said = expected.iter().filter(|fact| matches!(fact, Fact::Netns(_)) || *fact.ns() == Ns::Root);
-    let spaces = said.map(|key| key.ns().clone()).collect();
+    let relevant = expected.iter().filter(|fact| matches!(fact, Fact::Netns(_)) || *fact.ns() == Ns::Root);
+    let spaces = relevant.map(|key| key.ns().clone()).collect();
     Scope { pins_only: false, spaces, expected }
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use frame::{ETHERTYPE, Frame, Half, Heard, Message, ends};
+use frame::{ETHERTYPE, Frame, Half, Message, Received, ends};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -33,10 +33,10 @@ const DAY: u64 = 86_400;
 pub fn others(journal: &Journal, patience: Duration) -> Result<Option<Halves>> {
     let (Some(role), Some(whole)) = (&journal.topology.role, &journal.whole) else { return Ok(None) };
     let names = |hosts: Vec<&NodeName>| -> Vec<String> { hosts.into_iter().map(ToString::to_string).collect() };
-    let mut talks = Vec::new();
+    let mut discoveries = Vec::new();
     for (described, nic) in &role.nics {
         match ask(journal, nic, patience, whole.beside(&role.host, described).len()) {
-            Ok(talk) => talks.extend(talk),
+            Ok(discovery) => discoveries.extend(discovery),
             Err(error @ Error::Signal(_)) => return Err(error),
             Err(_) => {}
         }
@@ -45,22 +45,22 @@ pub fn others(journal: &Journal, patience: Duration) -> Result<Option<Halves>> {
     neighbours.sort();
     neighbours.dedup();
     let hosts = whole.hosts.iter().map(|host| &host.name).filter(|name| **name != role.host).collect();
-    Ok(Some(judge(&talks, &names(neighbours), &names(hosts))))
+    Ok(Some(judge(&discoveries, &names(neighbours), &names(hosts))))
 }
 
 /// What was learned on all NICs; `neighbours` are the hosts that the file has on them, `hosts` all but this machine's own.
-fn judge(talks: &[Talk], neighbours: &[String], hosts: &[String]) -> Halves {
+fn judge(discoveries: &[Discovery], neighbours: &[String], hosts: &[String]) -> Halves {
     let mut found = Halves::default();
     let mut lost = Vec::new();
-    for talk in talks {
-        for other in &talk.others {
+    for discovery in discoveries {
+        for other in &discovery.others {
             let Half { role, lab, hostname, mac, nslab, .. } = other.half.clone();
-            let nic = talk.nic.to_string();
+            let nic = discovery.nic.to_string();
             found.answers.push(Answer { host: role, lab, hostname, mac: mac.to_string(), nic, version: nslab });
-            found.findings.extend(discords(talk, &other.half, hosts));
-            if other.half.mac != talk.me.mac && other.half.lab == talk.me.lab {
-                lost.extend(missing(talk, other, other.here, Way::In));
-                lost.extend(missing(talk, other, other.there, Way::Out));
+            found.findings.extend(discords(discovery, &other.half, hosts));
+            if other.half.mac != discovery.me.mac && other.half.lab == discovery.me.lab {
+                lost.extend(missing(discovery, other, other.here, Way::In));
+                lost.extend(missing(discovery, other, other.there, Way::Out));
             }
         }
     }
@@ -69,19 +69,19 @@ fn judge(talks: &[Talk], neighbours: &[String], hosts: &[String]) -> Halves {
     found.findings.append(&mut lost);
     found.findings.append(&mut notes);
     let ours = |host: &&String| {
-        talks
+        discoveries
             .iter()
-            .flat_map(|talk| talk.others.iter().map(move |other| (talk, other)))
-            .any(|(talk, other)| other.half.role == **host && other.half.lab == talk.me.lab)
+            .flat_map(|discovery| discovery.others.iter().map(move |other| (discovery, other)))
+            .any(|(discovery, other)| other.half.role == **host && other.half.lab == discovery.me.lab)
     };
     found.silent = neighbours.iter().filter(|host| !ours(host)).cloned().collect();
     found
 }
 
 /// What two halves say of themselves that does not go together.
-fn discords(talk: &Talk, other: &Half, hosts: &[String]) -> Vec<Discord> {
-    let me = &talk.me;
-    let nic = || talk.nic.to_string();
+fn discords(discovery: &Discovery, other: &Half, hosts: &[String]) -> Vec<Discord> {
+    let me = &discovery.me;
+    let nic = || discovery.nic.to_string();
     let host = || other.role.clone();
     if me.lab != other.lab {
         let (here, there, hostname) = (me.lab.clone(), other.lab.clone(), other.hostname.clone());
@@ -109,20 +109,20 @@ fn discords(talk: &Talk, other: &Half, hosts: &[String]) -> Vec<Discord> {
 }
 
 /// The trials that did not arrive; where not even plain ones do, the others prove nothing.
-fn missing(talk: &Talk, other: &Other, heard: Heard, way: Way) -> Vec<Discord> {
+fn missing(discovery: &Discovery, other: &Other, received: Received, way: Way) -> Vec<Discord> {
     let (from, to) = match way {
-        Way::In => (&other.half, &talk.me),
-        Way::Out => (&talk.me, &other.half),
+        Way::In => (&other.half, &discovery.me),
+        Way::Out => (&discovery.me, &other.half),
     };
-    let sent = if heard.has(Frames::Plain) { &Frames::ALL[..] } else { &[Frames::Plain] };
-    let lost = sent.iter().filter(|trial| ends(**trial, from, to).is_some() && !heard.has(**trial));
+    let sent = if received.has(Frames::Plain) { &Frames::ALL[..] } else { &[Frames::Plain] };
+    let lost = sent.iter().filter(|trial| ends(**trial, from, to).is_some() && !received.has(**trial));
     let host = &other.half.role;
     lost.map(|&frames| Discord::Lost {
         frames,
         way,
-        nic: talk.nic.to_string(),
+        nic: discovery.nic.to_string(),
         host: host.clone(),
-        mtu: talk.me.mtu.min(other.half.mtu),
+        mtu: discovery.me.mtu.min(other.half.mtu),
     })
     .collect()
 }
@@ -147,9 +147,9 @@ pub struct Other {
     /// What it says of itself.
     pub half: Half,
     /// What it has heard of this one.
-    pub there: Heard,
+    pub there: Received,
     /// What this one has heard of it.
-    pub here: Heard,
+    pub here: Received,
     /// In which round it was heard last.
     pub(super) round: usize,
 }
@@ -162,7 +162,7 @@ impl Other {
 
 /// What was learned on one NIC.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Talk {
+pub struct Discovery {
     /// The NIC.
     pub nic: IfName,
     /// This machine's half.
@@ -176,7 +176,7 @@ pub struct Talk {
 ///
 /// # Errors
 /// When the kernel refuses a packet socket, or at Ctrl-C.
-pub fn ask(journal: &Journal, nic: &IfName, patience: Duration, expected: usize) -> Result<Option<Talk>> {
+pub fn ask(journal: &Journal, nic: &IfName, patience: Duration, expected: usize) -> Result<Option<Discovery>> {
     let mut netlink = Netlink::open().map_err(|errno| failed("socket", errno))?;
     let Some(now) = look(&mut netlink, nic)? else { return Ok(None) };
     let Some(me) = Half::here(journal, &now) else { return Ok(None) };
@@ -192,7 +192,7 @@ pub fn ask(journal: &Journal, nic: &IfName, patience: Duration, expected: usize)
             break;
         }
     }
-    Ok(Some(Talk { nic: nic.clone(), me: asking.me, others: asking.others }))
+    Ok(Some(Discovery { nic: nic.clone(), me: asking.me, others: asking.others }))
 }
 
 struct Asking {
@@ -260,7 +260,7 @@ impl Asking {
         match message {
             Message::Answer(half, there) => match self.others.iter_mut().find(|other| other.half.is_the_same(&half)) {
                 Some(other) => (other.there, other.round) = (there, self.round),
-                None => self.others.push(Other { half, there, here: Heard::default(), round: self.round }),
+                None => self.others.push(Other { half, there, here: Received::default(), round: self.round }),
             },
             Message::Trial(trial, sender) => {
                 self.others.iter_mut().filter(|other| other.half.mac == sender).for_each(|other| other.here.add(trial));
@@ -296,7 +296,7 @@ pub struct Answerer {
     lab: LabName,
     nic: IfName,
     tap: Tap,
-    heard: VecDeque<(u64, Heard)>,
+    received: VecDeque<(u64, Received)>,
     since: Instant,
     spent: u32,
 }
@@ -309,7 +309,7 @@ impl Answerer {
     pub fn open(lab: &LabName, nic: &IfName, netlink: &mut Netlink) -> Result<Option<Self>> {
         let Some(now) = look(netlink, nic)? else { return Ok(None) };
         let (lab, nic, tap) = (lab.clone(), nic.clone(), tap(&now)?);
-        Ok(Some(Self { lab, nic, tap, heard: VecDeque::new(), since: Instant::now(), spent: 0 }))
+        Ok(Some(Self { lab, nic, tap, received: VecDeque::new(), since: Instant::now(), spent: 0 }))
     }
 
     /// Answers what has come in, without waiting. `false` when the NIC is gone.
@@ -330,20 +330,20 @@ impl Answerer {
         let Ok(Some(nic)) = look(netlink, &self.nic) else { return };
         let Some(half) = Half::here(&journal, &nic) else { return };
         try_all(&self.tap, nonce, &half, from);
-        let heard = self.heard.iter().find(|(known, _)| *known == nonce).map(|(_, heard)| *heard).unwrap_or_default();
+        let received = self.received.iter().find(|(known, _)| *known == nonce).map(|(_, received)| *received).unwrap_or_default();
         let source = half.mac;
-        send(&self.tap, &Frame::answer(nonce, half, heard).on_the_wire(source, EVERYBODY, 0));
+        send(&self.tap, &Frame::answer(nonce, half, received).on_the_wire(source, EVERYBODY, 0));
     }
 
     fn note(&mut self, nonce: u64, trial: Frames) {
-        if let Some((_, heard)) = self.heard.iter_mut().find(|(known, _)| *known == nonce) {
-            heard.add(trial);
+        if let Some((_, received)) = self.received.iter_mut().find(|(known, _)| *known == nonce) {
+            received.add(trial);
             return;
         }
-        let mut heard = Heard::default();
-        heard.add(trial);
-        self.heard.push_front((nonce, heard));
-        self.heard.truncate(MEMORY);
+        let mut received = Received::default();
+        received.add(trial);
+        self.received.push_front((nonce, received));
+        self.received.truncate(MEMORY);
     }
 
     fn may(&mut self) -> bool {
@@ -411,21 +411,21 @@ mod tests {
     use super::frame::tests::half;
     use super::*;
 
-    fn all() -> Heard {
-        let mut heard = Heard::default();
+    fn all() -> Received {
+        let mut received = Received::default();
         for trial in Frames::ALL {
-            heard.add(trial);
+            received.add(trial);
         }
-        heard
+        received
     }
 
-    fn talk(other: Half, there: Heard, here: Heard) -> Talk {
+    fn discovery(other: Half, there: Received, here: Received) -> Discovery {
         let others = vec![Other { half: other, there, here, round: 1 }];
-        Talk { nic: "enp0s8".parse().unwrap(), me: half("a"), others }
+        Discovery { nic: "enp0s8".parse().unwrap(), me: half("a"), others }
     }
 
-    fn judged(other: Half, there: Heard, here: Heard) -> Halves {
-        judge(&[talk(other, there, here)], &["b".to_owned()], &["b".to_owned(), "c".to_owned()])
+    fn judged(other: Half, there: Received, here: Received) -> Halves {
+        judge(&[discovery(other, there, here)], &["b".to_owned()], &["b".to_owned(), "c".to_owned()])
     }
 
     fn what(halves: &Halves) -> Vec<String> {
@@ -437,7 +437,7 @@ mod tests {
     fn two_halves_of_one_lab_agree() {
         let halves = judged(half("b"), all(), all());
         assert_eq!((halves.findings, halves.silent, halves.answers.len()), (vec![], vec![], 1));
-        let nobody = Talk { nic: "enp0s8".parse().unwrap(), me: half("a"), others: vec![] };
+        let nobody = Discovery { nic: "enp0s8".parse().unwrap(), me: half("a"), others: vec![] };
         assert_eq!(judge(&[nobody], &["b".to_owned()], &[]).silent, ["b"]);
     }
 
@@ -453,15 +453,15 @@ mod tests {
         assert_eq!(what(&judged(apart.clone(), all(), all())), ["file", "mtu", "clock"]);
         assert_eq!(what(&judged(Half { nslab: "9".into(), ..apart }, all(), all())), ["mtu", "version", "clock"]);
         let nameless = |role: &str| Half { machine: [0; 32], ..half(role) };
-        let talk = Talk { me: nameless("a"), ..talk(nameless("b"), all(), all()) };
-        assert_eq!(judge(&[talk], &[], &[]).findings, [], "machines without an id are not clones for that");
-        let stranger = judged(Half { lab: "monday".into(), mtu: 9000, ..half("b") }, Heard::default(), Heard::default());
+        let discovery = Discovery { me: nameless("a"), ..discovery(nameless("b"), all(), all()) };
+        assert_eq!(judge(&[discovery], &[], &[]).findings, [], "machines without an id are not clones for that");
+        let stranger = judged(Half { lab: "monday".into(), mtu: 9000, ..half("b") }, Received::default(), Received::default());
         assert_eq!((what(&stranger), stranger.silent), (vec!["lab".to_owned()], vec!["b".to_owned()]));
     }
 
     #[test]
     fn what_did_not_arrive_is_told_with_its_direction() {
-        let without = |trial: Frames| Heard(all().0 & !(1 << trial.number()));
+        let without = |trial: Frames| Received(all().0 & !(1 << trial.number()));
         let lost = |halves: Halves| -> Vec<(Frames, Way)> {
             let each = halves.findings.into_iter();
             each.map(|finding| match finding {
@@ -473,7 +473,7 @@ mod tests {
         assert_eq!(lost(judged(half("b"), without(Frames::ToGuest), all())), [(Frames::ToGuest, Way::Out)]);
         assert_eq!(lost(judged(half("b"), all(), without(Frames::FromGuest))), [(Frames::FromGuest, Way::In)]);
         assert_eq!(lost(judged(half("b"), without(Frames::Full), without(Frames::Full))).len(), 2);
-        assert_eq!(lost(judged(half("b"), Heard::default(), all())), [(Frames::Plain, Way::Out)]);
+        assert_eq!(lost(judged(half("b"), Received::default(), all())), [(Frames::Plain, Way::Out)]);
         let routed = judged(Half { guest: None, ..half("b") }, without(Frames::ToGuest), without(Frames::FromGuest));
         assert_eq!(lost(routed), [], "a half without a bridge has nobody to send to");
     }

@@ -89,11 +89,11 @@ impl Journal {
     /// What was done to its containers since its file was brought up, if anything was.
     pub fn kept(&self) -> Option<Kept> {
         self.origin.as_ref()?;
-        let of = |is: &dyn Fn(&Instance) -> bool| self.topology.instances().filter(|(_, each)| is(&each.instance)).count();
+        let count = |is: &dyn Fn(&Instance) -> bool| self.topology.instances().filter(|(_, each)| is(&each.instance)).count();
         let kept = Kept {
-            launched: of(&|instance| instance.launched),
-            stopped: of(&|instance| instance.run == Run::Stopped),
-            configured: of(&|instance| !(instance.launched || instance.config.is_empty() && instance.devices.is_empty())),
+            launched: count(&|instance| instance.launched),
+            stopped: count(&|instance| instance.run == Run::Stopped),
+            configured: count(&|instance| !(instance.launched || instance.config.is_empty() && instance.devices.is_empty())),
         };
         (kept.launched + kept.stopped + kept.configured > 0).then_some(kept)
     }
@@ -175,8 +175,8 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<NodeName>,
     /// Hosts on other machines, each with its containers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub far: Vec<(NodeName, Vec<NodeName>)>,
+    #[serde(rename = "far", default, skip_serializing_if = "Vec::is_empty")]
+    pub remote: Vec<(NodeName, Vec<NodeName>)>,
     /// Its containers that are stopped, as `HOST.CONTAINER`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopped: Vec<String>,
@@ -190,16 +190,16 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn of(topology: &Topology, whole: Option<&Topology>, since: u64, serial: u64) -> Self {
+    fn from_topology(topology: &Topology, whole: Option<&Topology>, since: u64, serial: u64) -> Self {
         let names = |host: &crate::topology::Host| host.containers.iter().map(|c| c.name.clone()).collect();
         let here = |host: &&crate::topology::Host| topology.host(host.name.as_str()).is_some();
-        let far = whole.iter().flat_map(|whole| &whole.hosts).filter(|host| !here(host));
+        let remote = whole.iter().flat_map(|whole| &whole.hosts).filter(|host| !here(host));
         Self {
             lab: topology.name.clone(),
             summary: topology.summary.clone(),
             hosts: topology.hosts.iter().map(|host| (host.name.clone(), names(host))).collect(),
             role: topology.role.as_ref().map(|role| role.host.clone()),
-            far: far.map(|host| (host.name.clone(), names(host))).collect(),
+            remote: remote.map(|host| (host.name.clone(), names(host))).collect(),
             switches: topology.switches().map(|network| network.name.clone()).collect(),
             stopped: topology
                 .instances()
@@ -239,7 +239,7 @@ pub fn every() -> Vec<Entry> {
 /// What the index lists, and of labs that it does not list those that are up.
 fn with_lost(mut entries: Vec<Entry>, journals: &[Journal]) -> Vec<Entry> {
     let lost = journals.iter().filter(|journal| is_up(journal));
-    entries.extend(lost.map(|journal| Entry::of(&journal.topology, journal.whole.as_ref(), journal.since, 0)));
+    entries.extend(lost.map(|journal| Entry::from_topology(&journal.topology, journal.whole.as_ref(), journal.since, 0)));
     entries
 }
 
@@ -308,7 +308,7 @@ pub(super) fn add_to_index(topology: &Topology, whole: Option<&Topology>, since:
     let mut entries = every();
     let serial = entries.iter().map(|entry| entry.serial).max().unwrap_or(0) + 1;
     entries.retain(|entry| entry.lab != topology.name);
-    entries.push(Entry::of(topology, whole, since, serial));
+    entries.push(Entry::from_topology(topology, whole, since, serial));
     write_index(&entries)
 }
 
@@ -317,7 +317,7 @@ pub(super) fn add_to_index(topology: &Topology, whole: Option<&Topology>, since:
 pub(super) fn renew_in_index(topology: &Topology, whole: Option<&Topology>) -> Result<()> {
     let mut entries = every();
     let Some(entry) = entries.iter_mut().find(|entry| entry.lab == topology.name) else { return Ok(()) };
-    let new = Entry::of(topology, whole, entry.since, entry.serial);
+    let new = Entry::from_topology(topology, whole, entry.since, entry.serial);
     if *entry == new {
         return Ok(());
     }

@@ -23,7 +23,7 @@ enum Address {
 
 impl Address {
     /// Reads the value of a key; a missing one says `otherwise`.
-    fn of(config: &Keys, key: &str, otherwise: Self) -> Result<Self> {
+    fn from_config(config: &Keys, key: &str, otherwise: Self) -> Result<Self> {
         let wrong = |value: &str| Error::Instance(InstanceFault::NetworkValue(key.to_owned(), value.to_owned()));
         match config.get(key).map(String::as_str) {
             None | Some("") => Ok(otherwise),
@@ -43,7 +43,7 @@ fn resolve(topology: &Topology, config: &Keys, otherwise: Address) -> Result<(Ke
     let mut resolved = config.clone();
     let mut addresses = Vec::new();
     for key in ["ipv4.address", "ipv6.address"] {
-        let address = match Address::of(config, key, otherwise)? {
+        let address = match Address::from_config(config, key, otherwise)? {
             Address::None => None,
             Address::Given(net) => Some(net),
             Address::Auto => Some(fresh(topology, key == "ipv4.address")?),

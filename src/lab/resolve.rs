@@ -39,14 +39,14 @@ pub fn nodes(entry: &Entry) -> Vec<NodeId> {
 }
 
 /// Every node of a lab that is on another machine.
-pub fn far(entry: &Entry) -> Vec<NodeId> {
-    inside(&entry.far).collect()
+pub fn remote(entry: &Entry) -> Vec<NodeId> {
+    inside(&entry.remote).collect()
 }
 
 /// Every node of a lab, on whatever machine.
 pub fn everywhere(entry: &Entry) -> Vec<NodeId> {
     let mut all = nodes(entry);
-    all.extend(far(entry));
+    all.extend(remote(entry));
     all
 }
 
@@ -114,16 +114,16 @@ pub fn anywhere(typed: &str, entry: &Entry) -> Result<NodeId> {
 
 /// That the node is on the machine that plays its host.
 fn elsewhere(typed: &str, labs: &[Entry], wish: Option<&str>) -> Option<Error> {
-    let target = among(typed, labs, wish, far).ok()?;
+    let target = among(typed, labs, wish, remote).ok()?;
     let (NodeId::Host(host) | NodeId::Container(host, _)) = &target.node else { return None };
     let (node, host) = (target.node.name().to_string(), host.to_string());
     Some(Error::Role(RoleFault::Elsewhere { node, host, lab: target.lab.to_string() }))
 }
 
-fn among(typed: &str, labs: &[Entry], wish: Option<&str>, of: fn(&Entry) -> Vec<NodeId>) -> Result<Target> {
+fn among(typed: &str, labs: &[Entry], wish: Option<&str>, nodes: fn(&Entry) -> Vec<NodeId>) -> Result<Target> {
     let mut found: Vec<(&Entry, NodeId)> = Vec::new();
     for entry in labs {
-        found.extend(of(entry).into_iter().filter(|node| is_named(typed, entry, node)).map(|node| (entry, node)));
+        found.extend(nodes(entry).into_iter().filter(|node| is_named(typed, entry, node)).map(|node| (entry, node)));
     }
     let preferred = preferred(typed, labs, wish)?;
     let several = found.iter().any(|(entry, _)| entry.lab != found[0].0.lab);
@@ -157,9 +157,9 @@ fn is_named(typed: &str, entry: &Entry, node: &NodeId) -> bool {
 
 /// The lab that a bare name means: that of `NSLAB_LAB`, else the last one brought up.
 fn preferred<'a>(typed: &str, labs: &'a [Entry], wish: Option<&str>) -> Result<Option<&'a Entry>> {
-    let said = typed.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
-    match (said, wish) {
-        (Some(said), _) => Ok(Some(said)),
+    let explicit = typed.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
+    match (explicit, wish) {
+        (Some(explicit), _) => Ok(Some(explicit)),
         (None, Some(wish)) => find(wish, labs).map(Some),
         (None, None) => Ok(last(labs)),
     }
@@ -342,7 +342,7 @@ mod tests {
             hosts: hosts.collect(),
             switches: vec![],
             role: None,
-            far: vec![],
+            remote: vec![],
             stopped: vec![],
             exercise: vec![],
             since: 0,

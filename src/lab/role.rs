@@ -217,13 +217,13 @@ impl Machine {
 
     /// Two ways to one subnet: packets would take the machine's own.
     fn reaches(&self, played: &Topology, whole: &Topology, own: &BTreeSet<String>) -> Result<()> {
-        let said = compile(played).into_iter().filter_map(|fact| match fact {
+        let local = compile(played).into_iter().filter_map(|fact| match fact {
             Fact::Addr(port, net) if port.ns == Ns::Root => Some(net.trunc()),
             Fact::Route(Ns::Root, _, to, ..) => Some(to),
             _ => None,
         });
         let subnets: Vec<IpNet> =
-            said.chain(played.remote_subnets(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
+            local.chain(played.remote_subnets(whole)).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
         for route in self.tables.routes.iter().filter(|route| route.table == MAIN_TABLE && route.kind == RouteType::Unicast) {
             let known = route.to;
             if known.prefix_len() == 0 || is_local(&known) {

@@ -20,13 +20,13 @@ use crate::report::lab::{Namespace, Progress, Reset};
 use crate::topology::Topology;
 
 /// Brings a lab up, or to what is described now; `topology.name` is its name.
-pub fn up(topology: &Topology, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
-    up_on(topology, &Casting::default(), &NicPolicy::default(), tell)
+pub fn up(topology: &Topology, report: &mut dyn FnMut(Progress)) -> Result<Up> {
+    up_on(topology, &Casting::default(), &NicPolicy::default(), report)
 }
 
 /// As [`up`], with a role: only that host's part is made, on the machine itself, and its NICs are borrowed as that policy says. A lab
 /// that has a role keeps it.
-pub fn up_on(topology: &Topology, casting: &Casting, policy: &NicPolicy, tell: &mut dyn FnMut(Progress)) -> Result<Up> {
+pub fn up_on(topology: &Topology, casting: &Casting, policy: &NicPolicy, report: &mut dyn FnMut(Progress)) -> Result<Up> {
     let name = &topology.name;
     let lock = guarded(|| rundir::hold(name)).inspect_err(|_| give_up(name, None))?;
     let begun = guarded(|| {
@@ -37,7 +37,7 @@ pub fn up_on(topology: &Topology, casting: &Casting, policy: &NicPolicy, tell: &
     });
     match begun {
         Ok(transition) => {
-            let up = converge(transition, lock, policy, tell)?;
+            let up = converge(transition, lock, policy, report)?;
             Ok(Up { confirm_within: waits(name), ..up })
         }
         Err(error) => {
@@ -88,9 +88,9 @@ pub(super) fn change<T>(name: &LabName, edit: impl FnOnce(&mut Topology) -> Resu
         return Err(Error::Usage(Usage::NotUp(name.to_string())));
     }
     let mut topology = journal.described().clone();
-    let said = edit(&mut topology)?;
+    let outcome = edit(&mut topology)?;
     let origin = origin(&journal, &topology);
-    Ok((said, follow(&topology, origin, journal, lock)?))
+    Ok((outcome, follow(&topology, origin, journal, lock)?))
 }
 
 /// Makes a lab as its file describes it: what was launched goes, with its files; what was stopped runs. Returns how many
@@ -179,13 +179,13 @@ impl Private {
     ///
     /// # Errors
     /// As [`up()`].
-    pub fn bring_up(mut topology: Topology, tell: &mut dyn FnMut(Progress)) -> Result<Self> {
+    pub fn bring_up(mut topology: Topology, report: &mut dyn FnMut(Progress)) -> Result<Self> {
         let pid = std::process::id();
         let free = |name: &LabName| !paths::lab(name).exists();
         let name = (1..u16::MAX).filter_map(|number| format!("{PRIVATE}-{pid}-{number}").parse().ok()).find(free);
         let name: LabName = name.ok_or_else(|| Error::Internal("no name is free".to_owned()))?;
         topology.rename(name.clone())?;
-        up(&topology, tell)?;
+        up(&topology, report)?;
         Ok(Self { name, gone: false })
     }
 

@@ -39,9 +39,9 @@ pub struct Half {
 
 /// The trials that have arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Heard(pub(super) u8);
+pub struct Received(pub(super) u8);
 
-impl Heard {
+impl Received {
     pub(super) fn has(self, trial: Frames) -> bool {
         self.0 & (1 << trial.number()) != 0
     }
@@ -126,7 +126,7 @@ pub(super) enum Message {
     /// Who else is here?
     Question(Half),
     /// I am, and these trials of the one who asks have arrived.
-    Answer(Half, Heard),
+    Answer(Half, Received),
     /// A trial, from the half whose NIC has this address.
     Trial(Frames, Mac),
 }
@@ -145,8 +145,8 @@ impl Frame {
         Self { nonce, message: Message::Question(half) }
     }
 
-    pub(super) fn answer(nonce: u64, half: Half, heard: Heard) -> Self {
-        Self { nonce, message: Message::Answer(half, heard) }
+    pub(super) fn answer(nonce: u64, half: Half, received: Received) -> Self {
+        Self { nonce, message: Message::Answer(half, received) }
     }
 
     pub(super) fn trial(nonce: u64, trial: Frames, sender: Mac) -> Self {
@@ -178,8 +178,8 @@ impl Frame {
         let mut out = [MAGIC, &[VERSION, kind][..], &self.nonce.to_be_bytes()].concat();
         match &self.message {
             Message::Question(half) => half.encode(&mut out),
-            Message::Answer(half, heard) => {
-                out.push(heard.0);
+            Message::Answer(half, received) => {
+                out.push(received.0);
                 half.encode(&mut out);
             }
             Message::Trial(trial, sender) => {
@@ -198,8 +198,8 @@ impl Frame {
         let message = match kind {
             0 => Message::Question(Half::decode(&mut rest)?),
             1 => {
-                let [heard] = take(&mut rest)?;
-                Message::Answer(Half::decode(&mut rest)?, Heard(heard))
+                let [received] = take(&mut rest)?;
+                Message::Answer(Half::decode(&mut rest)?, Received(received))
             }
             2 => {
                 let [number] = take(&mut rest)?;
@@ -283,9 +283,9 @@ pub(super) mod tests {
     }
 
     fn frames() -> Vec<Frame> {
-        let heard = Heard(0b1010);
+        let received = Received(0b1010);
         let trials = Frames::ALL.map(|trial| Frame::trial(3, trial, Mac([2, 0, 0, 0, 0, 1])));
-        let mut frames = vec![Frame::question(1, half("a")), Frame::answer(2, Half { guest: None, ..half("b") }, heard)];
+        let mut frames = vec![Frame::question(1, half("a")), Frame::answer(2, Half { guest: None, ..half("b") }, received)];
         frames.extend(trials);
         frames
     }
