@@ -152,7 +152,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn tell(&mut self, text: impl FnOnce(Style) -> String) -> Result<bool> {
+    pub fn print_part(&mut self, text: impl FnOnce(Style) -> String) -> Result<bool> {
         if self.format.unwrap_or_default() == Format::Text { self.front.emit(&text(self.style)) } else { Ok(true) }
     }
 

@@ -123,7 +123,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
         milliseconds: began.elapsed().as_secs_f64() * 1000.0,
         checkpoints,
         names: words,
-        told: false,
+        printed: false,
     })
 }
 

@@ -123,7 +123,7 @@ pub enum Outcome {
 impl Show for Outcome {
     fn text(&self, style: Style) -> String {
         let lang = style.lang;
-        let told = match self {
+        let sentence = match self {
             Self::Started { host, addresses, socket } if addresses.is_empty() => {
                 t!(lang, "The agent of {host} listens on {socket} alone: the host has no address in the lab.", host, socket)
             }
@@ -145,7 +145,7 @@ impl Show for Outcome {
             }
             Self::Forgotten { lab } => t!(lang, "The keys and trust stores of {lab} are gone.", lab),
         };
-        lines(&[told])
+        lines(&[sentence])
     }
 
     fn is_talk(&self) -> bool {
@@ -243,7 +243,7 @@ shapes! {
 }
 
 /// A host of a lab that is up.
-struct Site {
+struct HostAgent {
     lab: LabName,
     host: NodeName,
 }
@@ -254,21 +254,21 @@ impl Run for Agent {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         match self.verb {
-            Verb::Start(on) => start(&on.site(context)?),
+            Verb::Start(on) => start(&on.agent(context)?),
             Verb::Stop(on) => {
-                let site = on.site(context)?;
-                let host = site.host.to_string();
-                let ran = agents::stop(&site.lab, &site.host)?;
+                let agent = on.agent(context)?;
+                let host = agent.host.to_string();
+                let ran = agents::stop(&agent.lab, &agent.host)?;
                 let outcome = if ran { Outcome::Stopped { host } } else { Outcome::NotRunning { host } };
                 Ok(Agents::Changed(outcome))
             }
             Verb::Status => status(),
-            Verb::Token { on, name } => token(&on.site(context)?, &name),
-            Verb::Trust { verb: TrustVerb::List(on) } => trusted(&on.site(context)?),
+            Verb::Token { on, name } => token(&on.agent(context)?, &name),
+            Verb::Trust { verb: TrustVerb::List(on) } => trusted(&on.agent(context)?),
             Verb::Trust { verb: TrustVerb::Remove { host, fingerprint } } => {
-                let site = On { host: Some(host) }.site(context)?;
-                site.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None)?;
-                Ok(Agents::Changed(Outcome::Removed { host: site.host.to_string(), fingerprint }))
+                let agent = On { host: Some(host) }.agent(context)?;
+                agent.ask(Method::DELETE, &format!("/1.0/certificates/{fingerprint}"), None)?;
+                Ok(Agents::Changed(Outcome::Removed { host: agent.host.to_string(), fingerprint }))
             }
             Verb::Forget { lab } => forget(&resolve::lab_name(&lab)?),
         }
@@ -276,23 +276,23 @@ impl Run for Agent {
 }
 
 impl On {
-    fn site(&self, context: &mut Context) -> Result<Site> {
+    fn agent(&self, context: &mut Context) -> Result<HostAgent> {
         let Some(host) = &self.host else { return only(context) };
         let target = target::node(host, context)?;
         match target.node {
-            NodeId::Host(host) => Ok(Site { lab: target.lab, host }),
+            NodeId::Host(host) => Ok(HostAgent { lab: target.lab, host }),
             _ => Err(Error::Unknown { what: Thing::Host, word: host.clone(), candidates: Vec::new() }),
         }
     }
 }
 
 /// The host that this machine plays, the only one of the lab, or the only one with an agent that runs.
-fn only(context: &mut Context) -> Result<Site> {
+fn only(context: &mut Context) -> Result<HostAgent> {
     let entry = target::current(None, context)?;
     let (lab, hosts) = (entry.lab, entry.hosts.into_iter().map(|(host, _)| host).collect::<Vec<NodeName>>());
     let running: Vec<NodeName> = hosts.iter().filter(|host| agents::runs(&lab, host)).cloned().collect();
     match (hosts.as_slice(), running.as_slice()) {
-        ([host], _) | (_, [host]) => Ok(Site { host: host.clone(), lab }),
+        ([host], _) | (_, [host]) => Ok(HostAgent { host: host.clone(), lab }),
         _ => {
             let candidates = hosts.iter().map(ToString::to_string).collect();
             Err(Error::Ambiguous { what: Thing::Host, word: String::new(), candidates })
@@ -300,7 +300,7 @@ fn only(context: &mut Context) -> Result<Site> {
     }
 }
 
-impl Site {
+impl HostAgent {
     /// A client of the host's agent, by its socket.
     fn client(&self) -> Result<client::Client> {
         if !agents::runs(&self.lab, &self.host) {
@@ -323,8 +323,8 @@ impl Site {
     }
 
     fn addresses(&self) -> Result<Vec<String>> {
-        let told = self.ask(Method::GET, "/1.0", None)?;
-        Ok(texts(&told["environment"]["addresses"]))
+        let document = self.ask(Method::GET, "/1.0", None)?;
+        Ok(texts(&document["environment"]["addresses"]))
     }
 }
 
@@ -332,10 +332,10 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-fn start(site: &Site) -> Result<Agents> {
-    let started = agents::start(&site.lab, &site.host)?;
-    let (host, addresses) = (site.host.to_string(), site.addresses()?);
-    let socket = agents::socket(&site.lab, &site.host).display().to_string();
+fn start(agent: &HostAgent) -> Result<Agents> {
+    let started = agents::start(&agent.lab, &agent.host)?;
+    let (host, addresses) = (agent.host.to_string(), agent.addresses()?);
+    let socket = agents::socket(&agent.lab, &agent.host).display().to_string();
     Ok(Agents::Changed(if started {
         Outcome::Started { host, addresses, socket }
     } else {
@@ -349,32 +349,32 @@ fn status() -> Result<Agents> {
     labs.sort_by(|a, b| a.lab.cmp(&b.lab));
     for entry in labs {
         for (host, _) in entry.hosts {
-            let site = Site { lab: entry.lab.clone(), host };
-            let running = agents::runs(&site.lab, &site.host);
-            let told = if running { site.addresses().ok() } else { None };
-            let (answers, addresses) = (told.is_some(), told.unwrap_or_default());
-            all.push(State { lab: site.lab.to_string(), host: site.host.to_string(), running, answers, addresses });
+            let agent = HostAgent { lab: entry.lab.clone(), host };
+            let running = agents::runs(&agent.lab, &agent.host);
+            let answer = if running { agent.addresses().ok() } else { None };
+            let (answers, addresses) = (answer.is_some(), answer.unwrap_or_default());
+            all.push(State { lab: agent.lab.to_string(), host: agent.host.to_string(), running, answers, addresses });
         }
     }
     if all.is_empty() { Err(target::none_up()) } else { Ok(Agents::Listed(All { agents: all })) }
 }
 
-fn token(site: &Site, name: &str) -> Result<Agents> {
-    if site.addresses()?.is_empty() {
-        return Err(Error::Agent(AgentFault::Nowhere(site.host.to_string())));
+fn token(agent: &HostAgent, name: &str) -> Result<Agents> {
+    if agent.addresses()?.is_empty() {
+        return Err(Error::Agent(AgentFault::Nowhere(agent.host.to_string())));
     }
     let body = json!({"name": name, "type": "client", "token": true});
-    let told = site.ask(Method::POST, "/1.0/certificates", Some(&body))?;
-    let token = client::Token::text(name, &told["metadata"]);
-    Ok(Agents::Token(Invitation { host: site.host.to_string(), name: name.to_owned(), token }))
+    let operation = agent.ask(Method::POST, "/1.0/certificates", Some(&body))?;
+    let token = client::Token::text(name, &operation["metadata"]);
+    Ok(Agents::Token(Invitation { host: agent.host.to_string(), name: name.to_owned(), token }))
 }
 
-fn trusted(site: &Site) -> Result<Agents> {
-    let told = site.ask(Method::GET, "/1.0/certificates?recursion=1", None)?;
+fn trusted(agent: &HostAgent) -> Result<Agents> {
+    let certificates = agent.ask(Method::GET, "/1.0/certificates?recursion=1", None)?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let client = |one: &Value| Client { name: text(&one["name"]), fingerprint: text(&one["fingerprint"]) };
-    let clients = told.as_array().into_iter().flatten().map(client).collect();
-    Ok(Agents::Trusted(Trusted { host: site.host.to_string(), clients }))
+    let clients = certificates.as_array().into_iter().flatten().map(client).collect();
+    Ok(Agents::Trusted(Trusted { host: agent.host.to_string(), clients }))
 }
 
 fn forget(lab: &LabName) -> Result<Agents> {

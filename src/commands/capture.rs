@@ -22,7 +22,7 @@ use crate::probe::pcapng::{self, Sink};
 use crate::probe::view::View;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, w};
-use crate::render::sentences::capture as say;
+use crate::render::sentences;
 use crate::render::{Format, Printed, Style, json_line};
 use crate::report::lab::Notice;
 use crate::report::wire::{Direction, Dropped, End, Line, Names, Station};
@@ -103,12 +103,12 @@ impl Run for Capture {
             let ended = capture::capture(&points, &program, bounds, &mut writer)?;
             writer.finish(&ended)?;
             let file = self.write.as_ref().filter(|path| path.as_os_str() != "-");
-            return Ok(told(&ended, &points, file.map(|path| path.display().to_string()), file.is_some(), context));
+            return Ok(report_end(&ended, &points, file.map(|path| path.display().to_string()), file.is_some(), context));
         }
-        let layout = Layout::of(&points, &view, names.clone(), context.style.lang);
-        let mut teller = Teller { points: &points, owners: Owners::of(&view), layout, lines: Vec::new(), context };
-        let ended = capture::capture(&points, &program, bounds, &mut teller)?;
-        Ok(told(&ended, &points, None, true, context))
+        let layout = Layout::new(&points, &view, names.clone(), context.style.lang);
+        let mut reporter = Reporter { points: &points, owners: Owners::of(&view), layout, lines: Vec::new(), context };
+        let ended = capture::capture(&points, &program, bounds, &mut reporter)?;
+        Ok(report_end(&ended, &points, None, true, context))
     }
 }
 
@@ -135,8 +135,8 @@ fn one_lab(typed: &[String], labs: &[Entry], context: &mut Context) -> Result<En
     let mut found = BTreeSet::new();
     let mut open = Vec::new();
     for word in typed {
-        let said = word.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
-        match said {
+        let named = word.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
+        match named {
             Some(entry) => drop(found.insert(entry.lab.to_string())),
             None => open.push(word),
         }
@@ -198,14 +198,17 @@ const TIME: usize = 11;
 
 impl Layout {
     /// How wide the columns of the lines are.
-    fn of(points: &[Point], view: &View, names: Names, lang: Lang) -> Self {
-        let ways =
-            [Direction::In, Direction::Out].map(|way| say::direction(lang, way).chars().count()).into_iter().max().unwrap_or(0);
+    fn new(points: &[Point], view: &View, names: Names, lang: Lang) -> Self {
+        let ways = [Direction::In, Direction::Out]
+            .map(|way| sentences::capture::direction(lang, way).chars().count())
+            .into_iter()
+            .max()
+            .unwrap_or(0);
         let place = |point: &Point| match &point.ends {
-            Some((here, far)) => format!("{} {here} > {far}", point.name).chars().count(),
+            Some((here, peer)) => format!("{} {here} > {peer}", point.name).chars().count(),
             None => point.name.chars().count() + 1 + ways,
         };
-        let groups = [true, false].map(|everybody| say::group(lang, everybody).to_owned()).into_iter();
+        let groups = [true, false].map(|everybody| sentences::capture::group(lang, everybody).to_owned()).into_iter();
         let nodes = view.places.iter().map(|place| names.node(&place.node.node));
         Self {
             start: 0,
@@ -220,14 +223,14 @@ impl Layout {
         let time = format!("{}.{:06}", since / 1_000_000_000, since / 1000 % 1_000_000);
         let place = match &line.ends {
             Some((from, to)) => format!("{} {} > {}", line.point, from, to),
-            None => format!("{} {}", line.point, say::direction(style.lang, line.direction)),
+            None => format!("{} {}", line.point, sentences::capture::direction(style.lang, line.direction)),
         };
         let party = |station: &Option<Station>| station.as_ref().map_or_else(String::new, |station| self.party(station, style));
         let (source, destination) = (party(&line.source), party(&line.destination));
         let party = "02:00:00:00:00:00 ".len() + self.name;
         let head =
             format!("{time:>TIME$} {:<width$}  {source:<party$} > {destination:<party$}", escape(&place), width = self.place);
-        let payload = say::payload(style.lang, line.vlan, &line.payload);
+        let payload = sentences::capture::payload(style.lang, line.vlan, &line.payload);
         let narrow = style.width.is_some_and(|width| head.chars().count() + 2 + payload.chars().count() > usize::from(width));
         // Too long for the terminal: the packet goes below its frame.
         let between = if narrow { format!("\n{:TIME$} ", "") } else { "  ".to_owned() };
@@ -239,7 +242,7 @@ impl Layout {
         let name = match (&station.owner, station.mac.parse::<Mac>()) {
             (Some(owner), _) => self.names.node(&owner.node),
             (None, Ok(mac)) if !mac.is_unicast() && mac != Mac([0; 6]) => {
-                say::group(style.lang, mac == Mac([0xff; 6])).to_owned()
+                sentences::capture::group(style.lang, mac == Mac([0xff; 6])).to_owned()
             }
             _ => w!(style.lang, "?").to_owned(),
         };
@@ -252,7 +255,7 @@ fn listening(points: &[Point], context: &mut Context) {
 }
 
 /// Tells frames on standard output.
-struct Teller<'a, 'b> {
+struct Reporter<'a, 'b> {
     points: &'a [Point],
     owners: Owners,
     layout: Layout,
@@ -260,7 +263,7 @@ struct Teller<'a, 'b> {
     context: &'a mut Context<'b>,
 }
 
-impl Watcher for Teller<'_, '_> {
+impl Watcher for Reporter<'_, '_> {
     fn begin(&mut self, start: u64) -> Result<bool> {
         self.layout.start = start;
         listening(self.points, self.context);
@@ -276,11 +279,11 @@ impl Watcher for Teller<'_, '_> {
             return Ok(true);
         }
         let style = self.context.style;
-        let told: String = match self.context.format {
+        let text: String = match self.context.format {
             Some(Format::Json) => self.lines.iter().map(|frame| json_line(&Event::Frame(frame))).collect(),
             _ => self.lines.iter().map(|frame| self.layout.line(frame, style)).collect(),
         };
-        let read = self.context.front.emit(&told);
+        let read = self.context.front.emit(&text);
         self.lines.clear();
         read
     }
@@ -347,7 +350,7 @@ impl Watcher for Writer<'_, '_> {
 }
 
 /// Says how it ended; the exit code.
-fn told(ended: &Ended, points: &[Point], file: Option<String>, result: bool, context: &mut Context) -> Printed {
+fn report_end(ended: &Ended, points: &[Point], file: Option<String>, result: bool, context: &mut Context) -> Printed {
     let lost = points.iter().zip(&ended.counts).filter(|(_, counts)| counts.dropped > 0);
     let end = End {
         frames: ended.frames,

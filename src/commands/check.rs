@@ -71,8 +71,8 @@ impl Run for Check {
 
 /// Tells every change as it comes; the last state is the result.
 fn watch(order: Order<'_>, context: &mut Context) -> Result<Found> {
-    let mut report = check::watch(order, &mut |now, before| context.tell(|style| change(now, before, style)))?;
-    report.told = true;
+    let mut report = check::watch(order, &mut |now, before| context.print_part(|style| change(now, before, style)))?;
+    report.printed = true;
     Ok(report)
 }
 
@@ -87,7 +87,7 @@ fn known(only: &[String], judge: &Topology) -> Result<()> {
 
 impl Show for Found {
     fn text(&self, style: Style) -> String {
-        if self.told { String::new() } else { whole(self, style) }
+        if self.printed { String::new() } else { whole(self, style) }
     }
 
     fn exit_code(&self) -> u8 {

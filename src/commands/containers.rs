@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::json;
 
-use super::remote::Far;
+use super::remote::RemoteContainer;
 use super::target::duration;
 use super::{Context, Place, Run, completions, need_outside, target};
 use crate::error::{Error, Result, WrongValue};
@@ -134,7 +134,7 @@ enum Done {
 
 impl Show for Changes {
     fn text(&self, style: Style) -> String {
-        lines(&self.containers.iter().map(|one| one.said(style.lang)).collect::<Vec<_>>())
+        lines(&self.containers.iter().map(|one| one.sentence(style.lang)).collect::<Vec<_>>())
     }
 
     fn is_talk(&self) -> bool {
@@ -154,10 +154,10 @@ impl From<Change> for Changes {
 
 impl Change {
     /// What was done to a container.
-    fn of(place: &Container, done: Done, operations: usize, start: Instant) -> Self {
+    fn new(place: &Container, done: Done, operations: usize, start: Instant) -> Self {
         let (remote, lab, host, name) = match place {
             Container::Here(site) => (None, site.lab.to_string(), site.host.to_string(), site.name.to_string()),
-            Container::There(far) => (Some(far.remote.clone()), String::new(), String::new(), far.name.clone()),
+            Container::There(container) => (Some(container.remote.clone()), String::new(), String::new(), container.name.clone()),
         };
         let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
         Self { remote, lab, host, name, done, nics: None, now: None, operations, milliseconds }
@@ -168,7 +168,7 @@ impl Change {
         self.remote.as_ref().map_or_else(|| format!("{}/{}", self.host, self.name), |remote| format!("{remote}:{}", self.name))
     }
 
-    fn said(&self, lang: Lang) -> String {
+    fn sentence(&self, lang: Lang) -> String {
         let (name, host, word) = (&self.name, &self.host, self.word());
         let took = took(self.milliseconds);
         match (self.done, &self.nics) {
@@ -219,12 +219,12 @@ impl Run for Launch {
         let done = if self.stopped { Done::Made } else { Done::Launched };
         let config = self.config.into_iter().collect();
         let mut devices: BTreeMap<String, Keys> = self.device.into_iter().collect();
-        let change = if let Some(far) = Far::of(&self.container)? {
+        let change = if let Some(remote) = RemoteContainer::parse(&self.container)? {
             let start = Instant::now();
             let (image, devices, ephemeral) = (self.image.as_str(), json!(devices), self.ephemeral);
             let new = New { image, config, devices, ephemeral, ..New::default() };
-            let name = far.launch(new, self.network.as_deref(), self.stopped)?;
-            Change { name, ..Change::of(&Container::There(far), done, 0, start) }
+            let name = remote.launch(new, self.network.as_deref(), self.stopped)?;
+            Change { name, ..Change::new(&Container::There(remote), done, 0, start) }
         } else {
             crate::kernel::sys::note_signals();
             let site = target::site(&self.container, context)?;
@@ -235,7 +235,7 @@ impl Run for Launch {
             }
             let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
             let (nics, operations) = instances::launch(&site, &options)?;
-            Change { nics: Some(cards(&nics)), ..Change::of(&Container::Here(site), done, operations, start) }
+            Change { nics: Some(cards(&nics)), ..Change::new(&Container::Here(site), done, operations, start) }
         };
         Ok(change.into())
     }
@@ -260,7 +260,7 @@ impl Run for Start {
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        each(&self.containers, Done::Started, context, instances::start, Far::start)
+        each(&self.containers, Done::Started, context, instances::start, RemoteContainer::start)
     }
 }
 
@@ -286,7 +286,7 @@ impl Run for Stop {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let grace = self.ending.grace();
-        each(&self.containers, Done::Stopped, context, |site| instances::stop(site, Some(grace)), |far| far.stop(grace))
+        each(&self.containers, Done::Stopped, context, |site| instances::stop(site, Some(grace)), |there| there.stop(grace))
     }
 }
 
@@ -312,7 +312,13 @@ impl Run for Restart {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let grace = self.ending.grace();
-        each(&self.containers, Done::Restarted, context, |site| instances::restart(site, Some(grace)), |far| far.restart(grace))
+        each(
+            &self.containers,
+            Done::Restarted,
+            context,
+            |site| instances::restart(site, Some(grace)),
+            |there| there.restart(grace),
+        )
     }
 }
 
@@ -335,7 +341,7 @@ impl Run for Pause {
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        each(&self.containers, Done::Paused, context, |site| instances::pause(site).map(|()| 0), Far::pause)
+        each(&self.containers, Done::Paused, context, |site| instances::pause(site).map(|()| 0), RemoteContainer::pause)
     }
 }
 
@@ -362,7 +368,7 @@ impl Run for Delete {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let force = self.force;
-        each(&self.containers, Done::Deleted, context, |site| instances::remove(site, force), |far| far.delete(force))
+        each(&self.containers, Done::Deleted, context, |site| instances::remove(site, force), |there| there.delete(force))
     }
 }
 
@@ -390,7 +396,7 @@ impl Run for Rename {
         let name = target::container(&self.name)?;
         let start = Instant::now();
         instances::rename(&site, &name)?;
-        Ok(Change { now: Some(name.to_string()), ..Change::of(&Container::Here(site), Done::Renamed, 0, start) }.into())
+        Ok(Change { now: Some(name.to_string()), ..Change::new(&Container::Here(site), Done::Renamed, 0, start) }.into())
     }
 }
 
@@ -426,12 +432,12 @@ fn each(
     done: Done,
     context: &mut Context,
     act: impl Fn(&InstanceId) -> Result<usize>,
-    far: impl Fn(&Far) -> Result<()>,
+    on_remote: impl Fn(&RemoteContainer) -> Result<()>,
 ) -> Result<Changes> {
     crate::kernel::sys::note_signals();
     let mut places = Vec::new();
     for word in typed {
-        places.push(if let Some(there) = Far::of(word)? {
+        places.push(if let Some(there) = RemoteContainer::parse(word)? {
             Container::There(there)
         } else {
             need_outside(context)?;
@@ -444,10 +450,10 @@ fn each(
         let start = Instant::now();
         let result = match place {
             Container::Here(site) => act(site),
-            Container::There(there) => far(there).map(|()| 0),
+            Container::There(there) => on_remote(there).map(|()| 0),
         };
         match result {
-            Ok(operations) => changes.containers.push(Change::of(place, done, operations, start)),
+            Ok(operations) => changes.containers.push(Change::new(place, done, operations, start)),
             Err(error) => changes.errors.push(error),
         }
     }
@@ -456,8 +462,13 @@ fn each(
 
 /// Where a container is.
 enum Container {
+<<<<<<< HEAD
     Here(InstanceId),
     There(Far),
+=======
+    Here(Site),
+    There(RemoteContainer),
+>>>>>>> 0aa50dd (Name in the commands what is printed, answered and remote)
 }
 
 /// A container's NICs, for a report.

@@ -12,9 +12,9 @@ use crate::lab;
 use crate::lab::role::Seen;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, n, quoted, t, w, words};
+use crate::render::sentences;
 use crate::render::sentences::doctor::message;
 use crate::render::sentences::errors::foreign;
-use crate::render::sentences::{self, doctor as say};
 use crate::render::table::{Table, broken, section};
 use crate::render::{Show, Style, lines};
 use crate::report::lab::Condition;
@@ -173,18 +173,18 @@ fn dead_links(directory: &Path) -> Vec<Leftover> {
 impl Show for Health {
     fn text(&self, style: Style) -> String {
         let lang = style.lang;
-        let mut text = format!("Linux {}, {}\n\n", escape(&self.kernel), self.rights.said(lang));
+        let mut text = format!("Linux {}, {}\n\n", escape(&self.kernel), self.rights.label(lang));
         text += &section(w!(lang, "What this kernel can do"), &features(&self.features, style));
         text += &section(w!(lang, "Limits"), &limits(&self.limits, style));
         let (harmless, findings): (Vec<_>, Vec<_>) = self.findings.iter().partition(|finding| finding.harmless());
-        let findings = findings.into_iter().map(|finding| say::finding(lang, finding));
-        let harmless = harmless.into_iter().map(|finding| say::finding(lang, finding));
+        let findings = findings.into_iter().map(|finding| sentences::doctor::finding(lang, finding));
+        let harmless = harmless.into_iter().map(|finding| sentences::doctor::finding(lang, finding));
         let interference = self.interference.iter().map(|found| sentences::doctor::interference(lang, found));
-        let leftovers = self.leftovers.iter().map(|leftover| leftover.said(lang));
+        let leftovers = self.leftovers.iter().map(|leftover| leftover.message(lang));
         text += &messages(w!(lang, "What may get in the way"), findings.chain(interference), style);
         text += &messages(w!(lang, "What looks odd and is harmless"), harmless, style);
         text += &messages(w!(lang, "What was left over"), leftovers, style);
-        text += &lines(&self.unseen.iter().map(|unseen| unseen.said(lang)).collect::<Vec<_>>());
+        text += &lines(&self.unseen.iter().map(|unseen| unseen.sentence(lang)).collect::<Vec<_>>());
         text + &style.bold(&self.verdict(lang)) + "\n"
     }
 
@@ -220,7 +220,7 @@ impl Health {
 }
 
 impl Rights {
-    fn said(self, lang: Lang) -> &'static str {
+    fn label(self, lang: Lang) -> &'static str {
         match self {
             Self::Root => w!(lang, "root of the machine"),
             Self::UserNamespace => w!(lang, "root of a user namespace"),
@@ -231,7 +231,7 @@ impl Rights {
 }
 
 impl Unseen {
-    fn said(self, lang: Lang) -> String {
+    fn sentence(self, lang: Lang) -> String {
         match self {
             Self::Features => t!(lang, "Without root, what the kernel can do was not tried: sudo nslab doctor"),
             Self::Interference => t!(lang, "Without root, packet filters were not read: sudo nslab doctor"),
@@ -242,7 +242,7 @@ impl Unseen {
 
 impl Leftover {
     /// What, why it matters, what to type.
-    fn said(&self, lang: Lang) -> Message {
+    fn message(&self, lang: Lang) -> Message {
         let down = |lab: &str| format!("nslab down {}", escape(lab));
         match self {
             Self::Stale { lab } => message(
@@ -283,7 +283,7 @@ fn features(features: &[Feature], style: Style) -> Table {
             Some(false) => w!(style.lang, "no"),
             None => w!(style.lang, "?"),
         };
-        table.row([works, say::ability(style.lang, feature.name)]);
+        table.row([works, sentences::doctor::ability(style.lang, feature.name)]);
     }
     table
 }
@@ -298,7 +298,7 @@ fn limits(limits: &[Limit], style: Style) -> Table {
         };
         let allows = limit.containers.filter(|&number| number < PLENTY);
         let allows = allows.map(|containers| t!(style.lang, "about {containers} containers", containers));
-        table.row([say::limit(style.lang, limit.name), &value, &allows.unwrap_or_default()]);
+        table.row([sentences::doctor::limit(style.lang, limit.name), &value, &allows.unwrap_or_default()]);
     }
     table
 }

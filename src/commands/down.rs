@@ -33,7 +33,7 @@ impl Show for Downs {
         if self.labs.is_empty() && self.errors.is_empty() {
             return lines(&[t!(style.lang, "No lab is up.")]);
         }
-        lines(&self.labs.iter().flat_map(|down| said(style.lang, down)).collect::<Vec<_>>())
+        lines(&self.labs.iter().flat_map(|down| sentences(style.lang, down)).collect::<Vec<_>>())
     }
 
     fn is_talk(&self) -> bool {
@@ -46,7 +46,7 @@ impl Show for Downs {
 }
 
 /// What is to be said of one lab.
-fn said(lang: Lang, down: &reports::Down) -> Vec<String> {
+fn sentences(lang: Lang, down: &reports::Down) -> Vec<String> {
     let lab = &down.lab;
     let mut lines = vec![if down.was_up {
         t!(lang, "{lab} is down, {took}.", lab, took = duration(down.milliseconds))

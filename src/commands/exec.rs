@@ -240,11 +240,11 @@ fn ready_machine(target: &Target, host: &NodeName, described: &Topology, run: &m
         sandbox::wait_for_clients(&lab::paths::sandboxes(&target.lab), &spec)?;
         Ok(new)
     });
-    tell(host, ready, run, context);
+    notify(host, ready, run, context);
 }
 
 /// Says once what images are, for the client's directory outlives the lab; and what is in the clients' way.
-fn tell(host: &NodeName, ready: Result<bool>, run: &sandbox::Run, context: &mut Context) {
+fn notify(host: &NodeName, ready: Result<bool>, run: &sandbox::Run, context: &mut Context) {
     match ready {
         Ok(new) if new && run.interactive => context.front.notice(&Notice::Class { host: host.to_string() }),
         Ok(_) => {}
@@ -292,7 +292,7 @@ fn run(target: &Target, mut run: sandbox::Run, real_root: bool, context: &mut Co
             clients = Some(made);
             new
         });
-        tell(host, ready, &run, context);
+        notify(host, ready, &run, context);
     }
     let spec = lab::agents::spec(&target.lab, &target.node, journal.described(), real_root, clients);
     let started = sandbox::start(&lab::paths::sandboxes(&target.lab), &spec, &run)?;

@@ -107,8 +107,8 @@ fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
 fn format(file: &Path, asked: Option<Format>) -> Result<Format> {
     let ending = file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
     let formats = || Format::ALL.iter().copied().filter(|format| Drawing::takes(*format));
-    let said = || formats().find(|format| ending.as_deref().is_some_and(|ending| format.endings().contains(&ending)));
-    asked.or_else(said).ok_or_else(|| Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings() }))
+    let by_ending = || formats().find(|format| ending.as_deref().is_some_and(|ending| format.endings().contains(&ending)));
+    asked.or_else(by_ending).ok_or_else(|| Error::Usage(Usage::Ending { file: file.to_owned(), endings: endings() }))
 }
 
 /// What help says of `--output`.

@@ -18,7 +18,7 @@ use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::view::View;
 use crate::render::escape::escape;
 use crate::render::lang::{t, w, words};
-use crate::render::sentences::capture as say;
+use crate::render::sentences::capture;
 use crate::render::table::{Table, WIDTH, broken};
 use crate::render::{Show, Style, lines};
 use crate::report::probe::Family;
@@ -203,7 +203,7 @@ fn whole(lab: &Census, style: Style) -> String {
 }
 
 fn block(lab: &Census, network: &Network, style: Style) -> String {
-    let title = say::network(style.lang, lab, network);
+    let title = capture::network(style.lang, lab, network);
     let title = title.iter().enumerate().flat_map(|(at, line)| {
         let bold = move |line: String| if at == 0 { style.bold(&line) } else { line };
         broken("", "  ", line).into_iter().map(bold)
@@ -214,11 +214,11 @@ fn block(lab: &Census, network: &Network, style: Style) -> String {
         text += &sources(lab, network, style);
         text += "\n";
     }
-    let said = |sentences: &[String]| {
+    let wrapped = |sentences: &[String]| {
         let each = sentences.iter().flat_map(|sentence| broken("", "  ", sentence));
         lines(&each.collect::<Vec<_>>())
     };
-    text += &said(&say::reasons(style.lang, lab, network));
+    text += &wrapped(&capture::reasons(style.lang, lab, network));
     if !network.table.is_empty() {
         text += "\n";
         text += &style.bold(match network.kind {
@@ -229,7 +229,7 @@ fn block(lab: &Census, network: &Network, style: Style) -> String {
         text += &forwarding(lab, network, style);
     }
     text += "\n";
-    text + &said(&say::lesson(style.lang, lab, network))
+    text + &wrapped(&capture::lesson(style.lang, lab, network))
 }
 
 fn owners(owners: &[Interface], lab: &Census, style: Style) -> String {
@@ -249,7 +249,7 @@ fn sources(lab: &Census, network: &Network, style: Style) -> String {
             &lab.names.node(&source.side.node),
             &source.frames.to_string(),
             &source.broadcasts.to_string(),
-            say::reason(style.lang, source.reason),
+            capture::reason(style.lang, source.reason),
         ]);
     }
     table.print(0) + &rest(network.sources.len(), style)
@@ -271,7 +271,7 @@ fn forwarding(lab: &Census, network: &Network, style: Style) -> String {
 
 /// That there are more rows.
 fn rest(rows: usize, style: Style) -> String {
-    if rows > ROWS { lines(&[say::more(style.lang, rows - ROWS)]) } else { String::new() }
+    if rows > ROWS { lines(&[capture::more(style.lang, rows - ROWS)]) } else { String::new() }
 }
 
 /// Two networks side by side; none where they are too wide for it.
@@ -305,16 +305,16 @@ fn beside(columns: [(&Census, &Network); 2], style: Style) -> Option<String> {
     if title + first + second > WIDTH {
         return None;
     }
-    let mut told = Vec::new();
+    let mut output = Vec::new();
     for (number, (name, [left, right])) in rows.iter().enumerate() {
         for at in 0..left.len().max(right.len()).max(1) {
             let cell = |cells: &[String]| escape(cells.get(at).map_or("", String::as_str)).into_owned();
             let name = if at == 0 { name.as_str() } else { "" };
             let line = format!("{name:title$}{:first$}{}", cell(left), cell(right)).trim_end().to_owned();
-            told.push(if number == 0 { style.bold(&line) } else { line });
+            output.push(if number == 0 { style.bold(&line) } else { line });
         }
     }
-    Some(lines(&told))
+    Some(lines(&output))
 }
 
 /// What one more container adds.
@@ -334,16 +334,16 @@ fn from(host: &str, lab: &Census, network: &Network, style: Style) -> Vec<String
     let mut cells: Vec<String> =
         its.iter().take(EACH).map(|source| format!("{} {}", source.mac, owners(&source.owners, lab, style))).collect();
     if its.len() > EACH {
-        cells.push(say::more(style.lang, its.len() - EACH));
+        cells.push(capture::more(style.lang, its.len() - EACH));
     }
     cells
 }
 
 /// Under the table: why, and what follows, for one of the two.
 fn below(lab: &Census, network: &Network, style: Style) -> String {
-    let mut told = vec![String::new(), style.bold(&escape(&lab.lab))];
-    for sentence in say::reasons(style.lang, lab, network).iter().chain(&say::lesson(style.lang, lab, network)) {
-        told.extend(broken("  ", "    ", sentence));
+    let mut output = vec![String::new(), style.bold(&escape(&lab.lab))];
+    for sentence in capture::reasons(style.lang, lab, network).iter().chain(&capture::lesson(style.lang, lab, network)) {
+        output.extend(broken("  ", "    ", sentence));
     }
-    lines(&told)
+    lines(&output)
 }

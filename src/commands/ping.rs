@@ -16,7 +16,7 @@ use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations, goal};
 use crate::probe::ping::{self, Came, Order};
 use crate::render::escape::escape;
-use crate::render::sentences::packets::{self as say, Failing, Mark, Way};
+use crate::render::sentences::packets::{self, Failing, Mark, Way};
 use crate::render::table::WIDTH;
 use crate::render::{Show, Style, lines, shapes};
 use crate::report::probe::{self as reports, Attempt, Event, Family, Matrix, Pair, Party, Recorded, Reply, Start, Times};
@@ -155,12 +155,12 @@ impl Show for reports::Ping {
         let routes =
             self.events.iter().filter_map(|event| if let Event::Reply(reply) = event { reply.route.as_ref() } else { None });
         let full = routes.clone().any(|route| route.full);
-        let mut told = vec![String::new()];
-        told.extend(say::end(style.lang, self));
+        let mut output = vec![String::new()];
+        output.extend(packets::end(style.lang, self));
         if routes.count() > 0 {
-            told.extend(say::recorded_note(style.lang, full));
+            output.extend(packets::recorded_note(style.lang, full));
         }
-        lines(&told)
+        lines(&output)
     }
 
     fn exit_code(&self) -> u8 {
@@ -170,10 +170,10 @@ impl Show for reports::Ping {
 
 impl Show for Matrix {
     fn text(&self, style: Style) -> String {
-        let mut told =
-            square(self, style).unwrap_or_else(|| groups(self).iter().map(|group| say::failing(style.lang, group)).collect());
-        told.extend(say::matrix_end(style.lang, self));
-        lines(&told)
+        let mut output =
+            square(self, style).unwrap_or_else(|| groups(self).iter().map(|group| packets::failing(style.lang, group)).collect());
+        output.extend(packets::matrix_end(style.lang, self));
+        lines(&output)
     }
 
     fn exit_code(&self) -> u8 {
@@ -186,17 +186,17 @@ fn report(order: &Order, start: Start, stations: &Stations, context: &mut Contex
     let mut failure = None;
     let mut events = Vec::new();
     let mut before: Option<Recorded> = None;
-    let mut told = |text: &dyn Fn(Style) -> String| {
-        context.tell(text).unwrap_or_else(|error| {
+    let mut print = |text: &dyn Fn(Style) -> String| {
+        context.print_part(text).unwrap_or_else(|error| {
             failure = Some(error);
             false
         })
     };
     let mut sent = 0;
-    if told(&|style| lines(&[say::start(style.lang, &start)])) {
+    if print(&|style| lines(&[packets::start(style.lang, &start)])) {
         sent = ping::ping(order, &mut |came| {
             let event = event(came, order.to, stations);
-            let go_on = told(&|style| self::told(&start, &event, before.as_ref(), style));
+            let go_on = print(&|style| event_text(&start, &event, before.as_ref(), style));
             if let Event::Reply(Reply { route: Some(route), .. }) = &event {
                 before = Some(route.clone());
             }
@@ -251,26 +251,29 @@ fn recorded(route: &wire::Recorded, to: IpAddr, stations: &Stations) -> Recorded
 }
 
 /// What has come back, and the route that it recorded unless that is the same as before.
-fn told(start: &Start, event: &Event, before: Option<&Recorded>, style: Style) -> String {
-    let mut told = vec![say::event(style.lang, start, event)];
+fn event_text(start: &Start, event: &Event, before: Option<&Recorded>, style: Style) -> String {
+    let mut output = vec![packets::event(style.lang, start, event)];
     if let Event::Reply(reply) = event
         && let Some(route) = &reply.route
     {
         if before == Some(route) {
-            told.push(format!("  {}", say::recorded(style.lang, Way::AsBefore)));
+            output.push(format!("  {}", packets::recorded(style.lang, Way::AsBefore)));
         } else {
-            let width =
-                [Way::There, Way::Back].map(|way| say::recorded(style.lang, way).chars().count()).into_iter().max().unwrap_or(0)
-                    + 1;
+            let width = [Way::There, Way::Back]
+                .map(|way| packets::recorded(style.lang, way).chars().count())
+                .into_iter()
+                .max()
+                .unwrap_or(0)
+                + 1;
             for (way, parties) in [(Way::There, &route.there), (Way::Back, &route.back)] {
-                told.extend(parties.iter().enumerate().map(|(at, party)| {
-                    let title = if at == 0 { say::recorded(style.lang, way) } else { "" };
+                output.extend(parties.iter().enumerate().map(|(at, party)| {
+                    let title = if at == 0 { packets::recorded(style.lang, way) } else { "" };
                     format!("  {title:width$}{}", address(party, start))
                 }));
             }
         }
     }
-    lines(&told)
+    lines(&output)
 }
 
 fn address(party: &Party, start: &Start) -> String {
@@ -313,7 +316,7 @@ fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
         matrix.failed.iter().map(|pair| ((pair.from.as_str(), pair.to.as_str()), pair)).collect();
     let mut seen = BTreeSet::new();
     let heading = names.join("  ");
-    let mut told = vec![style.bold(&format!("{:label$}  {heading}", ""))];
+    let mut output = vec![style.bold(&format!("{:label$}  {heading}", ""))];
     for (from, name) in matrix.nodes.iter().zip(&names) {
         let cells = matrix.nodes.iter().zip(&names).map(|(to, column)| {
             let width = column.len();
@@ -327,14 +330,14 @@ fn square(matrix: &Matrix, style: Style) -> Option<Vec<String>> {
             format!("{cell:>width$}")
         });
         let cells: Vec<String> = cells.collect();
-        told.push(format!("{name:label$}  {}", cells.join("  ")));
+        output.push(format!("{name:label$}  {}", cells.join("  ")));
     }
     let seen: Vec<Mark> = seen.into_iter().collect();
-    told.push(String::new());
+    output.push(String::new());
     if seen != [Mark::Answered] && !seen.is_empty() {
-        told.push(say::marks(style.lang, &seen));
+        output.push(packets::marks(style.lang, &seen));
     }
-    Some(told)
+    Some(output)
 }
 
 /// What failed, by nodes and by hosts where all of it did, else by pairs.

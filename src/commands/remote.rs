@@ -210,15 +210,15 @@ struct Instance {
 
 impl Instance {
     /// From what a server tells.
-    fn of(told: &Value) -> Self {
+    fn from_json(document: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let network = told["state"]["network"].as_object().into_iter().flatten().filter(|(name, _)| *name != "lo");
+        let network = document["state"]["network"].as_object().into_iter().flatten().filter(|(name, _)| *name != "lo");
         let all = network.flat_map(|(_, device)| device["addresses"].as_array().into_iter().flatten());
         Self {
-            name: text(&told["name"]),
-            state: text(&told["status"]),
+            name: text(&document["name"]),
+            state: text(&document["status"]),
             addresses: all.filter(|one| one["scope"] == "global").map(|one| text(&one["address"])).collect(),
-            processes: told["state"]["processes"].as_i64().and_then(|number| u64::try_from(number).ok()),
+            processes: document["state"]["processes"].as_i64().and_then(|number| u64::try_from(number).ok()),
         }
     }
 }
@@ -246,11 +246,11 @@ pub(super) fn list(remote: &str, name: &str, judged: bool) -> Result<Containers>
     let all = if name.is_empty() {
         client.instances()?
     } else {
-        let mut told = client.instance(name)?;
-        told["state"] = client.state(name)?;
-        vec![told]
+        let mut document = client.instance(name)?;
+        document["state"] = client.state(name)?;
+        vec![document]
     };
-    let instances = all.iter().map(Instance::of).collect();
+    let instances = all.iter().map(Instance::from_json).collect();
     Ok(Containers { remote: remote.to_owned(), instances, judged })
 }
 
@@ -280,14 +280,14 @@ pub(crate) fn terminals() -> bool {
 
 /// The processes of a container, as its own `ps` tells them.
 pub(super) fn processes(remote: &str, name: &str) -> Result<Vec<Process>> {
-    let told = |words: &[&str]| {
+    let run = |words: &[&str]| {
         let command = words.iter().map(|word| (*word).to_owned()).collect();
         client(remote)?.exec(name, &Exec { command, ..Exec::default() }, Ends::Kept)
     };
-    let text = match told(&["ps", "-e", "-o", "pid,user,args"])? {
+    let text = match run(&["ps", "-e", "-o", "pid,user,args"])? {
         (0, text) => text,
         // Busybox lists all and knows no -e.
-        _ => told(&["ps", "-o", "pid,user,args"])?.1,
+        _ => run(&["ps", "-o", "pid,user,args"])?.1,
     };
     let text = String::from_utf8_lossy(&text).into_owned();
     let processes = text.lines().skip(1).filter_map(|line| {
@@ -301,18 +301,18 @@ pub(super) fn processes(remote: &str, name: &str) -> Result<Vec<Process>> {
 
 /// A container of a remote.
 #[derive(Debug)]
-pub(super) struct Far {
+pub(super) struct RemoteContainer {
     pub(super) remote: String,
     pub(super) name: String,
     client: Client,
 }
 
-impl Far {
+impl RemoteContainer {
     /// The container that a word names; none where the word is of this machine.
     ///
     /// # Errors
     /// When the remote is not known.
-    pub(super) fn of(word: &str) -> Result<Option<Self>> {
+    pub(super) fn parse(word: &str) -> Result<Option<Self>> {
         let Some((remote, name)) = split(word) else { return Ok(None) };
         Ok(Some(Self { remote: remote.to_owned(), name: name.to_owned(), client: client(remote)? }))
     }
@@ -381,13 +381,13 @@ impl Far {
 
     /// Deletes it; with force one that runs is stopped first.
     pub(super) fn delete(&self, force: bool) -> Result<()> {
-        let told = self.client.instance(&self.name)?;
-        if told["status"] != "Stopped" {
+        let document = self.client.instance(&self.name)?;
+        if document["status"] != "Stopped" {
             if !force {
                 return self.is(InstanceFault::Running);
             }
             self.act(Action::Stop, true, -1)?;
-            if told["ephemeral"] == true {
+            if document["ephemeral"] == true {
                 return Ok(());
             }
         }

@@ -86,7 +86,7 @@ impl Lab {
     }
 
     /// Its condition, and what to type.
-    fn said(&self, lang: Lang) -> Vec<String> {
+    fn sentences(&self, lang: Lang) -> Vec<String> {
         let size = topology::size(lang, self.hosts, self.containers);
         let lab = &self.lab;
         let mut lines = vec![match self.condition {
@@ -146,7 +146,7 @@ impl Show for Statuses {
             return lines(&[t!(lang, "No lab is up.")]);
         }
         let each = self.labs.iter().map(|lab| {
-            let mut text = lines(&lab.said(lang));
+            let mut text = lines(&lab.sentences(lang));
             text += &commands(w!(lang, "To make it as described:"), &lab.missing);
             text += &commands(w!(lang, "Made by hand:"), &lab.by_hand);
             text + &indented(lab.foreign(lang).into_iter())
@@ -221,13 +221,13 @@ fn status(name: &LabName) -> Result<Lab> {
 fn half(journal: &Journal) -> Result<Option<Played>> {
     let Some(role) = journal.topology.role.as_ref() else { return Ok(None) };
     let asked = journal.phase == Phase::Up && !journal.is_stale();
-    let said = if asked { halves::others(journal, PATIENCE)? } else { None };
+    let answers = if asked { halves::others(journal, PATIENCE)? } else { None };
     let others = journal.whole.iter().flat_map(|whole| &whole.hosts).filter(|host| host.name != role.host);
     Ok(Some(Played {
         host: role.host.clone(),
         nics: role.nics.iter().map(|(name, real)| (name.clone(), real.clone())).collect(),
         elsewhere: others.map(|host| host.name.clone()).collect(),
-        others: said,
+        others: answers,
     }))
 }
 
@@ -247,7 +247,7 @@ pub struct Labs {
 
 impl Labs {
     fn look() -> Result<Self> {
-        let mut labs: Vec<Item> = lab::whole()?.into_iter().map(Item::of).collect();
+        let mut labs: Vec<Item> = lab::whole()?.into_iter().map(Item::from_entry).collect();
         labs.sort_by(|a, b| a.lab.cmp(&b.lab));
         Ok(Self { labs })
     }
@@ -295,7 +295,7 @@ struct Host {
 }
 
 impl Item {
-    fn of(entry: Entry) -> Self {
+    fn from_entry(entry: Entry) -> Self {
         let Entry { lab, summary, hosts, switches, role, exercise, since, .. } = entry;
         let hosts = hosts.into_iter().map(|(host, containers)| Host { host, containers }).collect();
         Self { lab, summary, hosts, switches, role, exercise, since }
@@ -359,7 +359,7 @@ impl Show for Overview {
                 format!("  {sudo}nslab up bridged"),
                 t!(lang, "nslab help lists the commands, nslab doctor looks at this machine."),
             ],
-            Some(lab) if !lab.exercise.is_empty() => self.exercise(lab).said(lang),
+            Some(lab) if !lab.exercise.is_empty() => self.exercise(lab).sentences(lang),
             Some(lab) => {
                 let node = lab.hosts.iter().find_map(|host| host.containers.first()).or(lab.hosts.first().map(|host| &host.host));
                 let node = node.map_or("NODE", NodeName::as_str);

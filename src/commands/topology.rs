@@ -188,12 +188,12 @@ fn check(path: &Path, casting: &Casting) -> Verdict {
             findings: Vec::new(),
             error: None,
         },
-        Err(error) => Verdict { file, valid: false, hosts: 0, containers: 0, findings: said(&error), error: Some(error) },
+        Err(error) => Verdict { file, valid: false, hosts: 0, containers: 0, findings: to_findings(&error), error: Some(error) },
     }
 }
 
 /// What is wrong, for programs: in English, whatever people read, with the places.
-fn said(error: &Error) -> Vec<Finding> {
+fn to_findings(error: &Error) -> Vec<Finding> {
     let Error::Topology { text, findings, .. } = error else {
         return vec![Finding { line: 0, column: 0, message: sentences::errors::error(Lang::En, error).what }];
     };
@@ -202,11 +202,11 @@ fn said(error: &Error) -> Vec<Finding> {
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.matches('\n').count() + 1, line.chars().count() + 1)
     };
-    let said = findings.iter().map(|finding| {
+    let converted = findings.iter().map(|finding| {
         let (line, column) = if finding.at == (0..0) { (0, 0) } else { place(finding.at.start) };
         Finding { line, column, message: sentences::findings::problem(Lang::En, &finding.problem) }
     });
-    said.collect()
+    converted.collect()
 }
 
 /// Print the JSON schema of topology files, for editors

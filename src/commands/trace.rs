@@ -12,7 +12,7 @@ use crate::probe::trace::{Order, trace};
 use crate::probe::view::View;
 use crate::render::escape::escape;
 use crate::render::lang::{t, w};
-use crate::render::sentences::{causes, packets as say};
+use crate::render::sentences::{causes, packets};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
 use crate::report::trace::{Action, Cause, Difference, Direction, Frame, Journey, Known, Note, Outcome, Trace as Found, Visit};
@@ -79,13 +79,13 @@ fn check(address: IpAddr, view: &View) -> Result<()> {
 impl Show for Found {
     fn text(&self, style: Style) -> String {
         let mut page = Page::default();
-        page.wrap("", "", &say::title(style.lang, self));
+        page.wrap("", "", &packets::title(style.lang, self));
         page.blank();
-        page.heading(&say::direction_heading(style.lang, self, Direction::Request), style);
+        page.heading(&packets::direction_heading(style.lang, self, Direction::Request), style);
         request(&mut page, self, style);
         if let Some(reply) = self.reply.as_ref().filter(|reply| !reply.visits.is_empty()) {
             page.blank();
-            page.heading(&say::direction_heading(style.lang, self, Direction::Reply), style);
+            page.heading(&packets::direction_heading(style.lang, self, Direction::Reply), style);
             back(&mut page, self, reply, style);
         }
         page.blank();
@@ -107,7 +107,7 @@ fn request(page: &mut Page, trace: &Found, style: Style) {
         let below = format!("    {:width$}  ", "|");
         page.wrap(&first, &below, &sentence(visit, Direction::Request, style));
         if let Some(resolution) = &visit.resolution {
-            page.wrap("    | ", "    |   ", &say::resolution(style.lang, trace, resolution));
+            page.wrap("    | ", "    |   ", &packets::resolution(style.lang, trace, resolution));
         }
         if let Some(frame) = &visit.frame {
             segment(page, trace, frame, style);
@@ -147,7 +147,7 @@ fn back(page: &mut Page, trace: &Found, journey: &Journey, style: Style) {
             page.wrap(&below, &below, &format!("IP {}", addresses(frame)));
         }
         if let Some(asked) = visit.resolution.as_ref().filter(|asked| asked.answer.is_none()) {
-            page.wrap(&below, &below, &say::resolution(style.lang, trace, asked));
+            page.wrap(&below, &below, &packets::resolution(style.lang, trace, asked));
         }
     }
 }
@@ -156,9 +156,9 @@ fn back(page: &mut Page, trace: &Found, journey: &Journey, style: Style) {
 fn sentence(visit: &Visit, leg: Direction, style: Style) -> String {
     // Where it was seen to stop, the verdict says what that means.
     let stops = visit.known == Known::Observed && visit.frame.is_none() && visit.deed != Action::Receives;
-    let known = Some(visit.known).filter(|_| !stops).and_then(|known| say::known(style.lang, known));
+    let known = Some(visit.known).filter(|_| !stops).and_then(|known| packets::known(style.lang, known));
     let known = known.map(|known| format!(" {known}")).unwrap_or_default();
-    format!("{}{known}", say::action(style.lang, visit, leg))
+    format!("{}{known}", packets::action(style.lang, visit, leg))
 }
 
 fn names_width(trace: &Found, journey: &Journey) -> usize {
@@ -173,23 +173,23 @@ fn station(trace: &Found, station: &Station) -> String {
 }
 
 fn verdict(page: &mut Page, trace: &Found, style: Style) {
-    trace.messages.iter().for_each(|message| page.wrap("", "  ", &say::message(style.lang, trace, message)));
+    trace.messages.iter().for_each(|message| page.wrap("", "  ", &packets::message(style.lang, trace, message)));
     // A cause that is certain explains by itself why the packet goes no further than the tables say.
     let explained = |difference: &&Difference| {
         let stops = matches!(difference, Difference::Way { observed: None, .. });
         !(stops && trace.death().is_some_and(|death| death.certain))
     };
     let differences = trace.differences.iter().filter(explained);
-    differences.for_each(|difference| page.wrap("", "  ", &say::difference(style.lang, trace, difference)));
+    differences.for_each(|difference| page.wrap("", "  ", &packets::difference(style.lang, trace, difference)));
     match &trace.outcome {
-        Outcome::Answered { milliseconds } => page.strong(&say::answered(style.lang, trace, *milliseconds), style),
+        Outcome::Answered { milliseconds } => page.strong(&packets::answered(style.lang, trace, *milliseconds), style),
         Outcome::Died(death) => {
-            page.strong(&say::died(style.lang, trace, death), style);
+            page.strong(&packets::died(style.lang, trace, death), style);
             let known = !matches!(death.cause, Cause::Unknown { .. });
             let word = if death.certain { w!(style.lang, "Cause:") } else { w!(style.lang, "Perhaps:") };
             let because = if known { format!("  {word} ") } else { "  ".to_owned() };
             page.wrap(&because, "    ", &causes::cause(style.lang, trace, &death.cause));
-            for line in say::details(trace, &death.cause) {
+            for line in packets::details(trace, &death.cause) {
                 page.line(&format!("    {line}"));
             }
             cures(page, &death.cure, style);
@@ -214,7 +214,7 @@ fn advise(page: &mut Page, trace: &Found, cause: &Cause, style: Style) {
 }
 
 fn cures(page: &mut Page, cures: &[String], style: Style) {
-    let word = say::cure(style.lang);
+    let word = packets::cure(style.lang);
     for (at, cure) in cures.iter().enumerate() {
         let word = if at == 0 { word.to_owned() } else { " ".repeat(word.chars().count()) };
         page.line(&format!("  {word} {cure}"));

@@ -77,7 +77,7 @@ pub struct Exercise {
 
 impl Exercise {
     /// What is typed to make a lab by hand.
-    pub(super) fn said(&self, lang: Lang) -> Vec<String> {
+    pub(super) fn sentences(&self, lang: Lang) -> Vec<String> {
         let [shells, checks, plans] = self.typed();
         let below = |head: &str, lines: Vec<String>| {
             let lines = lines.into_iter().map(|line| format!("  {}", escape(&line)));
@@ -156,7 +156,7 @@ impl Show for Report {
         let lab = &self.lab;
         let operations = n!(lang, self.operations, "operation", "operations");
         let took = took(self.milliseconds);
-        let mut told = vec![match self.outcome {
+        let mut output = vec![match self.outcome {
             Outcome::Created => t!(lang, "{lab} is up: {size}, {took}.", lab, size, took),
             Outcome::Already => t!(lang, "{lab} is already up, as described: {size}.", lab, size),
             Outcome::Changed => t!(lang, "{lab} was changed ({operations}): {size}, {took}.", lab, operations, size, took),
@@ -165,18 +165,18 @@ impl Show for Report {
                 t!(lang, "{lab} had drifted and is as described again ({operations}): {size}.", lab, operations, size)
             }
         }];
-        told.extend(self.kept.as_ref().map(|kept| sentences::lxd::kept(lang, kept)));
-        told.extend(self.others.iter().flat_map(|others| sentences::role::halves(lang, others)));
+        output.extend(self.kept.as_ref().map(|kept| sentences::lxd::kept(lang, kept)));
+        output.extend(self.others.iter().flat_map(|others| sentences::role::halves(lang, others)));
         match &self.hint {
             Some(Hint::Ping(ping)) if self.outcome != Outcome::Already => {
                 let sudo = if ping.sudo { "sudo " } else { "" };
-                told.push(t!(lang, "Try: {command}", command = format!("{sudo}nslab ping {} {}", ping.from, ping.to)));
+                output.push(t!(lang, "Try: {command}", command = format!("{sudo}nslab ping {} {}", ping.from, ping.to)));
             }
-            Some(Hint::Exercise(of)) => told.extend(of.said(lang)),
+            Some(Hint::Exercise(exercise)) => output.extend(exercise.sentences(lang)),
             _ => {}
         }
-        told.extend(self.confirm_within.into_iter().flat_map(|seconds| sentences::role::confirm(lang, lab.as_str(), seconds)));
-        lines(&told)
+        output.extend(self.confirm_within.into_iter().flat_map(|seconds| sentences::role::confirm(lang, lab.as_str(), seconds)));
+        lines(&output)
     }
 
     fn is_talk(&self) -> bool {

@@ -245,9 +245,9 @@ pub struct Report {
     /// How nodes are typed.
     #[serde(skip)]
     pub names: Names,
-    /// It was told while it was watched.
+    /// It was printed while it was watched.
     #[serde(skip)]
-    pub told: bool,
+    pub printed: bool,
 }
 
 /// Who plays a part.

@@ -181,9 +181,10 @@ fn trust(words: &[String], name: Option<String>, quiet: bool) -> Result<String> 
     }
     let name = name.ok_or_else(|| refuse("Give the new client a name: --name"))?;
     let body = json!({"name": name, "type": "client", "restricted": false, "projects": null, "certificate": "", "password": "", "token": true});
-    let Answer { metadata, operation: Some(_), .. } = client.ask(Method::POST, "/1.0/certificates", Some(&body))? else {
+    let Answer { metadata: operation, operation: Some(_), .. } = client.ask(Method::POST, "/1.0/certificates", Some(&body))?
+    else {
         return Err(refuse("The server makes no tokens"));
     };
-    let token = Token::text(&name, &metadata["metadata"]);
+    let token = Token::text(&name, &operation["metadata"]);
     Ok(if quiet { format!("{token}\n") } else { format!("Client {name} certificate add token:\n{token}\n") })
 }
