@@ -91,16 +91,16 @@ impl Listeners {
     }
 }
 
-/// Checks, tells, and checks again on every change, until all passes, a signal comes, or `tell` says false; the last report.
+/// Checks, reports, and checks again on every change, until all passes, a signal comes, or `report` says false; the last report.
 ///
 /// # Errors
 /// As [`check`]; when the lab is gone.
-pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) -> Result<bool>) -> Result<Report> {
+pub fn watch(order: Order<'_>, report: &mut dyn FnMut(&Report, Option<&Report>) -> Result<bool>) -> Result<Report> {
     let mut listeners = Listeners::default();
     listeners.follow(order.subject)?;
     let mut subject = order.subject.clone();
     let mut last = check(order)?;
-    if !tell(&last, None)? {
+    if !report(&last, None)? {
         return Ok(last);
     }
     // What the check itself did to the packet filter, to trace a packet, is no news; what others did meanwhile is.
@@ -123,7 +123,7 @@ pub fn watch(order: Order<'_>, tell: &mut dyn FnMut(&Report, Option<&Report>) ->
             }
         };
         again = listeners.hear().network;
-        let go_on = tell(&next, Some(&last))?;
+        let go_on = report(&next, Some(&last))?;
         last = next;
         if !go_on {
             break;

@@ -213,7 +213,7 @@ pub struct Cable {
 
 impl Cable {
     /// The end that is not this one; none where neither is.
-    pub fn far(&self, near: &End) -> Option<&End> {
+    pub fn peer(&self, near: &End) -> Option<&End> {
         let [a, b] = &self.ends;
         if a == near {
             Some(b)

@@ -37,7 +37,7 @@ pub(super) struct Evidence(pub Arc<dyn Seen>);
 
 impl Evidence {
     /// For the report.
-    pub(super) fn told(self) -> Statement {
+    pub(super) fn into_statement(self) -> Statement {
         Statement(self.0)
     }
 }

@@ -59,8 +59,8 @@ macro_rules! checks {
             }
 
             /// As [`Kind::site`].
-            pub(super) fn site(&self, scene: &Scene<'_>) -> Site {
-                match self { $(Self::$kind(check) => check.site(scene),)* }
+            pub(super) fn target(&self, scene: &Scene<'_>) -> Target {
+                match self { $(Self::$kind(check) => check.target(scene),)* }
             }
 
             /// As [`Kind::pings`].
@@ -117,7 +117,7 @@ pub(super) trait Kind: Sized {
     fn played_by(&self, players: &Players<'_>) -> Result<Self, Common>;
 
     /// Where it looks or acts, besides the pings.
-    fn site(&self, scene: &Scene<'_>) -> Site;
+    fn target(&self, scene: &Scene<'_>) -> Target;
 
     /// The pings that it needs, from whom to whom.
     fn pings(&self, _: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
@@ -134,7 +134,7 @@ pub(super) trait Kind: Sized {
 }
 
 /// Where a check looks or acts.
-pub(super) enum Site {
+pub(super) enum Target {
     /// It acts in the node, as by running a command.
     Acts(NodeId),
     /// It looks at the nodes' own tables.

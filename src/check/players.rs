@@ -232,7 +232,7 @@ fn fitness(part: &Wiring, candidate: &Candidate) -> u32 {
 
 impl<'a> Casting<'a> {
     /// The best casting; on a tie everybody plays under their own name.
-    pub(super) fn of(topology: &'a Topology, lab: &'a Topology, view: &View) -> Self {
+    pub(super) fn best(topology: &'a Topology, lab: &'a Topology, view: &View) -> Self {
         let stage: Vec<(NodeName, Vec<Candidate>)> =
             lab.hosts.iter().map(|host| (host.name.clone(), on(view, lab, host))).collect();
         let mut best: Option<(u32, usize, Vec<Option<usize>>)> = None;

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::evidence::{Bench, Common, Evidence};
-use super::kinds::{Check, KINDS, Site, Stage, Verdict};
+use super::kinds::{Check, KINDS, Stage, Target, Verdict};
 use super::players::{Casting, Players};
 use super::scene::{self, Pairs, Pinged, Scene, addresses, containers, is_managed};
 use crate::error::{Error, JournalFault, Result};
@@ -62,7 +62,7 @@ pub fn check(order: Order<'_>) -> Result<Report> {
     let judge = order.against.unwrap_or(order.lab);
     let players = match order.against {
         None => Players::Own(order.subject.journal()?.topology.role.as_ref()),
-        Some(topology) => Players::Another(Casting::of(topology, order.lab, &view)),
+        Some(topology) => Players::Another(Casting::best(topology, order.lab, &view)),
     };
     let mut tasks: Vec<Vec<Task>> = Vec::new();
     for checkpoint in &judge.checkpoints {
@@ -94,13 +94,13 @@ pub fn check(order: Order<'_>) -> Result<Report> {
         for (task, verdict) in tasks.into_iter().zip(verdicts) {
             let state = if task.wanted { verdict.state() } else { State::Skipped };
             let (evidence, hints) = hints.find(&view, verdict.evidence, verdict.suspect)?;
-            let told = |all: Vec<Evidence>| all.into_iter().map(Evidence::told).collect();
+            let statements = |all: Vec<Evidence>| all.into_iter().map(Evidence::into_statement).collect();
             checks.push(Outcome {
                 kind: task.written.word(),
                 check: Statement(Arc::new(task.meant.unwrap_or(task.written))),
                 state,
-                evidence: told(evidence),
-                notes: told(verdict.notes),
+                evidence: statements(evidence),
+                notes: statements(verdict.notes),
                 hints,
             });
         }
@@ -154,7 +154,7 @@ fn scene<'a>(
     named: Vec<NodeId>,
 ) -> Scene<'a> {
     let against = order.against.is_some();
-    let mut stations = Stations::of(view, &order.subject.entry);
+    let mut stations = Stations::from_view(view, &order.subject.entry);
     let lab = order.lab;
     let mut all: Vec<Vec<(String, IpNet)>> = Vec::new();
     for station in &mut stations.all {
@@ -232,7 +232,7 @@ fn judged(scene: &Scene<'_>, tasks: &[Vec<Task>]) -> Result<Vec<Vec<Verdict>>> {
         Err(evidence) => Verdict::wrong(evidence.clone()),
         Ok(check) => {
             // What acts on the other machine is checked there.
-            let elsewhere = matches!(check.site(scene), Site::Acts(node) if scene.is_remote(&node));
+            let elsewhere = matches!(check.target(scene), Target::Acts(node) if scene.is_remote(&node));
             let mut verdict = if elsewhere { Verdict::default() } else { check.judge(&stage) };
             verdict.notes.extend(unseen(check, scene));
             verdict
@@ -249,9 +249,9 @@ fn unseen(check: &Check, scene: &Scene<'_>) -> Vec<Evidence> {
         return Vec::new();
     }
     let mut there: BTreeMap<String, usize> = BTreeMap::new();
-    let (acts, tables) = match check.site(scene) {
-        Site::Acts(node) => (Some(node), Vec::new()),
-        Site::Tables(nodes) => (None, nodes),
+    let (acts, tables) = match check.target(scene) {
+        Target::Acts(node) => (Some(node), Vec::new()),
+        Target::Tables(nodes) => (None, nodes),
     };
     let starts = check.pings(scene).into_iter().map(|(from, _)| from).chain(acts);
     for from in starts.filter(|from| scene.is_remote(from)) {
@@ -260,9 +260,9 @@ fn unseen(check: &Check, scene: &Scene<'_>) -> Vec<Evidence> {
         }
     }
     let mut notes: Vec<Evidence> = there.into_iter().map(|(host, number)| Common::OtherMachine { host, number }.into()).collect();
-    let far: Vec<String> = tables.iter().filter(|node| scene.is_remote(node)).map(ToString::to_string).collect();
-    if !far.is_empty() {
-        notes.push(Common::FromFile { nodes: far }.into());
+    let remote: Vec<String> = tables.iter().filter(|node| scene.is_remote(node)).map(ToString::to_string).collect();
+    if !remote.is_empty() {
+        notes.push(Common::FromFile { nodes: remote }.into());
     }
     notes
 }

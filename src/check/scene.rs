@@ -68,14 +68,14 @@ pub(super) fn is_managed(bridge: &str) -> bool {
 /// The cables of a container.
 pub(super) fn cables<'a>(view: &'a View, id: &NodeId) -> Vec<Cable<'a>> {
     let Some(place) = view.place(id) else { return Vec::new() };
-    let of = |inner: &'a Link| {
+    let cable = |inner: &'a Link| {
         let end = inner.peer.as_ref().and_then(|peer| {
             let other = view.named(peer.node.as_ref()?)?;
             Some((other, other.named(peer.name.as_ref()?)?))
         });
         Cable { inner, end }
     };
-    place.node.links.iter().filter(|link| link.kind == "veth").map(of).collect()
+    place.node.links.iter().filter(|link| link.kind == "veth").map(cable).collect()
 }
 
 impl Cable<'_> {
@@ -129,8 +129,8 @@ pub(super) fn addresses(view: &View, id: &NodeId, judged: bool) -> Vec<(String, 
         let managed = judged && (is_managed(&link.name) || link.bridge.as_deref().is_some_and(is_managed));
         link.kind != "loopback" && !hidden.contains(link.name.as_str()) && !managed
     };
-    let of = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
-    let all = place.node.links.iter().filter(counts).flat_map(of);
+    let nets = |link: &Link| link.addresses.iter().map(|net| (link.name.clone(), *net)).collect::<Vec<_>>();
+    let all = place.node.links.iter().filter(counts).flat_map(nets);
     let left = |net: &IpNet| judged && managed_subnet(view, id, net).is_some();
     all.filter(|(_, net)| !is_link_local(net.addr()) && !net.addr().is_loopback() && !left(net)).collect()
 }

@@ -106,7 +106,7 @@ impl Run for Capture {
             return Ok(report_end(&ended, &points, file.map(|path| path.display().to_string()), file.is_some(), context));
         }
         let layout = Layout::new(&points, &view, names.clone(), context.style.lang);
-        let mut reporter = Reporter { points: &points, owners: Owners::of(&view), layout, lines: Vec::new(), context };
+        let mut reporter = Reporter { points: &points, owners: Owners::from_view(&view), layout, lines: Vec::new(), context };
         let ended = capture::capture(&points, &program, bounds, &mut reporter)?;
         Ok(report_end(&ended, &points, None, true, context))
     }

@@ -54,7 +54,7 @@ impl Run for Trace {
         let (subject, target) = target::looked_at(&self.from, context)?;
         let entry = &subject.entry;
         let mut view = View::look(&subject)?;
-        let stations = Stations::of(&view, entry);
+        let stations = Stations::from_view(&view, entry);
         let goal = goal(&self.to, self.families.wanted(), stations.get(&target.node)?, &stations, entry)?;
         check(goal.address, &view)?;
         let order = Order { from: &target.node, to: goal.address, scope: goal.scope, payload: self.size, ttl: self.ttl };

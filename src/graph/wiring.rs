@@ -23,8 +23,8 @@ pub fn graph(topology: &Topology, seen: Option<&plan::State>, layer: Layer) -> G
 pub fn half(topology: &Topology, host: &NodeName, described: &plan::State, seen: &plan::State, layer: Layer) -> Graph {
     let mut physical = physical(topology, described, seen);
     let here = |node: &NodeId| node.host() == Some(host);
-    for far in physical.hosts.iter_mut().filter(|far| !here(&far.node.node)) {
-        for node in std::iter::once(&mut far.node).chain(&mut far.containers) {
+    for remote in physical.hosts.iter_mut().filter(|remote| !here(&remote.node.node)) {
+        for node in std::iter::once(&mut remote.node).chain(&mut remote.containers) {
             node.mark = Mark::File;
             // The node's own mark says it of all that is in it.
             node.interfaces.iter_mut().for_each(|interface| interface.mark = Mark::Described);
@@ -32,21 +32,21 @@ pub fn half(topology: &Topology, host: &NodeName, described: &plan::State, seen:
     }
     let switches = physical.networks.iter_mut().filter(|network| network.kind == NetworkKind::Switch);
     switches.for_each(|network| network.mark = Mark::File);
-    let far = physical.cables.iter_mut().filter(|cable| !cable.ends.iter().all(|end| here(&end.node)));
-    far.for_each(|cable| cable.mark = Mark::File);
+    let remote = physical.cables.iter_mut().filter(|cable| !cable.ends.iter().all(|end| here(&end.node)));
+    remote.for_each(|cable| cable.mark = Mark::File);
     drawn(topology, physical, true, layer)
 }
 
 fn drawn(topology: &Topology, physical: Physical, live: bool, layer: Layer) -> Graph {
     let drawing = match layer {
         Layer::Physical => Drawing::Physical(physical),
-        Layer::L3 => Drawing::L3(L3::of(&physical)),
+        Layer::L3 => Drawing::L3(L3::from_physical(&physical)),
     };
     Graph { lab: topology.name.to_string(), summary: topology.summary.clone(), live, drawing }
 }
 
 fn physical(topology: &Topology, described: &plan::State, seen: &plan::State) -> Physical {
-    let both = Both { described: Facts::of(described), seen: Facts::of(seen) };
+    let both = Both { described: Facts::from_state(described), seen: Facts::from_state(seen) };
     let cables = both.cables(topology);
     let hosts = topology.hosts.iter().map(|host| {
         let described = host.containers.iter().map(|container| NodeId::Container(host.name.clone(), container.name.clone()));
@@ -99,8 +99,8 @@ impl Both {
         let mut interfaces: Vec<Interface> = names
             .into_iter()
             .filter_map(|name| {
-                let of = |machine: Option<&'_ Machine>| machine.and_then(|machine| machine.interfaces.get(name)).cloned();
-                self.interface(name, of(described).as_ref(), of(seen).as_ref())
+                let own = |machine: Option<&'_ Machine>| machine.and_then(|machine| machine.interfaces.get(name)).cloned();
+                self.interface(name, own(described).as_ref(), own(seen).as_ref())
             })
             .collect();
         interfaces.sort_by_cached_key(|interface| natural(interface.name.as_str()));
@@ -203,7 +203,7 @@ struct Device {
 
 impl Facts {
     /// The facts of nodes; what is in the machine's own namespace is no part of a drawing.
-    fn of(state: &plan::State) -> Self {
+    fn from_state(state: &plan::State) -> Self {
         let mut facts = Self::default();
         for fact in state {
             if let Ns::Node(node) = fact.ns()
@@ -285,8 +285,8 @@ impl Device {
 
 impl L3 {
     /// Subnets are prefixes on a segment: the same prefix on two networks is two subnets.
-    fn of(physical: &Physical) -> Self {
-        let mut segments = Segments::of(physical);
+    fn from_physical(physical: &Physical) -> Self {
+        let mut segments = Segments::from_physical(physical);
         let mut found: Vec<Found<'_>> = Vec::new();
         let mut places: HashMap<(usize, IpNet), usize> = HashMap::new();
         for node in physical.nodes() {
@@ -387,7 +387,7 @@ struct Segments {
 }
 
 impl Segments {
-    fn of(physical: &Physical) -> Self {
+    fn from_physical(physical: &Physical) -> Self {
         let mut segments = Self::default();
         let networks = physical.networks.iter().map(|network| (NodeId::Switch(network.network.clone()), &network.interfaces));
         for (node, interfaces) in physical.nodes().map(|node| (node.node.clone(), &node.interfaces)).chain(networks) {

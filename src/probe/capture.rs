@@ -171,7 +171,8 @@ impl Run<'_> {
         let reader = watcher.reader();
         fds.extend(reader.as_ref().map(|reader| PollFd::new(*reader, PollFlags::empty())));
         let _ = poll(&mut fds, PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO));
-        let lost = |fd: &PollFd<'_>| fd.revents().is_some_and(|told| told.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
+        let lost =
+            |fd: &PollFd<'_>| fd.revents().is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP));
         !(reader.is_some() && fds.last().is_some_and(lost))
     }
 
@@ -199,7 +200,7 @@ impl Run<'_> {
                 if tap.is_gone() { &mut gone } else { &mut down }.push(point);
             }
         }
-        let names = |of: &[usize]| of.iter().map(|point| self.points[*point].name.clone()).collect::<Vec<_>>();
+        let names = |points: &[usize]| points.iter().map(|point| self.points[*point].name.clone()).collect::<Vec<_>>();
         if !down.is_empty() {
             watcher.notice(&Notice::PointsDown(names(&down)));
         }
@@ -357,7 +358,7 @@ pub struct Owners(HashMap<Mac, Option<Interface>>);
 
 impl Owners {
     /// The owners in a lab.
-    pub fn of(view: &View) -> Self {
+    pub fn from_view(view: &View) -> Self {
         let mut owners: HashMap<Mac, Option<Interface>> = HashMap::new();
         for place in &view.places {
             for link in &place.node.links {
@@ -380,7 +381,7 @@ impl Owners {
     /// The line of a frame at a point.
     pub fn line(&self, point: &Point, seen: &Seen<'_>) -> Line {
         let frame = Frame::decode(seen.bytes);
-        let ends = point.ends.clone().map(|(here, far)| if seen.outgoing { (here, far) } else { (far, here) });
+        let ends = point.ends.clone().map(|(here, peer)| if seen.outgoing { (here, peer) } else { (peer, here) });
         Line {
             nanoseconds: seen.nanoseconds,
             point: point.name.clone(),

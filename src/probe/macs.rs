@@ -121,8 +121,8 @@ fn cable(topology: &Topology, view: &View, network: &topology::Network, switch: 
 fn switch(topology: &Topology, view: &View, network: &topology::Network) -> Option<Segment> {
     let place = view.place(&NodeId::Switch(network.name.clone()))?;
     let port = |end: &Interface| {
-        let is_end = |far: &tables::VethPeer| {
-            far.node.as_deref() == Some(end.node.as_str()) && far.name.as_deref() == Some(end.interface.as_str())
+        let is_end = |peer: &tables::VethPeer| {
+            peer.node.as_deref() == Some(end.node.as_str()) && peer.name.as_deref() == Some(end.interface.as_str())
         };
         let link = place.tables.links.iter().find(|link| link.peer.as_ref().is_some_and(is_end))?;
         Some((link.index, link.name.clone()))
@@ -134,12 +134,12 @@ fn switch(topology: &Topology, view: &View, network: &topology::Network) -> Opti
 /// The entries of a switch's forwarding table that frames have made or somebody has told: port, MAC, its age.
 pub fn learned(view: &View, network: &str) -> Vec<(String, Mac, Option<Duration>)> {
     let Some(place) = network.parse().ok().and_then(|name| view.place(&NodeId::Switch(name))) else { return Vec::new() };
-    let of = |entry: &tables::Fdb| {
+    let row = |entry: &tables::Fdb| {
         let port = place.tables.link(entry.port)?.name.clone();
-        let told = entry.mac.is_unicast() && (!entry.own || entry.fixed);
-        told.then_some((port, entry.mac, entry.age.filter(|_| !entry.fixed)))
+        let counts = entry.mac.is_unicast() && (!entry.own || entry.fixed);
+        counts.then_some((port, entry.mac, entry.age.filter(|_| !entry.fixed)))
     };
-    let mut found: Vec<_> = place.tables.fdb.iter().filter_map(of).collect();
+    let mut found: Vec<_> = place.tables.fdb.iter().filter_map(row).collect();
     found.sort();
     found.dedup();
     found

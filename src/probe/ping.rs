@@ -113,7 +113,7 @@ pub fn answer(heard: &Datagram, buffer: &[u8], magic: [u8; 8]) -> Option<(u16, A
 
 /// What an error message says, with the packet that it is about.
 fn fault(body: Body, ipv6: bool) -> Option<(Fault, Option<Box<Packet>>)> {
-    let told = match body {
+    let error = match body {
         Body::Unreachable { code, mtu, quoted } => {
             let fault = match (ipv6, code) {
                 (false, 0 | 6) | (true, 0) => Fault::NetUnreachable,
@@ -147,7 +147,7 @@ fn fault(body: Body, ipv6: bool) -> Option<(Fault, Option<Box<Packet>>)> {
         | Body::Other
         | Body::Short => return None,
     };
-    Some(told)
+    Some(error)
 }
 
 /// The kernel gives up asking for a MAC address after three seconds (`mcast_solicit`, `retrans_time_ms`), and then says so.
@@ -420,11 +420,11 @@ mod tests {
             ip(64, &[], [10, 0, 0, 1], &message)
         };
         let quoted = ip(1, &[], [8, 8, 8, 8], &request(Family::Ipv4, KEY, 5, 56));
-        let told = |fault| Some(Answer::Error { sequence: 5, to: [8, 8, 8, 8].into(), fault });
+        let expected = |fault| Some(Answer::Error { sequence: 5, to: [8, 8, 8, 8].into(), fault });
         // Routers quote 8 bytes of the message at least (RFC 792), without payload.
         for quoted in [&quoted[..], &quoted[..28]] {
-            assert_eq!(read4(&error(11, 0, [0; 4], quoted), KEY), told(Fault::TimeExceeded));
-            assert_eq!(read4(&error(3, 4, [0, 0, 5, 0xdc], quoted), KEY), told(Fault::TooBig { mtu: 1500 }));
+            assert_eq!(read4(&error(11, 0, [0; 4], quoted), KEY), expected(Fault::TimeExceeded));
+            assert_eq!(read4(&error(3, 4, [0, 0, 5, 0xdc], quoted), KEY), expected(Fault::TooBig { mtu: 1500 }));
         }
         assert_eq!(read4(&error(3, 1, [0; 4], &quoted[..27]), KEY), None);
         let other = ip(1, &[], [8, 8, 8, 8], &reply(5));

@@ -225,7 +225,7 @@ impl<'a> Wiring<'a> {
     fn far(&self, node: &NodeId, interface: &IfName) -> Option<(&'a Cable, &'a End)> {
         let near = End { node: node.clone(), interface: interface.clone() };
         let cable = self.by_end.get(&near).copied()?;
-        let far = cable.far(&near)?;
+        let far = cable.peer(&near)?;
         std::ptr::eq(*self.by_end.get(far)?, cable).then_some((cable, far))
     }
 

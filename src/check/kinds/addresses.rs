@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen, nothing};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Members, members, network};
 use crate::check::scene::{Scene, host};
@@ -88,8 +88,8 @@ impl Say for Found {
                 )
             }
             Self::NotOneSubnet { addresses } => {
-                let of = |(node, has): &(String, Vec<IpNet>)| format!("{} {}", words.node(node), words.nets(has));
-                let addresses = words.few(&addresses.iter().map(of).collect::<Vec<_>>());
+                let described = |(node, has): &(String, Vec<IpNet>)| format!("{} {}", words.node(node), words.nets(has));
+                let addresses = words.few(&addresses.iter().map(described).collect::<Vec<_>>());
                 t!(lang, "No subnet has all of them: {addresses}.", addresses)
             }
             Self::Overlap { first: (first, one), second: (second, other) } => t!(
@@ -198,8 +198,8 @@ impl Kind for Addresses {
         Ok(Self { of: players.members(&self.of)?, network, ..self.clone() })
     }
 
-    fn site(&self, scene: &Scene<'_>) -> Site {
-        Site::Tables(self.of.nodes(scene))
+    fn target(&self, scene: &Scene<'_>) -> Target {
+        Target::Tables(self.of.nodes(scene))
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
@@ -217,7 +217,7 @@ impl Kind for Addresses {
                 verdict.add(gone);
                 continue;
             }
-            let has = of(&member, self.network.as_ref(), scene);
+            let has = addresses_on(&member, self.network.as_ref(), scene);
             if has.is_empty() {
                 verdict.evidence.push(without(&member, self.network.as_ref(), scene));
             } else {
@@ -260,7 +260,7 @@ fn without(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Evid
 }
 
 /// The addresses of a node that count; with a network only those of its NIC there.
-fn of(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Vec<IpNet> {
+fn addresses_on(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Vec<IpNet> {
     let all = scene.addresses(node);
     let NodeId::Host(host) = node else { return all.into_iter().map(|(_, net)| net).collect() };
     let Some(network) = network else { return all.into_iter().map(|(_, net)| net).collect() };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Bench, Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, found, host};
 use crate::check::scene::{Scene, is_managed};
@@ -173,8 +173,8 @@ impl Kind for Bridged {
         Ok(Self { host, name, ports })
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Tables(vec![NodeId::Host(self.host.clone())])
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Tables(vec![NodeId::Host(self.host.clone())])
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, node};
 use crate::check::scene::Scene;
@@ -93,8 +93,8 @@ impl Kind for Command {
         Ok(Self { node: players.machine(&self.node)?, ..self.clone() })
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Acts(self.node.0.clone())
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Acts(self.node.0.clone())
     }
 
     fn judge(&self, stage: &Stage<'_>) -> std::result::Result<Verdict, Evidence> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::check::evidence::{Bench, Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::host;
 use crate::check::scene::Scene;
@@ -147,16 +147,16 @@ impl Kind for Control {
         Ok(Self { from: players.host(&self.from)?, of: players.host(&self.of)? })
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Acts(NodeId::Host(self.from.clone()))
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Acts(NodeId::Host(self.from.clone()))
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {
         let Some(found) = tried(self, stage)? else { return Ok(Verdict::default()) };
-        let far = stage.scene.is_remote(&NodeId::Host(self.of.clone()));
+        let elsewhere = stage.scene.is_remote(&NodeId::Host(self.of.clone()));
         let token = matches!(&found, Found::NoRemote { .. } | Found::Distrusted { .. } | Found::OtherServer { .. });
         let note = || Found::TokenThere { host: self.of.to_string() }.into();
-        Ok(Verdict { notes: Vec::from_iter((token && far).then(note)), ..Verdict::wrong(found) })
+        Ok(Verdict { notes: Vec::from_iter((token && elsewhere).then(note)), ..Verdict::wrong(found) })
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Bench, Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, nodes};
 use crate::check::scene::Scene;
@@ -88,8 +88,8 @@ impl Kind for Forwarding {
         Ok(Self { on: players.all(&self.on)?, off: players.all(&self.off)? })
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Tables(self.on.iter().chain(&self.off).map(|machine| machine.0.clone()).collect())
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Tables(self.on.iter().chain(&self.off).map(|machine| machine.0.clone()).collect())
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {

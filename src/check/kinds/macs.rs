@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Members, members, network};
 use crate::check::scene::{Scene, host};
@@ -48,11 +48,11 @@ impl Say for Found {
         let lang = words.lang;
         match self {
             Self::Strangers { network, stations } => {
-                let of = |station: &Station| match &station.owner {
+                let described = |station: &Station| match &station.owner {
                     Some(owner) => format!("{} ({})", station.mac, words.interface(owner)),
                     None => t!(lang, "{mac} (nobody's in the lab)", mac = station.mac),
                 };
-                let stations = words.few(&stations.iter().map(of).collect::<Vec<_>>());
+                let stations = words.few(&stations.iter().map(described).collect::<Vec<_>>());
                 t!(lang, "On {network} there were also {stations}.", network, stations)
             }
             Self::Unseen { network, nodes } if nodes.is_empty() => t!(lang, "No ping crossed {network}.", network),
@@ -113,8 +113,8 @@ impl Kind for Macs {
         Ok(Self { network: players.network(&self.network)?, owners: players.members(&self.owners)? })
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Tables(Vec::new())
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Tables(Vec::new())
     }
 
     fn watched(&self, scene: &Scene<'_>) -> Vec<WatchedPing> {

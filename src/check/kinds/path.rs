@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, node, nodes};
 use crate::check::scene::Scene;
@@ -104,11 +104,11 @@ impl Kind for Path {
         Ok(Self { from, to, hops: players.all(&self.hops)? })
     }
 
-    fn site(&self, scene: &Scene<'_>) -> Site {
+    fn target(&self, scene: &Scene<'_>) -> Target {
         if scene.is_remote(&self.from.0) {
-            return Site::Acts(self.from.0.clone());
+            return Target::Acts(self.from.0.clone());
         }
-        Site::Tables(self.hops.iter().map(|machine| machine.0.clone()).collect())
+        Target::Tables(self.hops.iter().map(|machine| machine.0.clone()).collect())
     }
 
     fn watched(&self, scene: &Scene<'_>) -> Vec<WatchedPing> {
@@ -160,7 +160,7 @@ fn ping(path: &Path, scene: &Scene<'_>) -> Option<WatchedPing> {
 fn beyond(scene: &Scene<'_>, ping: &WatchedPing) -> Vec<String> {
     let probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
     let visits = predict(scene.view, &ping.from, ping.address, &probe).request.visits;
-    let far =
+    let remote =
         visits.into_iter().filter(|visit| scene.view.places.iter().any(|place| place.remote && place.node.node == visit.node));
-    far.filter(|visit| matches!(visit.deed, Action::Routes { .. } | Action::Receives)).map(|visit| visit.node).collect()
+    remote.filter(|visit| matches!(visit.deed, Action::Routes { .. } | Action::Receives)).map(|visit| visit.node).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Pair, pairs};
 use crate::check::scene::Scene;
@@ -50,17 +50,17 @@ impl Kind for Reach {
         }
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Tables(Vec::new())
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Tables(Vec::new())
     }
 
     fn pings(&self, scene: &Scene<'_>) -> Vec<(NodeId, NodeId)> {
         match self {
             Self::All => {
                 let all = scene.containers();
-                let of =
+                let to_others =
                     |from: &NodeId| all.iter().filter(|to| *to != from).map(|to| (from.clone(), to.clone())).collect::<Vec<_>>();
-                all.iter().flat_map(of).collect()
+                all.iter().flat_map(to_others).collect()
             }
             Self::Pairs(pairs) => both_ways(pairs),
         }

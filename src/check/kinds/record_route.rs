@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::path::{Found, Path};
 use crate::check::evidence::{Besides, Common, Evidence};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::scene::Scene;
 use crate::kernel::sockets::Manner;
@@ -43,8 +43,8 @@ impl Kind for RecordRoute {
         self.0.played_by(players).map(Self)
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Acts(self.0.from.0.clone())
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Acts(self.0.from.0.clone())
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, node};
 use crate::check::scene::Scene;
@@ -151,8 +151,8 @@ impl Kind for Routes {
         })
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Tables(vec![self.node.0.clone()])
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Tables(vec![self.node.0.clone()])
     }
 
     fn judge(&self, stage: &Stage<'_>) -> Result<Verdict, Evidence> {

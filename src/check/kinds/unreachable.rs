@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reach::{both_ways, pairs_in_words};
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Site, Stage, Verdict};
+use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Pair, pairs};
 use crate::check::scene::Scene;
@@ -49,8 +49,8 @@ impl Kind for Unreachable {
         players.pairs(&self.0).map(Self)
     }
 
-    fn site(&self, _: &Scene<'_>) -> Site {
-        Site::Tables(Vec::new())
+    fn target(&self, _: &Scene<'_>) -> Target {
+        Target::Tables(Vec::new())
     }
 
     fn pings(&self, _: &Scene<'_>) -> Vec<(NodeId, NodeId)> {

@@ -146,12 +146,12 @@ impl Lab<'_> {
 
     fn point(&self, place: &Place, link: &Link) -> Point {
         let interface = place.interface(link);
-        let far = link.peer.as_ref().and_then(|peer| peer.node.as_deref()).filter(|_| place.node.kind == Kind::Switch);
+        let peer = link.peer.as_ref().and_then(|peer| peer.node.as_deref()).filter(|_| place.node.kind == Kind::Switch);
         Point {
             name: self.names.interface(&interface),
             index: link.index,
             pin: place.pin.clone(),
-            ends: far.map(|far| (self.names.node(&place.node.node), self.names.node(far))),
+            ends: peer.map(|peer| (self.names.node(&place.node.node), self.names.node(peer))),
             description: self.description(link),
             mac: link.mac.as_ref().and_then(|mac| mac.parse().ok()),
             bridge: if link.kind == "bridge" { Bridge::Own } else { Bridge::No },
@@ -162,8 +162,8 @@ impl Lab<'_> {
     fn description(&self, link: &Link) -> String {
         let mut parts = vec![link.kind.clone()];
         if let Some(Peer { node: Some(node), name: Some(name) }) = &link.peer {
-            let far = Interface { node: node.clone(), interface: name.clone() };
-            parts.push(format!("other end {}", self.names.interface(&far)));
+            let peer = Interface { node: node.clone(), interface: name.clone() };
+            parts.push(format!("other end {}", self.names.interface(&peer)));
         }
         parts.extend(link.bridge.as_ref().map(|bridge| format!("port of {bridge}")));
         parts.extend(link.addresses.iter().map(ToString::to_string));
@@ -209,7 +209,7 @@ impl Lab<'_> {
             Kind::Switch => 2,
         };
         for point in &points {
-            known.extend(self.far(&point.interface));
+            known.extend(self.peer(&point.interface));
         }
         let mut places: Vec<&Place> = self.view.places.iter().collect();
         places.sort_by_key(containers_first);
@@ -218,7 +218,7 @@ impl Lab<'_> {
             for link in place.node.links.iter().filter(wanted) {
                 let here = place.interface(link);
                 if known.insert(here.clone()) {
-                    known.extend(self.far(&here));
+                    known.extend(self.peer(&here));
                     points.push(self.point(place, link));
                 }
             }
@@ -227,7 +227,7 @@ impl Lab<'_> {
     }
 
     /// The other end of a pair.
-    fn far(&self, interface: &Interface) -> Option<Interface> {
+    fn peer(&self, interface: &Interface) -> Option<Interface> {
         let peer = self.view.interface(interface)?.peer.as_ref()?;
         let node = peer.node.clone().unwrap_or_else(|| interface.node.clone());
         Some(Interface { node, interface: peer.name.clone()? })

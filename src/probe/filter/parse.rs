@@ -149,10 +149,10 @@ impl<'a> Parser<'a> {
     fn qualifiers(&mut self, protocol: Option<Protocol>, first: &Word<'a>) -> Result<Qualifiers> {
         let side = self.side();
         let at = self.peek().map_or(self.end..self.end, |word| word.at.clone());
-        let of = self.peek().and_then(|word| Type::named(word.text));
-        self.next += usize::from(of.is_some());
-        let of = of.unwrap_or(Type::Host);
-        let fits = match (protocol, of) {
+        let kind = self.peek().and_then(|word| Type::named(word.text));
+        self.next += usize::from(kind.is_some());
+        let kind = kind.unwrap_or(Type::Host);
+        let fits = match (protocol, kind) {
             (None, _) | (Some(Protocol::Ether), Type::Host) | (Some(Protocol::Tcp | Protocol::Udp), Type::Port) => true,
             (Some(protocol), Type::Host | Type::Net) => {
                 [Protocol::Ip, Protocol::Ip6, Protocol::Arp, Protocol::Rarp].contains(&protocol)
@@ -160,10 +160,10 @@ impl<'a> Parser<'a> {
             _ => false,
         };
         if !fits {
-            let of = ["host", "net", "port"][of as usize];
-            return Err((first.at.start..at.end, FilterFault::Modifier(first.text.to_owned(), of)));
+            let kind = ["host", "net", "port"][kind as usize];
+            return Err((first.at.start..at.end, FilterFault::Modifier(first.text.to_owned(), kind)));
         }
-        Ok(Qualifiers { protocol, side, of })
+        Ok(Qualifiers { protocol, side, kind })
     }
 
     fn side(&mut self) -> Side {
@@ -182,7 +182,7 @@ impl<'a> Parser<'a> {
 
     /// A name, or several in brackets: `host (a1 or b1)`.
     fn named(&mut self, qualifiers: Qualifiers) -> Result<Expression> {
-        let awaited = match (qualifiers.protocol, qualifiers.of) {
+        let awaited = match (qualifiers.protocol, qualifiers.kind) {
             (Some(Protocol::Ether), _) => Awaited::Mac,
             (_, Type::Host) => Awaited::Address,
             (_, Type::Net) => Awaited::Net,
@@ -216,7 +216,7 @@ impl<'a> Parser<'a> {
         if qualifiers.protocol == Some(Protocol::Ether) {
             return Ok(Test::Ether { side, macs: self.macs(word)? });
         }
-        let nets = match qualifiers.of {
+        let nets = match qualifiers.kind {
             Type::Host => self.hosts(word)?,
             Type::Net => vec![net(word)?],
             Type::Port => {
@@ -377,7 +377,7 @@ impl Type {
 struct Qualifiers {
     protocol: Option<Protocol>,
     side: Side,
-    of: Type,
+    kind: Type,
 }
 
 /// A word and where it stands.
@@ -422,9 +422,9 @@ mod tests {
 
     #[test]
     fn marks_need_no_blanks() {
-        let of = |text| words(text).into_iter().map(|word| word.text).collect::<Vec<_>>();
-        assert_eq!(of("!(icmp&&host a1)||port  80"), ["!", "(", "icmp", "&&", "host", "a1", ")", "||", "port", "80"]);
-        assert_eq!(of("  "), Vec::<&str>::new());
+        let texts = |text| words(text).into_iter().map(|word| word.text).collect::<Vec<_>>();
+        assert_eq!(texts("!(icmp&&host a1)||port  80"), ["!", "(", "icmp", "&&", "host", "a1", ")", "||", "port", "80"]);
+        assert_eq!(texts("  "), Vec::<&str>::new());
         assert_eq!(words("é host")[1].at, 3..7);
     }
 }

@@ -334,59 +334,59 @@ impl Program {
     fn assemble(&self) -> Vec<sock_filter> {
         // A conditional jump reaches 255 instructions far; a way that is longer leads over a jump behind it, which moves
         // what follows: repeated until nothing moves.
-        let mut far = vec![[false; 2]; self.steps.len()];
+        let mut long = vec![[false; 2]; self.steps.len()];
         loop {
-            let (starts, labels) = self.places(&far);
+            let (starts, labels) = self.places(&long);
             let mut moved = false;
             for (at, step) in self.steps.iter().enumerate() {
                 let Step::Branch { code, yes, no, .. } = step else { continue };
                 for (way, label) in [yes, no].into_iter().enumerate() {
-                    if *code != JUMP && !far[at][way] && labels[label.0] - starts[at] > usize::from(u8::MAX) {
-                        far[at][way] = true;
+                    if *code != JUMP && !long[at][way] && labels[label.0] - starts[at] > usize::from(u8::MAX) {
+                        long[at][way] = true;
                         moved = true;
                     }
                 }
             }
             if !moved {
-                return self.emit(&far, &starts, &labels);
+                return self.emit(&long, &starts, &labels);
             }
         }
     }
 
     /// Where each step begins, and where each label is.
-    fn places(&self, far: &[[bool; 2]]) -> (Vec<usize>, Vec<usize>) {
-        let (mut at, mut starts, mut labels) = (0, Vec::with_capacity(far.len()), vec![0; self.labels]);
-        for (step, far) in self.steps.iter().zip(far) {
+    fn places(&self, long: &[[bool; 2]]) -> (Vec<usize>, Vec<usize>) {
+        let (mut at, mut starts, mut labels) = (0, Vec::with_capacity(long.len()), vec![0; self.labels]);
+        for (step, long) in self.steps.iter().zip(long) {
             starts.push(at);
             match step {
                 Step::Mark(label) => labels[label.0] = at,
-                _ => at += 1 + far.iter().filter(|far| **far).count(),
+                _ => at += 1 + long.iter().filter(|long| **long).count(),
             }
         }
         (starts, labels)
     }
 
-    fn emit(&self, far: &[[bool; 2]], starts: &[usize], labels: &[usize]) -> Vec<sock_filter> {
+    fn emit(&self, long: &[[bool; 2]], starts: &[usize], labels: &[usize]) -> Vec<sock_filter> {
         // Jumps count from the next instruction.
         let distance = |place: usize, to: &Label| labels[to.0].saturating_sub(place + 1);
-        let long = |place: usize, to: &Label| sock_filter {
+        let jump = |place: usize, to: &Label| sock_filter {
             code: JUMP,
             jt: 0,
             jf: 0,
             k: u32::try_from(distance(place, to)).unwrap_or(u32::MAX),
         };
         let mut program = Vec::new();
-        for ((step, far), &at) in self.steps.iter().zip(far).zip(starts) {
+        for ((step, long), &at) in self.steps.iter().zip(long).zip(starts) {
             match step {
                 Step::Mark(_) => {}
                 Step::Plain(code, k) => program.push(sock_filter { code: *code, jt: 0, jf: 0, k: *k }),
-                Step::Branch { code: JUMP, yes, .. } => program.push(long(at, yes)),
+                Step::Branch { code: JUMP, yes, .. } => program.push(jump(at, yes)),
                 Step::Branch { code, value, yes, no } => {
                     let mut behind = Vec::new();
-                    let [jt, jf] = [(yes, far[0]), (no, far[1])].map(|(label, far)| {
-                        let reach = if far { behind.len() } else { distance(at, label) };
-                        if far {
-                            behind.push(long(at + 1 + behind.len(), label));
+                    let [jt, jf] = [(yes, long[0]), (no, long[1])].map(|(label, long)| {
+                        let reach = if long { behind.len() } else { distance(at, label) };
+                        if long {
+                            behind.push(jump(at + 1 + behind.len(), label));
                         }
                         u8::try_from(reach).unwrap_or(u8::MAX)
                     });

@@ -81,12 +81,12 @@ struct Ended {
 /// Whether one member is to ping another.
 pub type Wanted<'a> = &'a dyn Fn(&Station, &Station) -> bool;
 
-/// Pings the wanted ordered pairs of `members`, by every family that both have, and tells how far it is.
+/// Pings the wanted ordered pairs of `members`, by every family that both have, and reports how far it is.
 ///
 /// # Errors
 /// When a namespace or socket cannot be had, or a signal arrives.
-pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, tell: &mut dyn FnMut(Progress)) -> Result<Outcome> {
-    run(stations, members, wanted, PASSES.len(), tell)
+pub fn all(stations: &Stations, members: &[&Station], wanted: Wanted, report: &mut dyn FnMut(Progress)) -> Result<Outcome> {
+    run(stations, members, wanted, PASSES.len(), report)
 }
 
 /// Like [`all`], without the patience for an ARP request that the kernel repeats after a second.
@@ -102,7 +102,7 @@ fn run(
     members: &[&Station],
     wanted: Wanted,
     passes: usize,
-    tell: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Progress),
 ) -> Result<Outcome> {
     let pairs = pairs(members, wanted);
     let mut outcome = Outcome {
@@ -115,10 +115,10 @@ fn run(
     };
     let mut meshes: Vec<Mesh> =
         [Family::Ipv4, Family::Ipv6].into_iter().map(|family| Mesh::new(family, members, &pairs)).collect();
-    let of = meshes.iter().map(Mesh::size).sum();
+    let all = meshes.iter().map(Mesh::size).sum();
     let mut before = 0;
     for mesh in meshes.iter_mut().filter(|mesh| mesh.size() > 0) {
-        mesh.run(members, stations, passes, &mut outcome, &mut |done| tell(Progress { done: before + done, of }))?;
+        mesh.run(members, stations, passes, &mut outcome, &mut |done| report(Progress { done: before + done, of: all }))?;
         before += mesh.size();
     }
     outcome.failed = failed(members, &pairs, &meshes);
@@ -128,7 +128,7 @@ fn run(
 /// The places of senders and receivers; who is on another machine only receives.
 fn pairs(members: &[&Station], wanted: Wanted) -> Vec<(usize, usize)> {
     let all = (0..members.len()).flat_map(|from| (0..members.len()).map(move |to| (from, to)));
-    all.filter(|(from, to)| from != to && !members[*from].far && wanted(members[*from], members[*to])).collect()
+    all.filter(|(from, to)| from != to && !members[*from].remote && wanted(members[*from], members[*to])).collect()
 }
 
 fn system(tried: &str, errno: Errno) -> Error {
@@ -189,10 +189,10 @@ impl Mesh {
         stations: &Stations,
         passes: usize,
         outcome: &mut Outcome,
-        tell: &mut dyn FnMut(usize),
+        report: &mut dyn FnMut(usize),
     ) -> Result<()> {
         let (family, all) = (self.family, self.size());
-        let mut memory = Memory::of(&stations.all, family)?;
+        let mut memory = Memory::read(&stations.all, family)?;
         let room = memory.room()?;
         let budget = rounds::budget(room);
         let mut senders = self.senders(members)?;
@@ -227,7 +227,7 @@ impl Mesh {
                 }
                 done += jobs.len();
                 if pass == 0 {
-                    tell(done);
+                    report(done);
                 }
             }
         }
@@ -260,10 +260,15 @@ fn find(jobs: &[Job], to: usize) -> Option<usize> {
 
 /// Pings some pairs once, by sender and job in ascending order. What a ping costs is the kernel's work on the thread that
 /// sends it, most of all where it is to ask every port of a bridge for a MAC address: several threads share the senders.
-fn shared(of: (Family, Key), senders: &mut [Sender<'_>], jobs: &[(usize, usize)], patience: Duration) -> Result<Ended> {
+fn shared(
+    (family, key): (Family, Key),
+    senders: &mut [Sender<'_>],
+    jobs: &[(usize, usize)],
+    patience: Duration,
+) -> Result<Ended> {
     let threads = processors().min(jobs.len() / ON_THEIR_WAY).max(1);
     let share = |senders: &mut [Sender<'_>], first, jobs| {
-        Share { family: of.0, key: of.1, senders, first, ended: Ended::default() }.run(jobs, patience)
+        Share { family, key, senders, first, ended: Ended::default() }.run(jobs, patience)
     };
     if threads == 1 {
         return share(senders, 0, jobs);

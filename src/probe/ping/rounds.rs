@@ -36,7 +36,7 @@ pub fn budget(room: Room) -> usize {
 /// The places of the pings, in rounds that need at most so many entries each; both directions of a pair are in one round,
 /// since whoever is asked for a MAC address learns that of who asks: the way back needs no question to everybody.
 ///
-/// A near ping needs one entry; a far one needs its two nodes and their routers to know each other.
+/// A near ping needs one entry; a routed one needs its two nodes and their routers to know each other.
 pub fn plan(links: &[Link], budget: usize) -> Vec<Vec<usize>> {
     // Blocks of members against blocks: the fewest nodes have entries to forget after a round.
     let side = (budget / 2).isqrt().max(1);
@@ -64,16 +64,16 @@ pub fn plan(links: &[Link], budget: usize) -> Vec<Vec<usize>> {
 struct Round {
     places: Vec<usize>,
     near: usize,
-    far: HashSet<usize>,
+    routed: HashSet<usize>,
 }
 
 impl Round {
     /// The entries that it needs with these, which are all of one pair.
     fn with(&self, places: &[usize], links: &[Link]) -> usize {
         let near = places.iter().filter(|place| links[**place].near).count();
-        let far = places.iter().find(|place| !links[**place].near).map(|place| links[*place]);
-        let new = far.map_or(0, |link| [link.from, link.to].iter().filter(|member| !self.far.contains(member)).count());
-        self.near + near + 2 * (self.far.len() + new)
+        let routed = places.iter().find(|place| !links[**place].near).map(|place| links[*place]);
+        let new = routed.map_or(0, |link| [link.from, link.to].iter().filter(|member| !self.routed.contains(member)).count());
+        self.near + near + 2 * (self.routed.len() + new)
     }
 
     fn add(&mut self, places: &[usize], links: &[Link]) {
@@ -82,7 +82,7 @@ impl Round {
             if link.near {
                 self.near += 1;
             } else {
-                self.far.extend([link.from, link.to]);
+                self.routed.extend([link.from, link.to]);
             }
         }
     }
@@ -99,14 +99,14 @@ impl Memory {
     ///
     /// # Errors
     /// When a namespace cannot be entered.
-    pub fn of(stations: &[Station], family: Family) -> Result<Self> {
+    pub fn read(stations: &[Station], family: Family) -> Result<Self> {
         let nodes = thread(|| {
             let note = |station: &Station| {
                 let mut socket = Space::open(&station.pin, &station.id)?.socket;
                 let before = neighbours::list(&mut socket, family).map_err(|errno| failed(&station.id, errno))?;
                 Ok((station.id.clone(), socket, before.into_iter().collect()))
             };
-            stations.iter().filter(|station| !station.far).map(note).collect::<Result<_>>()
+            stations.iter().filter(|station| !station.remote).map(note).collect::<Result<_>>()
         })??;
         Ok(Self { family, nodes })
     }

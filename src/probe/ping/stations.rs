@@ -23,7 +23,7 @@ pub struct Station {
     /// Its namespace.
     pub pin: PathBuf,
     /// It is on another machine: it can be sent to, and sends nothing that is seen here.
-    pub far: bool,
+    pub remote: bool,
     /// Its interfaces with their indices, the loopback left out.
     pub interfaces: Vec<(String, u32)>,
     /// Their addresses.
@@ -67,17 +67,17 @@ impl Stations {
     pub fn look(subject: &Subject) -> Result<Self> {
         let entry = &subject.entry;
         if entry.role.is_some() {
-            return Ok(Self::of(&View::look(subject)?, entry));
+            return Ok(Self::from_view(&View::look(subject)?, entry));
         }
         let pins: Vec<(NodeId, PathBuf)> = subject.nodes().into_iter().map(|one| (one.node, one.pin)).collect();
         let found = inspect::addresses(&pins)?;
-        let station = |((id, pin), (interfaces, addresses))| Station { id, pin, far: false, interfaces, addresses };
+        let station = |((id, pin), (interfaces, addresses))| Station { id, pin, remote: false, interfaces, addresses };
         let all = pins.into_iter().zip(found).map(station).collect();
         Ok(Self { all, names: names(entry), stopped: entry.stopped.clone() })
     }
 
     /// From what is known of a lab already.
-    pub fn of(view: &View, entry: &Entry) -> Self {
+    pub fn from_view(view: &View, entry: &Entry) -> Self {
         let all = view.places.iter().map(|place| {
             let own = entry.role.as_ref().filter(|role| **role == place.id.to_string()).map(|_| view.cabled(place));
             let counts = |link: &&Link| link.kind != "loopback" && own.as_ref().is_none_or(|own| own.contains(&link.index));
@@ -86,7 +86,7 @@ impl Stations {
             Station {
                 id: place.id.clone(),
                 pin: place.pin.clone(),
-                far: place.remote,
+                remote: place.remote,
                 interfaces: links().map(|link| (link.name.clone(), link.index)).collect(),
                 addresses: links().flat_map(addresses).collect(),
             }
