@@ -462,13 +462,8 @@ fn each(
 
 /// Where a container is.
 enum Container {
-<<<<<<< HEAD
     Here(InstanceId),
-    There(Far),
-=======
-    Here(Site),
     There(RemoteContainer),
->>>>>>> 0aa50dd (Name in the commands what is printed, answered and remote)
 }
 
 /// A container's NICs, for a report.
