@@ -156,7 +156,7 @@ impl Change {
     /// What was done to a container.
     fn new(place: &Container, done: Done, operations: usize, start: Instant) -> Self {
         let (remote, lab, host, name) = match place {
-            Container::Here(site) => (None, site.lab.to_string(), site.host.to_string(), site.name.to_string()),
+            Container::Here(id) => (None, id.lab.to_string(), id.host.to_string(), id.name.to_string()),
             Container::There(container) => (Some(container.remote.clone()), String::new(), String::new(), container.name.clone()),
         };
         let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
@@ -227,15 +227,15 @@ impl Run for Launch {
             Change { name, ..Change::new(&Container::There(remote), done, 0, start) }
         } else {
             crate::kernel::sys::note_signals();
-            let site = target::site(&self.container, context)?;
+            let id = target::instance_id(&self.container, context)?;
             let start = Instant::now();
             if let Some(network) = self.network {
                 let keys = [("type", "nic"), ("name", "eth0"), ("network", network.as_str())];
                 devices.insert("eth0".to_owned(), keys.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
             }
             let options = Options { config, devices, ephemeral: self.ephemeral, stopped: self.stopped, bare: false };
-            let (nics, operations) = instances::launch(&site, &options)?;
-            Change { nics: Some(cards(&nics)), ..Change::new(&Container::Here(site), done, operations, start) }
+            let (nics, operations) = instances::launch(&id, &options)?;
+            Change { nics: Some(cards(&nics)), ..Change::new(&Container::Here(id), done, operations, start) }
         };
         Ok(change.into())
     }
@@ -286,7 +286,7 @@ impl Run for Stop {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let grace = self.ending.grace();
-        each(&self.containers, Done::Stopped, context, |site| instances::stop(site, Some(grace)), |there| there.stop(grace))
+        each(&self.containers, Done::Stopped, context, |id| instances::stop(id, Some(grace)), |there| there.stop(grace))
     }
 }
 
@@ -312,13 +312,7 @@ impl Run for Restart {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let grace = self.ending.grace();
-        each(
-            &self.containers,
-            Done::Restarted,
-            context,
-            |site| instances::restart(site, Some(grace)),
-            |there| there.restart(grace),
-        )
+        each(&self.containers, Done::Restarted, context, |id| instances::restart(id, Some(grace)), |there| there.restart(grace))
     }
 }
 
@@ -341,7 +335,7 @@ impl Run for Pause {
     }
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
-        each(&self.containers, Done::Paused, context, |site| instances::pause(site).map(|()| 0), RemoteContainer::pause)
+        each(&self.containers, Done::Paused, context, |id| instances::pause(id).map(|()| 0), RemoteContainer::pause)
     }
 }
 
@@ -368,7 +362,7 @@ impl Run for Delete {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let force = self.force;
-        each(&self.containers, Done::Deleted, context, |site| instances::remove(site, force), |there| there.delete(force))
+        each(&self.containers, Done::Deleted, context, |id| instances::remove(id, force), |there| there.delete(force))
     }
 }
 
@@ -392,11 +386,11 @@ impl Run for Rename {
 
     fn run(self, context: &mut Context) -> Result<Self::Out> {
         let found = target::any(&self.container, context)?;
-        let site = InstanceId::from_node(&found.lab, &found.node)?;
+        let id = InstanceId::from_node(&found.lab, &found.node)?;
         let name = target::container(&self.name)?;
         let start = Instant::now();
-        instances::rename(&site, &name)?;
-        Ok(Change { now: Some(name.to_string()), ..Change::new(&Container::Here(site), Done::Renamed, 0, start) }.into())
+        instances::rename(&id, &name)?;
+        Ok(Change { now: Some(name.to_string()), ..Change::new(&Container::Here(id), Done::Renamed, 0, start) }.into())
     }
 }
 
@@ -449,7 +443,7 @@ fn each(
     for place in &places {
         let start = Instant::now();
         let result = match place {
-            Container::Here(site) => act(site),
+            Container::Here(id) => act(id),
             Container::There(there) => on_remote(there).map(|()| 0),
         };
         match result {

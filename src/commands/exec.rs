@@ -270,9 +270,9 @@ fn run(target: &Target, mut run: sandbox::Run, real_root: bool, context: &mut Co
         return outside(Manner::Interactive).map(|code| Printed::exit(code.unwrap_or(FAILED)));
     }
     let (lock, journal) = lab::hold(&target.lab)?;
-    let life = lab::instances::InstanceId::from_node(&target.lab, &target.node).ok().map(|site| {
-        let found = journal.topology.container(site.host.as_str(), site.name.as_str());
-        (site.word(), found.map(|container| container.instance.run).unwrap_or_default())
+    let life = lab::instances::InstanceId::from_node(&target.lab, &target.node).ok().map(|id| {
+        let found = journal.topology.container(id.host.as_str(), id.name.as_str());
+        (id.word(), found.map(|container| container.instance.run).unwrap_or_default())
     });
     match life {
         Some((word, Life::Stopped)) => return Err(Error::Instance(InstanceFault::Stopped(word))),

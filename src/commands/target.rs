@@ -99,7 +99,7 @@ pub(super) fn container(word: &str) -> Result<NodeName> {
 ///
 /// # Errors
 /// `Ambiguous` where the lab has several hosts and none is named.
-pub(super) fn site(typed: &str, context: &mut Context) -> Result<InstanceId> {
+pub(super) fn instance_id(typed: &str, context: &mut Context) -> Result<InstanceId> {
     let words: Vec<&str> = typed.split('/').collect();
     let (lab, host, word) = match words.as_slice() {
         [word] => (None, None, *word),

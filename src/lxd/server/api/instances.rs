@@ -39,7 +39,7 @@ async fn free(call: &Call, name: &NodeName) -> Result<(), Fault> {
     if taken { Err(Fault::new(409, format!("Instance {:?} already exists", name.as_str()))) } else { Ok(()) }
 }
 
-fn site(agent: &Agent, name: &str) -> Result<InstanceId, Fault> {
+fn instance_id(agent: &Agent, name: &str) -> Result<InstanceId, Fault> {
     let name: NodeName = name.parse().map_err(|_| Fault::bad(format!("Invalid instance name {name:?}")))?;
     Ok(InstanceId { lab: agent.lab.clone(), host: agent.host.clone(), name })
 }
@@ -165,8 +165,8 @@ pub async fn create(mut call: Call) -> Answer {
     } else {
         wanted.name
     };
-    let site = site(&call.agent, &name)?;
-    free(&call, &site.name).await?;
+    let id = instance_id(&call.agent, &name)?;
+    free(&call, &id.name).await?;
     let options = Options {
         config: wanted.config.unwrap_or_default(),
         devices: wanted.devices.unwrap_or_default(),
@@ -174,7 +174,7 @@ pub async fn create(mut call: Call) -> Answer {
         ephemeral: wanted.ephemeral.unwrap_or_default(),
         stopped: true,
     };
-    task(&call, "Creating instance", &name, "instance-created", move || Ok(instances::launch(&site, &options).map(drop)?))
+    task(&call, "Creating instance", &name, "instance-created", move || Ok(instances::launch(&id, &options).map(drop)?))
 }
 
 /// `PUT /1.0/instances/NAME`, `PATCH /1.0/instances/NAME`
@@ -190,9 +190,9 @@ pub async fn set(mut call: Call) -> Answer {
     devices.extend(wanted.devices.unwrap_or_default());
     built(&devices, &own.instance.devices)?;
     let ephemeral = wanted.ephemeral.unwrap_or(own.instance.ephemeral);
-    let site = site(&call.agent, &name)?;
+    let id = instance_id(&call.agent, &name)?;
     task(&call, "Updating instance", &name, "instance-updated", move || {
-        Ok(instances::set(&site, &config, &devices, ephemeral).map(drop)?)
+        Ok(instances::set(&id, &config, &devices, ephemeral).map(drop)?)
     })
 }
 
@@ -204,18 +204,18 @@ pub async fn rename(mut call: Call) -> Answer {
     if wanted.migration {
         return Err(Fault::bad("Instances cannot be moved to another server"));
     }
-    let to = site(&call.agent, &wanted.name)?.name;
+    let to = instance_id(&call.agent, &wanted.name)?.name;
     free(&call, &to).await?;
-    let site = site(&call.agent, &name)?;
-    task(&call, "Renaming instance", &name, "instance-renamed", move || Ok(instances::rename(&site, &to)?))
+    let id = instance_id(&call.agent, &name)?;
+    task(&call, "Renaming instance", &name, "instance-renamed", move || Ok(instances::rename(&id, &to)?))
 }
 
 /// `DELETE /1.0/instances/NAME`
 pub async fn delete(call: Call) -> Answer {
     let name = call.word(0).to_owned();
     found(&call).await?;
-    let site = site(&call.agent, &name)?;
-    task(&call, "Deleting instance", &name, "instance-deleted", move || Ok(instances::delete(&site).map(drop)?))
+    let id = instance_id(&call.agent, &name)?;
+    task(&call, "Deleting instance", &name, "instance-deleted", move || Ok(instances::delete(&id).map(drop)?))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -238,17 +238,17 @@ pub async fn act(mut call: Call) -> Answer {
     if stateful && action == "stop" {
         return Err(Fault::bad("The state of processes cannot be kept"));
     }
-    let site = site(&call.agent, &name)?;
+    let id = instance_id(&call.agent, &name)?;
     let grace = if force { Some(Duration::ZERO) } else { u64::try_from(timeout).ok().map(Duration::from_secs) };
     let (description, done, work): (_, _, Act) = match action.as_str() {
-        "start" => ("Starting instance", "instance-started", |site, _| instances::start(site).map(drop)),
-        "stop" => ("Stopping instance", "instance-stopped", |site, grace| instances::stop(site, grace).map(drop)),
-        "restart" => ("Restarting instance", "instance-restarted", |site, grace| instances::restart(site, grace).map(drop)),
-        "freeze" => ("Freezing instance", "instance-paused", |site, _| instances::pause(site)),
-        "unfreeze" => ("Unfreezing instance", "instance-resumed", |site, _| instances::resume(site)),
+        "start" => ("Starting instance", "instance-started", |id, _| instances::start(id).map(drop)),
+        "stop" => ("Stopping instance", "instance-stopped", |id, grace| instances::stop(id, grace).map(drop)),
+        "restart" => ("Restarting instance", "instance-restarted", |id, grace| instances::restart(id, grace).map(drop)),
+        "freeze" => ("Freezing instance", "instance-paused", |id, _| instances::pause(id)),
+        "unfreeze" => ("Unfreezing instance", "instance-resumed", |id, _| instances::resume(id)),
         other => return Err(Fault::bad(format!("Unknown action {:?}", json!(other)))),
     };
-    task(&call, description, &name, done, move || Ok(work(&site, grace)?))
+    task(&call, description, &name, done, move || Ok(work(&id, grace)?))
 }
 
 fn status(own: &Container) -> (&'static str, u16) {
