@@ -396,7 +396,7 @@ fn take(socket: &Netlink, matters: impl Fn(&netlink::Message<'_>) -> bool) -> bo
     let mut any = false;
     loop {
         match socket.hear() {
-            Ok(Some(datagram)) => any |= messages(&datagram).any(|heard| matters(&heard)),
+            Ok(Some(datagram)) => any |= messages(&datagram).any(|message| matters(&message)),
             Err(Errno::ENOBUFS) => any = true,
             Ok(None) | Err(_) => return any,
         }
@@ -404,11 +404,11 @@ fn take(socket: &Netlink, matters: impl Fn(&netlink::Message<'_>) -> bool) -> bo
 }
 
 /// Of neighbours only those that somebody typed: the kernel's own come and go with every packet.
-fn matters(heard: &netlink::Message<'_>) -> bool {
-    if !NEIGHBOUR.contains(&heard.kind) {
+fn matters(message: &netlink::Message<'_>) -> bool {
+    if !NEIGHBOUR.contains(&message.kind) {
         return true;
     }
-    let (Some(family), Some(state)) = (heard.body.first(), heard.body.get(8..10)) else { return false };
+    let (Some(family), Some(state)) = (message.body.first(), message.body.get(8..10)) else { return false };
     let state = u16::from_ne_bytes([state[0], state[1]]);
     if *family == BRIDGE { state & STATIC != 0 } else { state & PERMANENT != 0 }
 }

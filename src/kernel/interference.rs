@@ -241,8 +241,8 @@ impl Facts {
 
     /// Whether an interface has no IPv6, or would be born so.
     pub fn without_ipv6(&self, name: &str) -> bool {
-        let of = if self.index(name).is_some() { name } else { "default" };
-        self.ipv6_off.iter().any(|off| off == of)
+        let interface = if self.index(name).is_some() { name } else { "default" };
+        self.ipv6_off.iter().any(|off| off == interface)
     }
 }
 
@@ -414,16 +414,16 @@ fn across(filter: &Filter, bridge: &str) -> String {
 
 /// What comes in, or goes out, by an interface: all of it, or of a protocol.
 fn side(filter: &Filter, side: Side, name: &str, protocol: &str) -> String {
-    let of = |word: &str| if protocol.is_empty() { String::new() } else { format!(" {word} {protocol}") };
+    let with_protocol = |word: &str| if protocol.is_empty() { String::new() } else { format!(" {word} {protocol}") };
     match Writer::from_filter(filter) {
         Writer::Firewalld => trusted(name),
         Writer::Iptables(line) => {
             let option = if side == Side::In { "-i" } else { "-o" };
-            format!("{line} {option} {}{} -j ACCEPT", plus(name), of("-p"))
+            format!("{line} {option} {}{} -j ACCEPT", plus(name), with_protocol("-p"))
         }
         Writer::Nft(line) => {
             let key = if side == Side::In { "iifname" } else { "oifname" };
-            format!("{line} {key} {}{} accept", star(name), of("meta l4proto"))
+            format!("{line} {key} {}{} accept", star(name), with_protocol("meta l4proto"))
         }
     }
 }

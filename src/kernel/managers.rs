@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn a_client_is_of_the_interfaces_that_its_command_line_names() {
-        let of = |service, line: &str| named(service, line, &INTERFACES);
-        assert_eq!(of(Service::Dhclient, "dhclient\0-4\0-v\0-pf\0/run/dhclient.enp0s8.pid\0enp0s8\0"), ["enp0s8"]);
-        assert_eq!(of(Service::Dhcpcd, "dhcpcd: enp0s8 [ip4]"), ["enp0s8"]);
-        assert_eq!(of(Service::Dhcpcd, "dhcpcd: [manager] [ip4] [ip6]"), [""; 0]);
-        assert_eq!(of(Service::Dhcpcd, "/sbin/dhcpcd\0-q\0-b\0"), [""; 0]);
-        assert_eq!(of(Service::Udhcpc, "udhcpc\0-i\0enp0s8\0"), ["enp0s8"]);
-        assert_eq!(of(Service::Udhcpc, "udhcpc\0-ienp0s8\0"), ["enp0s8"]);
-        assert_eq!(of(Service::Udhcpc, "udhcpc\0-b\0"), ["eth0"]);
+        let interfaces = |service, line: &str| named(service, line, &INTERFACES);
+        assert_eq!(interfaces(Service::Dhclient, "dhclient\0-4\0-v\0-pf\0/run/dhclient.enp0s8.pid\0enp0s8\0"), ["enp0s8"]);
+        assert_eq!(interfaces(Service::Dhcpcd, "dhcpcd: enp0s8 [ip4]"), ["enp0s8"]);
+        assert_eq!(interfaces(Service::Dhcpcd, "dhcpcd: [manager] [ip4] [ip6]"), [""; 0]);
+        assert_eq!(interfaces(Service::Dhcpcd, "/sbin/dhcpcd\0-q\0-b\0"), [""; 0]);
+        assert_eq!(interfaces(Service::Udhcpc, "udhcpc\0-i\0enp0s8\0"), ["enp0s8"]);
+        assert_eq!(interfaces(Service::Udhcpc, "udhcpc\0-ienp0s8\0"), ["enp0s8"]);
+        assert_eq!(interfaces(Service::Udhcpc, "udhcpc\0-b\0"), ["eth0"]);
     }
 
     fn managers(interface: &str, settings: &str, processes: &[(Service, i32, &str)]) -> Vec<(bool, Service, Option<i32>)> {
@@ -167,14 +167,14 @@ mod tests {
 
     #[test]
     fn one_that_names_no_interface_may_take_any_and_one_that_names_another_does_not() {
-        let of = |count: usize| {
+        let found = |count: usize| {
             let all = [(7, "dhclient\0eth0\0"), (4, "dhclient\0"), (9, "dhclient\0enp0s8\0"), (8, "dhclient\0enp0s8\0")];
             managers("enp0s8", "", &all[..count].iter().map(|(pid, line)| (Service::Dhclient, *pid, *line)).collect::<Vec<_>>())
         };
-        assert_eq!(of(1), []);
-        assert_eq!(of(2), [(false, Service::Dhclient, Some(4))]);
-        assert_eq!(of(3), [(true, Service::Dhclient, Some(9))]);
-        assert_eq!(of(4), [(true, Service::Dhclient, Some(9))], "the younger of the two");
+        assert_eq!(found(1), []);
+        assert_eq!(found(2), [(false, Service::Dhclient, Some(4))]);
+        assert_eq!(found(3), [(true, Service::Dhclient, Some(9))]);
+        assert_eq!(found(4), [(true, Service::Dhclient, Some(9))], "the younger of the two");
     }
 
     #[test]
@@ -184,10 +184,10 @@ mod tests {
         let proxy = (Service::Dhcpcd, 25, "dhcpcd: [privileged proxy]");
         let helper = (Service::Dhcpcd, 32, "dhcpcd: [BPF BOOTP] enp0s8");
         let one = (Service::Dhcpcd, 20, "dhcpcd: enp0s8 [ip4] [ip6]");
-        let of = |processes: &[(Service, i32, &'static str)]| managers("enp0s8", "", processes);
-        assert_eq!(of(&[proxy, manager]), [(false, Service::DhcpcdManager, Some(24))]);
-        assert_eq!(of(&[proxy, helper, manager]), [(true, Service::DhcpcdManager, Some(24))]);
-        assert_eq!(of(&[proxy, helper, one]), [(true, Service::Dhcpcd, Some(20))]);
+        let found = |processes: &[(Service, i32, &'static str)]| managers("enp0s8", "", processes);
+        assert_eq!(found(&[proxy, manager]), [(false, Service::DhcpcdManager, Some(24))]);
+        assert_eq!(found(&[proxy, helper, manager]), [(true, Service::DhcpcdManager, Some(24))]);
+        assert_eq!(found(&[proxy, helper, one]), [(true, Service::Dhcpcd, Some(20))]);
         assert_eq!(managers("eth0", "", &[proxy, helper, one]), []);
     }
 

@@ -99,23 +99,23 @@ const HOOK_NUMBER: u16 = 1;
 
 /// Those of the calling thread's namespace; a kernel without nftables has none.
 pub fn chains() -> Vec<Chain> {
-    let base = |of: Rules| {
-        let Rules { family, table, name, hook, drops, .. } = of;
+    let base = |rules: Rules| {
+        let Rules { family, table, name, hook, drops, .. } = rules;
         Some(Chain { family, table, name, hook: hook?, drops })
     };
     dump(GET_CHAIN, NEW_CHAIN, chain).unwrap_or_default().into_iter().filter_map(base).collect()
 }
 
 fn chain(body: &[u8]) -> Option<Rules> {
-    let of = *body.first()?;
-    let mut chain = Rules { family: family(of).to_owned(), ..Rules::default() };
+    let number = *body.first()?;
+    let mut chain = Rules { family: family(number).to_owned(), ..Rules::default() };
     for (kind, value) in attributes(body, GENERAL) {
         match kind {
             TABLE => chain.table = text(value),
             CHAIN_NAME => chain.name = text(value),
             HOOK => {
                 let place = find(value, 0, HOOK_NUMBER).and_then(count);
-                chain.hook = place.map(|place| hook(of, place).to_owned());
+                chain.hook = place.map(|place| hook(number, place).to_owned());
             }
             // `NF_DROP` (`linux/netfilter.h`)
             POLICY => chain.drops = count(value) == Some(0),
@@ -162,7 +162,7 @@ pub fn read() -> Ruleset {
 
 /// Family, table, chain, rule.
 fn rule(body: &[u8]) -> Option<(String, String, String, Rule)> {
-    let of = family(*body.first()?).to_owned();
+    let family = family(*body.first()?).to_owned();
     let (mut table, mut chain, mut rule) = (None, None, Rule { tests: Vec::new(), verdict: Verdict::Continue });
     for (kind, value) in attributes(body, GENERAL) {
         match kind {
@@ -172,7 +172,7 @@ fn rule(body: &[u8]) -> Option<(String, String, String, Rule)> {
             _ => {}
         }
     }
-    Some((of, table?, chain?, rule))
+    Some((family, table?, chain?, rule))
 }
 
 /// What is in the register that a comparison reads.

@@ -141,9 +141,9 @@ impl Netlink {
         self.send(&out)?;
         let mut refused = Vec::new();
         while let Some(datagram) = self.hear()? {
-            for heard in messages(&datagram) {
-                if let (Some(errno), Some(tag)) = (heard.refusal(), tags.get(heard.sequence.wrapping_sub(first) as usize)) {
-                    refused.push(Refusal { tag: *tag, errno, extack: heard.sentence() });
+            for message in messages(&datagram) {
+                if let (Some(errno), Some(tag)) = (message.refusal(), tags.get(message.sequence.wrapping_sub(first) as usize)) {
+                    refused.push(Refusal { tag: *tag, errno, extack: message.sentence() });
                 }
             }
         }
@@ -184,10 +184,10 @@ impl Netlink {
         self.start(kind, NLM_F_ACK, body)?;
         let mut found = None;
         while let Some(datagram) = self.receive(0)? {
-            for heard in messages(&datagram) {
-                match heard.kind {
-                    NLMSG_ERROR => return heard.refusal().map_or(Ok(found), Err),
-                    kind => found = Some((kind, heard.body.to_vec())),
+            for message in messages(&datagram) {
+                match message.kind {
+                    NLMSG_ERROR => return message.refusal().map_or(Ok(found), Err),
+                    kind => found = Some((kind, message.body.to_vec())),
                 }
             }
         }
@@ -215,13 +215,13 @@ impl Netlink {
         self.start(kind, NLM_F_DUMP, body)?;
         let (mut found, mut torn) = (Vec::new(), false);
         while let Some(datagram) = self.receive(0)?.filter(|datagram| datagram.len() >= HEADER) {
-            for heard in messages(&datagram) {
-                torn |= heard.flags & NLM_F_DUMP_INTR != 0;
-                match heard.kind {
+            for message in messages(&datagram) {
+                torn |= message.flags & NLM_F_DUMP_INTR != 0;
+                match message.kind {
                     NLMSG_DONE if torn => return Err(Errno::EINTR),
                     NLMSG_DONE => return Ok(found),
-                    NLMSG_ERROR => return Err(heard.refusal().unwrap_or(Errno::EBADMSG)),
-                    kind => found.extend(read(kind, heard.body)),
+                    NLMSG_ERROR => return Err(message.refusal().unwrap_or(Errno::EBADMSG)),
+                    kind => found.extend(read(kind, message.body)),
                 }
             }
         }

@@ -61,8 +61,8 @@ impl Topology {
 
     /// The hosts that share the network of one of a host's NICs.
     pub fn beside(&self, host: &NodeName, nic: &IfName) -> Vec<&NodeName> {
-        let of = |host: &Host| host.nics.iter().find(|own| own.name == *nic).and_then(|own| own.attach.network().cloned());
-        let Some(segment) = self.host(host.as_str()).and_then(of) else { return Vec::new() };
+        let network = |host: &Host| host.nics.iter().find(|own| own.name == *nic).and_then(|own| own.attach.network().cloned());
+        let Some(segment) = self.host(host.as_str()).and_then(network) else { return Vec::new() };
         let plugged = |other: &&Host| other.nics.iter().any(|own| own.attach.network() == Some(&segment));
         self.hosts.iter().filter(|other| other.name != *host).filter(plugged).map(|other| &other.name).collect()
     }

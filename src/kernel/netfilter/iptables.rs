@@ -22,14 +22,14 @@ pub fn tables(pin: &Path) -> Vec<String> {
 
 /// The chains of the tables called `filter` of the calling thread's namespace, with their rules.
 pub(super) fn rules() -> Vec<Rules> {
-    let of = |layout: &Layout| {
+    let read_chains = |layout: &Layout| {
         let list = std::fs::read_to_string(format!("/proc/thread-self/net/{}", layout.list)).unwrap_or_default();
         // To ask for a table that is not there would make it.
         let there = list.lines().any(|table| table == TABLE);
         let read = there.then(|| blob(layout)).and_then(Result::ok)?;
         Some(chains(layout, &read))
     };
-    [V4, V6].iter().filter_map(of).flatten().collect()
+    [V4, V6].iter().filter_map(read_chains).flatten().collect()
 }
 
 const TABLE: &str = "filter";

@@ -101,8 +101,8 @@ impl Tracer {
                 Err(Errno::ENOBUFS) => continue,
                 Err(error) => return Err(error),
             };
-            for heard in messages(&datagram).filter(|heard| heard.kind == TRACE) {
-                if let Some((id, reply, mut step)) = step(heard.body) {
+            for message in messages(&datagram).filter(|message| message.kind == TRACE) {
+                if let Some((id, reply, mut step)) = step(message.body) {
                     // Only the first event of a chain tells the packet's headers.
                     let known = replies.entry(id).or_insert(false);
                     *known |= reply;

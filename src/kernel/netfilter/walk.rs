@@ -264,12 +264,12 @@ impl Ruleset {
     }
 
     /// The programs whose chains there are in the table of a chain.
-    pub fn makers(&self, of: &Rules) -> Vec<&'static str> {
+    pub fn makers(&self, rules: &Rules) -> Vec<&'static str> {
         let there = |maker: &&(&str, &str)| {
             let (prefix, _) = maker;
-            of.table.starts_with(prefix)
+            rules.table.starts_with(prefix)
                 || self.chains.iter().any(|chain| {
-                    let same = chain.table == of.table && chain.family == of.family && chain.legacy == of.legacy;
+                    let same = chain.table == rules.table && chain.family == rules.family && chain.legacy == rules.legacy;
                     same && chain.name.starts_with(prefix)
                 })
         };

@@ -47,8 +47,8 @@ pub fn end(paths: &Paths, nodes: &[String], grace: Duration) -> Result<(Vec<Proc
     if ended.1.is_empty() {
         // Each ends with its init, unless that waits for a zombie that process 1 of the machine does not reap, or there is none.
         let until = Instant::now() + SHIM;
-        for (shim, of) in &shims {
-            if *of == Of::Machine || !process::wait_end_until(shim, until) {
+        for (shim, owner) in &shims {
+            if *owner == Owner::Machine || !process::wait_end_until(shim, until) {
                 let _ = process::send(shim, libc::SIGKILL);
             }
         }
@@ -227,7 +227,7 @@ fn signal(paths: &Paths, nodes: &[String], signal: i32) -> Tried<()> {
 
 /// What a shim stands beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum Owner {
     /// A sandbox, with whose init it ends.
     Sandbox,
     /// The machine itself, which plays the host.
@@ -235,7 +235,7 @@ pub(super) enum Of {
 }
 
 /// Handles of the shims of some nodes of a lab; of all, where none is named.
-pub(super) fn shims(paths: &Paths, nodes: &[String]) -> Vec<(OwnedFd, Of)> {
+pub(super) fn shims(paths: &Paths, nodes: &[String]) -> Vec<(OwnedFd, Owner)> {
     let entries = fs::read_dir(paths.lab.join("sandbox")).into_iter().flatten().flatten();
     let shim = |entry: fs::DirEntry| {
         let name = entry.file_name().into_string().ok()?;
@@ -245,8 +245,8 @@ pub(super) fn shims(paths: &Paths, nodes: &[String]) -> Vec<(OwnedFd, Of)> {
         }
         let stream = short(&entry.path(), |path| UnixStream::connect(path)).ok()?;
         // The record of its sandbox bears the same name.
-        let of = if entry.path().with_extension("").exists() { Of::Sandbox } else { Of::Machine };
-        Some((process::handle(process::peer(&stream)?).ok()?, of))
+        let owner = if entry.path().with_extension("").exists() { Owner::Sandbox } else { Owner::Machine };
+        Some((process::handle(process::peer(&stream)?).ok()?, owner))
     };
     entries.filter_map(shim).collect()
 }

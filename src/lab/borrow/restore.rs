@@ -345,15 +345,15 @@ fn given(socket: &mut Netlink, before: &Nic, nic: &Nic, elapsed: u32) -> Result<
     give_routes(socket, before, nic)
 }
 
-fn given_addresses(of: &Nic, index: u32, label: Option<&str>, elapsed: u32) -> Vec<Raw> {
-    let global = of.in_order().filter(|address| address.is_global());
+fn given_addresses(from: &Nic, index: u32, label: Option<&str>, elapsed: u32) -> Vec<Raw> {
+    let global = from.in_order().filter(|address| address.is_global());
     global.filter_map(|address| address.give_address(index, label, elapsed, true)).collect()
 }
 
 /// The routes of one interface through another.
-fn give_routes(socket: &mut Netlink, of: &Nic, to: &Nic) -> Result<()> {
+fn give_routes(socket: &mut Netlink, from: &Nic, to: &Nic) -> Result<()> {
     let tried = format!("ip route add ... dev {}", to.name);
-    let routes = of.routes.iter().map(|route| route.give_route(of.index, to.index)).collect();
+    let routes = from.routes.iter().map(|route| route.give_route(from.index, to.index)).collect();
     let again = push(socket, routes, &tried)?;
     // A route may need another one to reach its router.
     let left = push(socket, again, &tried)?;

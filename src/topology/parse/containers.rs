@@ -66,7 +66,7 @@ pub(super) fn read(reader: Reader<'_>, host: &mut Host, bridges: &[String], word
         return;
     };
     for index in 0..count.unwrap_or(1) {
-        let copy = Copy { index, of: count };
+        let copy = Copy { index, count };
         let called = At { value: copy.name(&word.value), at: word.at.clone() };
         let Some(name) = scope.parsed(&called, values::name) else { break };
         let builder = ContainerBuilder { reader, scope, word, copy, name, index: host.containers.len() };
@@ -215,25 +215,25 @@ struct Copy {
     /// Which one, from 0.
     index: u32,
     /// How many there are; none where the file gives no count.
-    of: Option<u32>,
+    count: Option<u32>,
 }
 
 impl Copy {
     /// A name with this one's number, which is from 1.
     fn name(self, base: &str) -> String {
-        if self.of.is_some() { format!("{base}{}", self.index + 1) } else { base.to_owned() }
+        if self.count.is_some() { format!("{base}{}", self.index + 1) } else { base.to_owned() }
     }
 
     /// Whether more than one container is made.
     fn is_one_of_many(self) -> bool {
-        self.of.is_some_and(|of| of > 1)
+        self.count.is_some_and(|count| count > 1)
     }
 
     /// The address of this one. Leaving the subnet is a problem once, at the last.
     fn address(self, given: &At<IpNet>) -> Result<IpNet, Option<Problem>> {
-        let of = self.of.unwrap_or(1);
-        let left = || Problem::CountLeavesSubnet { subnet: given.value.trunc(), count: of, fit: room(given.value) };
-        step(given.value, self.index).ok_or_else(|| (self.index + 1 == of).then(left))
+        let count = self.count.unwrap_or(1);
+        let left = || Problem::CountLeavesSubnet { subnet: given.value.trunc(), count, fit: room(given.value) };
+        step(given.value, self.index).ok_or_else(|| (self.index + 1 == count).then(left))
     }
 
     /// The router of this one: it steps along with the small subnet that it is in, and stays in a shared one.
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn a_router_steps_along_only_in_a_small_subnet() {
         let at = |net: &str| At { value: net.parse().unwrap(), at: 0..0 };
-        let third = Copy { index: 2, of: Some(5) };
+        let third = Copy { index: 2, count: Some(5) };
         let router = |given: &str, net: &str| third.router(given.parse().unwrap(), &[at(net)]).to_string();
         assert_eq!(router("10.2.0.1", "10.2.0.2/30"), "10.2.0.9");
         assert_eq!(router("10.0.0.1", "10.0.0.11/24"), "10.0.0.1");

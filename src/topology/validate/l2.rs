@@ -92,8 +92,8 @@ impl Spot {
     }
 
     /// Both ends of a veth pair are on its bridge, or alone.
-    pub(super) fn of_veth(of: &Host, (host, container, nic): (usize, usize, usize), end: &HostEnd) -> Self {
-        let bridge = end.bridge.as_ref().and_then(|name| of.bridges.iter().position(|bridge| bridge.name == *name));
+    pub(super) fn of_veth(owner: &Host, (host, container, nic): (usize, usize, usize), end: &HostEnd) -> Self {
+        let bridge = end.bridge.as_ref().and_then(|name| owner.bridges.iter().position(|bridge| bridge.name == *name));
         bridge.map_or(Self::Pair(host, container, nic), |bridge| Self::Bridge(host, bridge))
     }
 }
