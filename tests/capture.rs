@@ -41,7 +41,7 @@ fn a_ping_is_told_frame_by_frame_with_the_owners_of_the_mac_addresses() {
         let capture = Capture::start("internal a1.eth0 icmp or arp");
         ping("host-a.a1", "10.0.0.21");
         let ran = capture.stop().expect(0);
-        let told: Vec<String> = ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let printed: Vec<String> = ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         for wanted in [
             "a1.eth0 out 02:00:01:00:01:00 a1 > ff:ff:ff:ff:ff:ff everybody ARP who has 10.0.0.21? Tell 10.0.0.11",
             "internal host-a > host-b 02:00:01:00:01:00 a1 > ff:ff:ff:ff:ff:ff everybody ARP who has 10.0.0.21? Tell 10.0.0.11",
@@ -49,11 +49,11 @@ fn a_ping_is_told_frame_by_frame_with_the_owners_of_the_mac_addresses() {
             "a1.eth0 out 02:00:01:00:01:00 a1 > 02:00:02:00:01:00 b1 10.0.0.11 > 10.0.0.21 ttl 64 ICMP echo request id",
             "a1.eth0 in 02:00:02:00:01:00 b1 > 02:00:01:00:01:00 a1 10.0.0.21 > 10.0.0.11 ttl 64 ICMP echo reply id",
         ] {
-            assert!(told.iter().any(|line| line.contains(wanted)), "no line {wanted:?}\n{ran}");
+            assert!(printed.iter().any(|line| line.contains(wanted)), "no line {wanted:?}\n{ran}");
         }
-        let times: Vec<f64> = told.iter().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+        let times: Vec<f64> = printed.iter().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
         assert!(times.is_sorted() && times.iter().all(|time| *time < 20.0), "{ran}");
-        assert!(ran.err.contains(&format!("{} frames", told.len())) && ran.err.contains("none lost"), "{ran}");
+        assert!(ran.err.contains(&format!("{} frames", printed.len())) && ran.err.contains("none lost"), "{ran}");
         ok("down");
     });
 }
@@ -71,8 +71,8 @@ fn a_switch_is_its_ports_and_a_bridge_by_name_shows_what_passes_it() {
         let capture = Capture::start("host-a.br0 internal host-a.veth-a1 icmp");
         inside("three-hosts", "host-a.a1", "ping -c 1 -W 2 10.0.0.21").expect(0);
         let ran = capture.stop().expect(0);
-        let told: Vec<String> = ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        let ways: Vec<&str> = told.iter().map(|line| line.split_once(' ').unwrap().1.split(" 02:").next().unwrap()).collect();
+        let printed: Vec<String> = ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let ways: Vec<&str> = printed.iter().map(|line| line.split_once(' ').unwrap().1.split(" 02:").next().unwrap()).collect();
         let request =
             ["host-a.veth-a1 in", "host-a.br0 in", "internal.port1 host-a > internal", "internal.port2 internal > host-b"];
         let reply =
@@ -95,9 +95,9 @@ fn json_lines_are_as_documented_and_in_the_order_of_time() {
         let sender = Sender::at("bridged", "host-a.a1", "eth0");
         sender.send(&[&[0xff; 6][..], &[2, 0, 1, 0, 1, 0, 0x81, 0, 0, 7, 0x88, 0xb5], &[0; 46]].concat());
         let ran = capture.stop().expect(0);
-        let told = lines(&ran.out);
-        told.iter().for_each(documented);
-        let (last, frames) = told.split_last().unwrap();
+        let printed = lines(&ran.out);
+        printed.iter().for_each(documented);
+        let (last, frames) = printed.split_last().unwrap();
         assert_eq!(
             (&last["event"], &last["frames"], &last["dropped"]),
             (&"end".into(), &frames.len().into(), &Value::Array(vec![]))
@@ -240,9 +240,9 @@ fn bad_words_are_refused_before_anything_is_opened() {
             ("capture a1 --for 10y", "10s, 500ms"),
             ("capture a1 -c 0", "at least 1"),
         ];
-        for (words, said) in cases {
+        for (words, message) in cases {
             let ran = fails(2, words);
-            assert!(ran.err.contains(said) && ran.out.is_empty(), "{ran}");
+            assert!(ran.err.contains(message) && ran.out.is_empty(), "{ran}");
         }
         assert!(!std::path::Path::new("/run/x.pcapng").exists());
         ok("up routed");
@@ -303,8 +303,8 @@ fn it_needs_no_other_program_and_no_root_outside_a_user_namespace() {
             env!("CARGO_BIN_EXE_nslab")
         );
         let boxed = format!("mount -t tmpfs tmpfs /run; {script}");
-        let told = support::run(Command::new("unshare").args(["-Urnm", "/bin/sh", "-c", &boxed])).expect(0);
-        assert!(told.out.contains("internal host-a > host-b") && told.out.contains("ICMP echo request"), "{told}");
+        let ran = support::run(Command::new("unshare").args(["-Urnm", "/bin/sh", "-c", &boxed])).expect(0);
+        assert!(ran.out.contains("internal host-a > host-b") && ran.out.contains("ICMP echo request"), "{ran}");
     });
 }
 
@@ -323,8 +323,8 @@ fn a_hundred_containers_are_a_hundred_cables_and_a_wire() {
         let capture = Capture::start("all --format json icmp");
         inside("many", "host-a.c1", "ping -c 1 -W 2 10.0.2.160").expect(0);
         let ran = capture.stop().expect(0);
-        let told = lines(&ran.out);
-        let points: Vec<&str> = told.iter().filter_map(|line| line["point"].as_str()).collect();
+        let printed = lines(&ran.out);
+        let points: Vec<&str> = printed.iter().filter_map(|line| line["point"].as_str()).collect();
         let way = ["host-a/c1.eth0", "internal", "host-b/c50.eth0"];
         assert_eq!(points, [way, [way[2], way[1], way[0]]].concat(), "{ran}");
         ok("down");

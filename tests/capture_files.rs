@@ -284,8 +284,8 @@ fn frames_that_found_no_room_are_counted_and_told() {
         let ran = capture.stop().expect(0);
         reading.join().unwrap();
         let number = |text: &str| -> usize { text.trim().parse().unwrap() };
-        let told = ran.err.split("LOST for want of room: ").nth(1).and_then(|told| told.split(" at a1.eth0").next());
-        let lost = number(told.unwrap_or_else(|| panic!("{sent} delivered, and no loss told: {ran}")));
+        let reported = ran.err.split("LOST for want of room: ").nth(1).and_then(|text| text.split(" at a1.eth0").next());
+        let lost = number(reported.unwrap_or_else(|| panic!("{sent} delivered, and no loss told: {ran}")));
         assert!(lost > 5_000, "{ran}");
         let infos = run(Command::new("capinfos").args(["-T", "-r", "-c", "/run/lost.pcapng"])).expect(0).out;
         let kept = number(infos.trim().split('\t').next_back().unwrap());

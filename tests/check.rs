@@ -163,10 +163,10 @@ fn a_check_passes_fails_cannot_run_or_is_skipped_and_the_total_stays() {
         assert_eq!(ended, expected, "{report:#}");
         assert_eq!((&report["points"], &report["reached"]), (&10.into(), &1.0.into()));
         assert_eq!(json("--partial")["reached"], 5.5);
-        let said = fails(1, "check").out;
+        let output = fails(1, "check").out;
         for words in ["ended with 4, not 0. It says: no", "is not there: no-such-tool-at-all", "after 1 second", "COULD NOT RUN"]
         {
-            assert!(said.contains(words), "{words:?} in:\n{said}");
+            assert!(output.contains(words), "{words:?} in:\n{output}");
         }
         let only = json("--only forwarding --only bridge");
         let skipped = states(&only).iter().filter(|(_, state)| state == "skipped").count();
@@ -200,8 +200,8 @@ fn what_is_gone_never_passes() {
         let report = json("");
         let states = states(&report);
         assert_eq!(states.len(), 7);
-        let of = |kind: &str| states.iter().find(|(each, _)| each == kind).unwrap().1.clone();
-        assert_eq!((of("reach").as_str(), of("path").as_str()), ("could-not-run", "could-not-run"), "{report:#}");
+        let state = |kind: &str| states.iter().find(|(each, _)| each == kind).unwrap().1.clone();
+        assert_eq!((state("reach").as_str(), state("path").as_str()), ("could-not-run", "could-not-run"), "{report:#}");
         assert_eq!(states.iter().filter(|(_, state)| state == "pass").count(), 1, "{states:?}");
         assert!(nslab("check").out.contains("The namespace of b1 is gone"));
         ok("down");
@@ -290,29 +290,29 @@ fn steps_turn_green_as_commands_land_in_another_terminal() {
     in_box(|| {
         ok("up bare");
         let mut child = watching("--against bridged");
-        until("begins", |said| said.contains("7 checks failed"));
+        until("begins", |output| output.contains("7 checks failed"));
         let step = |script: &str| {
             let script = format!(". {}/tests/hand/steps\n{script}", env!("CARGO_MANIFEST_DIR"));
             run(Command::new("sh").args(["-c", &script]).env("LAB", "bare")).expect(0);
         };
         step("nics; cable host-a a1 v1; bridge host-a br0 enp0s8 v1");
-        until("the first bridge", |said| said.contains("PASS  a bridge of host-a"));
+        until("the first bridge", |output| output.contains("PASS  a bridge of host-a"));
         step("cable host-b b1 v1; bridge host-b br0 enp0s8 v1");
-        until("the second bridge", |said| said.contains("PASS  a bridge of host-b"));
+        until("the second bridge", |output| output.contains("PASS  a bridge of host-b"));
         step("at host-a.a1 addr add 10.0.0.1/24 dev eth0; at host-b.b1 addr add 10.0.0.2/24 dev eth0");
         let ended = child.wait().unwrap();
         assert_eq!(ended.code(), Some(0), "{}", fs::read_to_string("/run/watch.txt").unwrap());
-        let said = fs::read_to_string("/run/watch.txt").unwrap();
-        assert!(said.contains("50 of 50 points") && !said.contains('\u{1b}'), "{said}");
+        let output = fs::read_to_string("/run/watch.txt").unwrap();
+        assert!(output.contains("50 of 50 points") && !output.contains('\u{1b}'), "{output}");
         // A slow machine shows the bridge half made, which is a change, too.
-        let lines: Vec<&str> = said.lines().collect();
+        let lines: Vec<&str> = output.lines().collect();
         let at = lines.iter().enumerate().filter(|(_, line)| line.contains("a bridge of host-b"));
         let whole = |at: usize| {
             lines[at..].iter().enumerate().take_while(|(down, line)| *down == 0 || line.starts_with("        ")).count()
         };
-        let told: Vec<&[&str]> = at.map(|(at, _)| &lines[at..at + whole(at)]).collect();
-        assert!(told.len() >= 2, "{said}");
-        assert!(told.windows(2).all(|pair| pair[0] != pair[1]), "only changes are told:\n{said}");
+        let printed: Vec<&[&str]> = at.map(|(at, _)| &lines[at..at + whole(at)]).collect();
+        assert!(printed.len() >= 2, "{output}");
+        assert!(printed.windows(2).all(|pair| pair[0] != pair[1]), "only changes are told:\n{output}");
         ok("down");
     });
 }
@@ -324,7 +324,7 @@ fn watching_hears_settings_filters_and_new_namespaces_and_is_quiet_where_nothing
         inside("routed", "host-b", "sysctl -qw net.ipv4.ip_forward=0").expect(0);
         inside("routed", "host-a.a1", "nft add table ip mine").expect(0);
         let child = watching("");
-        until("begins", |said| said.contains("Watching"));
+        until("begins", |output| output.contains("Watching"));
         // The check's own pings, traces and taps are no news.
         let sent = || -> u64 {
             let ran = inside("routed", "host-a.a1", "cat /proc/net/snmp").expect(0);
@@ -339,13 +339,13 @@ fn watching_hears_settings_filters_and_new_namespaces_and_is_quiet_where_nothing
         std::thread::sleep(Duration::from_millis(1500));
         assert_eq!(sent(), before, "checked again though nothing has changed");
         inside("routed", "host-b", "sysctl -qw net.ipv4.ip_forward=1; nft 'add table ip t; add chain ip t f { type filter hook forward priority 0; policy drop; }'").expect(0);
-        until("a filter", |said| {
-            said.contains("PASS  host-a and host-b forward packets") && said.contains("A packet filter in host-b")
+        until("a filter", |output| {
+            output.contains("PASS  host-a and host-b forward packets") && output.contains("A packet filter in host-b")
         });
         ok("exec host-b ip netns add late");
         ok("exec host-b ip link add v9 type veth peer name eth0 netns late");
         ok("exec host-b ip -n late addr add 10.9.0.2/30 dev eth0");
-        until("a new namespace", |said| said.contains("host-b/late"));
+        until("a new namespace", |output| output.contains("host-b/late"));
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
         kill(pid, Signal::SIGINT).unwrap();
         let mut child = child;

@@ -50,12 +50,12 @@ fn judge(case: &Case) -> (i32, String) {
     let script = format!(". {}/tests/hand/steps\n. {}", env!("CARGO_MANIFEST_DIR"), case.path);
     let done = run(Command::new("sh").args(["-c", &script]).env("LAB", &case.lab).env("NSLAB", env!("CARGO_BIN_EXE_nslab")));
     assert_eq!(done.code, 0, "{}: the steps themselves fail:\n{done}", case.name);
-    let said = nslab(&format!("check {} --against {}", case.lab, case.against));
+    let ran = nslab(&format!("check {} --against {}", case.lab, case.against));
     ok(&format!("--quiet down {}", case.lab));
     if std::env::var_os("HAND").is_some() {
-        eprintln!("--- {}\n{said}", case.name);
+        eprintln!("--- {}\n{ran}", case.name);
     }
-    (said.code, said.out)
+    (ran.code, ran.out)
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn no_lab_made_by_hand_is_misjudged() {
         assert!(all.len() >= 30, "{} cases", all.len());
         let mut wrong = Vec::new();
         for case in all.iter().filter(|case| case.name.contains(&wanted)) {
-            let (code, said) = judge(case);
-            let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let (code, output) = judge(case);
+            let line = output.split_whitespace().collect::<Vec<_>>().join(" ");
             if code != i32::from(!case.passes) {
-                wrong.push(format!("{}: exit code {code}\n{said}", case.name));
+                wrong.push(format!("{}: exit code {code}\n{output}", case.name));
             } else if !line.contains(&case.why) {
-                wrong.push(format!("{}: does not say {:?}\n{said}", case.name, case.why));
+                wrong.push(format!("{}: does not say {:?}\n{output}", case.name, case.why));
             }
         }
         assert!(wrong.is_empty(), "{} misjudged:\n{}", wrong.len(), wrong.join("\n"));

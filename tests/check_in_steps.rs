@@ -36,14 +36,14 @@ fn addresses(lab: &str, node: &str) -> Vec<(String, String)> {
     let links: Value = serde_json::from_str(&inside(lab, node, "ip -j addr").expect(0).out).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let all = links.as_array().unwrap().iter().filter(|link| link["ifname"] != "lo");
-    let of = |link: &Value| {
+    let global = |link: &Value| {
         let own = link["addr_info"].as_array().cloned().unwrap_or_default();
         let name = text(&link["ifname"]);
         own.into_iter()
             .filter(|own| own["scope"] == "global")
             .map(move |own| (name.clone(), own["local"].as_str().unwrap().to_owned()))
     };
-    all.flat_map(of).collect()
+    all.flat_map(global).collect()
 }
 
 /// Every piece of evidence of a kind: its check's kind and its values.
@@ -55,10 +55,10 @@ fn evidence(report: &Value, kind: &str) -> Vec<Value> {
 /// What is said now is true, as foreign tools see it.
 fn true_now(lab: &str, target: &str, after: &str) {
     let report = nslab(&format!("--format json check {lab} --against {target}")).json();
-    let said = nslab(&format!("check {lab} --against {target}")).out;
-    let told = |why: &str| panic!("{lab} against {target}, after {after}: {why}\n{said}");
-    if said.contains("IPv6") || said.contains("ipv6") {
-        told("there is no IPv6 in either");
+    let output = nslab(&format!("check {lab} --against {target}")).out;
+    let refute = |why: &str| panic!("{lab} against {target}, after {after}: {why}\n{output}");
+    if output.contains("IPv6") || output.contains("ipv6") {
+        refute("there is no IPv6 in either");
     }
     for none in evidence(&report, "no-address") {
         let node = none["node"].as_str().unwrap();
@@ -68,39 +68,39 @@ fn true_now(lab: &str, target: &str, after: &str) {
             let outside = address.starts_with("10.155.") || interface == "enp0s3";
             let named = listed.iter().any(|each| each.starts_with(&format!("{address}/")));
             if !outside || !named {
-                told(&format!("{node} has {address} on {interface}"));
+                refute(&format!("{node} has {address} on {interface}"));
             }
         }
     }
     if target == "routed" {
         let other = addresses(lab, "host-b").into_iter().find(|(interface, _)| interface == "enp0s8");
         let pings = other.is_some_and(|(_, to)| inside(lab, "host-a", &format!("ping -c 1 -W 1 {to}")).code == 0);
-        if pings != said.contains("PASS  host-a and host-b reach each other") {
-            told(&format!("host-a pings host-b: {pings}"));
+        if pings != output.contains("PASS  host-a and host-b reach each other") {
+            refute(&format!("host-a pings host-b: {pings}"));
         }
     }
     for role in report["roles"].as_array().unwrap() {
         if role["role"] != role["node"] {
-            told("nobody has changed places");
+            refute("nobody has changed places");
         }
     }
     if let Some(line) =
-        said.lines().find(|line| line.contains("nslab exec") && (line.contains("lxdbr") || line.contains("10.155.")))
+        output.lines().find(|line| line.contains("nslab exec") && (line.contains("lxdbr") || line.contains("10.155.")))
     {
-        told(&format!("a cure leads back: {line}"));
+        refute(&format!("a cure leads back: {line}"));
     }
-    if said.contains("nothing is configured there") {
+    if output.contains("nothing is configured there") {
         for spare in report["spares"].as_array().unwrap() {
             let links = inside(lab, spare.as_str().unwrap(), "ip -o link").expect(0).out;
             if links.lines().any(|line| line.contains("eth0")) {
-                told(&format!("{spare} has {links}"));
+                refute(&format!("{spare} has {links}"));
             }
         }
     }
     for few in evidence(&report, "too-few") {
         let configured = few["configured"].as_array().unwrap();
         if configured.len() > 1 {
-            told("several are not few");
+            refute("several are not few");
         }
     }
 }
@@ -234,8 +234,8 @@ fn a_nic_that_was_taken_away_is_not_said_to_have_no_address() {
     in_box(|| {
         ok("--quiet up routed");
         inside("routed", "host-b", "ip link del enp0s8").expect(0);
-        let said = fails(1, "check --only addresses").out;
-        assert!(said.contains("host-b.enp0s8 is gone.") && !said.contains("no address"), "{said}");
+        let output = fails(1, "check --only addresses").out;
+        assert!(output.contains("host-b.enp0s8 is gone.") && !output.contains("no address"), "{output}");
         ok("--quiet down routed");
     });
 }
@@ -254,8 +254,8 @@ checkpoints: [ { name: off, points: 1, checks: [ { forwarding: { off: [h, k] } }
         ok("--quiet up /run/quiet.yaml");
         ok("check");
         inside("quiet", "h", "sysctl -qw net.ipv4.conf.enp0s8.forwarding=1").expect(0);
-        let said = fails(1, "check").out;
-        assert!(said.contains("h forwards IPv4.") && !said.contains("k forwards"), "{said}");
+        let output = fails(1, "check").out;
+        assert!(output.contains("h forwards IPv4.") && !output.contains("k forwards"), "{output}");
         ok("--quiet down");
     });
 }

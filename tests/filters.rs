@@ -240,9 +240,9 @@ fn a_filter_that_makes_no_sense_is_shown_with_the_place_and_a_way_out() {
         ("host \u{1b}[31m", "\"\\x1b[31m\" is no address", "       ^^^^^^^^\n", ""),
     ];
     for (text, what, marked, hint) in cases {
-        let said = refused(text);
-        assert!(said.contains(what) && said.contains(marked) && said.contains(hint), "{text:?}:\n{said}");
-        assert!(!said.contains('\u{1b}'), "{said:?}");
+        let message = refused(text);
+        assert!(message.contains(what) && message.contains(marked) && message.contains(hint), "{text:?}:\n{message}");
+        assert!(!message.contains('\u{1b}'), "{message:?}");
     }
     let many: Vec<String> = (0..1000).map(|number| format!("10.9.{}.{}", number / 250, number % 250)).collect();
     assert!(refused(&format!("host {}", many.join(" or "))).contains("4096 are"));

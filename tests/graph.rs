@@ -107,33 +107,33 @@ fn the_letters_of_every_shipped_lab_are_seven_points_high_on_a_sheet_of_a4() {
 }
 
 /// What no drawing of the wiring may leave out: nodes, interfaces, MAC addresses, addresses of the file.
-fn told(topology: &Topology) -> BTreeSet<String> {
-    let mut told = BTreeSet::new();
+fn described(topology: &Topology) -> BTreeSet<String> {
+    let mut described = BTreeSet::new();
     for fact in compile(topology) {
         match &fact {
-            Fact::Mac(_, mac) => drop(told.insert(mac.to_string())),
-            Fact::Addr(_, net) if !net.to_string().starts_with("fe80:") => drop(told.insert(net.to_string())),
+            Fact::Mac(_, mac) => drop(described.insert(mac.to_string())),
+            Fact::Addr(_, net) if !net.to_string().starts_with("fe80:") => drop(described.insert(net.to_string())),
             _ => {}
         }
-        told.extend(fact.port().filter(|port| port.dev.as_str() != "lo").map(|port| port.dev.to_string()));
+        described.extend(fact.port().filter(|port| port.dev.as_str() != "lo").map(|port| port.dev.to_string()));
     }
     for host in &topology.hosts {
-        told.insert(host.name.to_string());
-        told.extend(host.containers.iter().map(|container| container.name.to_string()));
+        described.insert(host.name.to_string());
+        described.extend(host.containers.iter().map(|container| container.name.to_string()));
     }
-    told.extend(topology.networks.iter().map(|network| network.name.to_string()));
+    described.extend(topology.networks.iter().map(|network| network.name.to_string()));
     // Nobody sees the name of the bridge in a switch.
-    told.remove("switch");
-    told
+    described.remove("switch");
+    described
 }
 
 #[test]
 fn every_node_interface_and_address_is_in_every_drawing_of_the_wiring() {
     for (name, topology) in all() {
-        let told = told(&topology);
+        let described = described(&topology);
         for format in [Format::Text, Format::Json, Format::Svg, Format::Dot, Format::Mermaid] {
             let drawing = drawn(&topology, Layer::Physical, format).replace("#58;", ":").replace("#47;", "/");
-            let missing: Vec<&String> = told.iter().filter(|word| !drawing.contains(word.as_str())).collect();
+            let missing: Vec<&String> = described.iter().filter(|word| !drawing.contains(word.as_str())).collect();
             assert!(missing.is_empty(), "{name}, {format:?}: {missing:?} is missing in\n{drawing}");
         }
     }
@@ -142,12 +142,12 @@ fn every_node_interface_and_address_is_in_every_drawing_of_the_wiring() {
 #[test]
 fn every_subnet_and_router_is_in_every_drawing_of_the_third_layer() {
     for (name, topology) in all() {
-        let mut told: BTreeSet<String> = BTreeSet::new();
+        let mut described: BTreeSet<String> = BTreeSet::new();
         for fact in compile(&topology) {
             if let Fact::Addr(_, net) = fact
                 && !net.to_string().starts_with("fe80:")
             {
-                told.insert(if net.prefix_len() < net.max_prefix_len() {
+                described.insert(if net.prefix_len() < net.max_prefix_len() {
                     net.trunc().to_string()
                 } else {
                     net.addr().to_string()
@@ -157,7 +157,8 @@ fn every_subnet_and_router_is_in_every_drawing_of_the_third_layer() {
         for format in [Format::Text, Format::Json, Format::Svg, Format::Dot, Format::Mermaid] {
             let drawing = drawn(&topology, Layer::L3, format);
             let alone = |word: &String| !word.contains('/') && format != Format::Json && format != Format::Svg;
-            let missing: Vec<&String> = told.iter().filter(|word| !alone(word) && !drawing.contains(word.as_str())).collect();
+            let missing: Vec<&String> =
+                described.iter().filter(|word| !alone(word) && !drawing.contains(word.as_str())).collect();
             assert!(missing.is_empty(), "{name}, {format:?}: {missing:?} is missing in\n{drawing}");
         }
     }
@@ -177,11 +178,11 @@ fn graphviz_takes_every_drawing() {
         Command::new("dot").arg("-Tsvg").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut input = dot.stdin.take().unwrap();
     let writer = std::thread::spawn(move || input.write_all(whole.as_bytes()).unwrap());
-    let said = dot.wait_with_output().unwrap();
+    let output = dot.wait_with_output().unwrap();
     writer.join().unwrap();
-    let warnings = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.success() && warnings.is_empty(), "{warnings}");
-    assert_eq!(String::from_utf8_lossy(&said.stdout).matches("</svg>").count(), number);
+    let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && warnings.is_empty(), "{warnings}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("</svg>").count(), number);
 }
 
 #[test]

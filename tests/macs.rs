@@ -94,8 +94,8 @@ fn quiet(lab: &str) {
 
 fn owners(network: &Value) -> Vec<String> {
     let word = |owner: &Value| format!("{}.{}", owner["node"].as_str().unwrap(), owner["interface"].as_str().unwrap());
-    let of = |source: &Value| source["owners"].as_array().unwrap().iter().map(word).collect::<Vec<_>>().join("+");
-    network["sources"].as_array().unwrap().iter().map(of).collect()
+    let owners = |source: &Value| source["owners"].as_array().unwrap().iter().map(word).collect::<Vec<_>>().join("+");
+    network["sources"].as_array().unwrap().iter().map(owners).collect()
 }
 
 fn reasons(network: &Value) -> BTreeSet<&str> {

@@ -259,7 +259,7 @@ fn wrong_words_are_refused_before_anything_is_sent() {
         assert!(fails(2, "ping a1 b1").err.contains("No lab is up"));
         assert!(fails(2, "ping --all").err.contains("no lab is up"));
         ok("up bridged");
-        for (words, said) in [
+        for (words, message) in [
             ("ping a1 zebra", "zebra"),
             ("ping a9 b1", "\"a1\""),
             ("ping a1 b1.eth7", "eth0"),
@@ -275,7 +275,7 @@ fn wrong_words_are_refused_before_anything_is_sent() {
             ("ping a1 fe80::1%eth9", "eth0"),
         ] {
             let ran = fails(2, words);
-            assert!(ran.err.contains(said), "{ran}");
+            assert!(ran.err.contains(message), "{ran}");
         }
         ok("down");
     });
@@ -320,7 +320,7 @@ fn it_works_as_root_of_a_user_namespace_only() {
         let script = format!(
             "mount -t tmpfs tmpfs /run && {nslab} up bridged && {nslab} ping a1 b1 -c 1 && {nslab} ping a1 b1 -c 1 -R && {nslab} ping --all && {nslab} down"
         );
-        let said = sh(&format!("unshare -Urnm --propagation private sh -c '{script}'"));
-        assert!(said.contains("12 pairs: 12 answered"), "{said}");
+        let output = sh(&format!("unshare -Urnm --propagation private sh -c '{script}'"));
+        assert!(output.contains("12 pairs: 12 answered"), "{output}");
     });
 }

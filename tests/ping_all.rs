@@ -31,8 +31,8 @@ fn big(each: usize) {
 fn neighbours(lab: &str) -> Vec<String> {
     let mut found = Vec::new();
     for node in support::nodes(lab) {
-        let said = inside(lab, &node, "ip -4 neigh show nud all; ip -6 neigh show nud all").out;
-        let kept = said.lines().filter(|line| !line.contains("NOARP") && !line.contains("ff02::"));
+        let listed = inside(lab, &node, "ip -4 neigh show nud all; ip -6 neigh show nud all").out;
+        let kept = listed.lines().filter(|line| !line.contains("NOARP") && !line.contains("ff02::"));
         found.extend(kept.map(|line| format!("{node} {}", line.split(' ').take(5).collect::<Vec<_>>().join(" "))));
     }
     found.sort();

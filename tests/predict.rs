@@ -69,7 +69,7 @@ fn agrees_with_the_kernel(lab: &str, pairs: &[(String, IpAddr, Prediction)]) -> 
     for pair in pairs {
         by_node.entry(&pair.0).or_default().push(pair);
     }
-    let mut said = String::new();
+    let mut differences = String::new();
     for (node, pairs) in by_node {
         let addresses: Vec<IpAddr> = pairs.iter().map(|pair| pair.1).collect();
         for ((_, to, prediction), real) in pairs.into_iter().zip(routes(lab, node, &addresses)) {
@@ -93,11 +93,11 @@ fn agrees_with_the_kernel(lab: &str, pairs: &[(String, IpAddr, Prediction)]) -> 
                 (if own { Some("lo".to_owned()) } else { dev }, via, source)
             });
             if predicted != real {
-                writeln!(said, "{lab}: {node} to {to}: predicted {predicted:?}, the kernel says {real:?}").unwrap();
+                writeln!(differences, "{lab}: {node} to {to}: predicted {predicted:?}, the kernel says {real:?}").unwrap();
             }
         }
     }
-    said
+    differences
 }
 
 /// What is predicted to be answered is, and nothing else.
@@ -118,14 +118,18 @@ fn agrees_with_ping(lab: &str, pairs: &[(String, IpAddr, Prediction)]) -> String
     let answered: BTreeSet<usize> =
         out.lines().filter_map(|line| line.strip_suffix(" answered")).map(|number| number.parse().unwrap()).collect();
     assert_eq!(out.lines().count(), pairs.len());
-    let mut said = String::new();
+    let mut differences = String::new();
     for (number, (node, to, prediction)) in pairs.iter().enumerate() {
         if answered.contains(&number) != prediction.death.is_none() {
-            writeln!(said, "{lab}: {node} to {to}: predicted {:?}; visits {:#?}", prediction.death, prediction.request.visits)
-                .unwrap();
+            writeln!(
+                differences,
+                "{lab}: {node} to {to}: predicted {:?}; visits {:#?}",
+                prediction.death, prediction.request.visits
+            )
+            .unwrap();
         }
     }
-    said
+    differences
 }
 
 #[test]
@@ -134,8 +138,8 @@ fn in_every_shipped_topology_first_hops_are_the_kernels_and_reach_is_that_of_pin
         for name in shipped() {
             ok(&format!("up {name}"));
             let pairs = pairs(&look(&name));
-            let said = agrees_with_the_kernel(&name, &pairs) + &agrees_with_ping(&name, &pairs);
-            assert!(said.is_empty(), "{said}");
+            let differences = agrees_with_the_kernel(&name, &pairs) + &agrees_with_ping(&name, &pairs);
+            assert!(differences.is_empty(), "{differences}");
             ok(&format!("down {name}"));
         }
     });
@@ -151,8 +155,8 @@ fn in_random_labs_first_hops_are_the_kernels_and_reach_is_that_of_ping() {
             let pairs = pairs(&look("random"));
             let lost = pairs.iter().filter(|pair| pair.2.death.is_some()).count();
             (alive, dead) = (alive + pairs.len() - lost, dead + lost);
-            let said = agrees_with_the_kernel("random", &pairs) + &agrees_with_ping("random", &pairs);
-            assert!(said.is_empty(), "seed {seed}:\n{said}");
+            let differences = agrees_with_the_kernel("random", &pairs) + &agrees_with_ping("random", &pairs);
+            assert!(differences.is_empty(), "seed {seed}:\n{differences}");
             ok("down random");
         }
         assert!(alive > 1000 && dead > 100, "the labs are too small: {alive} alive, {dead} dead");

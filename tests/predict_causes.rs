@@ -147,7 +147,7 @@ fn links_that_are_down_or_loose_are_named_and_cured() {
     let down = |case: &str| format!(r#"{{"cause":"link-down",{case}}}"#);
     let end = |node: &str, interface: &str| format!(r#"{{"node":"{node}","interface":"{interface}"}}"#);
     let host_a = down(&format!(r#""interface":{},"peer":null"#, end("host-a", "enp0s8")));
-    let far = down(&format!(r#""interface":{},"peer":{}"#, end("host-a", "enp0s8"), end("host-b", "enp0s8")));
+    let peer_down = down(&format!(r#""interface":{},"peer":{}"#, end("host-a", "enp0s8"), end("host-b", "enp0s8")));
     let own = down(&format!(r#""interface":{},"peer":{}"#, end("host-a.a1", "eth0"), end("host-a", "veth-a1")));
     let port = down(&format!(r#""interface":{},"peer":null"#, end("host-b", "veth-b1")));
     let bridge = down(&format!(r#""interface":{},"peer":null"#, end("host-b", "br0")));
@@ -157,8 +157,8 @@ fn links_that_are_down_or_loose_are_named_and_cured() {
     all(&[
         Case { wrong: &[("host-a", "ip link set enp0s8 down")], cause: &host_a, ..CASE },
         Case { wrong: &[("host-a", "ip link set enp0s8 down")], cause: &host_a, ..BRIDGED },
-        Case { wrong: &[("host-b", "ip link set enp0s8 down")], cause: &far, ..CASE },
-        Case { wrong: &[("host-b", "ip link set enp0s8 down")], cause: &far, ..BRIDGED },
+        Case { wrong: &[("host-b", "ip link set enp0s8 down")], cause: &peer_down, ..CASE },
+        Case { wrong: &[("host-b", "ip link set enp0s8 down")], cause: &peer_down, ..BRIDGED },
         Case { wrong: &[("host-a", "ip link set veth-a1 down")], cause: &own, ..BRIDGED },
         Case { wrong: &[("host-b", "ip link set veth-b1 down")], cause: &port, ..BRIDGED },
         Case { wrong: &[("host-b", "ip link set br0 down")], cause: &bridge, ..BRIDGED },

@@ -154,8 +154,8 @@ fn an_interface_that_goes_down_and_then_away_is_told() {
             let mut tap = Tap::open(&pin("host-a.a1"), Some(left), &[], buffer).unwrap();
             all(&mut tap);
             inside("bridged", "host-a.a1", "ip link set left down").expect(0);
-            let told = |tap: &mut Tap| wait_for(2, || tap.read(&mut |_| ()) == Err(Errno::ENETDOWN));
-            assert!(told(&mut tap) && !tap.is_gone(), "{buffer:?}");
+            let is_reported = |tap: &mut Tap| wait_for(2, || tap.read(&mut |_| ()) == Err(Errno::ENETDOWN));
+            assert!(is_reported(&mut tap) && !tap.is_gone(), "{buffer:?}");
             inside("bridged", "host-a.a1", "ip link del left").expect(0);
             assert!(wait_for(2, || tap.is_gone()), "{buffer:?}");
         }

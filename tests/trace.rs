@@ -38,26 +38,26 @@ fn hops_are_those_of_traceroute() {
     });
 }
 
-/// A frame as both tell it: interface, source and destination MAC address, time to live.
-type Told = (String, String, String, u64);
+/// A frame as both report it: interface, source and destination MAC address, time to live.
+type Observed = (String, String, String, u64);
 
 /// Each frame of a direction twice: where it leaves a node, and where it comes into the next.
-fn frames(traced: &Traced, leg: &str) -> Vec<Told> {
+fn frames(traced: &Traced, leg: &str) -> Vec<Observed> {
     let visits = traced.report[leg]["visits"].as_array().unwrap();
-    let mut told = Vec::new();
+    let mut frames = Vec::new();
     for (visit, next) in visits.iter().zip(&visits[1..]) {
         let frame = &visit["frame"];
-        let mac = |of: &str| frame[of]["mac"].as_str().unwrap().to_owned();
+        let mac = |end: &str| frame[end]["mac"].as_str().unwrap().to_owned();
         for (node, interface) in [(&visit["node"], &visit["leaves"]), (&next["node"], &next["enters"])] {
             let at = format!("{}.{}", node.as_str().unwrap(), interface.as_str().unwrap());
-            told.push((at, mac("source"), mac("destination"), frame["ttl"].as_u64().unwrap()));
+            frames.push((at, mac("source"), mac("destination"), frame["ttl"].as_u64().unwrap()));
         }
     }
-    told
+    frames
 }
 
 /// Traces while tcpdump listens at every interface of the hosts, the switches, a1 and b1; what it saw, by direction.
-fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Told)>) {
+fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Observed)>) {
     let watched = |node: &String| node.split_once('.').is_none_or(|(_, container)| ["a1", "b1"].contains(&container));
     let nodes = support::nodes(lab).into_iter().filter(watched);
     let mut points = Vec::new();
@@ -69,12 +69,12 @@ fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Told)>) {
         let (pin, name) = (format!("/run/nslab/{lab}/netns/{node}"), format!("{node}.{link}"));
         sh(&format!(
             "nsenter --net={pin} tcpdump -i {link} -n -e -v -l -s 256 -B 4096 --immediate-mode icmp or icmp6 \
-             >/run/dump.{name} 2>/run/said.{name} & echo $! >/run/pid.{name}"
+             >/run/dump.{name} 2>/run/stderr.{name} & echo $! >/run/pid.{name}"
         ));
     }
     let names: Vec<String> = points.iter().map(|(node, link)| format!("{node}.{link}")).collect();
     let listening =
-        |name: &String| std::fs::read_to_string(format!("/run/said.{name}")).is_ok_and(|said| said.contains("listening"));
+        |name: &String| std::fs::read_to_string(format!("/run/stderr.{name}")).is_ok_and(|output| output.contains("listening"));
     assert!(support::wait_for(30, || names.iter().all(listening)));
     let traced = Traced::run(words);
     std::thread::sleep(Duration::from_millis(500));
@@ -88,7 +88,7 @@ fn beside_tcpdump(lab: &str, words: &str) -> (Traced, Vec<(String, Told)>) {
 }
 
 /// `TIME SOURCE > DESTINATION, ethertype IPv4 (0x0800), length L: (tos 0x0, ttl 64, ...)` and a line on the ICMP message.
-fn dumped(at: &str, pair: &[&str]) -> Option<(String, Told)> {
+fn dumped(at: &str, pair: &[&str]) -> Option<(String, Observed)> {
     let [head, inner] = pair else { return None };
     // What an error quotes has lines of its own, further in.
     if !head.contains("ethertype") {
@@ -111,7 +111,7 @@ fn every_frame_is_as_tcpdump_saw_it_at_both_ends() {
                 let ours = frames(&traced, leg);
                 assert!(ours.len() >= 6, "{}", traced.ran);
                 for frame in ours {
-                    let there = seen.iter().any(|(its, told)| its == leg && *told == frame);
+                    let there = seen.iter().any(|(its, observed)| its == leg && *observed == frame);
                     assert!(there, "{lab}: no {leg} {frame:?} in {seen:#?}\n{}", traced.ran);
                 }
             }

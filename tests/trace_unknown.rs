@@ -24,8 +24,8 @@ fn a_queue_that_drops_is_no_cause_that_is_named() {
         ok("up routed");
         let traced = uncertain("routed", "host-a", FULL, "a1 b1", "request host-a unknown?");
         let way = &traced.report["differences"][0];
-        let told = (&way["difference"], &way["node"], &way["predicted"], &way["observed"]);
-        assert_eq!(told, (&"way".into(), &"host-a".into(), &"enp0s8".into(), &serde_json::Value::Null), "{}", traced.ran);
+        let difference = (&way["difference"], &way["node"], &way["predicted"], &way["observed"]);
+        assert_eq!(difference, (&"way".into(), &"host-a".into(), &"enp0s8".into(), &serde_json::Value::Null), "{}", traced.ran);
         inside("routed", "host-a", "tc qdisc del dev enp0s8 root").expect(0);
         // Now the hosts know each other's MAC addresses, so that only the reply is in question.
         assert_eq!(Traced::run("a1 b1").verdict(), "answered");
@@ -61,9 +61,9 @@ fn addresses_that_a_filter_translates_are_told_and_no_fault() {
         let traced = Traced::run("a1 b1");
         assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
         let differences = traced.report["differences"].as_array().unwrap();
-        let told: Vec<String> =
+        let places: Vec<String> =
             differences.iter().map(|one| format!("{} {}", one["leg"], one["node"]).replace('"', "")).collect();
-        assert_eq!(told, ["request host-a", "reply host-a"], "{}", traced.ran);
+        assert_eq!(places, ["request host-a", "reply host-a"], "{}", traced.ran);
         assert!(differences.iter().all(|one| one["difference"] == "translation"), "{}", traced.ran);
         assert_eq!(traced.report["request"]["visits"][1]["frame"]["from"], "192.168.100.1", "{}", traced.ran);
         ok("down");

@@ -243,7 +243,7 @@ fn over(routes: &Routes, to: &str, route: &Route, stage: &Stage<'_>) -> Option<F
             if right.is_empty() {
                 return Some(otherwise());
             }
-            let belongs = far_end(routes, route, stage)?;
+            let belongs = host_interface(routes, route, stage)?;
             let on = right.iter().find(|owner| **owner == belongs).or(right.first())?;
             let same = *on == belongs || on.node != belongs.node;
             (!same).then(|| Found::RouterElsewhere { address: via, on: on.clone(), belongs })
@@ -253,7 +253,7 @@ fn over(routes: &Routes, to: &str, route: &Route, stage: &Stage<'_>) -> Option<F
 }
 
 /// The host's interface that a container's cable leads to: its bridge, or the other end itself.
-fn far_end(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<Interface> {
+fn host_interface(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<Interface> {
     let from = &routes.node.0;
     let NodeId::Container(..) = from else { return None };
     let cable = stage.scene.cables(from).into_iter().find(|cable| cable.inner.name == route.dev)?;

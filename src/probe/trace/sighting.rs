@@ -391,12 +391,12 @@ impl<'a, 'v> Graph<'a, 'v> {
         let mine = |at: &usize| self.sightings[*at].packet().is_some_and(|(leg, _)| leg == self.leg);
         let all: Vec<usize> = (0..self.sightings.len()).filter(mine).collect();
         let later: HashSet<usize> = all.iter().flat_map(|at| self.nexts(*at)).collect();
-        let begins = |seen: &Sighting| seen.outgoing || self.comes_from_far(seen);
+        let begins = |seen: &Sighting| seen.outgoing || self.comes_from_elsewhere(seen);
         all.into_iter().filter(|at| begins(&self.sightings[*at]) && !later.contains(at)).collect()
     }
 
     /// It came in by a NIC that leads to another machine.
-    fn comes_from_far(&self, seen: &Sighting) -> bool {
+    fn comes_from_elsewhere(&self, seen: &Sighting) -> bool {
         let peer = self.link(&seen.node, &seen.interface).and_then(|link| link.peer.as_ref()?.node.as_ref());
         peer.is_some_and(|node| self.view.is_unseen(node))
     }
