@@ -93,12 +93,12 @@ pub fn parts(typed: &str) -> (&str, Option<&str>) {
     typed.split_once('.').map_or((typed, None), |(node, interface)| (node, Some(interface)))
 }
 
-/// The node on this machine that `typed` names. `wish` is the lab of `NSLAB_LAB`.
+/// The node on this machine that `typed` names. `env_lab` is the lab of `NSLAB_LAB`.
 ///
 /// # Errors
 /// `Unknown` and `Ambiguous` with what it could be; that it is on another machine.
-pub fn node(typed: &str, labs: &[Entry], wish: Option<&str>) -> Result<Target> {
-    among(typed, labs, wish, nodes).map_err(|error| match (&error, elsewhere(typed, labs, wish)) {
+pub fn node(typed: &str, labs: &[Entry], env_lab: Option<&str>) -> Result<Target> {
+    among(typed, labs, env_lab, nodes).map_err(|error| match (&error, elsewhere(typed, labs, env_lab)) {
         (Error::Unknown { .. }, Some(elsewhere)) => elsewhere,
         _ => error,
     })
@@ -113,21 +113,21 @@ pub fn anywhere(typed: &str, entry: &Entry) -> Result<NodeId> {
 }
 
 /// That the node is on the machine that plays its host.
-fn elsewhere(typed: &str, labs: &[Entry], wish: Option<&str>) -> Option<Error> {
-    let target = among(typed, labs, wish, remote).ok()?;
+fn elsewhere(typed: &str, labs: &[Entry], env_lab: Option<&str>) -> Option<Error> {
+    let target = among(typed, labs, env_lab, remote).ok()?;
     let (NodeId::Host(host) | NodeId::Container(host, _)) = &target.node else { return None };
     let (node, host) = (target.node.name().to_string(), host.to_string());
     Some(Error::Role(RoleFault::Elsewhere { node, host, lab: target.lab.to_string() }))
 }
 
-fn among(typed: &str, labs: &[Entry], wish: Option<&str>, nodes: fn(&Entry) -> Vec<NodeId>) -> Result<Target> {
+fn among(typed: &str, labs: &[Entry], env_lab: Option<&str>, nodes: fn(&Entry) -> Vec<NodeId>) -> Result<Target> {
     let mut found: Vec<(&Entry, NodeId)> = Vec::new();
     for entry in labs {
         found.extend(nodes(entry).into_iter().filter(|node| is_named(typed, entry, node)).map(|node| (entry, node)));
     }
-    let preferred = preferred(typed, labs, wish)?;
+    let preferred = preferred(typed, labs, env_lab)?;
     let several = found.iter().any(|(entry, _)| entry.lab != found[0].0.lab);
-    if let Some(lab) = preferred.filter(|_| several || wish.is_some()) {
+    if let Some(lab) = preferred.filter(|_| several || env_lab.is_some()) {
         found.retain(|(entry, _)| entry.lab == lab.lab);
     }
     // A host or switch comes before a container of its name; `HOST/NODE` says which container.
@@ -138,7 +138,7 @@ fn among(typed: &str, labs: &[Entry], wish: Option<&str>, nodes: fn(&Entry) -> V
         [] => Err(unknown(typed, labs, preferred)),
         [(entry, node)] => {
             let exact = format!("{}/{}", entry.lab, short(node, entry));
-            let assumed = (several && wish.is_none()).then_some(exact);
+            let assumed = (several && env_lab.is_none()).then_some(exact);
             Ok(Target { lab: entry.lab.clone(), node: node.clone(), assumed })
         }
         many => Err(Error::Ambiguous {
@@ -156,11 +156,11 @@ fn is_named(typed: &str, entry: &Entry, node: &NodeId) -> bool {
 }
 
 /// The lab that a bare name means: that of `NSLAB_LAB`, else the last one brought up.
-fn preferred<'a>(typed: &str, labs: &'a [Entry], wish: Option<&str>) -> Result<Option<&'a Entry>> {
+fn preferred<'a>(typed: &str, labs: &'a [Entry], env_lab: Option<&str>) -> Result<Option<&'a Entry>> {
     let explicit = typed.split_once('/').and_then(|(lab, _)| labs.iter().find(|entry| entry.lab == lab));
-    match (explicit, wish) {
+    match (explicit, env_lab) {
         (Some(explicit), _) => Ok(Some(explicit)),
-        (None, Some(wish)) => find(wish, labs).map(Some),
+        (None, Some(env_lab)) => find(env_lab, labs).map(Some),
         (None, None) => Ok(last(labs)),
     }
 }
@@ -208,9 +208,9 @@ pub fn find<'a>(name: &str, labs: &'a [Entry]) -> Result<&'a Entry> {
 ///
 /// # Errors
 /// `Ambiguous` when several are up.
-pub fn only<'a>(labs: &'a [Entry], wish: Option<&str>) -> Result<Option<&'a Entry>> {
-    match (labs, wish) {
-        (_, Some(wish)) => find(wish, labs).map(Some),
+pub fn only<'a>(labs: &'a [Entry], env_lab: Option<&str>) -> Result<Option<&'a Entry>> {
+    match (labs, env_lab) {
+        (_, Some(env_lab)) => find(env_lab, labs).map(Some),
         ([], None) => Ok(None),
         ([one], None) => Ok(Some(one)),
         (many, None) => {
@@ -357,8 +357,8 @@ mod tests {
         ]
     }
 
-    fn shown(typed: &str, labs: &[Entry], wish: Option<&str>) -> String {
-        match node(typed, labs, wish) {
+    fn shown(typed: &str, labs: &[Entry], env_lab: Option<&str>) -> String {
+        match node(typed, labs, env_lab) {
             Ok(target) => format!("{}/{}{}", target.lab, target.node, if target.assumed.is_some() { " assumed" } else { "" }),
             Err(Error::Ambiguous { candidates, .. }) => format!("ambiguous: {}", candidates.join(" ")),
             Err(Error::Unknown { what, candidates, .. }) => format!("no {what:?}: {}", candidates.join(" ")),

@@ -121,11 +121,11 @@ fn part(whole: &Topology, role: &NodeName, nics: &Nics) -> Result<Topology> {
 }
 
 /// A real NIC for each of the host's; of those that nobody named the machine's only free one is taken.
-fn choose(host: &Host, wishes: &[NicChoice], cards: Option<&[Card]>) -> Result<Nics> {
+fn choose(host: &Host, choices: &[NicChoice], cards: Option<&[Card]>) -> Result<Nics> {
     let fault = |fault| Err(Error::Role(fault));
     let mut nics = Nics::new();
-    for wish in wishes {
-        let described = match &wish.described {
+    for choice in choices {
+        let described = match &choice.described {
             Some(name) if host.nics.iter().any(|nic| nic.name == *name) => name,
             Some(name) => {
                 let candidates = host.nics.iter().map(|nic| nic.name.to_string()).collect();
@@ -136,13 +136,13 @@ fn choose(host: &Host, wishes: &[NicChoice], cards: Option<&[Card]>) -> Result<N
                 many => return fault(which(host, many.iter().map(|nic| &nic.name))),
             },
         };
-        if let Some(cards) = cards.filter(|cards| !cards.iter().any(|card| card.name == wish.real.as_str())) {
-            return fault(RoleFault::MissingNic { nic: wish.real.to_string(), cards: cards.to_vec() });
+        if let Some(cards) = cards.filter(|cards| !cards.iter().any(|card| card.name == choice.real.as_str())) {
+            return fault(RoleFault::MissingNic { nic: choice.real.to_string(), cards: cards.to_vec() });
         }
-        if nics.contains_key(described) || nics.values().any(|real| *real == wish.real) {
-            return fault(RoleFault::TwiceNic(wish.real.to_string()));
+        if nics.contains_key(described) || nics.values().any(|real| *real == choice.real) {
+            return fault(RoleFault::TwiceNic(choice.real.to_string()));
         }
-        nics.insert(described.clone(), wish.real.clone());
+        nics.insert(described.clone(), choice.real.clone());
     }
     let rest: Vec<&IfName> = host.nics.iter().map(|nic| &nic.name).filter(|name| !nics.contains_key(*name)).collect();
     let Some(cards) = cards else { return Ok(nics) };

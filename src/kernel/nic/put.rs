@@ -203,8 +203,8 @@ impl Object {
         if let Some(flags) = head.get_mut(2) {
             *flags = 0;
         }
-        let wish = self.flags() & !PASSING & !NODAD;
-        head.extend_from_slice(&wish.to_ne_bytes());
+        let requested = self.flags() & !PASSING & !NODAD;
+        head.extend_from_slice(&requested.to_ne_bytes());
         head.extend(sorted(&self.raw, IFADDR, &[IFA_CACHEINFO, IFA_FLAGS]));
         head
     }
@@ -293,8 +293,8 @@ impl Object {
     fn route(&self, from: u32, to: u32) -> Vec<u8> {
         let mut body = self.raw.get(..RTMSG).unwrap_or_default().to_vec();
         if let Some(flags) = body.get_mut(8..12) {
-            let wish = number(flags).unwrap_or_default() & ONLINK;
-            flags.copy_from_slice(&wish.to_ne_bytes());
+            let requested = number(flags).unwrap_or_default() & ONLINK;
+            flags.copy_from_slice(&requested.to_ne_bytes());
         }
         let by_id = find(&self.raw, RTMSG, RTA_NH_ID).is_some();
         for (kind, value) in attributes(&self.raw, RTMSG) {

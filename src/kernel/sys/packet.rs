@@ -108,8 +108,8 @@ pub fn bound(socket: &impl AsFd) -> Result<Option<u32>> {
 pub fn promiscuous(socket: &impl AsFd, interface: u32) -> Result<()> {
     let index = c_int::try_from(interface).map_err(|_| Errno::ENODEV)?;
     let kind = u16::try_from(libc::PACKET_MR_PROMISC).map_err(|_| Errno::EINVAL)?;
-    let wish = libc::packet_mreq { mr_ifindex: index, mr_type: kind, mr_alen: 0, mr_address: [0; 8] };
-    set(socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &wish)
+    let membership = libc::packet_mreq { mr_ifindex: index, mr_type: kind, mr_alen: 0, mr_address: [0; 8] };
+    set(socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)
 }
 
 /// Frames that passed the filter and those of them that found no room, since the last time this was asked.
