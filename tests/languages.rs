@@ -175,7 +175,7 @@ fn everything_done_to_an_agent_is_told_in_both_languages() {
 #[test]
 fn what_is_between_two_halves_is_told_in_both_languages() {
     let escape = "\u{1b}[31m";
-    for discord in samples::discords() {
+    for mismatch in samples::mismatches() {
         let answer = |host: &str| Answer {
             host: host.to_owned(),
             lab: "bridged".to_owned(),
@@ -184,7 +184,7 @@ fn what_is_between_two_halves_is_told_in_both_languages() {
             nic: "enp0s8".to_owned(),
             version: "0.1.0".to_owned(),
         };
-        let others = Halves { answers: vec![answer("c")], silent: vec!["d".to_owned()], findings: vec![discord.clone()] };
+        let others = Halves { answers: vec![answer("c")], silent: vec!["d".to_owned()], findings: vec![mismatch.clone()] };
         let up = Report {
             lab: "bridged".parse().unwrap(),
             outcome: Outcome::Already,
@@ -204,7 +204,7 @@ fn what_is_between_two_halves_is_told_in_both_languages() {
             assert!(!english.contains(escape) && !spanish.contains(escape), "{english:?}");
             assert!(english.len() <= LONGEST && spanish.len() <= LONGEST + 20, "{english}\n{spanish}");
         }
-        differ(&english[3], &spanish[3], &format!("{discord:?}"));
+        differ(&english[3], &spanish[3], &format!("{mismatch:?}"));
     }
 }
 

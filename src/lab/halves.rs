@@ -20,7 +20,7 @@ use crate::kernel::netns::MACHINE;
 use crate::kernel::nic::{Nic, survey};
 use crate::kernel::packet::{Buffer, Tap};
 use crate::name::{IfName, LabName, Mac, NodeName};
-use crate::report::lab::{Answer, Discord, Frames, Halves, Way};
+use crate::report::lab::{Answer, Frames, Halves, Mismatch, Way};
 
 /// A day, in seconds.
 const DAY: u64 = 86_400;
@@ -57,15 +57,15 @@ fn judge(discoveries: &[Discovery], neighbours: &[String], hosts: &[String]) -> 
             let Half { role, lab, hostname, mac, nslab, .. } = other.half.clone();
             let nic = discovery.nic.to_string();
             found.answers.push(Answer { host: role, lab, hostname, mac: mac.to_string(), nic, version: nslab });
-            found.findings.extend(discords(discovery, &other.half, hosts));
+            found.findings.extend(mismatches(discovery, &other.half, hosts));
             if other.half.mac != discovery.me.mac && other.half.lab == discovery.me.lab {
                 lost.extend(missing(discovery, other, other.here, Way::In));
                 lost.extend(missing(discovery, other, other.there, Way::Out));
             }
         }
     }
-    let mut notes: Vec<Discord>;
-    (notes, found.findings) = found.findings.into_iter().partition(Discord::is_note);
+    let mut notes: Vec<Mismatch>;
+    (notes, found.findings) = found.findings.into_iter().partition(Mismatch::is_note);
     found.findings.append(&mut lost);
     found.findings.append(&mut notes);
     let ours = |host: &&String| {
@@ -79,37 +79,37 @@ fn judge(discoveries: &[Discovery], neighbours: &[String], hosts: &[String]) -> 
 }
 
 /// What two halves say of themselves that does not go together.
-fn discords(discovery: &Discovery, other: &Half, hosts: &[String]) -> Vec<Discord> {
+fn mismatches(discovery: &Discovery, other: &Half, hosts: &[String]) -> Vec<Mismatch> {
     let me = &discovery.me;
     let nic = || discovery.nic.to_string();
     let host = || other.role.clone();
     if me.lab != other.lab {
         let (here, there, hostname) = (me.lab.clone(), other.lab.clone(), other.hostname.clone());
-        return vec![Discord::Lab { here, there, hostname, host: host() }];
+        return vec![Mismatch::Lab { here, there, hostname, host: host() }];
     }
     let version = me.nslab != other.nslab;
     let days = me.clock.abs_diff(other.clock) / DAY;
     let cases = [
-        (me.role == other.role).then(|| Discord::Role {
+        (me.role == other.role).then(|| Mismatch::Role {
             lab: me.lab.clone(),
             host: host(),
             hostname: other.hostname.clone(),
             free: hosts.to_vec(),
         }),
-        (me.mac == other.mac).then(|| Discord::Mac { nic: nic(), mac: me.mac.to_string(), host: host() }),
+        (me.mac == other.mac).then(|| Mismatch::Mac { nic: nic(), mac: me.mac.to_string(), host: host() }),
         // Another version may describe the same file in other facts.
-        (me.topology != other.topology && !version).then(|| Discord::File { lab: me.lab.clone(), host: host() }),
-        (me.mtu != other.mtu).then(|| Discord::Mtu { nic: nic(), here: me.mtu, there: other.mtu, host: host() }),
-        version.then(|| Discord::Version { host: host(), here: me.nslab.clone(), there: other.nslab.clone() }),
-        (me.machine == other.machine && me.machine != [0; 32]).then(|| Discord::Machine { host: host() }),
-        (me.hostname == other.hostname).then(|| Discord::Hostname { hostname: me.hostname.clone(), host: host() }),
-        (days > 0).then(|| Discord::Clock { host: host(), days }),
+        (me.topology != other.topology && !version).then(|| Mismatch::File { lab: me.lab.clone(), host: host() }),
+        (me.mtu != other.mtu).then(|| Mismatch::Mtu { nic: nic(), here: me.mtu, there: other.mtu, host: host() }),
+        version.then(|| Mismatch::Version { host: host(), here: me.nslab.clone(), there: other.nslab.clone() }),
+        (me.machine == other.machine && me.machine != [0; 32]).then(|| Mismatch::Machine { host: host() }),
+        (me.hostname == other.hostname).then(|| Mismatch::Hostname { hostname: me.hostname.clone(), host: host() }),
+        (days > 0).then(|| Mismatch::Clock { host: host(), days }),
     ];
     cases.into_iter().flatten().collect()
 }
 
 /// The trials that did not arrive; where not even plain ones do, the others prove nothing.
-fn missing(discovery: &Discovery, other: &Other, received: Received, way: Way) -> Vec<Discord> {
+fn missing(discovery: &Discovery, other: &Other, received: Received, way: Way) -> Vec<Mismatch> {
     let (from, to) = match way {
         Way::In => (&other.half, &discovery.me),
         Way::Out => (&discovery.me, &other.half),
@@ -117,7 +117,7 @@ fn missing(discovery: &Discovery, other: &Other, received: Received, way: Way) -
     let sent = if received.has(Frames::Plain) { &Frames::ALL[..] } else { &[Frames::Plain] };
     let lost = sent.iter().filter(|trial| ends(**trial, from, to).is_some() && !received.has(**trial));
     let host = &other.half.role;
-    lost.map(|&frames| Discord::Lost {
+    lost.map(|&frames| Mismatch::Lost {
         frames,
         way,
         nic: discovery.nic.to_string(),
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn each_discord_is_told_and_the_worst_first() {
+    fn each_mismatch_is_reported_and_the_worst_first() {
         let clone =
             judged(Half { hostname: "vm-a".into(), machine: half("a").machine, mac: half("a").mac, ..half("b") }, all(), all());
         assert_eq!(what(&clone), ["mac", "machine", "hostname"]);
@@ -465,7 +465,7 @@ mod tests {
         let lost = |halves: Halves| -> Vec<(Frames, Way)> {
             let each = halves.findings.into_iter();
             each.map(|finding| match finding {
-                Discord::Lost { frames, way, .. } => (frames, way),
+                Mismatch::Lost { frames, way, .. } => (frames, way),
                 other => panic!("{other:?}"),
             })
             .collect()

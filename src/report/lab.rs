@@ -228,15 +228,15 @@ pub struct Halves {
     /// Neighbours in the file that nobody answered for.
     pub silent: Vec<String>,
     /// What keeps them from being one lab, or deserves a note; the worst first.
-    pub findings: Vec<Discord>,
+    pub findings: Vec<Mismatch>,
 }
 
 impl Halves {
     /// Those that play another host of the same lab.
     pub fn partners(&self) -> impl Iterator<Item = &Answer> {
-        let stranger = |answer: &Answer, finding: &Discord| match finding {
-            Discord::Role { host, .. } => *host == answer.host,
-            Discord::Lab { there, .. } => *there == answer.lab,
+        let stranger = |answer: &Answer, finding: &Mismatch| match finding {
+            Mismatch::Role { host, .. } => *host == answer.host,
+            Mismatch::Lab { there, .. } => *there == answer.lab,
             _ => false,
         };
         self.answers.iter().filter(move |answer| !self.findings.iter().any(|finding| stranger(answer, finding)))
@@ -263,7 +263,7 @@ pub struct Answer {
 /// Something between two halves of a lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum Discord {
+pub enum Mismatch {
     /// It plays the same host: the same addresses are there twice.
     Role {
         /// The lab.
@@ -356,7 +356,7 @@ pub enum Discord {
     },
 }
 
-impl Discord {
+impl Mismatch {
     /// Worth knowing, and in nobody's way.
     pub fn is_note(&self) -> bool {
         matches!(self, Self::Machine { .. } | Self::Hostname { .. } | Self::Clock { .. } | Self::Version { .. })

@@ -38,7 +38,7 @@ mod remote;
 
 pub use agent::agent_outcomes;
 pub use causes::{causes, trace};
-pub use halves::discords;
+pub use halves::mismatches;
 pub use machine::{findings, interferences};
 pub use remote::outcomes;
 

@@ -8,7 +8,7 @@ use crate::error::{Allow, Card, Refusal, RoleFault, Rollback, Service, Using};
 use crate::name::{IfName, NodeName};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, Message, quoted, say, t, w};
-use crate::report::lab::{Answer, Discord, Foreign, Frames, Halves, LeftAlone, Nics, Played, Trust, Way};
+use crate::report::lab::{Answer, Foreign, Frames, Halves, LeftAlone, Mismatch, Nics, Played, Trust, Way};
 use crate::report::machine::{Changes, Wiring};
 
 /// What is wrong with a role.
@@ -253,7 +253,7 @@ pub fn halves(lang: Lang, halves: &Halves) -> Vec<String> {
     };
     let mut lines: Vec<String> = halves.partners().map(|one| answer(lang, one)).collect();
     lines.extend(halves.silent.iter().map(silent));
-    lines.extend(halves.findings.iter().flat_map(|discord| marked(lang, discord)));
+    lines.extend(halves.findings.iter().flat_map(|mismatch| marked(lang, mismatch)));
     lines
 }
 
@@ -263,15 +263,15 @@ fn answer(lang: Lang, answer: &Answer) -> String {
 }
 
 /// Its lines, with a mark before what keeps the halves from being one lab.
-fn marked(lang: Lang, discord: &Discord) -> Vec<String> {
-    use Discord::{Clock, Hostname, Machine, Version};
-    let mark = if matches!(discord, Version { .. } | Machine { .. } | Hostname { .. } | Clock { .. }) { " " } else { "!" };
-    once(mark).chain(repeat(" ")).zip(finding(lang, discord)).map(|(mark, line)| format!("{mark} {line}")).collect()
+fn marked(lang: Lang, mismatch: &Mismatch) -> Vec<String> {
+    use Mismatch::{Clock, Hostname, Machine, Version};
+    let mark = if matches!(mismatch, Version { .. } | Machine { .. } | Hostname { .. } | Clock { .. }) { " " } else { "!" };
+    once(mark).chain(repeat(" ")).zip(finding(lang, mismatch)).map(|(mark, line)| format!("{mark} {line}")).collect()
 }
 
-fn finding(lang: Lang, discord: &Discord) -> Vec<String> {
-    match discord {
-        Discord::Role { lab, host, hostname, free } => vec![
+fn finding(lang: Lang, mismatch: &Mismatch) -> Vec<String> {
+    match mismatch {
+        Mismatch::Role { lab, host, hostname, free } => vec![
             t!(
                 lang,
                 "The machine {hostname} plays {host}, too: every address and MAC address of it is there twice.",
@@ -285,20 +285,20 @@ fn finding(lang: Lang, discord: &Discord) -> Vec<String> {
                 free = free.first().map_or("HOST", String::as_str)
             ),
         ],
-        Discord::Lab { here, there, hostname, host } => vec![
+        Mismatch::Lab { here, there, hostname, host } => vec![
             t!(lang, "The machine {hostname} plays {host} of a lab {there}, not of {here}.", hostname, host, there, here),
             t!(lang, "If it is to be one lab: nslab down there, then up with --name {here}; else use two networks.", here),
         ],
-        Discord::Mac { nic, mac, host } => vec![
+        Mismatch::Mac { nic, mac, host } => vec![
             t!(lang, "{nic} has the MAC address {mac}, as the NIC of {host}'s machine has: a clone's.", nic, mac, host),
             t!(lang, "Shut one of the machines down and give its adapter a new one; VirtualBox:"),
             "VBoxManage modifyvm VM --macaddress2 auto".to_owned(),
         ],
-        Discord::File { lab, host } => vec![
+        Mismatch::File { lab, host } => vec![
             t!(lang, "The machine of {host} has {lab} up from another file, or another state of it.", host, lab),
             t!(lang, "Copy one file to both machines and bring it up on both."),
         ],
-        Discord::Mtu { nic, here, there, host } => vec![
+        Mismatch::Mtu { nic, here, there, host } => vec![
             t!(
                 lang,
                 "{nic} has an MTU of {here} bytes, the NIC of {host}'s machine of {there}: large packets get lost.",
@@ -310,23 +310,23 @@ fn finding(lang: Lang, discord: &Discord) -> Vec<String> {
             t!(lang, "nslab down on both, give both NICs the same, then up:"),
             format!("sudo ip link set {} mtu {}", escape(nic), here.min(there)),
         ],
-        Discord::Lost { frames, way, nic, host, mtu } => lost(lang, *frames, *way, nic, host, *mtu),
-        Discord::Version { host, here, there } => vec![t!(
+        Mismatch::Lost { frames, way, nic, host, mtu } => lost(lang, *frames, *way, nic, host, *mtu),
+        Mismatch::Version { host, here, there } => vec![t!(
             lang,
             "The machine of {host} has nslab {there}, this one {here}: whether the files differ is not known.",
             host,
             there,
             here
         )],
-        Discord::Machine { host } => vec![
+        Mismatch::Machine { host } => vec![
             t!(lang, "The machine of {host} has the same machine-id as this one, as a clone has. On one of the two:", host),
             "sudo rm /etc/machine-id && sudo systemd-machine-id-setup && sudo reboot".to_owned(),
         ],
-        Discord::Hostname { hostname, host } => vec![
+        Mismatch::Hostname { hostname, host } => vec![
             t!(lang, "The machine of {host} is called {hostname}, too. On one of the two:", host, hostname),
             t!(lang, "sudo hostnamectl set-hostname NAME"),
         ],
-        Discord::Clock { host, days } => {
+        Mismatch::Clock { host, days } => {
             let days = if *days == 1 { t!(lang, "a day") } else { t!(lang, "{days} days", days) };
             vec![t!(lang, "The clock of {host}'s machine is {days} or more away from this one's.", host, days)]
         }
