@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
         let message = text.unwrap_or_default();
-        tell(&format!("{}\n", sentences::usage::bug(err.lang, message, &place)));
+        write_stderr(&format!("{}\n", sentences::usage::bug(err.lang, message, &place)));
     }));
     // A panic unwinds through whatever undoes the work, and ends as a failure like any other.
     std::panic::catch_unwind(move || ExitCode::from(run(err))).unwrap_or(ExitCode::FAILURE)
@@ -100,13 +100,13 @@ fn run(err: Style) -> u8 {
     if !takes(&format) {
         let takes = Format::ALL.iter().filter(|format| takes(format)).map(|format| format.word()).collect();
         let error = Error::Usage(Usage::Format { format: format.word(), takes });
-        tell(&render::error(&error, err));
+        write_stderr(&render::error(&error, err));
         return error.exit_code();
     }
     let bare = words::bare(lossy());
     let lines = words::whole(&bare);
     if !lines.is_empty() {
-        tell(&render::refusal(sentences::usage::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
+        write_stderr(&render::refusal(sentences::usage::lab_for_container(err.lang, &bare[1]), None, &sudo(lines), err));
         return 2;
     }
     let mut terminal = Terminal { style: err, quiet: cli.options.quiet, bar: None, start: Instant::now() };
@@ -127,7 +127,7 @@ fn run(err: Style) -> u8 {
     match result {
         Ok(code) => code,
         Err(error) => {
-            tell(&render::error(&error, err));
+            write_stderr(&render::error(&error, err));
             failure.filter(|_| !matches!(error, Error::Command { .. })).unwrap_or(error.exit_code())
         }
     }
@@ -135,8 +135,8 @@ fn run(err: Style) -> u8 {
 
 /// Who reads: a shim that started this nslab says where, else the init tells.
 fn reader() -> Reader {
-    let told = std::env::var(sandbox::READER).ok();
-    match told.or_else(sandbox::around) {
+    let node = std::env::var(sandbox::READER).ok();
+    match node.or_else(sandbox::around) {
         Some(node) => Reader::inside(&node),
         None => Reader { unprivileged: caller::is_in_user_namespace() && !caller::is_in_container(), ..Reader::default() },
     }
@@ -171,7 +171,7 @@ fn lxc(words: &[OsString], err: Style) -> u8 {
     match result {
         Ok(code) => code,
         Err(error) => {
-            tell(&lxd::lxc::error(&error, err));
+            write_stderr(&lxd::lxc::error(&error, err));
             if matches!(error, Error::Command { .. }) { error.exit_code() } else { 1 }
         }
     }
@@ -181,7 +181,7 @@ fn lxc(words: &[OsString], err: Style) -> u8 {
 fn faults() {
     #[cfg(feature = "fault")]
     if let Some(number) = crate::kernel::fault::report() {
-        tell(&format!("fault points: {number}\n"));
+        write_stderr(&format!("fault points: {number}\n"));
     }
 }
 
@@ -224,7 +224,7 @@ fn other_words(error: &clap::Error, err: Style) -> Option<u8> {
         }
         _ => None,
     };
-    tell(&render::refusal(sentences::usage::not_understood(err.lang, &bare.join(" ")), usage, &sudo(lines), err));
+    write_stderr(&render::refusal(sentences::usage::not_understood(err.lang, &bare.join(" ")), usage, &sudo(lines), err));
     Some(2)
 }
 
@@ -258,7 +258,7 @@ fn refuse_in(error: clap::Error, err: Style) -> u8 {
     };
     match sentences::usage::refused(err.lang, &error, usage.as_deref()) {
         Some(text) => {
-            tell(&format!("{} {text}", err.red(sentences::usage::title(err.lang))));
+            write_stderr(&format!("{} {text}", err.red(sentences::usage::title(err.lang))));
             2
         }
         None => refuse(&error, err),
@@ -274,14 +274,14 @@ pub fn grammar() -> clap::Command {
 fn refuse(error: &clap::Error, err: Style) -> u8 {
     let rendered = error.render();
     if error.use_stderr() {
-        tell(&if err.colour { rendered.ansi().to_string() } else { rendered.to_string() });
+        write_stderr(&if err.colour { rendered.ansi().to_string() } else { rendered.to_string() });
         return 2;
     }
     let text = if colours(&io::stdout()) { rendered.ansi().to_string() } else { rendered.to_string() };
     match write(&text) {
         Ok(_) => 0,
         Err(error) => {
-            tell(&render::error(&error, err));
+            write_stderr(&render::error(&error, err));
             error.exit_code()
         }
     }
@@ -298,7 +298,7 @@ fn write(text: &str) -> Result<bool> {
 }
 
 /// Writes to stderr; where that fails nobody is left to tell.
-fn tell(text: &str) {
+fn write_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
@@ -354,13 +354,13 @@ impl Terminal {
 impl Front for Terminal {
     fn notice(&mut self, notice: &Notice) {
         if !self.quiet || notice.is_grave() {
-            tell(&render::notice(notice, self.style));
+            write_stderr(&render::notice(notice, self.style));
         }
     }
 
     fn error(&mut self, error: &Error) {
         self.done();
-        tell(&render::error(error, self.style));
+        write_stderr(&render::error(error, self.style));
     }
 
     fn ask(&mut self, question: &Question) -> Option<bool> {
@@ -368,7 +368,7 @@ impl Front for Terminal {
             return None;
         }
         self.done();
-        tell(&render::question(question, self.style));
+        write_stderr(&render::question(question, self.style));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok()?;
         Some(sentences::usage::is_yes(self.style.lang, &answer))

@@ -56,17 +56,17 @@ pub fn error(error: &Error, style: Style) -> String {
         Error::Topology { file, text, findings } => findings::findings(file, text, findings, style),
         _ => String::new(),
     };
-    shown + &told(&message, &style.red("nslab:"), style)
+    shown + &message_text(&message, &style.red("nslab:"), style)
 }
 
 /// A command line that nslab does not take, and what to type instead.
 pub fn refusal(what: String, why: Option<String>, hints: &[String], style: Style) -> String {
     let hints = hints.iter().map(|line| escape::escape(line).into_owned()).collect();
-    told(&lang::Message { what, why, hints }, &style.red("nslab:"), style)
+    message_text(&lang::Message { what, why, hints }, &style.red("nslab:"), style)
 }
 
 /// What happened, why, and what to type, each on lines of its own.
-fn told(message: &lang::Message, who: &str, style: Style) -> String {
+fn message_text(message: &lang::Message, who: &str, style: Style) -> String {
     let mut lines = vec![format!("{who} {}", message.what)];
     lines.extend(message.why.iter().map(|why| format!("  {why}")));
     lines.extend(message.hints.iter().map(|hint| format!("  {}: {hint}", w!(style.lang, "try"))));
@@ -76,7 +76,7 @@ fn told(message: &lang::Message, who: &str, style: Style) -> String {
 /// A notice for stderr.
 pub fn notice(notice: &Notice, style: Style) -> String {
     match notice {
-        Notice::Interference(found) => told(&sentences::doctor::interference(style.lang, found), "nslab:", style),
+        Notice::Interference(found) => message_text(&sentences::doctor::interference(style.lang, found), "nslab:", style),
         _ => format!("nslab: {}\n", sentences::usage::notice(style.lang, notice)),
     }
 }

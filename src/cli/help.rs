@@ -89,13 +89,13 @@ fn argument(mut arg: Arg, lang: Lang) -> Arg {
     if arg.get_value_names().is_some_and(|names| names.len() == 1 && names[0] == "COMMAND") {
         arg = arg.value_name(w!(lang, "COMMAND"));
     }
-    let said = |text: Option<&StyledStr>| text.map(|text| in_language(lang, &text.to_string()));
-    let short = said(arg.get_help()).unwrap_or_default();
-    let full = said(arg.get_long_help());
+    let translate = |text: Option<&StyledStr>| text.map(|text| in_language(lang, &text.to_string()));
+    let short = translate(arg.get_help()).unwrap_or_default();
+    let full = translate(arg.get_long_help());
     let takes = arg.get_action().takes_values();
     let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-    let told = takes && !arg.is_hide_default_value_set() && !defaults.is_empty();
-    let default = told.then(|| format!("[{} {}]", w!(lang, "default:"), defaults.join(" ")));
+    let shows_default = takes && !arg.is_hide_default_value_set() && !defaults.is_empty();
+    let default = shows_default.then(|| format!("[{} {}]", w!(lang, "default:"), defaults.join(" ")));
     let mut values = if arg.is_hide_possible_values_set() { Vec::new() } else { arg.get_possible_values() };
     values.retain(|value| !value.is_hide_set());
     let names: Vec<String> = values.iter().map(|value| value.get_name().to_owned()).collect();
@@ -153,7 +153,7 @@ mod tests {
         grammar.clone().try_get_matches_from(words).unwrap_err()
     }
 
-    fn told(lang: Lang, error: &clap::Error) -> String {
+    fn message(lang: Lang, error: &clap::Error) -> String {
         let usage = match error.get(ContextKind::Usage) {
             Some(ContextValue::StyledStr(usage)) => Some(usage.to_string()),
             _ => None,
@@ -226,11 +226,11 @@ mod tests {
     ];
 
     fn all() -> Vec<(&'static str, clap::Error)> {
-        let of = |grammar: &Command, lines: &[&'static str]| -> Vec<_> {
+        let errors_of = |grammar: &Command, lines: &[&'static str]| -> Vec<_> {
             lines.iter().map(|&line| (line, wrong(grammar, line))).collect()
         };
-        let mut all = of(&Cli::command(), &WRONG);
-        all.extend(of(&odd(), &ODD));
+        let mut all = errors_of(&Cli::command(), &WRONG);
+        all.extend(errors_of(&odd(), &ODD));
         all.retain(|(_, error)| error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
         all
     }
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_command_line_is_told_in_english_as_clap_tells_it() {
         for (line, error) in all() {
-            assert_eq!(told(Lang::En, &error), error.render().to_string(), "{line}");
+            assert_eq!(message(Lang::En, &error), error.render().to_string(), "{line}");
         }
         let kinds: BTreeSet<String> = all().iter().map(|(_, error)| format!("{:?}", error.kind())).collect();
         assert!(kinds.len() >= 11, "{kinds:?}");
@@ -247,11 +247,11 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_command_line_is_told_in_spanish_without_an_english_line() {
         for (line, error) in all() {
-            let (english, spanish) = (told(Lang::En, &error), told(Lang::Es, &error));
+            let (english, spanish) = (message(Lang::En, &error), message(Lang::Es, &error));
             let english: BTreeSet<&str> = english.lines().filter(|line| line.trim().contains(' ')).collect();
-            for said in spanish.lines() {
-                let typed = said.trim_start().starts_with(['-', '<']) || said.starts_with("     nslab");
-                let same = english.contains(said) && !typed;
+            for shown in spanish.lines() {
+                let typed = shown.trim_start().starts_with(['-', '<']) || shown.starts_with("     nslab");
+                let same = english.contains(shown) && !typed;
                 assert!(!same, "{line}: {spanish}");
             }
             assert!(!spanish.contains("[OPTIONS]") && !spanish.contains("[COMMAND]"), "{line}: {spanish}");
@@ -280,11 +280,11 @@ mod tests {
                 let (english, spanish) = (english.to_string(), spanish.to_string());
                 let typed = |line: &&str| ["nslab ", "sudo ", "source "].iter().any(|start| line.trim().starts_with(start));
                 let lines: BTreeSet<&str> = english.lines().filter(|line| !typed(line) && line.trim().contains(' ')).collect();
-                for said in spanish.lines().filter(|line| !typed(line)) {
+                for shown in spanish.lines().filter(|line| !typed(line)) {
                     let value =
-                        said.trim_start().starts_with('-') || said.ends_with(']') || said.contains("yaml-language-server");
-                    assert!(value || !lines.contains(said), "{line}: {said}");
-                    assert!(said.chars().count() <= 80, "{line}: {said}");
+                        shown.trim_start().starts_with('-') || shown.ends_with(']') || shown.contains("yaml-language-server");
+                    assert!(value || !lines.contains(shown), "{line}: {shown}");
+                    assert!(shown.chars().count() <= 80, "{line}: {shown}");
                 }
                 let shape = |text: &str| text.lines().filter(|line| line.trim().is_empty()).count();
                 assert_eq!(shape(&english), shape(&spanish), "{line}:\n{english}\n{spanish}");

@@ -38,7 +38,7 @@ struct Shown {
 impl Shown {
     fn new(file: &str, text: &str, finding: &Finding, style: Style) -> Self {
         let file = escape(file);
-        let piece = Piece::of(text, finding);
+        let piece = Piece::from_finding(text, finding);
         let place = piece.as_ref().map_or_else(String::new, |piece| format!(":{}:{}", piece.line, piece.column));
         let other = finding.other.as_ref().map(|other| line_of(text, other.start));
         Self {
@@ -75,7 +75,7 @@ struct Piece {
 
 impl Piece {
     /// None where a finding is about the whole file.
-    fn of(text: &str, finding: &Finding) -> Option<Self> {
+    fn from_finding(text: &str, finding: &Finding) -> Option<Self> {
         if finding.at == (0..0) {
             return None;
         }

@@ -215,24 +215,24 @@ struct Wiring<'a> {
 }
 
 impl<'a> Wiring<'a> {
-    fn of(physical: &'a Physical) -> Self {
+    fn new(physical: &'a Physical) -> Self {
         let (gone, there): (Vec<&Cable>, Vec<&Cable>) = physical.cables.iter().partition(|cable| cable.mark == Mark::Missing);
         let cables = gone.into_iter().chain(there);
         Self { by_end: cables.flat_map(|cable| cable.ends.iter().map(move |end| (end, cable))).collect() }
     }
 
     /// The cable in an interface, and its other end.
-    fn far(&self, node: &NodeId, interface: &IfName) -> Option<(&'a Cable, &'a End)> {
+    fn peer(&self, node: &NodeId, interface: &IfName) -> Option<(&'a Cable, &'a End)> {
         let near = End { node: node.clone(), interface: interface.clone() };
         let cable = self.by_end.get(&near).copied()?;
-        let far = cable.peer(&near)?;
-        std::ptr::eq(*self.by_end.get(far)?, cable).then_some((cable, far))
+        let peer = cable.peer(&near)?;
+        std::ptr::eq(*self.by_end.get(peer)?, cable).then_some((cable, peer))
     }
 
     /// The interface of the host at the other end of a container's cable.
     fn host_end(&self, container: &NodeId, interface: &IfName) -> Option<(&'a Cable, &'a IfName)> {
-        let (cable, far) = self.far(container, interface)?;
-        matches!(&far.node, NodeId::Host(host) if Some(host) == container.host()).then_some((cable, &far.interface))
+        let (cable, peer) = self.peer(container, interface)?;
+        matches!(&peer.node, NodeId::Host(host) if Some(host) == container.host()).then_some((cable, &peer.interface))
     }
 }
 
@@ -311,7 +311,7 @@ struct Joined {
 }
 
 impl Joined {
-    fn of(drawn: &L3) -> Self {
+    fn new(drawn: &L3) -> Self {
         let subnets = drawn.subnets.len();
         let mut near = vec![Vec::new(); subnets + drawn.routers.len()];
         for (subnet, router, _) in drawn.links() {
@@ -330,8 +330,8 @@ impl Joined {
                 continue;
             }
             // From one end of the longest way to the other.
-            let far = Self::farthest(&self.layers(start));
-            let layers = self.layers(Self::farthest(&self.layers(far)));
+            let end = Self::farthest(&self.layers(start));
+            let layers = self.layers(Self::farthest(&self.layers(end)));
             layers.iter().flatten().for_each(|at| done[*at] = true);
             parts.push(layers.into_iter().map(|layer| layer.into_iter().map(|at| self.spot(at)).collect()).collect());
         }

@@ -30,12 +30,12 @@ impl Counts {
 }
 
 fn counts(outcomes: &[&Outcome], seconds: &str) -> Counts {
-    let of = |state| outcomes.iter().filter(|outcome| outcome.state == state).count().to_string();
+    let count = |state| outcomes.iter().filter(|outcome| outcome.state == state).count().to_string();
     Counts([
         ("tests", outcomes.len().to_string()),
-        ("failures", of(State::Fail)),
-        ("errors", of(State::CouldNotRun)),
-        ("skipped", of(State::Skipped)),
+        ("failures", count(State::Fail)),
+        ("errors", count(State::CouldNotRun)),
+        ("skipped", count(State::Skipped)),
         ("time", seconds.to_owned()),
     ])
 }
@@ -60,11 +60,11 @@ fn case(report: &Report, checkpoint: &Checkpoint, outcome: &Outcome, style: Styl
     let words = report.words(style.lang);
     let (class, asked) = (format!("{}.{}", report.lab, checkpoint.name), outcome.check.0.sentence(&words));
     let attributes = [("classname", class.as_str()), ("name", asked.as_str()), ("time", "0.000")];
-    let said: Vec<String> = outcome.evidence.iter().map(|evidence| evidence.0.sentence(&words)).collect();
-    let message = said.first().cloned().unwrap_or_default();
+    let sentences: Vec<String> = outcome.evidence.iter().map(|evidence| evidence.0.sentence(&words)).collect();
+    let message = sentences.first().cloned().unwrap_or_default();
     let cure = cure(style.lang);
     let hints = outcome.hints.iter().map(|hint| format!("{cure} {hint}"));
-    let whole = said.iter().cloned().chain(hints).collect::<Vec<_>>().join("\n");
+    let whole = sentences.iter().cloned().chain(hints).collect::<Vec<_>>().join("\n");
     let about = [("message", message.as_str()), ("type", outcome.kind)];
     let inner = match outcome.state {
         State::Pass => return element(2, "testcase", &attributes, ""),

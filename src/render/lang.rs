@@ -12,7 +12,7 @@ use super::escape::escape;
 use crate::typed;
 use catalogue::Catalogue;
 
-pub(crate) use catalogue::{and, find, n, or, quoted, said, t, w, word, words};
+pub(crate) use catalogue::{and, find, n, or, quoted, t, translate, w, word, words};
 
 /// The languages besides English: how each calls itself, and its code, which is its catalogue's name and begins its locales.
 macro_rules! languages {
@@ -72,12 +72,12 @@ pub struct Message {
     pub hints: Vec<String>,
 }
 
-/// A message under construction.
-pub(super) fn say(what: impl Into<String>) -> Message {
-    Message { what: what.into(), why: None, hints: Vec::new() }
-}
-
 impl Message {
+    /// A message under construction.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), why: None, hints: Vec::new() }
+    }
+
     pub(super) fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
         self

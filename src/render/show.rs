@@ -182,38 +182,38 @@ impl Show for Printed {
 
 /// A result that has one of several shapes: `shapes! { /// About it. pub enum Found { One(One), Many(Many) } }`.
 macro_rules! shapes {
-    ($(#[$about:meta])* $vis:vis enum $name:ident { $($shape:ident($of:ty)),* $(,)? }) => {
+    ($(#[$about:meta])* $vis:vis enum $name:ident { $($shape:ident($inner:ty)),* $(,)? }) => {
         $(#[$about])*
         #[derive(Debug, serde::Serialize)]
         #[serde(untagged)]
         #[allow(missing_docs, reason = "each shape says itself what it is")]
         $vis enum $name {
-            $($shape($of)),*
+            $($shape($inner)),*
         }
 
         impl $crate::render::Show for $name {
             fn text(&self, style: $crate::render::Style) -> String {
-                match self { $(Self::$shape(of) => of.text(style)),* }
+                match self { $(Self::$shape(inner) => inner.text(style)),* }
             }
 
             fn takes(format: $crate::render::Format) -> bool {
-                false $(|| <$of as $crate::render::Show>::takes(format))*
+                false $(|| <$inner as $crate::render::Show>::takes(format))*
             }
 
             fn written(&self, format: $crate::render::Format, style: $crate::render::Style) -> String {
-                match self { $(Self::$shape(of) => of.written(format, style)),* }
+                match self { $(Self::$shape(inner) => inner.written(format, style)),* }
             }
 
             fn exit_code(&self) -> u8 {
-                match self { $(Self::$shape(of) => of.exit_code()),* }
+                match self { $(Self::$shape(inner) => inner.exit_code()),* }
             }
 
             fn is_talk(&self) -> bool {
-                match self { $(Self::$shape(of) => of.is_talk()),* }
+                match self { $(Self::$shape(inner) => inner.is_talk()),* }
             }
 
             fn errors(&self) -> Vec<&$crate::error::Error> {
-                match self { $(Self::$shape(of) => of.errors()),* }
+                match self { $(Self::$shape(inner) => inner.errors()),* }
             }
         }
     };

@@ -361,9 +361,9 @@ fn cell<'a>(
             (interface_card(words, port, Vec::new()), port, cable)
         });
         if port.is_none()
-            && let Some((_, far)) = wiring.far(&container.node, &nic.name)
+            && let Some((_, peer)) = wiring.peer(&container.node, &nic.name)
         {
-            notes.push(words.cable_to(&end_word(far, host.node.host())));
+            notes.push(words.cable_to(&end_word(peer, host.node.host())));
         }
         if nic.is_bridge() {
             notes.insert(0, "bridge".to_owned());
@@ -381,7 +381,7 @@ fn cell<'a>(
 
 /// A NIC at the host's foot: cables to other hosts are drawn below, others named.
 fn foot(nic: &Interface, host: &Host, wiring: &Wiring<'_>, words: Words) -> Card {
-    let far = wiring.far(&host.node.node, &nic.name).filter(|(_, far)| matches!(far.node, NodeId::Container(..)));
-    let notes = far.map(|(_, far)| words.cable_to(&end_word(far, host.node.node.host())));
+    let peer = wiring.peer(&host.node.node, &nic.name).filter(|(_, peer)| matches!(peer.node, NodeId::Container(..)));
+    let notes = peer.map(|(_, peer)| words.cable_to(&end_word(peer, host.node.node.host())));
     interface_card(words, nic, notes.into_iter().collect())
 }

@@ -18,10 +18,10 @@ pub(super) fn l3(l3: &L3, words: Words) -> Scene {
     if l3.subnets.is_empty() {
         return empty(words);
     }
-    let picture = Picture::new(l3, words);
+    let drawing = SubnetDrawing::new(l3, words);
     let mut scene = Scene::default();
-    for part in Joined::of(l3).parts() {
-        let drawn = picture.part(&part);
+    for part in Joined::new(l3).parts() {
+        let drawn = drawing.part(&part);
         let (left, width, height) = (scene.width + if scene.width > 0 { GUTTER } else { 0 }, drawn.width, drawn.height);
         scene.include(drawn, (left, 0));
         scene.width = left + width;
@@ -62,13 +62,13 @@ struct Place {
 
 type Places = HashMap<Spot, Place>;
 
-struct Picture<'a> {
+struct SubnetDrawing<'a> {
     l3: &'a L3,
     words: Words,
     slots: Vec<Slot>,
 }
 
-impl<'a> Picture<'a> {
+impl<'a> SubnetDrawing<'a> {
     fn new(l3: &'a L3, words: Words) -> Self {
         let slot = |(subnet, router, interface): (usize, usize, &Interface)| {
             // An interface with those of its addresses that are in the subnet.

@@ -17,7 +17,7 @@ const FEW: usize = 24;
 
 /// The whole picture without its title, in the shape that fits best on paper.
 pub(super) fn physical(physical: &Physical, words: Words) -> Scene {
-    let wiring = Wiring::of(physical);
+    let wiring = Wiring::new(physical);
     let most = physical.hosts.iter().map(|host| host.containers.len()).max().unwrap_or(0).max(1);
     let shapes: Vec<usize> = if most <= FEW { (1..=most.min(8)).collect() } else { vec![(most.isqrt() / 2 + 2).max(4)] };
     let mut best: Option<(f64, Scene)> = None;
@@ -118,7 +118,7 @@ impl<'a> Below<'a> {
         for cable in &self.physical.cables {
             let [a, b] = &cable.ends;
             // Of two cables in one NIC the one that is missing is told by its mark alone.
-            let plugged = self.wiring.far(&a.node, &a.interface).is_some_and(|(other, _)| std::ptr::eq(other, cable));
+            let plugged = self.wiring.peer(&a.node, &a.interface).is_some_and(|(other, _)| std::ptr::eq(other, cable));
             let (Some(from), Some(to), true) = (self.nics.get(a).copied(), self.nics.get(b).copied(), plugged) else { continue };
             let (from, to) = if from.0 <= to.0 { (from, to) } else { (to, from) };
             let words = self.words.of_cable(cable, self.physical.network(cable));
@@ -178,8 +178,8 @@ impl<'a> Below<'a> {
         let mut ports: Vec<Port<'_>> = ports
             .into_iter()
             .map(|port| {
-                let far = self.wiring.far(&NodeId::Switch(network.network.clone()), &port.name);
-                let cable = far.and_then(|(cable, end)| Some((cable, *self.nics.get(end)?)));
+                let peer = self.wiring.peer(&NodeId::Switch(network.network.clone()), &port.name);
+                let cable = peer.and_then(|(cable, end)| Some((cable, *self.nics.get(end)?)));
                 Port { card: interface_card(self.words, port, Vec::new()), cable }
             })
             .collect();

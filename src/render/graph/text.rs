@@ -14,15 +14,15 @@ const WIDTH: usize = 80;
 /// The whole drawing, each line ended.
 pub fn drawing(graph: &Graph, style: Style) -> String {
     let words = Words(style.lang);
-    let mut told = vec![style.bold(&words.title(graph))];
-    told.extend(words.summary(graph).into_iter().flat_map(|summary| wrapped(&summary, |line| line.chars().count() <= WIDTH)));
-    told.push(String::new());
+    let mut lines = vec![style.bold(&words.title(graph))];
+    lines.extend(words.summary(graph).into_iter().flat_map(|summary| wrapped(&summary, |line| line.chars().count() <= WIDTH)));
+    lines.push(String::new());
     let drawn = match &graph.drawing {
         Drawing::Physical(drawn) => physical(drawn, words),
         Drawing::L3(drawn) => l3(drawn, words),
     };
-    told.extend(drawn.into_iter().map(|line| if style.unicode { line } else { plain(&line) }));
-    told.into_iter().map(|line| line + "\n").collect()
+    lines.extend(drawn.into_iter().map(|line| if style.unicode { line } else { plain(&line) }));
+    lines.into_iter().map(|line| line + "\n").collect()
 }
 
 /// The line with characters that every terminal has.
@@ -38,10 +38,10 @@ fn plain(line: &str) -> String {
 
 /// The wiring: each host's interfaces, and behind them what they are plugged into.
 fn physical(drawn: &Physical, words: Words) -> Vec<String> {
-    let page = Page { drawn, words, wiring: Wiring::of(drawn) };
-    let mut told: Vec<String> = drawn.hosts.iter().flat_map(|host| page.host(host)).collect();
-    told.extend(drawn.networks.iter().flat_map(|network| page.network(network)));
-    told
+    let page = Page { drawn, words, wiring: Wiring::new(drawn) };
+    let mut lines: Vec<String> = drawn.hosts.iter().flat_map(|host| page.host(host)).collect();
+    lines.extend(drawn.networks.iter().flat_map(|network| page.network(network)));
+    lines
 }
 
 struct Page<'a> {
@@ -56,7 +56,7 @@ struct Row {
     branch: &'static str,
     name: String,
     near: String,
-    far: String,
+    peer: String,
 }
 
 impl Page<'_> {
@@ -88,13 +88,13 @@ impl Page<'_> {
         parts.join(" ")
     }
 
-    fn row(&self, interface: &Interface, branch: &'static str, far: Option<String>) -> Row {
+    fn row(&self, interface: &Interface, branch: &'static str, peer: Option<String>) -> Row {
         let name = escape(interface.name.as_str()).into_owned();
-        Row { branch, name, near: self.details(interface).join(" "), far: far.unwrap_or_default() }
+        Row { branch, name, near: self.details(interface).join(" "), peer: peer.unwrap_or_default() }
     }
 
     fn port(&self, host: &Host, port: &Interface, branch: &'static str) -> Row {
-        let far = self.wiring.far(&host.node.node, &port.name).map(|(cable, end)| {
+        let peer = self.wiring.peer(&host.node.node, &port.name).map(|(cable, end)| {
             let inside = host.containers.iter().find(|container| container.node == end.node);
             let nic = inside.and_then(|container| Some((container, container.interface(&end.interface)?)));
             match (nic, self.drawn.network(cable)) {
@@ -103,7 +103,7 @@ impl Page<'_> {
                 (None, None) => end_word(end, host.node.node.host()),
             }
         });
-        self.row(port, branch, far)
+        self.row(port, branch, peer)
     }
 
     /// A container's name, with what is wrong with the container itself.
@@ -125,8 +125,8 @@ impl Page<'_> {
             .map(|nic| {
                 let port = nic.bridge.as_ref().map(|bridge| format!(" ({})", self.words.port_of(bridge)));
                 let near = format!("{name} {}{}", self.interface(nic), port.unwrap_or_default());
-                let far = self.wiring.far(&container.node, &nic.name).map(|(_, far)| end_word(far, container.node.host()));
-                Row { near, far: far.unwrap_or_default(), ..Row::default() }
+                let peer = self.wiring.peer(&container.node, &nic.name).map(|(_, peer)| end_word(peer, container.node.host()));
+                Row { near, peer: peer.unwrap_or_default(), ..Row::default() }
             })
             .collect()
     }
@@ -144,8 +144,8 @@ impl Page<'_> {
         }
         let switch = NodeId::Switch(network.network.clone());
         let rows = ports.iter().enumerate().map(|(at, port)| {
-            let far = self.wiring.far(&switch, &port.name).map(|(_, far)| end_word(far, None));
-            self.row(port, branch(at + 1 == ports.len()), far)
+            let peer = self.wiring.peer(&switch, &port.name).map(|(_, peer)| end_word(peer, None));
+            self.row(port, branch(at + 1 == ports.len()), peer)
         });
         std::iter::once(head).chain(table(&rows.collect::<Vec<_>>())).collect()
     }
@@ -169,27 +169,27 @@ fn table(rows: &[Row]) -> Vec<String> {
 impl Row {
     /// One line, or two where one would be too long.
     fn lines(&self, name: &str, near: usize) -> Vec<String> {
-        let Self { branch, near: this, far, .. } = self;
+        let Self { branch, near: this, peer, .. } = self;
         let alone = format!("{branch}{name}{this}").trim_end().to_owned();
-        if far.is_empty() {
+        if peer.is_empty() {
             return vec![alone];
         }
-        let both = [format!("{branch}{name}{this:near$} ── {far}"), format!("{alone} ── {far}")];
+        let both = [format!("{branch}{name}{this:near$} ── {peer}"), format!("{alone} ── {peer}")];
         if let Some(one) = both.into_iter().find(|line| line.chars().count() + 2 <= WIDTH) {
             return vec![one];
         }
         let below = if *branch == "├─ " { "│  " } else { "   " };
-        vec![alone, format!("{below}   └─ {far}")]
+        vec![alone, format!("{below}   └─ {peer}")]
     }
 }
 
 /// Lines with a frame at their left and a title over them.
-fn framed(title: &str, lines: &[String]) -> Vec<String> {
+fn framed(title: &str, inner: &[String]) -> Vec<String> {
     let rule = |used: usize| "─".repeat(WIDTH.saturating_sub(used));
-    let mut told = vec![format!("┌─ {title} {}", rule(title.chars().count() + 4))];
-    told.extend(lines.iter().map(|line| format!("│ {line}")));
-    told.push(format!("└{}", rule(1)));
-    told
+    let mut lines = vec![format!("┌─ {title} {}", rule(title.chars().count() + 4))];
+    lines.extend(inner.iter().map(|line| format!("│ {line}")));
+    lines.push(format!("└{}", rule(1)));
+    lines
 }
 
 /// More members of a subnet are counted.
@@ -200,21 +200,21 @@ fn l3(drawn: &L3, words: Words) -> Vec<String> {
     if drawn.subnets.is_empty() {
         return vec![words.no_subnets()];
     }
-    let mut tree = Tree { drawn, words, links: drawn.links(), told: Vec::new(), seen: HashSet::new() };
-    for part in Joined::of(drawn).parts() {
+    let mut tree = Tree { drawn, words, links: drawn.links(), lines: Vec::new(), seen: HashSet::new() };
+    for part in Joined::new(drawn).parts() {
         if let Some(first) = part.first().and_then(|layer| layer.first()) {
-            tree.told.push(tree.name(*first));
+            tree.lines.push(tree.name(*first));
             tree.below(*first, "");
         }
     }
-    tree.told
+    tree.lines
 }
 
 struct Tree<'a> {
     drawn: &'a L3,
     words: Words,
     links: Vec<(usize, usize, &'a Interface)>,
-    told: Vec<String>,
+    lines: Vec<String>,
     seen: HashSet<Spot>,
 }
 
@@ -253,7 +253,7 @@ impl Tree<'_> {
         for (number, (other, link)) in near.iter().enumerate() {
             let last = number + 1 == near.len();
             let line = format!("{indent}{}{} ── {}", branch(last), self.slots(*link), self.name(*other));
-            self.told.push(line);
+            self.lines.push(line);
             if !self.seen.contains(other) {
                 self.below(*other, &format!("{indent}{}", if last { "  " } else { "│ " }));
             }
@@ -265,9 +265,9 @@ impl Tree<'_> {
         for member in shown {
             let mut line = vec![member_words(member, self.words)];
             line.extend(member.gateways.iter().map(|gateway| self.words.default(*gateway)));
-            self.told.push(format!("{indent}{}", line.join(", ")));
+            self.lines.push(format!("{indent}{}", line.join(", ")));
         }
-        self.told.extend(more.map(|number| format!("{indent}{}", self.words.more(number))));
+        self.lines.extend(more.map(|number| format!("{indent}{}", self.words.more(number))));
     }
 
     /// A router's interfaces in a subnet with their addresses there.

@@ -12,13 +12,13 @@ use crate::render::escape::escape;
 /// has several translations a context tells them apart: `t!(lang, ["direction"] "in")`.
 macro_rules! t {
     ($lang:expr, [$context:literal] $english:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
-        $crate::render::lang::t!(@said $lang, $context, $english $(, $name $(= $value)?)*)
+        $crate::render::lang::t!(@translate $lang, $context, $english $(, $name $(= $value)?)*)
     };
     ($lang:expr, $english:literal $(, $name:ident $(= $value:expr)?)* $(,)?) => {
-        $crate::render::lang::t!(@said $lang, "", $english $(, $name $(= $value)?)*)
+        $crate::render::lang::t!(@translate $lang, "", $english $(, $name $(= $value)?)*)
     };
-    (@said $lang:expr, $context:literal, $english:literal $(, $name:ident $(= $value:expr)?)*) => {
-        $crate::render::lang::said(
+    (@translate $lang:expr, $context:literal, $english:literal $(, $name:ident $(= $value:expr)?)*) => {
+        $crate::render::lang::translate(
             $lang,
             $context,
             {
@@ -68,7 +68,7 @@ pub(crate) use {n, t, w, words};
 pub type Catalogue = HashMap<(&'static str, String), String>;
 
 /// A sentence with its values in the places that the language gives them. English is its own translation.
-pub fn said(lang: Lang, context: &'static str, english: &'static str, values: &[(&str, &dyn Display)]) -> String {
+pub fn translate(lang: Lang, context: &'static str, english: &'static str, values: &[(&str, &dyn Display)]) -> String {
     let template = find(lang, context, english).unwrap_or(english);
     let mut text = String::with_capacity(template.len() + 16 * values.len());
     let mut rest = template;
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn values_take_the_places_that_the_language_gives_them() {
         let values: [(&str, &dyn Display); 2] = [("a", &1), ("b", &"x\x1b")];
-        assert_eq!(said(Lang::En, "", "{b} {{and}} {a}", &values), "x\\x1b {and} 1");
+        assert_eq!(translate(Lang::En, "", "{b} {{and}} {a}", &values), "x\\x1b {and} 1");
     }
 
     #[test]

@@ -238,7 +238,7 @@ pub fn reason(lang: Lang, reason: Reason) -> &'static str {
 
 /// Why those MAC addresses cross, in sentences.
 pub fn reasons(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
-    let said = |reason: Reason| {
+    let sentence = |reason: Reason| {
         let hosts: Vec<String> = network.hosts_of(reason).map(|host| census.names.node(host)).collect();
         let names = and(lang, &hosts);
         Some(match (reason, hosts.len()) {
@@ -269,7 +269,7 @@ pub fn reasons(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
             }
         })
     };
-    [Reason::Bridged, Reason::Routed, Reason::Own, Reason::Cloned, Reason::Unknown].into_iter().filter_map(said).collect()
+    [Reason::Bridged, Reason::Routed, Reason::Own, Reason::Cloned, Reason::Unknown].into_iter().filter_map(sentence).collect()
 }
 
 /// What follows for the switch and for the containers.
@@ -285,9 +285,9 @@ pub fn lesson(lang: Lang, census: &Census, network: &Network) -> Vec<String> {
     if !lines.is_empty() {
         return lines;
     }
-    let of = |how: Reason| -> Vec<&Part> { network.hosts.iter().filter(|part| part.how == how).collect() };
+    let parts_by = |how: Reason| -> Vec<&Part> { network.hosts.iter().filter(|part| part.how == how).collect() };
     let names = |parts: &[&Part]| and(lang, &parts.iter().map(|part| census.names.node(&part.host)).collect::<Vec<_>>());
-    let (bridged, routed) = (of(Reason::Bridged), of(Reason::Routed));
+    let (bridged, routed) = (parts_by(Reason::Bridged), parts_by(Reason::Routed));
     if !bridged.is_empty() {
         let addresses = network.addresses_of(Reason::Bridged);
         let grows = if routed.is_empty() {

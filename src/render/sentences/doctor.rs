@@ -2,7 +2,7 @@
 
 use super::role::service;
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, Message, and, quoted, say, t, w};
+use crate::render::lang::{Lang, Message, and, quoted, t, w};
 use crate::report::machine::{Ability, Filter, Finding, Interference, LimitName, Obstacle, Traffic};
 
 /// A feature of the kernel.
@@ -130,7 +130,7 @@ pub fn interference(lang: Lang, found: &Interference) -> Message {
             if *certain && found.lab.is_none() {
                 why.push(w!(lang, "With --role nslab refuses it."));
             }
-            say(if *certain {
+            Message::new(if *certain {
                 t!(lang, "{service} configures {nic}", service, nic)
             } else {
                 t!(lang, "{service} names no interface, and may configure {nic}", service, nic)
@@ -138,13 +138,15 @@ pub fn interference(lang: Lang, found: &Interference) -> Message {
             .why(why.join(" "))
         }
         Obstacle::ReversePath { interface: nic, from, leaves } => {
-            say(t!(lang, "packets from {from} that come in by {nic} are dropped", from, nic)).why(if let Some(way) = leaves {
-                t!(lang, "The reverse path filter is strict (rp_filter=1), and this machine reaches it by {way}.", way)
-            } else {
-                t!(lang, "The reverse path filter is strict (rp_filter=1), and this machine has no way there.")
-            })
+            Message::new(t!(lang, "packets from {from} that come in by {nic} are dropped", from, nic)).why(
+                if let Some(way) = leaves {
+                    t!(lang, "The reverse path filter is strict (rp_filter=1), and this machine reaches it by {way}.", way)
+                } else {
+                    t!(lang, "The reverse path filter is strict (rp_filter=1), and this machine has no way there.")
+                },
+            )
         }
-        Obstacle::Ipv6Off { interface } => say(t!(lang, "IPv6 is switched off on {interface}", interface))
+        Obstacle::Ipv6Off { interface } => Message::new(t!(lang, "IPv6 is switched off on {interface}", interface))
             .why(w!(lang, "The lab has IPv6 addresses there (disable_ipv6=1).")),
     };
     if let Some(lab) = &found.lab {
@@ -201,7 +203,7 @@ fn filtered(lang: Lang, found: &Interference, traffic: &Traffic, filter: &Filter
         why.push(w!(lang, "nslab up --role tells what to type, with the lab's own names."));
     }
     let chain = chain(lang, filter);
-    say(if filter.certain {
+    Message::new(if filter.certain {
         t!(lang, "{traffic} are dropped by {chain}", traffic, chain)
     } else {
         t!(lang, "{traffic} may be dropped by {chain}", traffic, chain)

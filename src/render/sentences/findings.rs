@@ -7,12 +7,12 @@ use crate::error::{Awaited, FilterFault};
 use crate::name::NameFault;
 use crate::problem::{AddressFault, Problem, Reference, Shape};
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, Message, listed, marked, n, or, quoted, say, t, w};
+use crate::render::lang::{Lang, Message, listed, marked, n, or, quoted, t, w};
 
 /// What is wrong.
 pub fn problem(lang: Lang, problem: &Problem) -> String {
     match problem {
-        Problem::Syntax(said) => t!(lang, "this is no YAML: {said}", said),
+        Problem::Syntax(error) => t!(lang, "this is no YAML: {error}", error),
         Problem::NoHosts => t!(lang, "no hosts. A lab needs at least one host."),
         Problem::TooDeep(limit) => t!(lang, "nested deeper than {limit}", limit),
         Problem::TooMuch(limit) => t!(lang, "more than {limit} keys and values; from here on nothing was read", limit),
@@ -143,7 +143,7 @@ pub fn advice(lang: Lang, problem: &Problem) -> Option<String> {
         Problem::UnknownReference { what, known, meant: None, .. } if known.is_empty() => nothing_known(lang, *what),
         Problem::UnknownReference { known, meant: None, .. } => t!(lang, "one of {names}", names = known.join(", ")),
         Problem::AmbiguousNode { candidates, .. } => t!(lang, "say of which host: {names}", names = or(lang, candidates)),
-        Problem::Syntax(said) if said.contains("tab") => t!(lang, "indent with spaces; YAML takes no tabs there"),
+        Problem::Syntax(error) if error.contains("tab") => t!(lang, "indent with spaces; YAML takes no tabs there"),
         Problem::Alias => t!(lang, "write the value out in each place"),
         Problem::Missing("name") => t!(lang, "write the name of the lab in the first line: name: mylab"),
         Problem::Missing("network") => t!(lang, "say what the NIC is plugged into: network: internal"),
@@ -271,7 +271,7 @@ fn nothing_known(lang: Lang, what: Reference) -> String {
 /// A filter that nslab does not take: what is wrong with it, where, and what to type.
 pub fn filter(lang: Lang, text: &str, at: &Range<usize>, fault: &FilterFault) -> Message {
     let word = text.get(at.clone()).unwrap_or_default();
-    let message = say(sentence(lang, &quoted(lang, word), fault)).why(marked(text, at));
+    let message = Message::new(sentence(lang, &quoted(lang, word), fault)).why(marked(text, at));
     match fault {
         FilterFault::Keyword(Some(near)) => message.hint(t!(lang, "did you mean {near}?", near)),
         FilterFault::Keyword(None) | FilterFault::Expected(Awaited::Condition) => message.hint(WORDS),

@@ -82,16 +82,16 @@ pub fn event(lang: Lang, start: &Start, event: &Event) -> String {
             if reply.duplicate { t!(lang, "{answer} (a second answer to the same request)", answer) } else { answer }
         }
         Event::Error { sequence, from: Some(from), fault } => {
-            let (from, fault) = (owned(from, &start.names), said(lang, *fault));
+            let (from, fault) = (owned(from, &start.names), fault_text(lang, *fault));
             t!(lang, "From {from}: seq={sequence} {fault}", from, sequence, fault)
         }
         Event::Error { sequence, from: None, fault } => {
-            t!(lang, "seq={sequence} was not sent: {fault}", sequence, fault = said(lang, *fault))
+            t!(lang, "seq={sequence} was not sent: {fault}", sequence, fault = fault_text(lang, *fault))
         }
     }
 }
 
-fn said(lang: Lang, fault: Fault) -> String {
+fn fault_text(lang: Lang, fault: Fault) -> String {
     match fault {
         Fault::TimeExceeded => t!(lang, "the time to live has run out"),
         Fault::FragmentsMissing => t!(lang, "not all fragments arrived in time"),
@@ -197,7 +197,7 @@ pub fn failing(lang: Lang, group: &Failing) -> String {
                 Mark::NoAddress => w!(lang, "no address of a family that both have"),
                 _ => w!(lang, "no answer"),
             };
-            let why = faults.first().map(|fault| format!(": {}", said(lang, *fault))).unwrap_or_default();
+            let why = faults.first().map(|fault| format!(": {}", fault_text(lang, *fault))).unwrap_or_default();
             format!("{} -> {}: {how}{why}", escape(from), escape(to))
         }
         Failing::More(number) => t!(lang, "and {pairs}", pairs = n!(lang, *number, "more pair", "more pairs")),

@@ -7,36 +7,42 @@ use ipnet::IpNet;
 use crate::error::{Allow, Card, Refusal, RoleFault, Rollback, Service, Using};
 use crate::name::{IfName, NodeName};
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, Message, quoted, say, t, w};
+use crate::render::lang::{Lang, Message, quoted, t, w};
 use crate::report::lab::{Answer, Foreign, Frames, Halves, LeftAlone, Mismatch, Nics, Played, Trust, Way};
 use crate::report::machine::{Changes, Wiring};
 
 /// What is wrong with a role.
 pub fn fault(lang: Lang, fault: &RoleFault) -> Message {
     match fault {
-        RoleFault::NoNic { host, nic, cards } => say(t!(lang, "no NIC of this machine is free for {nic} of {host}", nic, host))
-            .why(having(lang, cards))
-            .hint(w!(lang, "give the machine another NIC, on the internal network; or name one: --nic NAME")),
+        RoleFault::NoNic { host, nic, cards } => {
+            Message::new(t!(lang, "no NIC of this machine is free for {nic} of {host}", nic, host))
+                .why(having(lang, cards))
+                .hint(w!(lang, "give the machine another NIC, on the internal network; or name one: --nic NAME"))
+        }
         RoleFault::ManyNics { host, nic, cards } => {
-            say(t!(lang, "several NICs of this machine could be {nic} of {host}", nic, host))
+            Message::new(t!(lang, "several NICs of this machine could be {nic} of {host}", nic, host))
                 .why(having(lang, cards))
                 .hint(w!(lang, "say which: --nic NAME"))
         }
-        RoleFault::MissingNic { nic, cards } => say(t!(lang, "this machine has no NIC {nic}", nic = quoted(lang, nic)))
+        RoleFault::MissingNic { nic, cards } => Message::new(t!(lang, "this machine has no NIC {nic}", nic = quoted(lang, nic)))
             .why(having(lang, cards))
             .hint(w!(lang, "--nic with one of those")),
         RoleFault::WhichNic { host, nics } => {
             let each: Vec<String> = nics.iter().map(|nic| t!(lang, "--nic {nic}=NAME", nic)).collect();
-            say(t!(lang, "{host} has several NICs: {nics}", host, nics = nics.join(", ")))
+            Message::new(t!(lang, "{host} has several NICs: {nics}", host, nics = nics.join(", ")))
                 .why(w!(lang, "For each a NIC of this machine must be named."))
                 .hint(each.join(" "))
         }
-        RoleFault::TwiceNic(nic) => {
-            say(t!(lang, "{nic} is named twice", nic = quoted(lang, nic))).hint(w!(lang, "one --nic for each of the host's NICs"))
+        RoleFault::TwiceNic(nic) => Message::new(t!(lang, "{nic} is named twice", nic = quoted(lang, nic)))
+            .hint(w!(lang, "one --nic for each of the host's NICs")),
+        RoleFault::Plugged { lab, nics } => {
+            Message::new(t!(lang, "the lab {lab} has {nics} already", lab, nics = nics.join(", "))).hint(t!(
+                lang,
+                "nslab down {lab}, then up with the other NIC",
+                lab
+            ))
         }
-        RoleFault::Plugged { lab, nics } => say(t!(lang, "the lab {lab} has {nics} already", lab, nics = nics.join(", ")))
-            .hint(t!(lang, "nslab down {lab}, then up with the other NIC", lab)),
-        RoleFault::Reachable { subnet, known, dev } => say(if subnet == known {
+        RoleFault::Reachable { subnet, known, dev } => Message::new(if subnet == known {
             t!(lang, "{subnet} is already reachable via {dev} on this machine", subnet, dev)
         } else {
             t!(lang, "{subnet} is already reachable via {dev} on this machine as part of {known}, or with it", subnet, dev, known)
@@ -44,12 +50,17 @@ pub fn fault(lang: Lang, fault: &RoleFault) -> Message {
         .why(w!(lang, "Packets for the lab would leave by that interface."))
         .hint(w!(lang, "give the lab other addresses, or take that interface down")),
         RoleFault::Elsewhere { node, host, lab } => {
-            say(t!(lang, "{node} is on the other machine, which plays {host} in {lab}", node, host, lab))
+            Message::new(t!(lang, "{node} is on the other machine, which plays {host} in {lab}", node, host, lab))
                 .hint(w!(lang, "type this there; from here it can be pinged, and traced to"))
         }
-        RoleFault::Other { lab, now: Some(host) } => say(t!(lang, "this machine plays {host} in the lab {lab}", host, lab))
-            .hint(t!(lang, "nslab down {lab}, then up with the other role", lab)),
-        RoleFault::Other { lab, now: None } => say(t!(lang, "the whole lab {lab} is up on this machine", lab)).hint(t!(
+        RoleFault::Other { lab, now: Some(host) } => {
+            Message::new(t!(lang, "this machine plays {host} in the lab {lab}", host, lab)).hint(t!(
+                lang,
+                "nslab down {lab}, then up with the other role",
+                lab
+            ))
+        }
+        RoleFault::Other { lab, now: None } => Message::new(t!(lang, "the whole lab {lab} is up on this machine", lab)).hint(t!(
             lang,
             "nslab down {lab}, then up with --role; or give this one another --name",
             lab
@@ -113,7 +124,7 @@ fn card(lang: Lang, card: &Card) -> String {
 /// Why a NIC is not borrowed.
 pub fn refused(lang: Lang, nic: &str, why: &[Refusal]) -> Message {
     let reasons: Vec<String> = why.iter().map(|why| reason(lang, why)).collect();
-    let message = say(t!(lang, "nslab leaves the NIC {nic} alone", nic = quoted(lang, nic)))
+    let message = Message::new(t!(lang, "nslab leaves the NIC {nic} alone", nic = quoted(lang, nic)))
         .why(reasons.join("\n  "))
         .hint(w!(lang, "take another NIC: --nic NAME"));
     if why.iter().any(|why| why.allow().is_none()) {
@@ -154,11 +165,9 @@ pub fn service(lang: Lang, service: Service, pid: Option<i32>) -> String {
 /// That a change of NICs was taken back, and why.
 pub fn rolled_back(lang: Lang, lab: &str, why: &Rollback) -> Message {
     let name = quoted(lang, lab);
-    say(t!(lang, "the change of this machine's NICs was taken back, and {name} with it", name)).why(cause(lang, why)).hint(t!(
-        lang,
-        "nslab status {lab} tells more, nslab up makes it once more",
-        lab
-    ))
+    Message::new(t!(lang, "the change of this machine's NICs was taken back, and {name} with it", name))
+        .why(cause(lang, why))
+        .hint(t!(lang, "nslab status {lab} tells more, nslab up makes it once more", lab))
 }
 
 fn cause(lang: Lang, why: &Rollback) -> String {
@@ -228,13 +237,13 @@ pub fn changes(lang: Lang, changes: &Changes) -> Vec<String> {
 }
 
 fn wiring(lang: Lang, wiring: &Wiring) -> String {
-    let mut said = vec![state(lang, wiring.up).to_owned(), format!("MTU {}", wiring.mtu)];
-    said.extend(wiring.master.as_ref().map(|bridge| t!(lang, "port of {bridge}", bridge)));
-    said.push(if wiring.addresses.is_empty() { t!(lang, "no addresses") } else { wiring.addresses.join(", ") });
+    let mut parts = vec![state(lang, wiring.up).to_owned(), format!("MTU {}", wiring.mtu)];
+    parts.extend(wiring.master.as_ref().map(|bridge| t!(lang, "port of {bridge}", bridge)));
+    parts.push(if wiring.addresses.is_empty() { t!(lang, "no addresses") } else { wiring.addresses.join(", ") });
     if !wiring.routes.is_empty() {
-        said.push(t!(lang, "routes {routes}", routes = wiring.routes.join(", ")));
+        parts.push(t!(lang, "routes {routes}", routes = wiring.routes.join(", ")));
     }
-    said.join("; ")
+    parts.join("; ")
 }
 
 /// Whether a NIC is administratively up.

@@ -238,9 +238,9 @@ fn hints(lang: Lang, error: &clap::Error) -> Vec<String> {
     if let Some(ContextValue::StyledStrs(suggested)) = error.get(ContextKind::Suggested) {
         // clap tells these as sentences.
         let known = [as_value, without_dashes];
-        hints.extend(suggested.iter().map(|said| {
-            let said = escape(&said.to_string()).into_owned();
-            known.iter().find(|known| known(Lang::En, argument) == said).map_or(said, |known| known(lang, argument))
+        hints.extend(suggested.iter().map(|suggestion| {
+            let suggestion = escape(&suggestion.to_string()).into_owned();
+            known.iter().find(|known| known(Lang::En, argument) == suggestion).map_or(suggestion, |known| known(lang, argument))
         }));
     }
     hints
@@ -307,8 +307,8 @@ pub fn is_yes(lang: Lang, answer: &str) -> bool {
 
 /// That nslab itself is wrong: the panic's message and place.
 pub fn bug(lang: Lang, message: &str, place: &str) -> String {
-    let said = t!(lang, "nslab: a mistake in nslab itself ({place}): {message}", place, message);
-    format!("{said}\n  {}", w!(lang, "nslab status tells what is there; please report this line."))
+    let headline = t!(lang, "nslab: a mistake in nslab itself ({place}): {message}", place, message);
+    format!("{headline}\n  {}", w!(lang, "nslab status tells what is there; please report this line."))
 }
 
 /// That nslab has no such command line.
