@@ -383,7 +383,7 @@ impl Front for Terminal {
         if self.quiet || self.start.elapsed() < PATIENCE || !io::stderr().is_terminal() {
             return;
         }
-        let length = u64::try_from(step.of).unwrap_or(u64::MAX);
+        let length = u64::try_from(step.total).unwrap_or(u64::MAX);
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr_with_hz(10));
             let style = ProgressStyle::with_template("{bar:40} {pos}/{len}");

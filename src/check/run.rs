@@ -180,7 +180,7 @@ fn scene<'a>(
     let families = families(order.against.unwrap_or(lab), &live);
     let mut besides = Vec::new();
     for (station, own) in stations.all.iter_mut().zip(all) {
-        station.addresses.retain(|(_, net)| !against || families.contains(&Family::of(net.addr())));
+        station.addresses.retain(|(_, net)| !against || families.contains(&Family::from_address(net.addr())));
         let more = scene::besides(view, &station.id, &own, &station.addresses);
         besides.extend(more.into_iter().map(|besides| (station.id.clone(), besides)));
     }
@@ -189,12 +189,12 @@ fn scene<'a>(
 }
 
 fn families_of(addresses: &[(String, IpNet)]) -> impl Iterator<Item = Family> {
-    addresses.iter().map(|(_, net)| Family::of(net.addr()))
+    addresses.iter().map(|(_, net)| Family::from_address(net.addr()))
 }
 
 /// Those of the topology that judges, whatever is in the lab yet; another one only where the lab is made in that alone.
 fn families(judge: &Topology, live: &BTreeSet<Family>) -> Vec<Family> {
-    let described: BTreeSet<Family> = judge.addresses().map(|net| Family::of(net.addr())).collect();
+    let described: BTreeSet<Family> = judge.addresses().map(|net| Family::from_address(net.addr())).collect();
     let counting = match (described.is_empty(), live.is_empty()) {
         (false, false) if live.is_disjoint(&described) => live.clone(),
         (false, _) => described,

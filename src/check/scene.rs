@@ -215,7 +215,7 @@ impl Scene<'_> {
     /// The one family that counts, where some of the addresses are of the other.
     pub(super) fn only_family(&self, mut besides: impl Iterator<Item = IpNet>) -> Option<Family> {
         let [family] = self.families.as_slice() else { return None };
-        besides.any(|net| Family::of(net.addr()) != *family).then_some(*family)
+        besides.any(|net| Family::from_address(net.addr()) != *family).then_some(*family)
     }
 
     /// Why no ping can go from one node to another that is there.

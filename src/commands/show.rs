@@ -38,7 +38,7 @@ impl Run for Show {
         let mut node = inspect(own, &pins)?;
         node.lab = target.lab.to_string();
         node.node = target.node.to_string();
-        node.kind = Kind::of(&target.node);
+        node.kind = Kind::from_node(&target.node);
         match interface {
             None => Ok(node),
             Some(interface) => {

@@ -282,10 +282,10 @@ fn carry_out(
     for node in &transition.unlisted {
         pins.list(node).map_err(|(tried, errno)| netns::error(node, &tried, errno))?;
     }
-    let (mut done, of) = (0, transition.plan.len());
+    let (mut done, total) = (0, transition.plan.len());
     let mut count = |_: &Op| {
         done += 1;
-        report(Progress { done, of });
+        report(Progress { done, total });
     };
     let mut kernel = Kernel::new(pins);
     kernel.apply(&transition.plan, &mut count)?;

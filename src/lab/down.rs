@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Takes a lab down; one that is not there is down already.
 pub fn down(name: &LabName, report: &mut dyn FnMut(Progress)) -> Result<Down> {
-    report(Progress { done: 0, of: 1 });
+    report(Progress { done: 0, total: 1 });
     let start = Instant::now();
     let Some(lock) = rundir::lock_lab(name)? else {
         rundir::tidy()?;
@@ -68,7 +68,7 @@ pub fn down(name: &LabName, report: &mut dyn FnMut(Progress)) -> Result<Down> {
     }
     let _hold = sys::hold_signals();
     let down = dismantle(name, journal.as_ref(), lock, start)?;
-    report(Progress { done: 1, of: 1 });
+    report(Progress { done: 1, total: 1 });
     damaged.map_or(Ok(down), Err)
 }
 

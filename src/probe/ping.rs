@@ -93,7 +93,7 @@ fn checksum(bytes: &[u8]) -> u16 {
 /// is about no request with that payload.
 pub fn answer(heard: &Datagram, buffer: &[u8], magic: [u8; 8]) -> Option<(u16, Answer)> {
     let bytes = buffer.get(..heard.length).unwrap_or(buffer);
-    let (body, ttl, route, header) = match Family::of(heard.from) {
+    let (body, ttl, route, header) = match Family::from_address(heard.from) {
         Family::Ipv4 => {
             let packet = Packet::decode(bytes)?;
             (packet.body, Some(packet.ttl), packet.route, usize::from(bytes[0] & 15) * 4)
@@ -230,7 +230,7 @@ struct Run<'a> {
 /// # Errors
 /// When the socket cannot be made, or the kernel fails.
 pub fn ping(order: &Order, each: &mut dyn FnMut(Came) -> bool) -> Result<u64> {
-    let echo = Echo::open(&order.pin, &order.node, Family::of(order.to), order.manner)?;
+    let echo = Echo::open(&order.pin, &order.node, Family::from_address(order.to), order.manner)?;
     let mut run = Run { order, echo, key: key(), sent: Vec::new(), buffer: vec![0; LARGEST], too_big: false };
     let done = run.all(each);
     if run.too_big {
@@ -279,7 +279,7 @@ impl Run<'_> {
         let sequence = self.sent.len() as u64 + 1;
         // The header has 16 bits; what comes back is matched with the latest request of that number.
         let number = u16::try_from(sequence & 0xffff).unwrap_or(0);
-        let message = request(Family::of(order.to), self.key, number, order.size);
+        let message = request(Family::from_address(order.to), self.key, number, order.size);
         let at = Instant::now();
         let sent = self.echo.send(order.to, order.scope, &message);
         self.sent.push(Sent { at, answered: false, settled: sent.is_err() });

@@ -129,7 +129,7 @@ impl View {
             let mut node = tables::report(&tables);
             node.lab = lab.to_string();
             node.node = id.to_string();
-            node.kind = Kind::of(&id);
+            node.kind = Kind::from_node(&id);
             places.push(Place { id, pin, by_hand, remote: false, node, tables });
         }
         // Where the journal is damaged what is there can be looked at all the same.

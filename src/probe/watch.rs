@@ -253,7 +253,7 @@ pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
     let key = ping::key();
     let (mut echoes, mut senders) = (Vec::new(), HashMap::new());
     for ping in pings {
-        let family = Family::of(ping.address);
+        let family = Family::from_address(ping.address);
         let sender = senders.entry((&ping.from, family));
         if let (Entry::Vacant(sender), Some(place)) = (sender, view.place(&ping.from).filter(|place| !place.remote)) {
             echoes.push(Echo::open(&place.pin, &ping.from.to_string(), family, Manner::default())?);
@@ -268,8 +268,8 @@ pub fn watch_pings(view: &View, pings: &[WatchedPing]) -> Result<Vec<Watched>> {
             let WatchedPing { from, address, .. } = &pings[at];
             // What was seen of an earlier try says nothing about this one.
             underway.seen[at].sightings.clear();
-            if let Some(sender) = senders.get(&(from, Family::of(*address))) {
-                let message = ping::request(Family::of(*address), Key { id: underway.id(at), ..key }, 1, SIZE);
+            if let Some(sender) = senders.get(&(from, Family::from_address(*address))) {
+                let message = ping::request(Family::from_address(*address), Key { id: underway.id(at), ..key }, 1, SIZE);
                 // What the kernel refuses goes nowhere, and that is seen.
                 let _ = watch.echoes[*sender].send(*address, 0, &message);
             }

@@ -483,5 +483,5 @@ pub struct Progress {
     /// Operations done.
     pub done: usize,
     /// Operations in all.
-    pub of: usize,
+    pub total: usize,
 }

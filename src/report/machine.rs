@@ -42,7 +42,7 @@ pub enum Kind {
 
 impl Kind {
     /// What the node is.
-    pub fn of(node: &NodeId) -> Self {
+    pub fn from_node(node: &NodeId) -> Self {
         match node {
             NodeId::Switch(_) => Self::Switch,
             NodeId::Host(_) => Self::Host,

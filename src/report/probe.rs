@@ -19,7 +19,7 @@ pub enum Family {
 
 impl Family {
     /// That of an address.
-    pub fn of(address: IpAddr) -> Self {
+    pub fn from_address(address: IpAddr) -> Self {
         if address.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
     }
 }

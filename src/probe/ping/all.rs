@@ -118,7 +118,7 @@ fn run(
     let all = meshes.iter().map(Mesh::size).sum();
     let mut before = 0;
     for mesh in meshes.iter_mut().filter(|mesh| mesh.size() > 0) {
-        mesh.run(members, stations, passes, &mut outcome, &mut |done| report(Progress { done: before + done, of: all }))?;
+        mesh.run(members, stations, passes, &mut outcome, &mut |done| report(Progress { done: before + done, total: all }))?;
         before += mesh.size();
     }
     outcome.failed = failed(members, &pairs, &meshes);

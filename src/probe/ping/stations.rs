@@ -44,7 +44,7 @@ pub struct Stations {
 impl Station {
     /// Addresses that others can send to; link-local ones mean nothing without an interface.
     pub fn reachable(&self, family: Family) -> impl Iterator<Item = (&str, IpNet)> {
-        let wanted = move |net: &IpNet| Family::of(net.addr()) == family && !is_link_local(net.addr());
+        let wanted = move |net: &IpNet| Family::from_address(net.addr()) == family && !is_link_local(net.addr());
         self.addresses.iter().filter(move |(_, net)| wanted(net)).map(|(name, net)| (name.as_str(), *net))
     }
 

@@ -68,7 +68,7 @@ impl Prober {
         let Some(from) = places.first() else { return Err(Error::Internal("a trace from nowhere".to_owned())) };
         let Order { to, scope, payload, ttl, .. } = *order;
         let manner = Manner { ttl, record_route: false, whole: true };
-        let echo = Echo::open(&from.pin, &from.id.to_string(), Family::of(to), manner)?;
+        let echo = Echo::open(&from.pin, &from.id.to_string(), Family::from_address(to), manner)?;
         let key = ping::key();
         let watch = Watch::open(places, "arp or icmp or icmp6", vec![echo], key.magic)?;
         Ok(Self { watch, to, scope, payload: payload.into(), key, sequence: 0 })
@@ -93,7 +93,7 @@ impl Prober {
         let mark = Mark { id: self.key.id, sequence: self.sequence };
         // What the last probe left behind is none of this one's.
         self.watch.take(&mut Flight { mark, probed: Probed::default() });
-        let message = ping::request(Family::of(self.to), self.key, self.sequence, self.payload);
+        let message = ping::request(Family::from_address(self.to), self.key, self.sequence, self.payload);
         let (began, mut flight) = (Instant::now(), Flight { mark, probed: Probed::default() });
         for echo in &self.watch.echoes {
             // What the kernel refuses goes nowhere, and that is seen.

@@ -93,7 +93,7 @@ pub(in crate::probe) fn planned(state: &State) -> Vec<Place> {
     for place in &mut places {
         place.node = report(&place.tables);
         place.node.node = place.id.to_string();
-        place.node.kind = Kind::of(&place.id);
+        place.node.kind = Kind::from_node(&place.id);
     }
     places
 }
