@@ -83,9 +83,9 @@ fn a_circle_of_default_routes_is_named_with_the_routes_and_how_often_the_wire_is
         ok("up routed");
         let case = Case { to: "8.8.8.8", ..CASE };
         let death = foresee("routed", &case).death.unwrap();
-        let cause = serde_json::to_value(&death.cause).unwrap();
-        assert_eq!((&cause["cause"], &cause["crossings"]), (&"loop".into(), &63.into()), "{cause}");
-        assert_eq!(cause["routes"].as_array().unwrap().len(), 2, "{cause}");
+        let circle = serde_json::to_value(&death.cause).unwrap();
+        assert_eq!((&circle["cause"], &circle["crossings"]), (&"loop".into(), &63.into()), "{circle}");
+        assert_eq!(circle["routes"].as_array().unwrap().len(), 2, "{circle}");
         // The kernel's count: what either end of the wire receives for 8.8.8.8.
         let rules = "nft add table ip t; nft add chain ip t c '{ type filter hook prerouting priority 0; }'; \
                      nft add rule ip t c iifname enp0s8 ip daddr 8.8.8.8 counter";

@@ -15,10 +15,10 @@ fn dropped(lab: &'static str, node: &'static str, rules: &'static str, verdict: 
     let breaks: &'static [(&str, &str)] = Box::leak(Box::new([(node, rules)]));
     let case = Case { lab, breaks, trace: "a1 b1", verdict };
     let traced = case.check();
-    let cause = &traced.death()["cause"];
-    let found = ["family", "table", "chain", "hook"].map(|key| cause[key].as_str().unwrap_or("none"));
+    let filter = &traced.death()["cause"];
+    let found = ["family", "table", "chain", "hook"].map(|key| filter[key].as_str().unwrap_or("none"));
     assert_eq!(found, place, "{}", traced.ran);
-    assert!(cause["policy"] == true || cause["rule"].is_u64(), "{}", traced.ran);
+    assert!(filter["policy"] == true || filter["rule"].is_u64(), "{}", traced.ran);
     traced.cure();
     assert_eq!(Traced::run("a1 b1").verdict(), "answered", "after {rules}, cured by {}", traced.death()["cure"]);
     ok("down");
