@@ -153,12 +153,12 @@ fn back(page: &mut Page, trace: &Found, journey: &Journey, style: Style) {
 }
 
 /// What a node does, and how that is known.
-fn sentence(visit: &Visit, leg: Direction, style: Style) -> String {
+fn sentence(visit: &Visit, direction: Direction, style: Style) -> String {
     // Where it was seen to stop, the verdict says what that means.
     let stops = visit.known == Known::Observed && visit.frame.is_none() && visit.deed != Action::Receives;
     let known = Some(visit.known).filter(|_| !stops).and_then(|known| packets::known(style.lang, known));
     let known = known.map(|known| format!(" {known}")).unwrap_or_default();
-    format!("{}{known}", packets::action(style.lang, visit, leg))
+    format!("{}{known}", packets::action(style.lang, visit, direction))
 }
 
 fn names_width(trace: &Found, journey: &Journey) -> usize {

@@ -416,8 +416,8 @@ impl Trace {
     }
 
     /// The way of the packet, or of its reply.
-    pub fn journey(&self, leg: Direction) -> Option<&Journey> {
-        match leg {
+    pub fn journey(&self, direction: Direction) -> Option<&Journey> {
+        match direction {
             Direction::Request => Some(&self.request),
             Direction::Reply => self.reply.as_ref(),
         }

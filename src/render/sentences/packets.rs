@@ -249,12 +249,12 @@ pub fn title(lang: Lang, trace: &Trace) -> String {
 }
 
 /// The heading of one direction.
-pub fn direction_heading(lang: Lang, trace: &Trace, leg: Direction) -> String {
-    let name = match leg {
+pub fn direction_heading(lang: Lang, trace: &Trace, direction: Direction) -> String {
+    let name = match direction {
         Direction::Request => w!(lang, "The request"),
         Direction::Reply => w!(lang, "The reply"),
     };
-    let Some(journey) = trace.journey(leg) else { return name.to_owned() };
+    let Some(journey) = trace.journey(direction) else { return name.to_owned() };
     match journey.source {
         Some(source) => format!("{name}: {source} -> {}", journey.destination),
         None => t!(lang, "{name}: to {address}", name, address = journey.destination),
@@ -262,12 +262,12 @@ pub fn direction_heading(lang: Lang, trace: &Trace, leg: Direction) -> String {
 }
 
 /// What a node does with the packet.
-pub fn action(lang: Lang, visit: &Visit, leg: Direction) -> String {
+pub fn action(lang: Lang, visit: &Visit, direction: Direction) -> String {
     match &visit.deed {
         Action::Sends(taken) | Action::Routes { route: taken, .. } if visit.frame.is_none() => {
             t!(lang, "its route: {route}", route = route(taken))
         }
-        Action::Sends(taken) if leg == Direction::Request => t!(lang, "sends it: {route}", route = route(taken)),
+        Action::Sends(taken) if direction == Direction::Request => t!(lang, "sends it: {route}", route = route(taken)),
         Action::Sends(taken) => t!(lang, "answers: {route}", route = route(taken)),
         Action::Bridges { bridge, floods } => {
             let by = match (&visit.enters, &visit.leaves) {
@@ -289,7 +289,7 @@ pub fn action(lang: Lang, visit: &Visit, leg: Direction) -> String {
             (None, Some(leaves)) => t!(lang, "sends it by {leaves}", leaves),
             _ => t!(lang, "passes it on"),
         },
-        Action::Receives => match (leg, &visit.enters) {
+        Action::Receives => match (direction, &visit.enters) {
             (Direction::Request, Some(enters)) => t!(lang, "receives it by {enters}", enters),
             (Direction::Request, None) => t!(lang, "receives it"),
             (Direction::Reply, Some(enters)) => t!(lang, "receives the reply by {enters}", enters),
@@ -387,7 +387,8 @@ pub fn difference(lang: Lang, trace: &Trace, difference: &Difference) -> String 
 
 /// The reply came back.
 pub fn answered(lang: Lang, trace: &Trace, milliseconds: f64) -> String {
-    let everywhere = |leg| trace.journey(leg).is_some_and(|way| way.visits.iter().all(|visit| visit.known == Known::Both));
+    let everywhere =
+        |direction| trace.journey(direction).is_some_and(|way| way.visits.iter().all(|visit| visit.known == Known::Both));
     let agreed = trace.differences.is_empty() && everywhere(Direction::Request) && everywhere(Direction::Reply);
     let milliseconds = format!("{milliseconds:.2}");
     if agreed {
@@ -421,8 +422,8 @@ pub fn cure(lang: Lang) -> &'static str {
     w!(lang, "Cure:")
 }
 
-fn direction_word(lang: Lang, leg: Direction) -> &'static str {
-    match leg {
+fn direction_word(lang: Lang, direction: Direction) -> &'static str {
+    match direction {
         Direction::Request => w!(lang, "the request"),
         Direction::Reply => w!(lang, "the reply"),
     }
