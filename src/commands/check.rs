@@ -235,7 +235,7 @@ fn heading(lang: Lang, checkpoint: &Checkpoint) -> String {
     let (name, reached) = (&checkpoint.name, number(lang, checkpoint.reached));
     match checkpoint.points {
         0 => name.clone(),
-        of => t!(lang, "{name}: {reached} of {points}", name, reached, points = n!(lang, of, "point", "points")),
+        total => t!(lang, "{name}: {reached} of {points}", name, reached, points = n!(lang, total, "point", "points")),
     }
 }
 

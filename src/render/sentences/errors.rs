@@ -252,7 +252,7 @@ fn kernel(lang: Lang, error: &KernelError) -> Message {
     let place = error.node.as_ref().map(|node| format!("{}: ", escape(node))).unwrap_or_default();
     let message = Message::new(format!("{place}{}: {}", escape(&error.tried), reason(lang, error.errno)));
     match &error.extack {
-        Some(said) => message.why(t!(lang, "The kernel says: {said}", said)),
+        Some(extack) => message.why(t!(lang, "The kernel says: {extack}", extack)),
         None => message,
     }
     .hint(w!(lang, "nslab doctor tells what this machine can do"))
