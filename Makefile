@@ -2,6 +2,7 @@
 # make demo     build; one lab from nothing to nothing: ping, trace, macs, check; then what to type next
 # make test     install what the tests need and is missing, build, run every test
 # make test-vm  the same on Debian's kernels 6.1 and 6.12, and two machines with one lab: in virtual machines
+# make accept-mistakes  the mistakes of tests/mistakes warm and cold, in English and in Spanish; `make test` has them warm, in English
 # make additions  the worked examples of CONTRIBUTING.md, applied to one copy, built and typed
 # make lint     format, clippy, docs, licences
 # make bench    measure up, down and exec beside a floor in C and other tools, and the agent beside a real LXD
@@ -33,7 +34,7 @@ PATIENT := -o Acquire::Retries=5
 DENY    := target/tools/bin/cargo-deny
 INCUS   := target/tools/bin/incus
 
-.PHONY: build install uninstall demo test test-vm additions lint bench tools
+.PHONY: build install uninstall demo test test-vm accept-mistakes additions lint bench tools
 
 build:
 	@command -v cargo >/dev/null || { echo "there is no cargo here: install Rust, or type make as the user who has it" >&2; exit 1; }
@@ -88,6 +89,13 @@ test-vm: build
 	  $(SUDO) apt-get $(PATIENT) install -y -qq --no-install-recommends qemu-system-x86 e2fsprogs </dev/null; \
 	fi
 	python3 tests/vm/run
+
+accept-mistakes: tools build
+	@failed=; for cold in '' 1; do for lang in en es; do \
+	  env $(AS_ROOT) NSLAB_RELEASE=$(CURDIR)/target/nslab MISTAKES_COLD=$$cold MISTAKES_LANG=$$lang RUST_BACKTRACE=0 \
+	    cargo test --locked --features fault --test mistakes -- --nocapture --test-threads=2 2>&1 | awk '{ print } \
+	    / mastered$$/ { right += $$4; all += $$6 } END { print right " of " all " mastered" }' || failed=yes; \
+	done; done; [ -z "$$failed" ]
 
 additions: tools
 	python3 tests/additions.py
