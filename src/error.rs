@@ -325,6 +325,8 @@ pub enum Usage {
     InsideNode(String),
     /// The node has no address that could be pinged: the node as typed, and the version of IP that was asked for.
     NoAddress(String, Option<u8>),
+    /// All addresses of the node, of which this is one, are the sender's, too.
+    OwnAddress(String, String),
     /// The lab has no checkpoints.
     NothingToCheck(String),
     /// The other topology has no checkpoints.

@@ -98,12 +98,8 @@ fn a_circle_of_default_routes_is_named_with_the_routes_and_how_often_the_wire_is
             listed.split("packets ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
         };
         assert_eq!(received("host-a") + received("host-b"), 63);
-        for line in &death.cure {
-            ok(line.strip_prefix("sudo nslab ").unwrap());
-        }
-        let after = foresee("routed", &case).death.unwrap();
-        assert_eq!(serde_json::to_value(&after.cause).unwrap()["cause"], "no-route", "{:#?} after {:#?}", after, death.cure);
-        assert!(foresee("routed", &CASE).death.is_none() && answered("routed", &CASE), "{:#?}", death.cure);
+        // Nobody has the address, and the assignment itself asks for both default routes: there is nothing to mend.
+        assert!(death.cure.is_empty(), "{:#?}", death.cure);
         ok("down");
     });
 }

@@ -173,7 +173,14 @@ impl Seen for Common {
         if let Self::Stopped { node } = self {
             return vec![typed::here(&format!("sudo nslab start {}", bench.node(node)))];
         }
-        if let Self::Because { cause, .. } = self { cure(bench.view, cause) } else { Vec::new() }
+        match self {
+            Self::Because { cause, .. } => cure(bench.view, cause),
+            Self::NoAddress { node, .. } => cure(bench.view, &Cause::NoAddress { node: node.clone() }),
+            Self::Duplicate { address, owners } => {
+                cure(bench.view, &Cause::DuplicateAddress { address: *address, owners: owners.clone() })
+            }
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -293,7 +293,7 @@ impl<'a> Hints<'a> {
         if self.other
             && let Looked::Known(described) = &mut view.described
         {
-            described.retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
+            Arc::make_mut(described).retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
         }
     }
 

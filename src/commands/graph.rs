@@ -99,7 +99,7 @@ fn live(entry: Entry, layer: Layer) -> Result<Drawing> {
         });
     }
     let none = State::new();
-    let described = view.described.as_ref().known().unwrap_or(&none);
+    let described = view.described.as_ref().known().map_or(&none, |state| &**state);
     Ok(wiring::half(&journal.laid_out(), &role.host, described, &seen, layer))
 }
 

@@ -95,6 +95,8 @@ pub struct Link {
     pub mtu: u32,
     /// Administratively up.
     pub up: bool,
+    /// It neither asks nor answers for addresses (`NOARP`).
+    pub noarp: bool,
     /// The cable is plugged in and up at its other end.
     pub carrier: bool,
     /// The kernel's word for whether frames pass: `up`, `down`, `lower-layer-down`, `unknown` ...

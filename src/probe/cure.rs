@@ -1,52 +1,114 @@
-//! The commands that mend what a packet dies of, as they are typed.
+//! The commands that mend what a packet dies of, as they are typed. Each is tried in the tables before it is named.
 
+mod addresses;
+mod apply;
+mod edit;
+mod links;
 mod routes;
+pub(in crate::probe) mod trial;
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use edit::Edit;
+pub use trial::Goal;
+use trial::Step;
 
+use super::predict::Prediction;
 use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::map::{At, Map};
 use super::view::View;
 use crate::lab::resolve::word;
 use crate::name::IfName;
-use crate::plan::steps::line;
-use crate::plan::{Fact, NodeId, Ns, Op, Port, quoted};
+use crate::plan::{Fact, NodeId, Ns, Port, RouteTo, quoted};
 use crate::report::trace::Cause;
 use crate::report::wire::Interface;
 use crate::typed;
 
-/// The commands against a cause, in order; empty where no command helps, where nslab knows none, and where one would have to
-/// be typed on another machine, of whose nodes nothing is known here.
+/// The commands against a cause that is no packet's, in order: the kernel would take them, and they change something. Empty
+/// where no command helps, where nslab knows none, and where one would have to be typed on another machine, of whose nodes
+/// nothing is known here.
 pub fn cure(view: &View, cause: &Cause) -> Vec<String> {
-    let map = Map::new(view);
-    let mut cures = Cures { view, map: &map, lines: Vec::new(), blind: false };
-    cures.for_cause(cause);
-    if cures.blind {
-        return Vec::new();
-    }
-    cures.lines.iter().map(|line| typed::here(line)).collect()
+    let tried = candidates(view, None, cause).into_iter().find_map(|steps| trial::carry_out(&mut view.places.clone(), steps));
+    typed(view, &tried.unwrap_or_default())
 }
 
-/// Commands being written down.
+/// The commands against what a packet dies of, as [`cure`]: with them it is answered, or comes further where nslab knows no way
+/// to an answer.
+pub fn cure_of(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<String> {
+    typed(view, &trial::mend(view, goal, cause))
+}
+
+/// A prediction with its cures.
+pub fn with_cures(view: &View, goal: &Goal<'_>, mut prediction: Prediction) -> Prediction {
+    if let Some(death) = &mut prediction.death {
+        death.cure = cure_of(view, goal, &death.cause);
+    }
+    prediction.notes.iter_mut().for_each(|note| note.cure = cure(view, &note.cause));
+    prediction
+}
+
+/// Changes that may mend a cause, each a list in order; what is less of a change comes first.
+fn candidates(view: &View, goal: Option<&Goal<'_>>, cause: &Cause) -> Vec<Vec<Step>> {
+    let map = Map::new(view);
+    let mut cures = Cures { view, map: &map, goal, done: Vec::new(), steps: Vec::new() };
+    cures.find(cause);
+    cures.or();
+    let done = std::mem::take(&mut cures.done);
+    done.into_iter().filter(|steps| !steps.iter().any(|step| cures.is_protected(step))).collect()
+}
+
+/// As they are typed; none where one is for a node where nobody has looked.
+fn typed(view: &View, steps: &[Step]) -> Vec<String> {
+    if steps.iter().any(|step| view.places[step.place].remote) {
+        return Vec::new();
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for step in steps {
+        let line = typed::here(&within(view, step.place, &step.edit.command()));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// A command in a node.
+fn within(view: &View, place: usize, command: &str) -> String {
+    let here = &view.places[place];
+    let short = |id: &NodeId| {
+        let alone = view.places.iter().filter(|place| !place.by_hand && place.id.name() == id.name()).count() < 2;
+        if alone { id.name().to_string() } else { word(id) }
+    };
+    match &here.id {
+        NodeId::Container(host, name) if here.by_hand => {
+            let inside = format!("ip netns exec {} {command}", quoted(name.as_str()));
+            view.prompt.within(&short(&NodeId::Host(host.clone())), &inside)
+        }
+        id => view.prompt.within(&short(id), command),
+    }
+}
+
+/// Changes being written down.
 struct Cures<'a> {
     view: &'a View,
     map: &'a Map<'a>,
-    lines: Vec<String>,
-    /// A command is for a node where nobody has looked.
-    blind: bool,
+    /// The packet that is to be answered, where it is about one.
+    goal: Option<&'a Goal<'a>>,
+    done: Vec<Vec<Step>>,
+    /// The list under way.
+    steps: Vec<Step>,
 }
 
 impl Cures<'_> {
-    fn for_cause(&mut self, cause: &Cause) {
+    fn find(&mut self, cause: &Cause) {
         match cause {
             Cause::NoRoute { node, to } => self.no_route(node, *to),
             Cause::NoAddress { node } => self.no_address(node),
             Cause::ForwardingOff { node, ipv6 } => self.forwarding_off(node, *ipv6),
             Cause::WrongPrefix { interface, address, other, .. } => self.wrong_prefix(interface, *address, *other),
+            Cause::OtherSubnet { interface, own, owner, other } => self.other_subnet(interface, *own, owner, *other),
             Cause::NoSuchGateway { node, gateway, route } => self.no_such_gateway(node, *gateway, route),
             Cause::LinkDown { interface, peer } => self.link_down(peer.as_ref().unwrap_or(interface)),
             Cause::NotInBridge { interface, bridges } => self.not_in_bridge(interface, bridges),
+            Cause::WrongBridge { interface, wanted, .. } => self.wrong_bridge(interface, wanted.as_deref()),
             Cause::PortClosed { interface, state } => self.port_closed(interface, state),
             Cause::Unresolved { owner, .. } => {
                 if let Some(owner) = owner {
@@ -59,7 +121,7 @@ impl Cures<'_> {
             Cause::TooBig { interface, size, .. } => self.too_big(interface, *size),
             Cause::Refused { node, kind, to } => self.refused(node, kind, *to),
             Cause::WrongNeighbour { interface, address, .. } => {
-                self.run(&interface.node, &format!("ip neighbour del {address} dev {}", quoted(&interface.interface)));
+                self.step(&interface.node, Edit::DelNeighbour { address: *address, dev: interface.interface.clone() });
             }
             Cause::Loop { routes, .. } => self.circle(routes),
             Cause::AddressOnPort { interface, address, bridge } => self.on_port(interface, *address, bridge),
@@ -68,6 +130,8 @@ impl Cures<'_> {
                     self.other_nic(interface, owner);
                 }
             }
+            Cause::NoArp { interface } => self.step(&interface.node, Edit::Arp { dev: interface.interface.clone() }),
+            Cause::Broadcast { address, owner, .. } => self.broadcast(*address, owner.as_ref()),
             Cause::EchoIgnored { node } => self.echo(node),
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
@@ -75,27 +139,51 @@ impl Cures<'_> {
         }
     }
 
-    /// A command in a node.
-    fn run(&mut self, node: &str, command: &str) {
-        let Some(place) = self.place(node) else { return };
-        let here = &self.view.places[place];
-        self.blind |= here.remote;
-        let line = match &here.id {
-            NodeId::Container(host, name) if here.by_hand => {
-                let inside = format!("ip netns exec {} {command}", quoted(name.as_str()));
-                self.view.prompt.within(&self.short(&NodeId::Host(host.clone())), &inside)
-            }
-            id => self.view.prompt.within(&self.short(id), command),
-        };
-        if !self.lines.contains(&line) {
-            self.lines.push(line);
+    /// A change in a node.
+    fn step(&mut self, node: &str, edit: Edit) {
+        if let Some(place) = self.place(node) {
+            self.step_at(place, edit);
         }
     }
 
-    /// The shortest words for a node within its lab.
-    fn short(&self, id: &NodeId) -> String {
-        let alone = self.view.places.iter().filter(|place| !place.by_hand && place.id.name() == id.name()).count() < 2;
-        if alone { id.name().to_string() } else { word(id) }
+    fn step_at(&mut self, place: usize, edit: Edit) {
+        let step = Step { place, edit };
+        if !self.steps.contains(&step) {
+            self.steps.push(step);
+        }
+    }
+
+    /// What follows is another way.
+    fn or(&mut self) {
+        if !self.steps.is_empty() {
+            self.done.push(std::mem::take(&mut self.steps));
+        }
+    }
+
+    /// Whether the change takes something away that the lab's topology says.
+    fn is_protected(&self, step: &Step) -> bool {
+        let ns = Ns::Node(self.view.places[step.place].id.clone());
+        let port = |dev: &str| Port { ns: ns.clone(), dev: IfName::observed(dev) };
+        self.view.described().any(|fact| match (&step.edit, fact) {
+            (Edit::DelAddress { dev, net }, Fact::Addr(at, own)) => own == net && *at == port(dev),
+            (Edit::Master { dev, bridge }, Fact::Member(at, own)) => {
+                bridge.as_deref() != Some(own.as_str())
+                    && *at == port(dev)
+                    && self.map.tables(step.place).named(dev).and_then(|link| link.master).is_some_and(|index| {
+                        self.map.tables(step.place).link(index).is_some_and(|link| link.name == own.as_str())
+                    })
+            }
+            (
+                Edit::AddRoute { to, via, replace: true, .. } | Edit::DelRoute { to, via, kind: None, .. },
+                Fact::Route(of, _, net, _, RouteTo::Via(own, _)),
+            ) => {
+                let deletes = matches!(step.edit, Edit::DelRoute { .. });
+                let there =
+                    |route: &crate::kernel::tables::Route| route.to == *net && route.hops.iter().any(|hop| hop.via == Some(*own));
+                *of == ns && net == to && (deletes || *via != Some(*own)) && self.map.tables(step.place).routes.iter().any(there)
+            }
+            _ => false,
+        })
     }
 
     fn place(&self, node: &str) -> Option<usize> {
@@ -117,155 +205,23 @@ impl Cures<'_> {
 
     /// Makes facts of the topology again; whether there are any.
     fn make(&mut self, node: &str, lost: impl Fn(&Fact) -> bool) -> bool {
-        let lost: Vec<Fact> = self.view.described().filter(|fact| lost(fact)).cloned().collect();
-        let any = !lost.is_empty();
-        for fact in lost {
-            // Within a node the command names no namespace.
-            self.run(node, &line(&Op::Add(fact.moved(&Ns::Root)), &ToString::to_string));
-        }
+        let edits: Vec<Edit> = self.view.described().filter(|fact| lost(fact)).filter_map(edit_of).collect();
+        let any = !edits.is_empty();
+        edits.into_iter().for_each(|edit| self.step(node, edit));
         any
     }
-
-    fn echo(&mut self, node: &str) {
-        let Some(place) = self.place(node) else { return };
-        let Some(settings) = &self.map.tables(place).settings else { return };
-        let (v4, v6) = settings.echo_ignored;
-        for (ignored, setting) in [(v4, "net.ipv4.icmp_echo_ignore_all"), (v6, "net.ipv6.icmp.echo_ignore_all")] {
-            if ignored {
-                self.run(node, &format!("sysctl -w {setting}=0"));
-            }
-        }
-    }
 }
 
-impl Cures<'_> {
-    /// Up again, with the addresses and routes that left with it.
-    fn link_down(&mut self, interface: &Interface) {
-        let node = &interface.node;
-        self.run(node, &format!("ip link set {} up", quoted(&interface.interface)));
-        let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
-        let map = self.map;
-        self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && !map.nets(at).any(|own| own == *net)));
-        self.described_routes(node, |_| true);
-    }
-
-    fn not_in_bridge(&mut self, interface: &Interface, bridges: &[String]) {
-        let node = &interface.node;
-        let Some(at) = self.at(interface) else { return };
-        let mut plug = vec![at];
-        let bridge = bridges.first().map_or("br0", String::as_str);
-        if bridges.is_empty() {
-            self.run(node, "ip link add br0 type bridge");
-            self.run(node, "ip link set br0 up");
-            plug.extend(self.map.interfaces(at.place).filter(|other| *other != at && self.map.is_loose(*other)));
+/// The change that makes a fact.
+fn edit_of(fact: &Fact) -> Option<Edit> {
+    match fact {
+        Fact::Addr(port, net) => Some(Edit::add_address(port.dev.as_str(), *net)),
+        Fact::Route(_, _, to, _, RouteTo::Via(via, dev)) => {
+            Some(Edit::AddRoute { to: *to, via: Some(*via), dev: Some(dev.to_string()), replace: false })
         }
-        for at in plug {
-            let link = self.map.link(at);
-            self.run(node, &format!("ip link set {} master {}", quoted(&link.name), quoted(bridge)));
-            if !link.up {
-                self.run(node, &format!("ip link set {} up", quoted(&link.name)));
-            }
+        Fact::Route(_, _, to, _, RouteTo::Dev(dev)) => {
+            Some(Edit::AddRoute { to: *to, via: None, dev: Some(dev.to_string()), replace: false })
         }
-    }
-
-    fn port_closed(&mut self, interface: &Interface, state: &str) {
-        let setting = match state {
-            "isolated" => "isolated off",
-            "no-flood" => "flood on",
-            "disabled" => "state 3",
-            // The spanning tree has its reasons, or makes up its mind in seconds.
-            _ => return,
-        };
-        let dev = quoted(&interface.interface).into_owned();
-        self.run(&interface.node, &format!("ip link set {dev} type bridge_slave {setting}"));
-    }
-
-    /// For all interfaces, or for those that were taken out.
-    fn forwarding_off(&mut self, node: &str, ipv6: bool) {
-        let Some(place) = self.place(node) else { return };
-        let tables = self.map.tables(place);
-        if ipv6 {
-            return self.run(node, "sysctl -w net.ipv6.conf.all.forwarding=1");
-        }
-        if tables.all4.forwarding != Some(true) {
-            return self.run(node, "sysctl -w net.ipv4.ip_forward=1");
-        }
-        for link in tables.links.iter().filter(|link| !link.forwarding4 && link.kind != "loopback") {
-            self.run(node, &format!("sysctl -w net.ipv4.conf.{}.forwarding=1", link.name));
-        }
-    }
-
-    /// Settings that keep a node from answering for its address.
-    fn unanswered(&mut self, owner: &Interface) {
-        let Some(at) = self.at(owner) else { return };
-        let all = self.map.tables(at.place).settings.as_ref().map_or(0, |settings| settings.arp_ignore);
-        for (value, name) in [(all, "all"), (self.map.link(at).arp_ignore, &*owner.interface)] {
-            if value > 0 {
-                self.run(&owner.node, &format!("sysctl -w net.ipv4.conf.{}.arp_ignore=0", quoted(name)));
-            }
-        }
-    }
-
-    /// Loose where there is a way back by another interface, else off: the higher of two settings holds, and 2 is loose.
-    fn reverse_path(&mut self, interface: &Interface, source: IpAddr, strict: bool) {
-        let Some(at) = self.at(interface) else { return };
-        let tables = self.map.tables(at.place);
-        let back = lookup(tables, Flow { to: source, from: None, enters: Some(&interface.interface) });
-        let node = &interface.node;
-        if strict && matches!(back, Found::Way(..)) {
-            return self.run(node, &format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", interface.interface));
-        }
-        self.run(node, "sysctl -w net.ipv4.conf.all.rp_filter=0");
-        self.run(node, &format!("sysctl -w net.ipv4.conf.{}.rp_filter=0", interface.interface));
-    }
-
-    /// Every interface of the segment takes packets of the size.
-    fn too_big(&mut self, interface: &Interface, size: u32) {
-        let Some(start) = self.at(interface) else { return };
-        let mtu = size.max(1500);
-        let (mut seen, mut queue) = (BTreeSet::from([start]), vec![start]);
-        while let Some(at) = queue.pop() {
-            let mut next: Vec<At> = self.map.peer(at).into_iter().chain(self.map.bridge(at)).collect();
-            next.extend(self.map.ports(at));
-            queue.extend(next.into_iter().filter(|at| seen.insert(*at)));
-        }
-        // What routers have told of the way is kept after the way is wide.
-        let tables = self.map.tables(start.place);
-        if self.map.link(start).mtu >= size && !tables.exceptions.is_empty() {
-            let family = if tables.exceptions.iter().any(|(to, _)| to.is_ipv6()) { "ip -6" } else { "ip" };
-            self.run(&interface.node, &format!("{family} route flush cache"));
-        }
-        // A bridge takes no larger packets than its ports: they come first.
-        let mut small: Vec<At> = seen.into_iter().filter(|at| self.map.link(*at).mtu < size).collect();
-        small.sort_by_key(|at| self.map.is_bridge(*at));
-        for at in small {
-            let dev = quoted(&self.map.link(at).name).into_owned();
-            self.run(&self.map.name(at.place), &format!("ip link set {dev} mtu {mtu}"));
-        }
-    }
-}
-
-/// The tables that `iptables` and `ip6tables` make, and their chains with a hook.
-const TABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
-const CHAINS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
-
-impl Cures<'_> {
-    fn filtered(&mut self, cause: &Cause) {
-        let Cause::Filtered { node, family, table, chain, rule, number, .. } = cause else { return };
-        let program = match family.as_str() {
-            "ip" => Some("iptables"),
-            "ip6" => Some("ip6tables"),
-            _ => None,
-        };
-        let program = program.filter(|_| TABLES.contains(&table.as_str()) && CHAINS.contains(&chain.as_str()));
-        let place = format!("{family} {} {}", quoted(table), quoted(chain));
-        let of_table = if table == "filter" { String::new() } else { format!(" -t {table}") };
-        let command = match (program, rule, number) {
-            (Some(program), Some(_), Some(number)) => format!("{program}{of_table} -D {chain} {number}"),
-            (Some(program), None, _) => format!("{program}{of_table} -P {chain} ACCEPT"),
-            (_, Some(handle), _) => format!("nft delete rule {place} handle {handle}"),
-            (None, None, _) => format!("nft add rule {place} meta l4proto '{{ icmp, icmpv6 }}' accept"),
-        };
-        self.run(node, &command);
+        _ => None,
     }
 }

@@ -16,8 +16,7 @@ use lookup::{Martian, validate};
 use map::{At, BROADCAST, Delivery, Ether, Fabric, Map};
 use packet::{End, Packet};
 
-use super::cure::cure;
-use super::view::View;
+use super::view::{Place, View};
 use crate::kernel::tables::{self, NextHop, Tables};
 use crate::name::Mac;
 use crate::plan::NodeId;
@@ -55,8 +54,38 @@ pub struct Prediction {
     pub notes: Vec<Note>,
 }
 
-/// Follows a packet and its reply through the tables.
+/// Follows a packet and its reply through the tables. What it dies of is told as it would be if nobody had learned anything
+/// before, where that is known: a full neighbour table leads a packet past its cause, to a consequence.
 pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
+    let mut prediction = follow(view, from, to, probe);
+    if let Some(death) = &mut prediction.death {
+        let mut places = view.places.clone();
+        forget(&mut places);
+        let unlearned = follow(&view.with(places), from, to, probe).death;
+        let is_vague = |cause: &Cause| matches!(cause, Cause::Unresolved { .. } | Cause::Unknown { .. });
+        if let Some(root) = unlearned.filter(|root| root.leg == death.leg && !is_vague(&root.cause)) {
+            (death.node, death.cause) = (root.node, root.cause);
+        }
+    }
+    prediction
+}
+
+/// What bridges and nodes have learned is forgotten; what somebody put there stays.
+pub(in crate::probe) fn forget(places: &mut [Place]) {
+    let kept = |state| matches!(state, NeighbourState::Permanent | NeighbourState::Noarp);
+    for place in places {
+        place.tables.neighbours.retain(|entry| kept(entry.state));
+        place.tables.fdb.retain(|entry| entry.fixed || entry.own);
+        place.tables.exceptions.clear();
+    }
+}
+
+/// What a packet, or its reply, dies of.
+pub(in crate::probe) fn forecast(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Option<Cause> {
+    follow(view, from, to, probe).death.map(|death| death.cause)
+}
+
+fn follow(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
     let map = Map::new(view);
     let mut world = World::new(&map);
     let start = view.places.iter().position(|place| place.id == *from);
@@ -90,12 +119,11 @@ pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Predict
     };
     let death = died.map(|(leg, node, cause)| {
         let (node, cause) = if is_known(view, &cause) { (node, cause) } else { left(view, &request, node, &cause) };
-        let cure = cure(view, &cause);
-        Death { leg, node, cause, certain: false, cure }
+        Death { leg, node, cause, certain: false, cure: Vec::new() }
     });
     let notes = world.notes.into_iter().filter(|note| is_known(view, note));
     let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
-    let notes = notes.map(|cause| Note { cure: cure(view, &cause), cause }).collect();
+    let notes = notes.map(|cause| Note { cure: Vec::new(), cause }).collect();
     Prediction { request, reply, death, receiver, notes }
 }
 
@@ -232,9 +260,14 @@ impl World<'_> {
         let entries = &self.map.tables(out.place).neighbours;
         let entry = entries.iter().find(|entry| entry.dev == index && entry.address == address);
         let entry = entry.and_then(|entry| Some((entry.mac?, entry.state)));
-        let kept = |state| matches!(state, NeighbourState::Permanent | NeighbourState::Noarp);
+        // An interface that does not ask has its own address in the entries that it makes (`arp_constructor`).
+        let noarp = self.map.link(out).noarp;
+        let kept = |state| matches!(state, NeighbourState::Permanent) || state == NeighbourState::Noarp && !noarp;
         if let Some((mac, _)) = entry.filter(|(_, state)| kept(*state)) {
             return Neighbour::Entry(mac);
+        }
+        if noarp {
+            return Neighbour::Silent(Box::default());
         }
         if let Some(mac) = self.met.get(&(out, address)) {
             return Neighbour::Entry(*mac);
@@ -310,6 +343,9 @@ impl World<'_> {
     /// Whether an interface answers for an address; none where it has nothing to do with it.
     fn answers(&self, at: At, address: IpAddr, asker: IpAddr) -> Option<Result<(), Martian>> {
         let (tables, link) = (self.map.tables(at.place), self.map.link(at));
+        if link.noarp {
+            return None;
+        }
         let here = link.addresses.iter().any(|own| own.net.addr() == address && !own.tentative);
         if address.is_ipv6() {
             return here.then_some(Ok(()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use netlink_packet_route::neighbour::NeighbourState;
 
-use super::cure::cure;
+use super::cure::{Goal, cure, cure_of};
 use super::predict::{self, Prediction, predict};
 use super::view::{Place, View};
 use super::watch::Patience;
@@ -80,7 +80,7 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         account = Account::from_probe(view, &prediction, &watch.probe(patience)?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
-    let report = report(view, &order, names, &prediction, account, &acted, packet.ttl);
+    let report = report(view, &order, names, &prediction, account, &acted, &packet);
     let _ = closing.join();
     forget(view, &report)?;
     Ok(report)
@@ -172,16 +172,17 @@ fn report(
     prediction: &Prediction,
     account: Account,
     acted: &[Acted],
-    ttl: u8,
+    packet: &predict::Probe,
 ) -> Trace {
-    let sender = order.from.to_string();
-    let outcome = account.outcome(view, prediction, acted, &sender, ttl);
+    let goal = Goal { from: order.from, to: order.to, probe: packet };
+    let outcome = account.outcome(view, prediction, acted, &goal);
     let differences = account.differences(prediction);
     let owner = view.owners_of_address(order.to).into_iter().next().map(|owner| owner.node);
     let mut notes = prediction.notes.clone();
     if let Outcome::Died(death) = &outcome {
         notes.retain(|note| note.cause != death.cause);
     }
+    notes.iter_mut().for_each(|note| note.cure = cure(view, &note.cause));
     let unknown = match &outcome {
         Outcome::Died(death) if matches!(death.cause, Cause::Unknown { .. }) => Some(&death.node),
         _ => None,
@@ -191,11 +192,11 @@ fn report(
     let request = account.request.map_or_else(|| prediction.request.clone(), |compared| compared.journey);
     Trace {
         lab: view.lab.to_string(),
-        from: sender,
+        from: order.from.to_string(),
         to: order.to,
         to_node: owner,
         size: order.size(),
-        ttl,
+        ttl: packet.ttl,
         request,
         reply: account.reply.map(|compared| compared.journey),
         messages: account.messages,
@@ -268,24 +269,17 @@ impl Account {
     }
 
     /// How it ended.
-    pub fn outcome(&self, view: &View, prediction: &Prediction, acted: &[Acted], sender: &str, ttl: u8) -> Outcome {
+    pub fn outcome(&self, view: &View, prediction: &Prediction, acted: &[Acted], goal: &Goal<'_>) -> Outcome {
         if self.answered {
             return Outcome::Answered { milliseconds: self.milliseconds };
         }
-        let (leg, node, cause, certain) = self.cause(view, prediction, acted, sender, ttl);
-        let cure = cure(view, &cause);
+        let (leg, node, cause, certain) = self.cause(view, prediction, acted, goal);
+        let cure = cure_of(view, goal, &cause);
         Outcome::Died(Box::new(Death { leg, node, cause, certain, cure }))
     }
 
-    fn cause(
-        &self,
-        view: &View,
-        prediction: &Prediction,
-        acted: &[Acted],
-        sender: &str,
-        ttl: u8,
-    ) -> (Direction, String, Cause, bool) {
-        let end = self.end(sender);
+    fn cause(&self, view: &View, prediction: &Prediction, acted: &[Acted], goal: &Goal<'_>) -> (Direction, String, Cause, bool) {
+        let end = self.end(&goal.from.to_string());
         if let Some((leg, node, cause)) = filtered(view, acted) {
             return (leg, node, cause, true);
         }
@@ -302,7 +296,7 @@ impl Account {
                 return (death.leg, death.node.clone(), death.cause.clone(), false);
             }
         }
-        if let Some((leg, node, cause)) = self.reported_cause(view, ttl) {
+        if let Some((leg, node, cause)) = self.reported_cause(view, (goal.probe.ttl, goal.probe.size)) {
             return (leg, node, cause, true);
         }
         if let Some((interface, address)) = self.unanswered() {
@@ -338,7 +332,7 @@ impl Account {
     }
 
     /// What a router itself gives as the reason.
-    fn reported_cause(&self, view: &View, ttl: u8) -> Option<(Direction, String, Cause)> {
+    fn reported_cause(&self, view: &View, (ttl, size): (u8, u32)) -> Option<(Direction, String, Cause)> {
         self.messages.iter().find_map(|message| {
             let node = message.node.clone()?;
             let cause = match message.says {
@@ -346,7 +340,7 @@ impl Account {
                 IcmpWord::TooBig { mtu } => {
                     let place = view.named(&node)?;
                     let link = place.node.links.iter().find(|link| link.mtu == mtu)?;
-                    Cause::TooBig { interface: place.interface(link), mtu, size: 0 }
+                    Cause::TooBig { interface: place.interface(link), mtu, size }
                 }
                 _ => return None,
             };

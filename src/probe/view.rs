@@ -5,6 +5,7 @@ pub(in crate::probe) mod facts;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -54,7 +55,7 @@ impl<T> Looked<T> {
 }
 
 /// A node and what is in it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Place {
     /// Which; a namespace that somebody made by hand in a host counts as a container of that host.
     pub id: NodeId,
@@ -98,7 +99,7 @@ pub struct View {
     /// Nodes that it should have and whose namespaces are gone.
     pub absent: Vec<NodeId>,
     /// What its topology says of it; not known where its journal could not be read.
-    pub described: Looked<State>,
+    pub described: Looked<Arc<State>>,
     /// How commands are typed for its nodes.
     pub prompt: Prompt,
 }
@@ -133,7 +134,8 @@ impl View {
             places.push(Place { id, pin, by_hand, remote: false, node, tables });
         }
         // Where the journal is damaged what is there can be looked at all the same.
-        let described = subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(facts::join(journal, &mut places)));
+        let described =
+            subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(Arc::new(facts::join(journal, &mut places))));
         Ok(Self { lab, places, absent, described, prompt: subject.prompt.clone() })
     }
 
@@ -149,6 +151,12 @@ impl View {
             place.tables.settings = Some(settings);
         }
         Ok(())
+    }
+
+    /// The same lab with these nodes in place of its own.
+    pub(in crate::probe) fn with(&self, places: Vec<Place>) -> Self {
+        let (lab, absent, prompt) = (self.lab.clone(), self.absent.clone(), self.prompt.clone());
+        Self { lab, places, absent, described: self.described.clone(), prompt }
     }
 
     /// The nodes on this machine.
@@ -173,7 +181,7 @@ impl View {
 
     /// What the topology says of the lab, fact by fact; nothing where that is not known.
     pub fn described(&self) -> impl Iterator<Item = &Fact> {
-        self.described.as_ref().known().into_iter().flat_map(State::iter)
+        self.described.as_ref().known().into_iter().flat_map(|state| state.iter())
     }
 
     /// Whether the node is on another machine.

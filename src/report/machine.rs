@@ -9,7 +9,7 @@ use crate::error::Service;
 use crate::plan::NodeId;
 
 /// `show NODE`
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Node {
     /// The lab.
     pub lab: String,

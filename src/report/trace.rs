@@ -290,12 +290,20 @@ pub enum Cause {
     ForwardingOff { node: String, ipv6: bool },
     /// An address has another prefix length than one on its segment, so that `to` is taken for near, or for far.
     WrongPrefix { interface: Interface, address: IpNet, other: IpNet, to: IpAddr },
+    /// The interface shares a segment with the owner of an address and has none in its subnet; `own` is what it has.
+    OtherSubnet { interface: Interface, own: Option<IpNet>, owner: Interface, other: IpNet },
+    /// The interface's prefix makes it the broadcast address of its subnet; `owner` has it all the same.
+    Broadcast { interface: Interface, address: IpNet, owner: Option<Interface> },
     /// The route's next router is an address that nobody has.
     NoSuchGateway { node: String, gateway: IpAddr, route: Route },
     /// An interface on the way is down; with `peer` it is the other end of its cable that is.
     LinkDown { interface: Interface, peer: Option<Interface> },
     /// A cable ends in a host that has not plugged it into a bridge.
     NotInBridge { interface: Interface, bridges: Vec<String> },
+    /// A cable ends in a bridge where it does not belong; with `wanted` in another one.
+    WrongBridge { interface: Interface, bridge: String, wanted: Option<String> },
+    /// The interface neither asks nor answers for addresses (`NOARP`).
+    NoArp { interface: Interface },
     /// A port of a bridge lets it not pass: the word of its state, or `isolated`, or `no-flood`.
     PortClosed { interface: Interface, state: String },
     /// Nobody answers the question for an address; the owner is where the address is, if anywhere.
@@ -357,14 +365,19 @@ impl Cause {
             | Self::EchoIgnored { node }
             | Self::Unknown { node, .. } => vec![node],
             Self::WrongPrefix { interface, .. }
+            | Self::OtherSubnet { interface, .. }
             | Self::NotInBridge { interface, .. }
+            | Self::WrongBridge { interface, .. }
+            | Self::NoArp { interface }
             | Self::PortClosed { interface, .. }
             | Self::ReversePath { interface, .. }
             | Self::TooBig { interface, .. }
             | Self::WrongNeighbour { interface, .. }
             | Self::AddressOnPort { interface, .. }
             | Self::OtherNic { interface, .. } => vec![&interface.node],
-            Self::LinkDown { interface, peer: other } | Self::Unresolved { interface, owner: other, .. } => {
+            Self::LinkDown { interface, peer: other }
+            | Self::Unresolved { interface, owner: other, .. }
+            | Self::Broadcast { interface, owner: other, .. } => {
                 vec![&other.as_ref().unwrap_or(interface).node]
             }
             Self::DuplicateAddress { owners, .. } | Self::DuplicateMac { owners, .. } | Self::ClonedMac { owners, .. } => {

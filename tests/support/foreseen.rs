@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use nslab::lab::Subject;
+use nslab::probe::cure::{Goal, with_cures};
 use nslab::probe::predict::{Prediction, Probe, predict};
 use nslab::probe::view::View;
 use nslab::report::trace::Direction;
@@ -50,7 +51,8 @@ pub fn foresee(lab: &str, case: &Case<'_>) -> Prediction {
     let view = look(lab);
     let to: IpAddr = case.to.parse().unwrap();
     let from = &view.places.iter().find(|place| place.node.node == case.from).unwrap().id;
-    predict(&view, from, to, &Probe { size: case.size.0, ttl: 64, may_fragment: case.size.1, source: None })
+    let probe = Probe { size: case.size.0, ttl: 64, may_fragment: case.size.1, source: None };
+    with_cures(&view, &Goal { from, to, probe: &probe }, predict(&view, from, to, &probe))
 }
 
 pub fn answered(lab: &str, case: &Case<'_>) -> bool {

@@ -150,6 +150,7 @@ every!(usages: Usage {
     Usage::NamedLikeHost(_) => [Usage::NamedLikeHost(word("host-a"))],
     Usage::InsideNode(_) => [Usage::InsideNode(word("bridged/a1"))],
     Usage::NoAddress(..) => [Usage::NoAddress(word("a1"), None), Usage::NoAddress(word("a1"), Some(6))],
+    Usage::OwnAddress(..) => [Usage::OwnAddress(word("b1"), word("10.0.0.11"))],
     Usage::NotAnAddress(_) => [Usage::NotAnAddress(word("10.0.0.300"))],
     Usage::NotOneNode(_) => [Usage::NotOneNode(word("224.0.0.1"))],
     Usage::NeedsInterface(_) => [Usage::NeedsInterface(word("fe80::1"))],

@@ -5,19 +5,21 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::check::evidence::{Common, Evidence, Seen, nothing};
+use crate::check::evidence::{Bench, Common, Evidence, Seen, nothing};
 use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Members, members, network};
 use crate::check::scene::{Scene, host};
 use crate::name::NodeName;
 use crate::plan::NodeId;
-use crate::probe::view::Place;
+use crate::probe::cure::cure;
+use crate::probe::view::{Place, View};
 use crate::problem::Shape;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
 use crate::report::machine::Route;
 use crate::report::probe::Family;
+use crate::report::trace::Cause;
 use crate::report::wire::Interface;
 use crate::topology::reader::Item;
 use crate::topology::values::{self, many, parsed, word};
@@ -68,7 +70,41 @@ enum Found {
     Prefix { node: String, subnet: IpNet },
 }
 
-impl Seen for Found {}
+impl Seen for Found {
+    fn cures(&self, bench: &Bench<'_>) -> Vec<String> {
+        match self {
+            Self::EndWithout { end, has, .. } => {
+                let peer = bench.view.interface(end).and_then(|link| link.peer.as_ref());
+                let owner = peer.and_then(|peer| Some(Interface { node: peer.node.clone()?, interface: peer.name.clone()? }));
+                let own = has.first().copied();
+                let of_family = |net: &&IpNet| own.is_none_or(|own| own.addr().is_ipv4() == net.addr().is_ipv4());
+                let other =
+                    owner.as_ref().and_then(|owner| bench.view.interface(owner)?.addresses.iter().find(of_family).copied());
+                let (Some(owner), Some(other)) = (owner, other) else { return Vec::new() };
+                cure(bench.view, &Cause::OtherSubnet { interface: end.clone(), own, owner, other })
+            }
+            Self::NotOneSubnet { addresses } => {
+                odd(addresses, bench.view).map_or_else(Vec::new, |cause| cure(bench.view, &cause))
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The first who is not in the subnet that most are in, beside one who is.
+fn odd(addresses: &[(String, Vec<IpNet>)], view: &View) -> Option<Cause> {
+    let nets = || addresses.iter().flat_map(|(node, nets)| nets.iter().map(move |net| (node, *net)));
+    let count = |subnet: IpNet| addresses.iter().filter(|(_, nets)| nets.iter().any(|net| net.trunc() == subnet)).count();
+    let (most, other) = nets().rev().max_by_key(|(_, net)| count(net.trunc()))?;
+    let odd = addresses.iter().find(|(_, nets)| nets.iter().all(|net| net.trunc() != other.trunc()));
+    let (node, own) = odd.and_then(|(node, nets)| Some((node, *nets.first()?)))?;
+    let interface = |node: &String, net: IpNet| {
+        let place = view.named(node)?;
+        let link = place.node.links.iter().find(|link| link.addresses.contains(&net))?;
+        Some(place.interface(link))
+    };
+    Some(Cause::OtherSubnet { interface: interface(node, own)?, own: Some(own), owner: interface(most, other)?, other })
+}
 
 impl Say for Found {
     fn sentence(&self, words: &Words<'_>) -> String {

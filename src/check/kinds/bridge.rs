@@ -63,9 +63,13 @@ enum Found {
 impl Seen for Found {
     fn cures(&self, bench: &Bench<'_>) -> Vec<String> {
         match self {
-            Self::OtherBridge { interface, wanted, .. } => {
-                let (port, bridge) = (quoted(&interface.interface), quoted(wanted));
-                vec![bench.exec(&interface.node, &format!("ip link set {port} master {bridge}"))]
+            Self::OtherBridge { interface, bridge, wanted } => {
+                let (interface, bridge, wanted) = (interface.clone(), bridge.clone(), Some(wanted.clone()));
+                cure(bench.view, &Cause::WrongBridge { interface, bridge, wanted })
+            }
+            Self::ForeignPort { interface, bridge, .. } => {
+                let (interface, bridge) = (interface.clone(), bridge.clone());
+                cure(bench.view, &Cause::WrongBridge { interface, bridge, wanted: None })
             }
             Self::NoBridge { host, name, ports } => made(bench, host, name.as_deref(), ports),
             Self::ManagedBridge { host, ports, .. } => made(bench, host, None, ports),
@@ -73,7 +77,7 @@ impl Seen for Found {
                 let cause = Cause::NotInBridge { interface: interface.clone(), bridges: vec![bridge.clone()] };
                 cure(bench.view, &cause)
             }
-            Self::CableElsewhere { .. } | Self::ForeignPort { .. } => Vec::new(),
+            Self::CableElsewhere { .. } => Vec::new(),
         }
     }
 }

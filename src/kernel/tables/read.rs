@@ -51,6 +51,7 @@ fn link(message: &LinkMessage) -> Link {
         index: message.header.index,
         kind: if message.header.link_layer_type == LinkLayerType::Loopback { "loopback" } else { "device" }.to_owned(),
         up: flags.contains(LinkFlags::Up),
+        noarp: flags.contains(LinkFlags::Noarp),
         carrier: flags.contains(LinkFlags::LowerUp),
         fallback: is_fallback(message),
         ..Link::default()

@@ -181,6 +181,12 @@ pub fn goal(word: &str, families: &[Family], from: &Station, stations: &Stations
         let here = to.reachable(*family).filter(|(name, _)| interface.is_none_or(|interface| interface == *name));
         candidates.extend(here.map(|(_, net)| net.addr()));
     }
+    // An address that the sender has itself leads to the sender.
+    let is_own = |address: &IpAddr| id != from.id && from.addresses.iter().any(|(_, net)| net.addr() == *address);
+    if let Some(own) = candidates.first().copied().filter(|_| candidates.iter().all(is_own)) {
+        return Err(Error::Usage(Usage::OwnAddress(word.to_owned(), own.to_string())));
+    }
+    candidates.retain(|address| !is_own(address));
     let version = if let [only] = families { Some(if *only == Family::Ipv4 { 4 } else { 6 }) } else { None };
     let address = best(from, &candidates)?;
     let address = address.ok_or_else(|| Error::Usage(Usage::NoAddress(word.to_owned(), version)))?;

@@ -29,6 +29,9 @@ impl World<'_> {
         if let Some(cause) = cables.iter().find_map(|at| self.unrouted(*at, to)) {
             return cause;
         }
+        if let Some(cause) = self.other_subnet(place, to).filter(|_| addressed || stand.enters.is_some()) {
+            return cause;
+        }
         if !addressed && stand.enters.is_none() && cables.iter().all(|at| self.map.link(*at).up) {
             return Cause::NoAddress { node };
         }
@@ -40,6 +43,45 @@ impl World<'_> {
             return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
         }
         if addressed { Cause::NoRoute { node, to } } else { Cause::NoAddress { node } }
+    }
+
+    /// An interface of the node whose cable leads to the destination's owner, without routers between, and that has no address in
+    /// the owner's subnet, or cannot be used; none where a router on the way knows the owner.
+    pub(super) fn other_subnet(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let owners: Vec<At> = self.map.owners(to).iter().copied().filter(|owner| owner.place != place).collect();
+        let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
+        let ways = own.flat_map(|at| owners.iter().map(move |owner| (at, *owner)));
+        let ways = ways.filter_map(|(at, owner)| Some((self.map.path(at, owner).filter(Path::is_plugged)?, at, owner)));
+        let (path, at, owner) = ways.min_by_key(|(path, ..)| path.cost())?;
+        let leads = |router: At| {
+            self.passes_on(router, to.is_ipv6())
+                && self.nets(router, to).any(|net| self.nets(at, to).any(|own| own.contains(&net.addr())))
+                && self.map.interfaces(router.place).any(|out| out != router && self.map.reach(out).contains(&owner.place))
+        };
+        let other = self.nets(owner, to).find(|net| net.addr() == to)?;
+        if self.nets(at, to).any(|own| own.contains(&to) || own.addr() == to) || self.segment_of(at).into_iter().any(leads) {
+            return None;
+        }
+        if let Some(cause) = self.map.obstacle(&path) {
+            return Some(cause);
+        }
+        let own = self.nets(at, to).next();
+        if let Some(address) = own.filter(|own| other.contains(&own.addr())) {
+            return Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to });
+        }
+        Some(Cause::OtherSubnet { interface: self.map.interface(at), own, owner: self.map.interface(owner), other })
+    }
+
+    /// The address is that of all in a subnet of the node's.
+    pub(super) fn broadcast(&self, stand: Stand, to: IpAddr) -> Cause {
+        let is_it = |net: &IpNet| net.prefix_len() < 31 && net.broadcast() == to;
+        let mut own = self.map.interfaces(stand.place).filter_map(|at| Some((at, self.nets(at, to).find(is_it)?)));
+        let Some((at, address)) = own.next().filter(|_| to.is_ipv4()) else {
+            let interface = stand.enters.map(|at| self.map.link(at).name.clone());
+            return Cause::Unknown { node: self.map.name(stand.place), interface };
+        };
+        let owner = self.map.owners(to).first().map(|owner| self.map.interface(*owner));
+        Cause::Broadcast { interface: self.map.interface(at), address, owner }
     }
 
     /// What is wrong with an interface that leads to the destination, or to a router, and is not said to.
@@ -92,6 +134,9 @@ impl World<'_> {
         if let Some(cause) = self.on_port(out, next) {
             return cause;
         }
+        if self.map.link(out).noarp {
+            return Cause::NoArp { interface };
+        }
         if silence.mute {
             return Cause::NoAddress { node: interface.node };
         }
@@ -133,11 +178,28 @@ impl World<'_> {
         Some(Cause::ForeignMac { network: self.map.name(stop.at.place), mac: mac.to_string(), owner })
     }
 
-    /// A port that lets nothing pass.
+    /// A port that lets nothing pass, or what it waits for.
     fn closed(&self, delivery: &Delivery) -> Option<Cause> {
-        let stop = delivery.stops.iter().find(|stop| stop.why == Why::Closed)?;
-        let state = if self.map.forwards(stop.at) { "isolated" } else { self.map.link(stop.at).port?.state.word() };
-        Some(Cause::PortClosed { interface: self.map.interface(stop.at), state: state.to_owned() })
+        let port = delivery.stops.iter().find(|stop| stop.why == Why::Closed)?.at;
+        let down = |at: At, peer: Option<At>| {
+            let peer = peer.map(|peer| self.map.interface(peer));
+            Some(Cause::LinkDown { interface: self.map.interface(at), peer })
+        };
+        let is_down = |at: &At| !self.map.link(*at).up;
+        if let Some(bridge) = self.map.bridge(port).filter(is_down) {
+            return down(bridge, None);
+        }
+        if is_down(&port) {
+            return down(port, None);
+        }
+        if self.map.forwards(port) {
+            return Some(Cause::PortClosed { interface: self.map.interface(port), state: "isolated".to_owned() });
+        }
+        if let Some(peer) = self.map.peer(port).filter(is_down) {
+            return down(port, Some(peer));
+        }
+        let state = self.map.link(port).port?.state.word().to_owned();
+        Some(Cause::PortClosed { interface: self.map.interface(port), state })
     }
 
     /// What is between an interface and the next address.
@@ -152,6 +214,8 @@ impl World<'_> {
         if let Some((path, owner)) = paths.first() {
             if path.is_plugged() {
                 let there = self.map.obstacle(path).or_else(|| self.on_port(*owner, next));
+                let noarp = || self.map.link(*owner).noarp.then(|| Cause::NoArp { interface: self.map.interface(*owner) });
+                let there = there.or_else(noarp);
                 let unresolved = || Cause::Unresolved { interface, address: next, owner: Some(self.map.interface(*owner)) };
                 return there.unwrap_or_else(unresolved);
             }

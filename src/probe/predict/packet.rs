@@ -94,13 +94,13 @@ impl<'a> World<'a> {
                 Act::Return if home => {
                     walk.circle.get_or_insert(0..walk.taken.len());
                     let ended = Cause::TtlExpired { node: self.map.name(stand.place), ttl: first };
-                    return self.die(walk, stand, ended);
+                    return self.die(walk, stand, packet.destination, ended);
                 }
                 Act::Return => {
                     let cause = self.duplicate(packet.source.unwrap_or(packet.destination));
-                    return self.die(walk, stand, cause);
+                    return self.die(walk, stand, packet.destination, cause);
                 }
-                Act::Die(cause) => return self.die(walk, stand, cause),
+                Act::Die(cause) => return self.die(walk, stand, packet.destination, cause),
                 Act::Pass(route, hop) => match self.pass(&mut walk, stand, packet, route, hop) {
                     Ok(next) => stand = next,
                     Err(cause) => return self.end(walk, *cause),
@@ -130,7 +130,7 @@ impl<'a> World<'a> {
         }
         match found {
             Found::Local(route) => Act::Take(route),
-            Found::Several => Act::Die(Cause::Unknown { node, interface: enters.map(str::to_owned) }),
+            Found::Several => Act::Die(self.broadcast(stand, packet.destination)),
             Found::Nothing => Act::Die(self.no_route(stand, packet)),
             Found::Refused(kind, to) => Act::Die(Cause::Refused { node, kind: refusal(kind).to_owned(), to }),
             Found::Way(route, hops) => {
@@ -208,7 +208,9 @@ impl<'a> World<'a> {
             walk.visits.push(visit);
             return die(Cause::NoAddress { node });
         }
-        let learned = tables.exceptions.iter().filter(|(to, _)| *to == packet.destination).map(|(_, mtu)| *mtu);
+        // A router passes packets on whatever it has learned (`net.ipv4.ip_forward_use_pmtu` is 0).
+        let exceptions = tables.exceptions.iter().filter(|_| stand.enters.is_none());
+        let learned = exceptions.filter(|(to, _)| *to == packet.destination).map(|(_, mtu)| *mtu);
         let mtu = learned.chain(route.mtu).chain([self.map.link(out).mtu]).min().unwrap_or(u32::MAX);
         if packet.size > mtu {
             if !packet.may_fragment || stand.enters.is_some() && packet.destination.is_ipv6() {
@@ -320,12 +322,20 @@ impl<'a> World<'a> {
         }
     }
 
-    fn die(&mut self, mut walk: Walk, stand: Stand, cause: Cause) -> (Vec<Visit>, End) {
+    fn die(&mut self, mut walk: Walk, stand: Stand, to: IpAddr, cause: Cause) -> (Vec<Visit>, End) {
         if let (Some(circle), Cause::TtlExpired { .. }) = (walk.circle.clone(), &cause) {
             let taken = &walk.taken[circle];
             let routes = taken.iter().map(|taken| (self.map.name(taken.place), taken.route.clone())).collect();
             let crossings = taken.first().and_then(|taken| walk.crossings.get(&taken.segment)).copied().unwrap_or(0);
             let node = taken.first().map_or_else(String::new, |taken| self.map.name(taken.place));
+            // What makes them send it on and on is a way that one of them lacks.
+            if let Some((place, cause)) = taken.iter().find_map(|taken| Some((taken.place, self.other_subnet(taken.place, to)?)))
+            {
+                return (
+                    walk.visits,
+                    End::Died { node: scene(&cause).map_or_else(|| self.map.name(place), str::to_owned), cause },
+                );
+            }
             return (walk.visits, End::Died { node, cause: Cause::Loop { routes, crossings } });
         }
         walk.visits.push(self.visit(stand, Action::Drops));
@@ -350,6 +360,8 @@ fn scene(cause: &Cause) -> Option<&str> {
         | Cause::TooBig { interface, .. }
         | Cause::AddressOnPort { interface, .. }
         | Cause::WrongPrefix { interface, .. }
+        | Cause::OtherSubnet { interface, .. }
+        | Cause::NoArp { interface }
         | Cause::WrongNeighbour { interface, .. }
         | Cause::OtherNic { interface, .. }
         | Cause::Unresolved { interface, .. } => Some(&interface.node),

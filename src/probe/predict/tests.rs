@@ -5,6 +5,7 @@
 mod causes;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
@@ -15,6 +16,7 @@ use crate::kernel::tables::{Link, Neighbour, NextHop, PortState, Rule, RuleActio
 use crate::lab::resolve::Prompt;
 use crate::name::{IfName, Mac};
 use crate::plan::{self, Fact, MAIN_TABLE, NodeId, Ns, Port, RouteTo, State, Sysctl, compile};
+use crate::probe::cure::{Goal, with_cures};
 use crate::probe::view::{Looked, View, facts};
 use crate::report::trace::{Action, Cause, Direction};
 use crate::topology::{catalog, parse};
@@ -22,7 +24,8 @@ use crate::topology::{catalog, parse};
 const PROBE: Probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
 
 fn ask(view: &View, from: &str, to: &str) -> Prediction {
-    predict(view, &node(from), to.parse::<IpAddr>().unwrap(), &PROBE)
+    let goal = Goal { from: &node(from), to: to.parse().unwrap(), probe: &PROBE };
+    with_cures(view, &goal, predict(view, goal.from, goal.to, goal.probe))
 }
 
 /// The nodes that a request comes to, with the interfaces and the time to live of the frame that follows.
@@ -105,7 +108,7 @@ impl Bench {
     /// The tables that the kernel would have.
     fn view(self) -> View {
         let places = facts::planned(&self.state);
-        let (lab, described) = (self.name.parse().unwrap(), Looked::Known(self.described));
+        let (lab, described) = (self.name.parse().unwrap(), Looked::Known(Arc::new(self.described)));
         View { lab, places, absent: Vec::new(), described, prompt: Prompt { lab: None } }
     }
 }
@@ -375,7 +378,15 @@ fn a_sender_cuts_what_may_be_cut_and_a_router_of_ipv6_cuts_nothing() {
     assert!(matches!(death(&prediction).1, Cause::TooBig { mtu: 1300, interface, .. } if interface.node == "host-b"));
     let mut view = view;
     view.tables("host-a.a1").exceptions.push((to, 1200));
-    assert!(matches!(death(&predict(&view, &node("host-a.a1"), to, &whole)).1, Cause::TooBig { mtu: 1200, .. }));
+    // What it has learned of the way comes after the way itself.
+    assert!(matches!(death(&predict(&view, &node("host-a.a1"), to, &whole)).1, Cause::TooBig { mtu: 1300, .. }));
+    let mut wide = Bench::new("routed").view();
+    wide.tables("host-a.a1").exceptions.push((to, 1200));
+    assert!(matches!(death(&predict(&wide, &node("host-a.a1"), to, &whole)).1, Cause::TooBig { mtu: 1200, .. }));
+    // A router passes on what the next interface takes.
+    let mut router = Bench::new("routed").view();
+    router.tables("host-a").exceptions.push((to, 1200));
+    assert!(predict(&router, &node("host-a.a1"), to, &whole).death.is_none());
     let six = Bench::new(SIX).mtu("host-b", "br0", 1300).view();
     let prediction = predict(&six, &node("host-a.a1"), address("fd00:2::2"), &Probe { size: 1400, ..PROBE });
     assert!(matches!(death(&prediction).1, Cause::TooBig { mtu: 1300, interface, .. } if interface.interface == "br0"));

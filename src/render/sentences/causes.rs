@@ -41,6 +41,47 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 )
             }
         }
+        Cause::OtherSubnet { interface, own, owner, other } => {
+            let (interface, owner) = (at(interface), at(owner));
+            match own {
+                Some(own) => t!(
+                    lang,
+                    "{interface} ({own}) and {owner} ({other}) share the cable, not the subnet, so neither takes the other for a \
+                     neighbour.",
+                    interface,
+                    own,
+                    owner,
+                    other
+                ),
+                None => t!(
+                    lang,
+                    "{interface} has no address in the subnet of {owner} ({other}), with which it shares a cable.",
+                    interface,
+                    owner,
+                    other
+                ),
+            }
+        }
+        Cause::Broadcast { interface, address, owner } => {
+            let (to, interface) = (address.broadcast(), at(interface));
+            match owner {
+                Some(owner) => t!(
+                    lang,
+                    "{owner} has {to}, which {interface} ({address}) takes for the broadcast address of its subnet.",
+                    owner = at(owner),
+                    to,
+                    interface,
+                    address
+                ),
+                None => t!(
+                    lang,
+                    "{to} is the broadcast address of the subnet of {interface} ({address}), not that of a node.",
+                    to,
+                    interface,
+                    address
+                ),
+            }
+        }
         Cause::NoSuchGateway { node, gateway, route: taken } => {
             let (node, route) = (word(node), route(taken));
             t!(lang, "The next router of {node} is {gateway} ({route}), an address that nobody has.", node, gateway, route)
@@ -56,6 +97,15 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::NotInBridge { interface, bridges } => {
             let (interface, bridges) = (at(interface), or(lang, bridges));
             t!(lang, "The cable ends in {interface}, which is no port of {bridges}.", interface, bridges)
+        }
+        Cause::WrongBridge { interface, bridge, wanted: Some(wanted) } => {
+            t!(lang, "{interface} is a port of {bridge}, not of {wanted}.", interface = at(interface), bridge, wanted)
+        }
+        Cause::WrongBridge { interface, bridge, wanted: None } => {
+            t!(lang, "{interface} is a port of {bridge}, where it does not belong.", interface = at(interface), bridge)
+        }
+        Cause::NoArp { interface } => {
+            t!(lang, "{interface} neither asks nor answers for MAC addresses: its ARP is off.", interface = at(interface))
         }
         Cause::PortClosed { interface, state } => {
             let interface = at(interface);
@@ -257,6 +307,9 @@ pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
         Cause::Filtered { node, family, table, chain, .. } => {
             let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
             Some(t!(lang, "To see it: {command}", command = whole(&typed::here(&command))))
+        }
+        Cause::OtherSubnet { own: Some(_), .. } => {
+            Some(t!(lang, "That is one of two ways: the other is to change the address at the other end."))
         }
         Cause::OtherMachine { .. } => {
             Some(t!(lang, "On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check."))

@@ -343,6 +343,11 @@ fn wrong_use(lang: Lang, usage: &Usage) -> Message {
             Message::new(t!(lang, "{node} has no {family} address that could be pinged", node, family))
                 .hint(format!("nslab show {}", escape(node)))
         }
+        Usage::OwnAddress(node, address) => {
+            Message::new(t!(lang, "{node} has no address that the sender has not itself: both have {address}", node, address))
+                .why(w!(lang, "A packet to an address of one's own never leaves the node."))
+                .hint(w!(lang, "give one of them another address; nslab show NODE lists them"))
+        }
         Usage::NothingToCheck(lab) => Message::new(t!(lang, "nothing to check: {lab} has no checkpoints; use --against", lab))
             .hint(format!("nslab check {} --against bridged", escape(lab)))
             .hint(format!("nslab check {} --against routed", escape(lab))),

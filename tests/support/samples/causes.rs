@@ -29,6 +29,14 @@ every!(causes: Cause {
         Cause::WrongPrefix { interface: near("a1"), address: net("10.0.0.1/8"), other: net("10.0.0.2/24"), to: addr("10.1.0.1") },
         Cause::WrongPrefix { interface: near("a1"), address: net("10.0.0.1/30"), other: net("10.0.0.9/24"), to: addr("10.0.0.9") },
     ],
+    Cause::OtherSubnet { .. } => [
+        Cause::OtherSubnet { interface: near("a1"), own: Some(net("10.0.0.1/24")), owner: near("b1"), other: net("10.0.1.1/24") },
+        Cause::OtherSubnet { interface: near("host-a"), own: None, owner: near("a1"), other: net("10.2.0.2/30") },
+    ],
+    Cause::Broadcast { .. } => [
+        Cause::Broadcast { interface: near("a1"), address: net("10.2.0.1/30"), owner: None },
+        Cause::Broadcast { interface: near("host-a"), address: net("10.2.0.1/30"), owner: Some(near("a1")) },
+    ],
     Cause::NoSuchGateway { .. } => [Cause::NoSuchGateway { node: word("a1"), gateway: addr("10.0.0.1"), route: route(true) }],
     Cause::LinkDown { .. } => [
         Cause::LinkDown { interface: near("a1"), peer: None },
@@ -38,6 +46,11 @@ every!(causes: Cause {
         Cause::NotInBridge { interface: near("host-a"), bridges: Vec::new() },
         Cause::NotInBridge { interface: near("host-a"), bridges: vec![word("br0"), word("br1")] },
     ],
+    Cause::WrongBridge { .. } => [
+        Cause::WrongBridge { interface: near("host-a"), bridge: word("lxdbr0"), wanted: Some(word("br0")) },
+        Cause::WrongBridge { interface: near("host-a"), bridge: word("br0"), wanted: None },
+    ],
+    Cause::NoArp { .. } => [Cause::NoArp { interface: near("a1") }],
     Cause::PortClosed { .. } => [
         Cause::PortClosed { interface: near("host-a"), state: word("isolated") },
         Cause::PortClosed { interface: near("host-a"), state: word("no-flood") },

@@ -1,0 +1,251 @@
+//! Addresses that are missing, of another subnet, in the wrong place, of no single node, or there twice.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::edit::Edit;
+use super::{At, Cures, Fact, Interface};
+use crate::name::Mac;
+use crate::plan::MAIN_TABLE;
+
+/// Addresses of a subnet that are looked through for one that nobody has.
+const FREE: usize = 2000;
+
+impl Cures<'_> {
+    pub(super) fn wrong_prefix(&mut self, interface: &Interface, address: IpNet, other: IpNet) {
+        let Ok(right) = IpNet::new(address.addr(), other.prefix_len()) else { return };
+        self.readdress(interface, address, &interface.interface, right);
+        self.or();
+        let owner = self.map.owners(other.addr()).first().map(|owner| self.map.interface(*owner));
+        let Some(owner) = owner else { return };
+        if let Ok(wider) = IpNet::new(other.addr(), address.prefix_len()) {
+            self.readdress(&owner, other, &owner.interface, wider);
+            self.or();
+        }
+        self.other_subnet(interface, Some(address), &owner, other);
+    }
+
+    /// A bridge's port is in the bridge by mistake, or the address is.
+    pub(super) fn on_port(&mut self, interface: &Interface, address: IpNet, bridge: &str) {
+        if self.is_nic(interface) {
+            self.step(&interface.node, Edit::Master { dev: interface.interface.clone(), bridge: None });
+            self.or();
+        }
+        self.readdress(interface, address, bridge, address);
+        self.or();
+        // The address of the container at the cable's other end, typed at this end.
+        let peer = self.at(interface).and_then(|at| self.map.peer(at));
+        if let Some(peer) = peer.filter(|peer| self.map.nets(*peer).all(|net| net.addr().is_ipv6() != address.addr().is_ipv6())) {
+            self.step(&interface.node, Edit::del_address(&interface.interface, address));
+            let dev = self.map.link(peer).name.clone();
+            self.step_at(peer.place, Edit::add_address(&dev, address));
+        }
+    }
+
+    /// Whether the cable leads to another host.
+    fn is_nic(&self, interface: &Interface) -> bool {
+        let peer = self.at(interface).and_then(|at| self.map.peer(at));
+        peer.is_some_and(|peer| self.map.kind(peer.place) != crate::report::machine::Kind::Container)
+    }
+
+    /// Replaces an address by one with another prefix, or on another interface, with the routes that go with it.
+    fn readdress(&mut self, interface: &Interface, old: IpNet, dev: &str, new: IpNet) {
+        let (Some(at), node) = (self.at(interface), &interface.node) else { return };
+        self.step(node, Edit::del_address(&interface.interface, old));
+        self.step(node, Edit::add_address(dev, new));
+        // What led over the address leaves with it, as long as the router is in the new subnet, too.
+        let index = self.map.link(at).index;
+        for route in self.map.tables(at.place).routes.iter().filter(|route| route.table == MAIN_TABLE) {
+            if let [hop] = route.hops.as_slice()
+                && let Some(via) = hop.via.filter(|via| hop.dev == index && old.contains(via) && new.contains(via))
+            {
+                self.step(node, Edit::replace(route.to, via));
+            }
+        }
+    }
+
+    pub(super) fn no_address(&mut self, node: &str) {
+        let Some(place) = self.place(node) else { return };
+        let Some(ns) = self.ns(node) else { return };
+        let has = |port: &str, net: &IpNet| {
+            let link = self.map.tables(place).named(port);
+            link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net))
+        };
+        self.make(node, |fact| matches!(fact, Fact::Addr(port, net) if port.ns == ns && !has(port.dev.as_str(), net)));
+        if !self.steps.is_empty() {
+            self.described_routes(node, |_| true);
+            self.or();
+        }
+        if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {
+            self.step(node, Edit::add_address(&dev, net));
+        }
+    }
+
+    /// An interface with an IPv6 address and no link-local one, and that of its MAC address.
+    fn link_local(&self, place: usize) -> Option<(String, IpNet)> {
+        let links = self.map.tables(place).links.iter().filter(|link| link.kind != "loopback");
+        let six = |net: IpNet| net.addr().is_ipv6();
+        let mut mute = links.filter(|link| {
+            link.addresses.iter().any(|own| six(own.net))
+                && !link.addresses.iter().any(|own| crate::probe::is_link_local(own.net.addr()))
+        });
+        let link = mute.next()?;
+        Some((link.name.clone(), IpNet::new(link.mac?.link_local().into(), 64).ok()?))
+    }
+
+    /// An interface that is no port, and an address that nobody has in the subnet of others on its segment.
+    fn free_on_segment(&self, place: usize) -> Option<(String, IpNet)> {
+        let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
+        let mut own: Vec<At> = own.filter(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at)).collect();
+        own.sort_by_key(|at| !self.map.is_bridge(*at));
+        for at in own {
+            let others = (0..self.map.places().len()).filter(|other| *other != place);
+            for other in others.flat_map(|other| self.map.interfaces(other)) {
+                let Some(net) = self.map.nets(other).find(|net| net.addr().is_ipv4()) else { continue };
+                if self.map.path(at, other).is_some_and(|path| path.is_plugged()) {
+                    let net = self.free(net)?;
+                    return Some((self.map.link(at).name.clone(), net));
+                }
+            }
+        }
+        None
+    }
+
+    /// An address of the subnet that nobody has.
+    fn free(&self, net: IpNet) -> Option<IpNet> {
+        let address = net.hosts().take(FREE).find(|address| self.map.owners(*address).is_empty())?;
+        IpNet::new(address, net.prefix_len()).ok()
+    }
+
+    /// One of the two gets an address of the other's subnet: what is described first, then who has no address, then the one
+    /// whose subnet fewer on the segment share.
+    pub(super) fn other_subnet(&mut self, interface: &Interface, own: Option<IpNet>, owner: &Interface, other: IpNet) {
+        let ends = [(interface, own, other), (owner, Some(other), own.unwrap_or(other))];
+        for (end, has, _) in &ends {
+            self.restore(end, *has);
+            self.or();
+        }
+        let Some(own) = own else {
+            for net in self.wanted(owner, other) {
+                self.step(&interface.node, Edit::add_address(&interface.interface, net));
+                self.or();
+            }
+            return;
+        };
+        let mut ends = ends;
+        if self.companions(owner, other) < self.companions(interface, own) {
+            ends.swap(0, 1);
+        }
+        for (end, has, subnet) in ends {
+            let peer = if end == interface { owner } else { interface };
+            for net in self.wanted(peer, subnet) {
+                let Some(has) = has else { continue };
+                self.readdress(end, has, &end.interface, net);
+                self.or();
+            }
+        }
+    }
+
+    /// The interface's described address of the family, in place of the one that it has.
+    fn restore(&mut self, interface: &Interface, has: Option<IpNet>) {
+        let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
+        let lost = self.view.described().filter_map(|fact| match fact {
+            Fact::Addr(of, net) if *of == port && !self.map.nets(at).any(|own| own == *net) => Some(*net),
+            _ => None,
+        });
+        let lost: Vec<IpNet> = lost.filter(|net| has.is_none_or(|has| has.addr().is_ipv4() == net.addr().is_ipv4())).collect();
+        let Some(new) = lost.first() else { return };
+        match has {
+            Some(old) => self.readdress(interface, old, &interface.interface, *new),
+            None => self.step(&interface.node, Edit::add_address(&interface.interface, *new)),
+        }
+        self.described_routes(&interface.node, |_| true);
+    }
+
+    /// Addresses of a subnet for the neighbour of an interface in it: the routers that its node asks for there and that nobody is,
+    /// then one that nobody has.
+    fn wanted(&self, interface: &Interface, net: IpNet) -> Vec<IpNet> {
+        let place = self.place(&interface.node);
+        let routes = place.map(|place| self.map.tables(place).routes.as_slice()).unwrap_or_default();
+        let routers = routes.iter().flat_map(|route| &route.hops).filter_map(|hop| hop.via);
+        let asked = routers.filter(|via| net.contains(via) && self.map.owners(*via).is_empty());
+        let asked = asked.filter_map(|via| IpNet::new(via, net.prefix_len()).ok());
+        let mut wanted: Vec<IpNet> = asked.chain(self.free(net)).collect();
+        wanted.dedup();
+        wanted
+    }
+
+    /// How many on the interface's segment are in the subnet.
+    fn companions(&self, interface: &Interface, net: IpNet) -> usize {
+        let Some(at) = self.at(interface) else { return 0 };
+        let segment = self.map.open_to(at).into_iter().filter(|other| other.place != at.place);
+        segment.filter(|other| self.map.nets(*other).any(|other| other.trunc() == net.trunc())).count()
+    }
+
+    /// The owner of a broadcast address gets one that is a node's.
+    pub(super) fn broadcast(&mut self, net: IpNet, owner: Option<&Interface>) {
+        let Some(owner) = owner else { return };
+        let Some(at) = self.at(owner) else { return };
+        let all = self.map.nets(at).filter(|own| own.addr().is_ipv4());
+        let Some(has) = all.clone().find(|own| own.addr() == net.broadcast()).or(all.clone().next()) else { return };
+        self.restore(owner, Some(has));
+        self.or();
+        if let Some(new) = self.free(net.trunc()) {
+            self.readdress(owner, has, &owner.interface, new);
+        }
+    }
+
+    /// Whoever has it against the description gives it up, else the last.
+    pub(super) fn duplicate_address(&mut self, address: IpAddr, owners: &[Interface]) {
+        let described = |interface: &Interface| {
+            let port = self.port(interface);
+            self.view
+                .described()
+                .any(|fact| matches!(fact, Fact::Addr(of, net) if Some(of) == port.as_ref() && net.addr() == address))
+        };
+        // Whose it is to be, nobody knows.
+        if self.view.described.is_unknown() {
+            return;
+        }
+        let Some(wrong) = owners.iter().find(|owner| !described(owner)).or(owners.last()) else { return };
+        let Some(at) = self.at(wrong) else { return };
+        let Some(net) = self.map.nets(at).find(|net| net.addr() == address) else { return };
+        let port = self.port(wrong);
+        let own = self.view.described().find_map(|fact| match fact {
+            Fact::Addr(of, own) if Some(of) == port.as_ref() && own.addr().is_ipv4() == address.is_ipv4() => Some(*own),
+            _ => None,
+        });
+        let others = self.map.nets(at).any(|other| other != net && other.addr().is_ipv4() == address.is_ipv4());
+        match own.filter(|own| own.addr() != address && !self.map.owners(own.addr()).contains(&at)) {
+            Some(own) => self.readdress(wrong, net, &wrong.interface, own),
+            // An address beside another one is one too many; an only one is replaced.
+            None if others => self.step(&wrong.node, Edit::del_address(&wrong.interface, net)),
+            None => {
+                if let Some(new) = self.free(net) {
+                    self.readdress(wrong, net, &wrong.interface, new);
+                }
+            }
+        }
+    }
+
+    /// Whoever has it against the description gets its own back, else the last a new one.
+    pub(super) fn duplicate_mac(&mut self, mac: &str, owners: &[Interface]) {
+        let described = |interface: &Interface| self.view.described.as_ref().known()?.mac(&self.port(interface)?);
+        let other = owners.iter().find(|owner| described(owner).is_some_and(|own| own.to_string() != mac));
+        let Some(wrong) = other.or(owners.last()) else { return };
+        let fresh = || {
+            let Mac(mut bytes) = mac.parse().ok()?;
+            (0..=u8::MAX)
+                .map(|last| {
+                    bytes[5] = last;
+                    Mac(bytes)
+                })
+                .find(|mac| self.map.owners_of_mac(*mac).is_empty())
+        };
+        let new = described(wrong).filter(|own| own.to_string() != mac).or_else(fresh);
+        if let Some(mac) = new {
+            self.step(&wrong.node, Edit::Mac { dev: wrong.interface.clone(), mac });
+        }
+    }
+}

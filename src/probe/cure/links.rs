@@ -1,0 +1,161 @@
+//! Links, ports of bridges, settings and packet filters.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::edit::Edit;
+use super::{At, Cures, Fact, Flow, Found, Interface, lookup, quoted};
+use crate::kernel::tables::PortState;
+use crate::report::trace::Cause;
+
+impl Cures<'_> {
+    /// Up again, with the addresses and routes that left with it.
+    pub(super) fn link_down(&mut self, interface: &Interface) {
+        let node = &interface.node;
+        self.step(node, Edit::up(&interface.interface));
+        let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
+        let map = self.map;
+        self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && !map.nets(at).any(|own| own == *net)));
+        self.described_routes(node, |_| true);
+    }
+
+    pub(super) fn not_in_bridge(&mut self, interface: &Interface, bridges: &[String]) {
+        let node = &interface.node;
+        let Some(at) = self.at(interface) else { return };
+        if bridges.is_empty() {
+            self.step(node, Edit::Bridge { dev: "br0".to_owned() });
+            self.step(node, Edit::up("br0"));
+            let others = self.map.interfaces(at.place).filter(|other| *other != at && self.map.is_loose(*other));
+            let plug: Vec<At> = std::iter::once(at).chain(others).collect();
+            plug.into_iter().for_each(|at| self.plug(at, "br0"));
+        }
+        for bridge in bridges {
+            self.plug(at, bridge);
+            self.or();
+        }
+    }
+
+    fn plug(&mut self, at: At, bridge: &str) {
+        let link = self.map.link(at);
+        self.step_at(at.place, Edit::Master { dev: link.name.clone(), bridge: Some(bridge.to_owned()) });
+        if !link.up {
+            self.step_at(at.place, Edit::up(&link.name));
+        }
+    }
+
+    pub(super) fn wrong_bridge(&mut self, interface: &Interface, wanted: Option<&str>) {
+        let dev = interface.interface.clone();
+        self.step(&interface.node, Edit::Master { dev, bridge: wanted.map(str::to_owned) });
+    }
+
+    pub(super) fn port_closed(&mut self, interface: &Interface, state: &str) {
+        let dev = interface.interface.clone();
+        let edit = match state {
+            "isolated" => Edit::PortFlag { dev, flag: "isolated", on: false },
+            "no-flood" => Edit::PortFlag { dev, flag: "flood", on: true },
+            word if word == PortState::Disabled.word() => Edit::Forwarding { dev },
+            // The spanning tree has its reasons, or makes up its mind in seconds.
+            _ => return,
+        };
+        self.step(&interface.node, edit);
+    }
+
+    /// For all interfaces, or for those that were taken out.
+    pub(super) fn forwarding_off(&mut self, node: &str, ipv6: bool) {
+        let Some(place) = self.place(node) else { return };
+        let tables = self.map.tables(place);
+        if ipv6 {
+            return self.step(node, Edit::setting("ipv6.conf.all.forwarding", 1));
+        }
+        if tables.all4.forwarding != Some(true) {
+            return self.step(node, Edit::setting("ipv4.ip_forward", 1));
+        }
+        for link in tables.links.iter().filter(|link| !link.forwarding4 && link.kind != "loopback") {
+            self.step(node, Edit::setting(format!("ipv4.conf.{}.forwarding", link.name), 1));
+        }
+    }
+
+    /// Settings that keep a node from answering for its address.
+    pub(super) fn unanswered(&mut self, owner: &Interface) {
+        let Some(at) = self.at(owner) else { return };
+        let all = self.map.tables(at.place).settings.as_ref().map_or(0, |settings| settings.arp_ignore);
+        for (value, name) in [(all, "all"), (self.map.link(at).arp_ignore, &*owner.interface)] {
+            if value > 0 {
+                self.step(&owner.node, Edit::setting(format!("ipv4.conf.{name}.arp_ignore"), 0));
+            }
+        }
+    }
+
+    /// Loose where there is a way back by another interface, else off: the higher of two settings holds, and 2 is loose.
+    pub(super) fn reverse_path(&mut self, interface: &Interface, source: IpAddr, strict: bool) {
+        let Some(at) = self.at(interface) else { return };
+        let tables = self.map.tables(at.place);
+        let back = lookup(tables, Flow { to: source, from: None, enters: Some(&interface.interface) });
+        let (node, own) = (&interface.node, format!("ipv4.conf.{}.rp_filter", interface.interface));
+        if strict && matches!(back, Found::Way(..)) {
+            return self.step(node, Edit::setting(own, 2));
+        }
+        self.step(node, Edit::setting("ipv4.conf.all.rp_filter", 0));
+        self.step(node, Edit::setting(own, 0));
+    }
+
+    /// Every interface of the segment takes packets of the size.
+    pub(super) fn too_big(&mut self, interface: &Interface, size: u32) {
+        let Some(start) = self.at(interface) else { return };
+        let mtu = size.max(1500);
+        let (mut seen, mut queue) = (BTreeSet::from([start]), vec![start]);
+        while let Some(at) = queue.pop() {
+            let mut next: Vec<At> = self.map.peer(at).into_iter().chain(self.map.bridge(at)).collect();
+            next.extend(self.map.ports(at));
+            queue.extend(next.into_iter().filter(|at| seen.insert(*at)));
+        }
+        // What routers have told of the way is kept after the way is wide.
+        let tables = self.map.tables(start.place);
+        if self.map.link(start).mtu >= size && !tables.exceptions.is_empty() {
+            let ipv6 = tables.exceptions.iter().any(|(to, _)| to.is_ipv6());
+            self.step(&interface.node, Edit::FlushCache { ipv6 });
+        }
+        // A bridge takes no larger packets than its ports: they come first.
+        let mut small: Vec<At> = seen.into_iter().filter(|at| self.map.link(*at).mtu < size).collect();
+        small.sort_by_key(|at| self.map.is_bridge(*at));
+        for at in small {
+            self.step_at(at.place, Edit::Mtu { dev: self.map.link(at).name.clone(), mtu });
+        }
+    }
+
+    pub(super) fn echo(&mut self, node: &str) {
+        let Some(place) = self.place(node) else { return };
+        let Some(settings) = &self.map.tables(place).settings else { return };
+        let (v4, v6) = settings.echo_ignored;
+        for (ignored, setting) in [(v4, "ipv4.icmp_echo_ignore_all"), (v6, "ipv6.icmp.echo_ignore_all")] {
+            if ignored {
+                self.step(node, Edit::setting(setting, 0));
+            }
+        }
+    }
+}
+
+/// The tables that `iptables` and `ip6tables` make, and their chains with a hook.
+const TABLES: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
+const CHAINS: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+
+impl Cures<'_> {
+    pub(super) fn filtered(&mut self, cause: &Cause) {
+        let Cause::Filtered { node, family, table, chain, rule, number, .. } = cause else { return };
+        let program = match family.as_str() {
+            "ip" => Some("iptables"),
+            "ip6" => Some("ip6tables"),
+            _ => None,
+        };
+        let program = program.filter(|_| TABLES.contains(&table.as_str()) && CHAINS.contains(&chain.as_str()));
+        let place = format!("{family} {} {}", quoted(table), quoted(chain));
+        let of_table = if table == "filter" { String::new() } else { format!(" -t {table}") };
+        let command = match (program, rule, number) {
+            (Some(program), Some(_), Some(number)) => format!("{program}{of_table} -D {chain} {number}"),
+            (Some(program), None, _) => format!("{program}{of_table} -P {chain} ACCEPT"),
+            (_, Some(handle), _) => format!("nft delete rule {place} handle {handle}"),
+            (None, None, _) => format!("nft add rule {place} meta l4proto '{{ icmp, icmpv6 }}' accept"),
+        };
+        self.step(node, Edit::Other { command });
+    }
+}

@@ -1,0 +1,178 @@
+//! Cures on trial: changes are made in the tables, and the packet is followed again.
+
+use std::net::IpAddr;
+
+use super::apply::{Effect, apply};
+use super::candidates;
+use super::edit::Edit;
+use crate::plan::NodeId;
+use crate::probe::is_link_local;
+use crate::probe::predict::{Probe, forecast, forget, predict};
+use crate::probe::view::{Place, View};
+use crate::report::trace::Cause;
+
+/// Causes that are mended one after the other until the packet is answered.
+const DEPTH: usize = 8;
+/// Predictions that a search may cost in a lab of at most so many nodes; in larger ones fewer, but so many at the least.
+const BUDGET: usize = 160;
+const SMALL: usize = 100;
+const LEAST: usize = 16;
+
+/// A packet that is to be answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Goal<'a> {
+    /// Its sender.
+    pub from: &'a NodeId,
+    /// The address that it is sent to.
+    pub to: IpAddr,
+    /// The packet.
+    pub probe: &'a Probe,
+}
+
+/// A change in a node, by its place in the view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::probe) struct Step {
+    pub place: usize,
+    pub edit: Edit,
+}
+
+/// A cause and the changes that mend it.
+type Round = (Cause, Vec<Step>);
+
+/// Makes the changes that are not so already; none where the kernel refuses one, or where nothing is left to change.
+pub(super) fn carry_out(places: &mut [Place], steps: Vec<Step>) -> Option<Vec<Step>> {
+    let mut made = Vec::new();
+    for step in steps {
+        match apply(places, step.place, &step.edit) {
+            Effect::Done => made.push(step),
+            Effect::Same => {}
+            Effect::Refused => return None,
+        }
+    }
+    (!made.is_empty()).then_some(made)
+}
+
+/// The changes that mend the cause, the fewest that lead the packet to its answer: those for the cause itself, and those for
+/// what the same nodes lack after it.
+pub(super) fn mend(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<Step> {
+    let target = view.places.iter().position(|place| place.id != *goal.from && place.has(goal.to));
+    let mut places = view.places.clone();
+    forget(&mut places);
+    // Where it dies of what was learned alone, that is what is to go.
+    if forecast(&view.with(places.clone()), goal.from, goal.to, goal.probe).is_none() {
+        places.clone_from(&view.places);
+    }
+    let budget = BUDGET.min(BUDGET * SMALL / places.len().max(1)).max(LEAST);
+    let mut trial = Trial { view, goal, target, budget, limit: usize::MAX };
+    let Some(rounds) = trial.search(&places, cause, &mut Vec::new()) else {
+        return trial.furthest(cause).unwrap_or_default();
+    };
+    let widens = rounds.iter().flat_map(|(_, steps)| steps).any(|step| matches!(step.edit, Edit::Mtu { .. }));
+    let mut rounds = rounds.into_iter();
+    let mut steps = rounds.next().map(|(_, steps)| steps).unwrap_or_default();
+    for (cause, more) in rounds {
+        let lacks = matches!(cause, Cause::NoRoute { .. } | Cause::NoAddress { .. });
+        let name = |step: &Step| view.places[step.place].node.node.as_str();
+        if !lacks || !cause.blames().iter().any(|node| steps.iter().any(|step| name(step) == *node)) {
+            break;
+        }
+        steps.extend(more);
+    }
+    // What routers have told the sender is kept after the way is wide.
+    let sender = view.places.iter().position(|place| place.id == *goal.from).filter(|_| widens);
+    if let Some(place) = sender.filter(|place| view.places[*place].tables.exceptions.iter().any(|(to, _)| *to == goal.to)) {
+        steps.push(Step { place, edit: Edit::FlushCache { ipv6: goal.to.is_ipv6() } });
+    }
+    steps
+}
+
+/// A search for the fewest changes.
+struct Trial<'a> {
+    view: &'a View,
+    goal: &'a Goal<'a>,
+    /// The node that the packet is for, whatever its address.
+    target: Option<usize>,
+    budget: usize,
+    /// The number of changes of the best that is known.
+    limit: usize,
+}
+
+impl Trial<'_> {
+    /// Rounds of changes to the answer; none where there is no way to it.
+    fn search(&mut self, places: &[Place], cause: &Cause, before: &mut Vec<Round>) -> Option<Vec<Round>> {
+        if before.len() >= DEPTH || before.iter().any(|(other, _)| other == cause) {
+            return None;
+        }
+        let mut best = None;
+        for (changed, steps) in self.tried(places, cause) {
+            let count = steps.len() + before.iter().map(|(_, steps)| steps.len()).sum::<usize>();
+            if count >= self.limit || self.budget == 0 {
+                continue;
+            }
+            before.push((cause.clone(), steps));
+            match self.next(&changed) {
+                None => {
+                    self.limit = count;
+                    best = Some(before.clone());
+                }
+                Some(next) => best = self.search(&changed, &next, before).or(best),
+            }
+            before.pop();
+        }
+        best
+    }
+
+    /// The changes that the kernel would take, with the tables after them; the fewest first.
+    fn tried(&self, places: &[Place], cause: &Cause) -> Vec<(Vec<Place>, Vec<Step>)> {
+        let view = self.view.with(places.to_vec());
+        let mut tried: Vec<(Vec<Place>, Vec<Step>)> = Vec::new();
+        for steps in candidates(&view, Some(self.goal), cause) {
+            let mut changed = places.to_vec();
+            if let Some(made) = carry_out(&mut changed, steps)
+                && !tried.iter().any(|(_, other)| *other == made)
+            {
+                tried.push((changed, made));
+            }
+        }
+        tried.sort_by_key(|(_, steps)| steps.len());
+        tried
+    }
+
+    /// What the packet dies of now.
+    fn next(&mut self, places: &[Place]) -> Option<Cause> {
+        self.budget = self.budget.saturating_sub(1);
+        let to = self.target.and_then(|target| places[target].like(self.goal.to)).unwrap_or(self.goal.to);
+        forecast(&self.view.with(places.to_vec()), self.goal.from, to, self.goal.probe)
+    }
+
+    /// Where nothing leads to an answer: the first changes after which the packet comes to more nodes than before.
+    fn furthest(&mut self, cause: &Cause) -> Option<Vec<Step>> {
+        if matches!(cause, Cause::Filtered { .. }) {
+            return self.tried(&self.view.places, cause).into_iter().next().map(|(_, steps)| steps);
+        }
+        let reach = |view: &View| {
+            let forecast = predict(view, self.goal.from, self.goal.to, self.goal.probe);
+            forecast.request.visits.len() + forecast.reply.map_or(0, |reply| reply.visits.len() + 1)
+        };
+        let before = reach(self.view);
+        let tried = self.tried(&self.view.places, cause);
+        tried.into_iter().find(|(changed, _)| reach(&self.view.with(changed.clone())) > before).map(|(_, steps)| steps)
+    }
+}
+
+impl Place {
+    /// Whether the address is one of the node's.
+    fn has(&self, address: IpAddr) -> bool {
+        self.tables.links.iter().any(|link| link.addresses.iter().any(|own| own.net.addr() == address))
+    }
+
+    /// That address, where the node has it, else its first of the family that others can send to.
+    fn like(&self, address: IpAddr) -> Option<IpAddr> {
+        if self.has(address) {
+            return Some(address);
+        }
+        let links = self.tables.links.iter().filter(|link| link.kind != "loopback");
+        let mut own = links.flat_map(|link| &link.addresses).map(|own| own.net.addr());
+        own.find(|own| own.is_ipv4() == address.is_ipv4() && !is_link_local(*own))
+    }
+}
