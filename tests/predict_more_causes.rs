@@ -5,7 +5,7 @@
 mod support;
 
 use nslab::report::trace::Direction;
-use support::foreseen::{BRIDGED, CASE, Case, answered, check, foresee};
+use support::foreseen::{BRIDGED, CASE, Case, check, foresee};
 use support::{in_box, inside, ok};
 
 /// Two networks between the hosts: what goes by one comes back by the other.

@@ -296,6 +296,8 @@ pub struct Fdb {
     pub own: bool,
     /// Told, and kept.
     pub fixed: bool,
+    /// It stays at its port whatever comes in elsewhere; others move, told or not.
+    pub sticky: bool,
     /// How long ago a frame came from it last; none where the kernel does not tell.
     pub age: Option<Duration>,
 }

@@ -105,6 +105,8 @@ impl Cures<'_> {
             Cause::ForwardingOff { node, ipv6 } => self.forwarding_off(node, *ipv6),
             Cause::WrongPrefix { interface, address, other, .. } => self.wrong_prefix(interface, *address, *other),
             Cause::OtherSubnet { interface, own, owner, other } => self.other_subnet(interface, *own, owner, *other),
+            Cause::NotOnLink { interface, route, to, .. } => self.not_on_link(interface, route, *to),
+            Cause::OnLoopback { interface, address } => self.on_loopback(interface, *address),
             Cause::NoSuchGateway { node, gateway, route } => self.no_such_gateway(node, *gateway, route),
             Cause::LinkDown { interface, peer } => self.link_down(peer.as_ref().unwrap_or(interface)),
             Cause::NotInBridge { interface, bridges } => self.not_in_bridge(interface, bridges),
@@ -120,14 +122,22 @@ impl Cures<'_> {
             Cause::ReversePath { interface, source, strict } => self.reverse_path(interface, *source, *strict),
             Cause::TooBig { interface, size, .. } => self.too_big(interface, *size),
             Cause::Refused { node, kind, to } => self.refused(node, kind, *to),
+            Cause::Barred { node, priority, ipv6, .. } => {
+                self.step(node, Edit::DelRule { priority: *priority, ipv6: *ipv6 });
+            }
+            Cause::WrongFdb { interface, mac, .. } => {
+                if let Ok(mac) = mac.parse() {
+                    self.step(&interface.node, Edit::DelFdb { dev: interface.interface.clone(), mac });
+                }
+            }
             Cause::WrongNeighbour { interface, address, .. } => {
                 self.step(&interface.node, Edit::DelNeighbour { address: *address, dev: interface.interface.clone() });
             }
             Cause::Loop { routes, .. } => self.circle(routes),
             Cause::AddressOnPort { interface, address, bridge } => self.on_port(interface, *address, bridge),
-            Cause::OtherNic { interface, owner, .. } => {
+            Cause::OtherNic { interface, route, owner } => {
                 if let Some(owner) = owner {
-                    self.other_nic(interface, owner);
+                    self.other_nic(interface, route, owner);
                 }
             }
             Cause::NoArp { interface } => self.step(&interface.node, Edit::Arp { dev: interface.interface.clone() }),

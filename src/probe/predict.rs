@@ -267,7 +267,7 @@ impl World<'_> {
             return Neighbour::Entry(mac);
         }
         if noarp {
-            return Neighbour::Silent(Box::default());
+            return self.map.link(out).mac.map_or_else(|| Neighbour::Silent(Box::default()), Neighbour::Entry);
         }
         if let Some(mac) = self.met.get(&(out, address)) {
             return Neighbour::Entry(*mac);

@@ -294,6 +294,10 @@ pub enum Cause {
     OtherSubnet { interface: Interface, own: Option<IpNet>, owner: Interface, other: IpNet },
     /// The interface's prefix makes it the broadcast address of its subnet; `owner` has it all the same.
     Broadcast { interface: Interface, address: IpNet, owner: Option<Interface> },
+    /// The route says that the address is on the segment, but its owner is elsewhere.
+    NotOnLink { interface: Interface, route: Route, to: IpAddr, owner: Interface },
+    /// An address is on the loopback, where nobody on the segment sees it, and the interface for it has none.
+    OnLoopback { interface: Interface, address: IpNet },
     /// The route's next router is an address that nobody has.
     NoSuchGateway { node: String, gateway: IpAddr, route: Route },
     /// An interface on the way is down; with `peer` it is the other end of its cable that is.
@@ -322,6 +326,10 @@ pub enum Cause {
     TooBig { interface: Interface, mtu: u32, size: u32 },
     /// A route of the kind `blackhole`, `unreachable` or `prohibit`.
     Refused { node: String, kind: String, to: IpNet },
+    /// A policy rule that refuses, as `ip rule` writes it.
+    Barred { node: String, rule: String, priority: u32, ipv6: bool },
+    /// An entry of a bridge's forwarding table sends frames for the address to another port than the one that leads there.
+    WrongFdb { interface: Interface, bridge: String, mac: String, right: String },
     /// A neighbour entry, mostly a permanent one, says a MAC address that is not the owner's.
     WrongNeighbour { interface: Interface, address: IpAddr, mac: String, right: Option<String> },
     /// A packet filter drops it: a rule with its handle and its number in the chain, from 1, or the chain's policy.
@@ -361,11 +369,14 @@ impl Cause {
             | Self::NoSuchGateway { node, .. }
             | Self::TtlExpired { node, .. }
             | Self::Refused { node, .. }
+            | Self::Barred { node, .. }
             | Self::Filtered { node, .. }
             | Self::EchoIgnored { node }
             | Self::Unknown { node, .. } => vec![node],
             Self::WrongPrefix { interface, .. }
             | Self::OtherSubnet { interface, .. }
+            | Self::NotOnLink { interface, .. }
+            | Self::OnLoopback { interface, .. }
             | Self::NotInBridge { interface, .. }
             | Self::WrongBridge { interface, .. }
             | Self::NoArp { interface }
@@ -373,6 +384,7 @@ impl Cause {
             | Self::ReversePath { interface, .. }
             | Self::TooBig { interface, .. }
             | Self::WrongNeighbour { interface, .. }
+            | Self::WrongFdb { interface, .. }
             | Self::AddressOnPort { interface, .. }
             | Self::OtherNic { interface, .. } => vec![&interface.node],
             Self::LinkDown { interface, peer: other }

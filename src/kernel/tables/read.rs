@@ -327,7 +327,7 @@ pub(in crate::kernel) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Opti
         NeighbourAttribute::CacheInfo(info) => Some(Duration::from_millis(u64::from(info.updated) * TICK)),
         _ => None,
     });
-    Some(Fdb { bridge, mac, port, own, fixed, age })
+    Some(Fdb { bridge, mac, port, own, fixed, sticky, age })
 }
 
 /// What holds for all interfaces; nothing where the kernel does not say.

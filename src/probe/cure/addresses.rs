@@ -65,6 +65,13 @@ impl Cures<'_> {
         }
     }
 
+    /// From the loopback to the cable.
+    pub(super) fn on_loopback(&mut self, interface: &Interface, address: IpNet) {
+        let lo = Interface { node: interface.node.clone(), interface: "lo".to_owned() };
+        self.readdress(&lo, address, &interface.interface, address);
+        self.described_routes(&interface.node, |_| true);
+    }
+
     pub(super) fn no_address(&mut self, node: &str) {
         let Some(place) = self.place(node) else { return };
         let Some(ns) = self.ns(node) else { return };

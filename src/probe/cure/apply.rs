@@ -79,10 +79,13 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         }
         Edit::DelNeighbour { address, dev } => {
             let Some(index) = tables.named(dev).map(|link| link.index) else { return Effect::Refused };
-            let before = tables.neighbours.len();
-            tables.neighbours.retain(|entry| entry.dev != index || entry.address != *address);
-            if tables.neighbours.len() == before { Effect::Refused } else { Effect::Done }
+            removed(&mut tables.neighbours, |entry| entry.dev == index && entry.address == *address)
         }
+        Edit::DelFdb { dev, mac } => {
+            let Some(index) = tables.named(dev).map(|link| link.index) else { return Effect::Refused };
+            removed(&mut tables.fdb, |entry| entry.port == index && entry.mac == *mac)
+        }
+        Edit::DelRule { priority, ipv6 } => removed(&mut tables.rules, |rule| rule.priority == *priority && rule.ipv6 == *ipv6),
         Edit::FlushCache { ipv6 } => {
             let before = tables.exceptions.len();
             tables.exceptions.retain(|(to, _)| to.is_ipv6() != *ipv6);
@@ -91,6 +94,12 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         Edit::Setting { name, value } => setting(tables, name, *value),
         Edit::Other { .. } => Effect::Done,
     }
+}
+
+fn removed<T>(entries: &mut Vec<T>, goes: impl Fn(&T) -> bool) -> Effect {
+    let before = entries.len();
+    entries.retain(|entry| !goes(entry));
+    if entries.len() == before { Effect::Refused } else { Effect::Done }
 }
 
 fn with(tables: &mut Tables, dev: &str, change: impl FnOnce(&mut Link) -> Effect) -> Effect {

@@ -36,6 +36,10 @@ pub(in crate::probe) enum Edit {
     DelRoute { to: IpNet, via: Option<IpAddr>, kind: Option<&'static str>, table: u32 },
     /// A neighbour entry goes.
     DelNeighbour { address: IpAddr, dev: String },
+    /// An entry of a bridge's forwarding table goes.
+    DelFdb { dev: String, mac: Mac },
+    /// A policy rule goes.
+    DelRule { priority: u32, ipv6: bool },
     /// What routers have told of ways is forgotten.
     FlushCache { ipv6: bool },
     /// A setting by its name under `net`: `ipv4.ip_forward`.
@@ -108,6 +112,10 @@ impl Edit {
                 format!("{} route del {kind}{}{via}{table}", ip(*to), destination(*to))
             }
             Self::DelNeighbour { address, dev } => format!("ip neighbour del {address} dev {}", quoted(dev)),
+            Self::DelFdb { dev, mac } => format!("bridge fdb del {mac} dev {} master", quoted(dev)),
+            Self::DelRule { priority, ipv6 } => {
+                format!("{} rule del preference {priority}", if *ipv6 { "ip -6" } else { "ip" })
+            }
             Self::FlushCache { ipv6 } => format!("{} route flush cache", if *ipv6 { "ip -6" } else { "ip" }),
             Self::Setting { name, value } => format!("sysctl -w {}={value}", quoted(&format!("net.{name}"))),
             Self::Other { command } => command.clone(),

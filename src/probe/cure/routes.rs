@@ -143,6 +143,33 @@ impl Cures<'_> {
         self.step(node, Edit::DelRoute { to: route.to, via: Some(gateway), kind: None, table: MAIN_TABLE });
     }
 
+    /// The route gets a router, or the address a route of its own by the interface that leads to its owner.
+    pub(super) fn not_on_link(&mut self, interface: &Interface, route: &Route, to: IpAddr) {
+        let Some(place) = self.place(&interface.node) else { return };
+        if let Some(via) = self.described_via(&interface.node, route.to) {
+            self.step_at(place, Edit::replace(route.to, via));
+            self.or();
+        }
+        for router in self.routers(place, to) {
+            self.step_at(place, Edit::replace(route.to, router.address));
+            self.or();
+        }
+        let owner = self.map.owners(to).iter().copied().find(|owner| owner.place != place);
+        let leads = |at: &At| {
+            !self.map.is_loopback(*at)
+                && self.map.bridge(*at).is_none()
+                && owner.is_some_and(|owner| self.map.path(*at, owner).is_some_and(|path| path.is_plugged()))
+        };
+        if let Some(at) = self.map.interfaces(place).find(leads) {
+            let dev = Some(self.map.link(at).name.clone());
+            self.step_at(place, Edit::AddRoute { to: IpNet::from(to), via: None, dev, replace: false });
+            self.or();
+        }
+        if route.to.prefix_len() > 0 {
+            self.step_at(place, Edit::DelRoute { to: route.to, via: None, kind: None, table: MAIN_TABLE });
+        }
+    }
+
     fn described_via(&self, node: &str, to: IpNet) -> Option<IpAddr> {
         match self.view.described.as_ref().known()?.get(Slot::Route(&self.ns(node)?, MAIN_TABLE, to, 0))? {
             Fact::Route(.., RouteTo::Via(via, _)) => Some(*via),
@@ -190,8 +217,12 @@ impl Cures<'_> {
     }
 
     /// The other NIC is to be up and have an address, and the way there is to lead over it; so at the other end.
-    pub(super) fn other_nic(&mut self, interface: &Interface, owner: &Interface) {
+    pub(super) fn other_nic(&mut self, interface: &Interface, route: &Route, owner: &Interface) {
         let (Some(here), Some(owner)) = (self.place(&interface.node), self.at(owner)) else { return };
+        if route.to.prefix_len() > 0 {
+            self.step_at(here, Edit::DelRoute { to: route.to, via: route.via, kind: None, table: MAIN_TABLE });
+            self.or();
+        }
         if let Some(to) = self.goal.map(|goal| goal.to) {
             self.no_route(&interface.node, to);
             self.or();

@@ -32,6 +32,9 @@ impl World<'_> {
         if let Some(cause) = self.other_subnet(place, to).filter(|_| addressed || stand.enters.is_some()) {
             return cause;
         }
+        if let Some(cause) = self.on_loopback(place, to).filter(|_| !addressed) {
+            return cause;
+        }
         if !addressed && stand.enters.is_none() && cables.iter().all(|at| self.map.link(*at).up) {
             return Cause::NoAddress { node };
         }
@@ -70,6 +73,15 @@ impl World<'_> {
             return Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to });
         }
         Some(Cause::OtherSubnet { interface: self.map.interface(at), own, owner: self.map.interface(owner), other })
+    }
+
+    /// An address that belongs on the node's cable.
+    fn on_loopback(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let lo = self.map.interfaces(place).find(|at| self.map.is_loopback(*at))?;
+        let address = self.nets(lo, to).find(|net| !net.addr().is_loopback())?;
+        let mut cables = self.map.interfaces(place).filter(|at| self.map.peer(*at).is_some());
+        let at = cables.find(|at| self.nets(*at, to).next().is_none())?;
+        Some(Cause::OnLoopback { interface: self.map.interface(at), address })
     }
 
     /// The address is that of all in a subnet of the node's.
@@ -178,6 +190,30 @@ impl World<'_> {
         Some(Cause::ForeignMac { network: self.map.name(stop.at.place), mac: mac.to_string(), owner })
     }
 
+    /// On the way to the owner of a MAC address, a bridge that sends frames for it to another port, or not to the right one.
+    fn misdirected(&self, out: At, mac: Mac) -> Option<Cause> {
+        let [owner] = self.map.owners_of_mac(mac) else { return None };
+        let path = self.map.path(out, *owner).filter(Path::is_plugged)?;
+        path.steps.windows(2).find_map(|pair| {
+            let &[bridge, port] = pair else { return None };
+            if self.map.bridge(port) != Some(bridge) {
+                return None;
+            }
+            let right = self.map.link(port).name.clone();
+            match self.fabric.port_of(bridge, mac) {
+                Some(other) if other != port => Some(Cause::WrongFdb {
+                    interface: self.map.interface(other),
+                    bridge: self.map.link(bridge).name.clone(),
+                    mac: mac.to_string(),
+                    right,
+                }),
+                Some(_) => None,
+                None if self.map.link(port).port.unwrap_or_default().floods => None,
+                None => Some(Cause::PortClosed { interface: self.map.interface(port), state: "no-flood".to_owned() }),
+            }
+        })
+    }
+
     /// A port that lets nothing pass, or what it waits for.
     fn closed(&self, delivery: &Delivery) -> Option<Cause> {
         let port = delivery.stops.iter().find(|stop| stop.why == Why::Closed)?.at;
@@ -231,6 +267,11 @@ impl World<'_> {
         }
         if let Some(cause) = self.dark(out) {
             return cause;
+        }
+        let apart = paths.first().is_none_or(|(path, _)| !path.is_plugged());
+        if let (None, Some(owner)) = (route.via, owners.first().filter(|_| apart)) {
+            let owner = self.map.interface(*owner);
+            return Cause::NotOnLink { interface, route: route.clone(), to: next, owner };
         }
         match route.via {
             Some(gateway) if owners.is_empty() => Cause::NoSuchGateway { node: interface.node, gateway, route: route.clone() },
@@ -288,6 +329,9 @@ impl World<'_> {
             return Cause::TooBig { interface: self.map.interface(stop.at), mtu, size: packet.size };
         }
         let own = self.map.link(out).mac;
+        if self.map.link(out).noarp && own == Some(mac) {
+            return Cause::NoArp { interface: self.map.interface(out) };
+        }
         if remembered {
             let wrong = |right: Option<Mac>| {
                 let (interface, mac) = (self.map.interface(out), mac.to_string());
@@ -309,6 +353,7 @@ impl World<'_> {
         }
         let shared = [Some(mac), own].into_iter().flatten().find_map(|mac| self.map.shared(mac));
         shared
+            .or_else(|| self.misdirected(out, mac))
             .or_else(|| self.unflooded(delivery, mac))
             .or_else(|| self.closed(delivery))
             .unwrap_or_else(|| self.blocked(out, next, route, packet))

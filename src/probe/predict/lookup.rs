@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
-use crate::kernel::tables::{Address, LOCAL_TABLE, Link, NextHop, Route, RuleAction, Tables};
+use crate::kernel::tables::{Address, LOCAL_TABLE, Link, NextHop, Route, Rule, RuleAction, Tables};
 
 /// `RT_SCOPE_LINK` (`linux/rtnetlink.h`)
 const SCOPE_LINK: u8 = 253;
@@ -27,8 +27,10 @@ pub(in crate::probe) enum Found<'a> {
     Local(&'a Route),
     /// By this route, whose next hops that are alive take turns.
     Way(&'a Route, Vec<&'a NextHop>),
-    /// A route or rule refuses it, by its kind.
+    /// A route refuses it, by its kind.
     Refused(RouteType, IpNet),
+    /// A policy rule refuses it, as a route of the kind would.
+    Barred(RouteType, &'a Rule),
     /// To all of a subnet, or many.
     Several,
     Nothing,
@@ -65,15 +67,10 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
             }
             RuleAction::Goto(priority) => least = priority,
             RuleAction::Nop => {}
-            RuleAction::Refuse(kind) => return Found::Refused(kind, rule.to.unwrap_or_else(|| any(flow.to))),
+            RuleAction::Refuse(kind) => return Found::Barred(kind, rule),
         }
     }
     Found::Nothing
-}
-
-/// `0.0.0.0/0` or `::/0`.
-fn any(like: IpAddr) -> IpNet {
-    if like.is_ipv4() { Ipv4Net::default().into() } else { Ipv6Net::default().into() }
 }
 
 /// The longest prefix, of equals the lowest metric, of those the first in the kernel's order.

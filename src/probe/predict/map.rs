@@ -302,7 +302,8 @@ impl<'a> Fabric<'a> {
             return run.stop(at, None, Why::Down, way);
         }
         if run.frame.size > link.mtu.saturating_add(SLACK) {
-            return run.stop(at, Some(at), Why::TooBig(link.mtu), way);
+            // The sending end drops it (`is_skb_forwardable`): here it is not seen.
+            return run.stop(at, None, Why::TooBig(link.mtu), way);
         }
         let Some(bridge) = self.map.bridge(at) else {
             let taken = is_group(run.frame.destination) || link.mac == Some(run.frame.destination);
@@ -311,8 +312,9 @@ impl<'a> Fabric<'a> {
         if !self.map.link(bridge).up || !self.map.forwards(at) {
             return run.stop(at, Some(at), Why::Closed, way);
         }
-        if link.port.unwrap_or_default().learns && !self.is_own(bridge, run.frame.source) {
-            self.learned.insert((bridge, run.frame.source), at);
+        let source = run.frame.source;
+        if link.port.unwrap_or_default().learns && !self.is_own(bridge, source) && !self.is_sticky(bridge, source) {
+            self.learned.insert((bridge, source), at);
         }
         if is_group(run.frame.destination) {
             run.land(bridge, way.clone());
@@ -365,6 +367,13 @@ impl<'a> Fabric<'a> {
         (enters != Some(leaves) || port.hairpin) && self.map.forwards(leaves) && !(port.isolated && enters.is_some_and(isolated))
     }
 
+    /// It stays where it is (`br_fdb_update`).
+    fn is_sticky(&self, bridge: At, mac: Mac) -> bool {
+        let index = self.map.link(bridge).index;
+        let fdb = &self.map.tables(bridge.place).fdb;
+        fdb.iter().any(|entry| entry.bridge == index && entry.mac == mac && entry.sticky)
+    }
+
     /// The bridge's own address, or one of its ports'.
     fn is_own(&self, bridge: At, mac: Mac) -> bool {
         let (tables, index) = (self.map.tables(bridge.place), self.map.link(bridge).index);
@@ -373,7 +382,7 @@ impl<'a> Fabric<'a> {
             || tables.fdb.iter().any(|entry| entry.bridge == index && entry.own && !entry.fixed && entry.mac == mac)
     }
 
-    fn port_of(&self, bridge: At, mac: Mac) -> Option<At> {
+    pub(super) fn port_of(&self, bridge: At, mac: Mac) -> Option<At> {
         if let Some(port) = self.learned.get(&(bridge, mac)) {
             return Some(*port);
         }

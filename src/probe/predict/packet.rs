@@ -6,9 +6,11 @@ use std::net::IpAddr;
 use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
 use super::map::{At, Delivery, Ether, Landing, Passage, Stop, Why};
 use super::{Neighbour, World, refusal, route_of};
-use crate::kernel::tables::{NextHop, Route};
+use crate::kernel::tables::{NextHop, Route, Rule};
 use crate::name::Mac;
 use crate::report::trace::{Action, Cause, Frame, Known, Resolution, Route as ReportedRoute, Visit};
+use ipnet::IpNet;
+use netlink_packet_route::route::RouteType;
 
 /// A packet on its way.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +134,7 @@ impl<'a> World<'a> {
             Found::Local(route) => Act::Take(route),
             Found::Several => Act::Die(self.broadcast(stand, packet.destination)),
             Found::Nothing => Act::Die(self.no_route(stand, packet)),
+            Found::Barred(kind, rule) => Act::Die(barred(node, kind, rule)),
             Found::Refused(kind, to) => Act::Die(Cause::Refused { node, kind: refusal(kind).to_owned(), to }),
             Found::Way(route, hops) => {
                 if stand.enters.is_some() && packet.ttl <= 1 {
@@ -350,6 +353,22 @@ impl<'a> World<'a> {
     }
 }
 
+/// A rule that refuses, as `ip rule` writes it.
+fn barred(node: String, kind: RouteType, rule: &Rule) -> Cause {
+    let all = || "all".to_owned();
+    let from = rule.from.filter(|net| net.prefix_len() > 0).map_or_else(all, |net| bare(net));
+    let to = rule.to.map(|net| format!(" to {}", bare(net))).unwrap_or_default();
+    let enters = rule.enters.as_ref().map(|dev| format!(" iif {dev}")).unwrap_or_default();
+    let not = if rule.inverted { "not " } else { "" };
+    let text = format!("{not}from {from}{to}{enters} {}", refusal(kind));
+    Cause::Barred { node, rule: text, priority: rule.priority, ipv6: rule.ipv6 }
+}
+
+/// A single address without its prefix length.
+fn bare(net: IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
 /// The node that a cause is about, where it is one.
 fn scene(cause: &Cause) -> Option<&str> {
     match cause {
@@ -361,6 +380,7 @@ fn scene(cause: &Cause) -> Option<&str> {
         | Cause::AddressOnPort { interface, .. }
         | Cause::WrongPrefix { interface, .. }
         | Cause::OtherSubnet { interface, .. }
+        | Cause::NotOnLink { interface, .. }
         | Cause::NoArp { interface }
         | Cause::WrongNeighbour { interface, .. }
         | Cause::OtherNic { interface, .. }

@@ -328,7 +328,15 @@ fn a_frame_for_a_known_address_goes_to_its_port_alone() {
     };
     assert!(floods(&view));
     let (bridge, port) = (view.link("host-a", "br0").index, view.link("host-a", "enp0s8").index);
-    let entry = crate::kernel::tables::Fdb { bridge, mac: mac("02:00:02:00:01:00"), port, own: false, fixed: false, age: None };
+    let entry = crate::kernel::tables::Fdb {
+        bridge,
+        mac: mac("02:00:02:00:01:00"),
+        port,
+        own: false,
+        fixed: false,
+        sticky: false,
+        age: None,
+    };
     view.tables("host-a").fdb.push(entry.clone());
     assert!(!floods(&view));
     // A stale entry behind the wrong port: the frame goes there.

@@ -82,6 +82,39 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 ),
             }
         }
+        Cause::NotOnLink { interface, route: taken, to, owner } if taken.to.prefix_len() == 0 => {
+            let (interface, owner, route) = (at(interface), at(owner), route(taken));
+            t!(
+                lang,
+                "{interface} asks for the MAC address of {to} itself, since {route} names no router; {owner}, which has it, is not \
+                 on that segment.",
+                interface,
+                to,
+                route,
+                owner
+            )
+        }
+        Cause::NotOnLink { interface, route: taken, to, owner } => {
+            let (interface, owner, route) = (at(interface), at(owner), route(taken));
+            t!(
+                lang,
+                "{interface} takes {to} for a neighbour ({route}), but {owner}, which has it, is not on that segment.",
+                interface,
+                to,
+                route,
+                owner
+            )
+        }
+        Cause::OnLoopback { interface, address } => {
+            let node = word(&interface.node);
+            t!(
+                lang,
+                "{address} is on the loopback of {node}, where nobody else sees it; {interface} has no address.",
+                address,
+                node,
+                interface = at(interface)
+            )
+        }
         Cause::NoSuchGateway { node, gateway, route: taken } => {
             let (node, route) = (word(node), route(taken));
             t!(lang, "The next router of {node} is {gateway} ({route}), an address that nobody has.", node, gateway, route)
@@ -186,6 +219,17 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::Refused { node, kind, to } => {
             t!(lang, "{node} has a route that refuses: {kind} {to}.", node = word(node), kind, to)
         }
+        Cause::Barred { node, rule, priority, .. } => {
+            t!(lang, "A policy rule of {node} refuses it: {priority}: {rule}.", node = word(node), priority, rule)
+        }
+        Cause::WrongFdb { interface, bridge, mac, right } => t!(
+            lang,
+            "The forwarding table of {bridge} has {mac} at {interface}, but it is behind {right}.",
+            bridge,
+            mac,
+            interface = at(interface),
+            right
+        ),
         Cause::WrongNeighbour { interface, address, mac, right: Some(right) } => t!(
             lang,
             "{interface} has a wrong neighbour entry: {address} at {mac}; it is at {right}.",
@@ -311,6 +355,13 @@ pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
         Cause::OtherSubnet { own: Some(_), .. } => {
             Some(t!(lang, "That is one of two ways: the other is to change the address at the other end."))
         }
+        Cause::Loop { .. } if trace.to_node.is_none() && !trace.to.is_unspecified() => {
+            Some(t!(lang, "No node of the lab has {to}, so no way leads to it.", to = trace.to))
+        }
+        Cause::PortClosed { state, .. } if ["listening", "learning"].contains(&state.as_str()) => Some(t!(
+            lang,
+            "The spanning tree opens the port by itself after twice the bridge's forward delay: 30 s where nobody changed it."
+        )),
         Cause::OtherMachine { .. } => {
             Some(t!(lang, "On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check."))
         }

@@ -37,6 +37,10 @@ every!(causes: Cause {
         Cause::Broadcast { interface: near("a1"), address: net("10.2.0.1/30"), owner: None },
         Cause::Broadcast { interface: near("host-a"), address: net("10.2.0.1/30"), owner: Some(near("a1")) },
     ],
+    Cause::NotOnLink { .. } => [
+        Cause::NotOnLink { interface: near("a1"), route: route(false), to: addr("10.2.0.2"), owner: near("b1") },
+    ],
+    Cause::OnLoopback { .. } => [Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/24") }],
     Cause::NoSuchGateway { .. } => [Cause::NoSuchGateway { node: word("a1"), gateway: addr("10.0.0.1"), route: route(true) }],
     Cause::LinkDown { .. } => [
         Cause::LinkDown { interface: near("a1"), peer: None },
@@ -70,6 +74,18 @@ every!(causes: Cause {
     Cause::TtlExpired { .. } => [Cause::TtlExpired { node: word("host-a"), ttl: 1 }],
     Cause::TooBig { .. } => [Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500 }],
     Cause::Refused { .. } => [Cause::Refused { node: word("host-a"), kind: word("blackhole"), to: net("10.0.0.0/8") }],
+    Cause::Barred { .. } => [Cause::Barred {
+        node: word("host-a"),
+        rule: word("from 10.1.0.11 prohibit"),
+        priority: 32765,
+        ipv6: false,
+    }],
+    Cause::WrongFdb { .. } => [Cause::WrongFdb {
+        interface: near("host-a"),
+        bridge: word("br0"),
+        mac: word("02:00:00:00:00:01"),
+        right: word("veth-a2"),
+    }],
     Cause::WrongNeighbour { .. } => [
         Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: None },
         Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: Some(word("02:01")) },

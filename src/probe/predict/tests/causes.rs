@@ -367,7 +367,15 @@ fn mutate(tables: &mut Tables, stock: &Stock, dice: &mut Dice) {
         10 => {
             let (bridge, port, own) = (index(dice), index(dice), dice.one_in(4));
             let mac = dice.pick(&stock.macs).unwrap();
-            tables.fdb.push(crate::kernel::tables::Fdb { bridge, mac, port, own, fixed: dice.one_in(2), age: None });
+            tables.fdb.push(crate::kernel::tables::Fdb {
+                bridge,
+                mac,
+                port,
+                own,
+                fixed: dice.one_in(2),
+                sticky: dice.one_in(2),
+                age: None,
+            });
         }
         11 => {
             let actions = [RuleAction::Table(254), RuleAction::Table(255), RuleAction::Goto(7), RuleAction::Nop];
