@@ -4,6 +4,7 @@ mod blame;
 pub(in crate::probe) mod lookup;
 pub(in crate::probe) mod map;
 mod packet;
+mod path;
 
 use std::collections::HashMap;
 use std::net::IpAddr;

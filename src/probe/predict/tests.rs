@@ -290,7 +290,7 @@ fn rules_choose_the_table_by_source_interface_and_inversion() {
     };
     let refuse = rule(100, RuleAction::Refuse(RouteType::Prohibit));
     assert_eq!(lives(&[]), None);
-    assert!(matches!(lives(std::slice::from_ref(&refuse)), Some(Cause::Refused { kind, .. }) if kind == "prohibit"));
+    assert!(matches!(lives(std::slice::from_ref(&refuse)), Some(Cause::Barred { rule, .. }) if rule == "from all prohibit"));
     assert_eq!(lives(&[Rule { from: Some(net("10.9.0.0/16")), ..refuse.clone() }]), None);
     assert!(lives(&[Rule { from: Some(net("10.1.0.0/24")), ..refuse.clone() }]).is_some());
     assert!(lives(&[Rule { from: Some(net("10.9.0.0/16")), inverted: true, ..refuse.clone() }]).is_some());
