@@ -327,6 +327,8 @@ pub enum Usage {
     NoAddress(String, Option<u8>),
     /// All addresses of the node, of which this is one, are the sender's, too.
     OwnAddress(String, String),
+    /// A node is to send from an address that it has not; those that it has.
+    NotOwnAddress(String, String, Vec<String>),
     /// The lab has no checkpoints.
     NothingToCheck(String),
     /// The other topology has no checkpoints.

@@ -2,6 +2,7 @@
 
 mod apply;
 pub mod caller;
+pub mod calls;
 pub mod fallback;
 pub mod fault;
 pub mod feature;

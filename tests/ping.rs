@@ -254,6 +254,32 @@ fn several_at_once_do_not_confuse_one_another() {
 }
 
 #[test]
+fn a_ping_leaves_from_the_address_that_was_asked_for() {
+    in_box(|| {
+        ok("up routed");
+        inside("routed", "host-a.a1", "ip addr add 10.1.0.99/24 dev eth0; ip addr add fd00:9::1/64 dev eth0 nodad").expect(0);
+        let dump = Dump::begin("routed", "host-b.b1", "eth0", "icmp");
+        let report = json_of("ping a1 b1 -c 1 --from 10.1.0.99");
+        assert_eq!(report["received"], 1, "{report}");
+        assert_eq!(report["source"], "10.1.0.99");
+        assert_eq!(dump.fields(2, "-e ip.src"), ["10.1.0.99", "10.2.0.2"]);
+        assert_eq!(json_of("trace a1 b1 --from 10.1.0.99")["request"]["source"], "10.1.0.99");
+        for (words, message) in [
+            ("--from 10.2.0.2", "10.1.0.11"),
+            ("--from 10.1.0.99 -6", "IPv6"),
+            ("--from fd00:9::1 -4", "IPv4"),
+            ("--from fd00:9::1", "b1"),
+            ("--from 10.1.0", "10.1.0"),
+        ] {
+            let ran = fails(2, &format!("ping a1 b1 {words}"));
+            assert!(ran.err.contains(message) && ran.out.is_empty(), "{ran}");
+        }
+        assert!(fails(2, "ping --all --from 10.1.0.99").err.contains("--from"));
+        ok("down");
+    });
+}
+
+#[test]
 fn wrong_words_are_refused_before_anything_is_sent() {
     in_box(|| {
         assert!(fails(2, "ping a1 b1").err.contains("No lab is up"));

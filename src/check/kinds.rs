@@ -23,7 +23,7 @@ use super::scene::{Pinged, Scene};
 use crate::plan::NodeId;
 use crate::probe::watch::{Watched, WatchedPing};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::probe::State;
+use crate::report::probe::{State, Transport};
 use crate::topology::reader::{Choice, Item};
 
 /// The kinds, and a check of any of them.
@@ -155,8 +155,26 @@ pub(super) struct Verdict {
     pub evidence: Vec<Evidence>,
     /// What is unusual and no fault.
     pub notes: Vec<Evidence>,
-    /// A ping that should be answered and is not: a trace of it tells why.
-    pub suspect: Option<(NodeId, IpAddr)>,
+    /// What should be answered and is not: a trace of it tells why.
+    pub suspect: Option<Suspect>,
+}
+
+/// A packet that should be answered and is not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Suspect {
+    /// From here.
+    pub from: NodeId,
+    /// To this address.
+    pub to: IpAddr,
+    /// What it is of.
+    pub transport: Transport,
+}
+
+impl Suspect {
+    /// A ping.
+    pub(super) fn ping(from: NodeId, to: IpAddr) -> Self {
+        Self { from, to, transport: Transport::Icmp }
+    }
 }
 
 impl Verdict {
@@ -168,7 +186,7 @@ impl Verdict {
     /// A ping that should be answered is not.
     pub(super) fn unanswered(from: NodeId, to: &NodeId, address: IpAddr) -> Self {
         let pairs = vec![(from.to_string(), to.to_string())];
-        Self { suspect: Some((from, address)), ..Self::wrong(Common::Unanswered { pairs, number: 1, of: 1 }) }
+        Self { suspect: Some(Suspect::ping(from, address)), ..Self::wrong(Common::Unanswered { pairs, number: 1, of: 1 }) }
     }
 
     /// One more thing is wrong.

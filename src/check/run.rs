@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::evidence::{Bench, Common, Evidence};
-use super::kinds::{Check, KINDS, Stage, Target, Verdict};
+use super::kinds::{Check, KINDS, Stage, Suspect, Target, Verdict};
 use super::players::{Casting, Players};
 use super::scene::{self, Pairs, Pinged, Scene, addresses, containers, is_managed};
 use crate::error::{Error, JournalFault, Result};
@@ -279,7 +279,7 @@ pub(super) struct Hints<'a> {
     names: Names,
     /// Another topology judges: how the lab itself is described is no cure.
     other: bool,
-    traced: HashMap<(NodeId, IpAddr), Death>,
+    traced: HashMap<Suspect, Death>,
 }
 
 impl<'a> Hints<'a> {
@@ -305,12 +305,12 @@ impl<'a> Hints<'a> {
         &mut self,
         view: &View,
         mut evidence: Vec<Evidence>,
-        suspect: Option<(NodeId, IpAddr)>,
+        suspect: Option<Suspect>,
     ) -> Result<(Vec<Evidence>, Vec<String>)> {
         let bench = Bench { prompt: &self.subject.prompt, names: &self.names, view };
         let mut hints: Vec<String> = evidence.iter().flat_map(|evidence| evidence.0.cures(&bench)).collect();
-        if let Some((from, to)) = suspect
-            && let Some((cause, certain, cures)) = self.death(from, to)?.and_then(|death| self.elsewhere(view, death))
+        if let Some(suspect) = suspect
+            && let Some((cause, certain, cures)) = self.death(suspect)?.and_then(|death| self.elsewhere(view, death))
         {
             hints.extend(cures);
             evidence.push(Common::because(cause, certain).into());
@@ -341,15 +341,15 @@ impl<'a> Hints<'a> {
         }
     }
 
-    fn death(&mut self, from: NodeId, to: IpAddr) -> Result<Death> {
-        let key = (from, to);
-        if let Some(known) = self.traced.get(&key) {
+    fn death(&mut self, suspect: Suspect) -> Result<Death> {
+        if let Some(known) = self.traced.get(&suspect) {
             return Ok(known.clone());
         }
         if self.traced.len() >= TRACES {
             return Ok(None);
         }
-        let order = trace::Order { from: &key.0, to, scope: 0, payload: 56, ttl: None };
+        let Suspect { from, to, transport } = &suspect;
+        let order = trace::Order { from, to: *to, transport: *transport, ..trace::Order::ping(from, *to) };
         // The pings have left their marks in the tables since.
         let traced = View::living(self.subject).and_then(|mut view| {
             self.forget(&mut view);
@@ -361,7 +361,7 @@ impl<'a> Hints<'a> {
             // Without a trace the failure stands all the same.
             Err(_) => None,
         };
-        self.traced.insert(key, death.clone());
+        self.traced.insert(suspect, death.clone());
         Ok(death)
     }
 }

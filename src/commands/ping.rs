@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::{Families, duration, payload, positive, time_to_live};
+use super::target::{Families, Source, duration, payload, positive, time_to_live};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::sockets::{self, Manner};
@@ -42,7 +42,7 @@ pub struct Ping {
     #[arg(value_name = "B", required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(completions::nodes))]
     to: Option<String>,
     /// Ping between every ordered pair of containers, by each family that both have
-    #[arg(long, conflicts_with_all = ["record_route", "count", "size", "ttl", "df", "interval", "patience", "ipv4", "ipv6"])]
+    #[arg(long, conflicts_with_all = ["record_route", "count", "size", "ttl", "df", "interval", "patience", "source", "ipv4", "ipv6"])]
     all: bool,
     /// With --all: also the hosts that have addresses
     #[arg(long, requires = "all")]
@@ -69,6 +69,8 @@ pub struct Ping {
     #[arg(short = 'W', long = "wait", value_name = "TIME", value_parser = duration)]
     patience: Option<Duration>,
     #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
     families: Families,
 }
 
@@ -93,11 +95,13 @@ impl Ping {
         let entry = &subject.entry;
         let stations = Stations::look(&subject)?;
         let from = stations.get(&target.node)?;
-        let goal = goal(self.to.as_deref().unwrap_or_default(), self.families.wanted(), from, &stations, entry)?;
+        let own = self.source.of(from)?;
+        let goal = goal(self.to.as_deref().unwrap_or_default(), self.families.from(own)?, from, &stations, entry)?;
         if self.record_route && goal.address.is_ipv6() {
             return Err(Error::Usage(Usage::Option("-R", Takes::RecordRoute)));
         }
-        let source = sockets::sources(&from.pin, &from.id.to_string(), &[goal.socket_address()])?.remove(0).ok();
+        let chosen = sockets::sources(&from.pin, &from.id.to_string(), &[goal.socket_address()])?.remove(0).ok();
+        let source = own.or(chosen);
         let start = Start {
             lab: target.lab.to_string(),
             from: from.id.to_string(),
@@ -117,7 +121,7 @@ impl Ping {
             interval: self.interval,
             patience: self.patience,
             size: usize::from(self.size),
-            manner: Manner { ttl: self.ttl, record_route: self.record_route, whole: self.df },
+            manner: Manner { ttl: self.ttl, record_route: self.record_route, whole: self.df, source: own },
         };
         report(&order, start, &stations, context).map(Pinged::One)
     }

@@ -1,5 +1,6 @@
 //! What the command line means: labs, nodes, topologies, the role of this machine, lengths of time.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,11 +8,13 @@ use clap_complete::engine::ArgValueCompleter;
 
 use super::{Context, completions, lacking};
 use crate::check::KINDS;
-use crate::error::{Error, Result, Thing, Usage, WrongValue};
+use crate::error::{Error, Result, Takes, Thing, Usage, WrongValue};
 use crate::lab::instances::InstanceId;
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
 use crate::name::{LabName, NodeName};
+use crate::probe::is_link_local;
+use crate::probe::ping::stations::Station;
 use crate::report::lab::Notice;
 use crate::report::probe::Family;
 use crate::topology::catalog::{self, is_file};
@@ -237,12 +240,53 @@ pub(super) struct Families {
 }
 
 impl Families {
+    /// Those that come into question from an address.
+    ///
+    /// # Errors
+    /// When it is of the other family.
+    pub(super) fn from(&self, source: Option<IpAddr>) -> Result<&'static [Family]> {
+        let wanted = self.wanted();
+        match source.map(Family::from_address) {
+            None => Ok(wanted),
+            Some(Family::Ipv4) if wanted.contains(&Family::Ipv4) => Ok(&[Family::Ipv4]),
+            Some(Family::Ipv6) if wanted.contains(&Family::Ipv6) => Ok(&[Family::Ipv6]),
+            Some(Family::Ipv4) => Err(Error::Usage(Usage::Option("-6", Takes::Ipv6))),
+            Some(Family::Ipv6) => Err(Error::Usage(Usage::Option("-4", Takes::Ipv4))),
+        }
+    }
+
     /// The families of addresses that come into question.
     pub(super) fn wanted(&self) -> &'static [Family] {
         match (self.ipv4, self.ipv6) {
             (true, _) => &[Family::Ipv4],
             (_, true) => &[Family::Ipv6],
             _ => &[Family::Ipv4, Family::Ipv6],
+        }
+    }
+}
+
+// No docstring, as above.
+#[derive(Debug, clap::Args)]
+pub(super) struct Source {
+    /// Send from this address of A, instead of the one that its routes choose
+    #[arg(long = "from", value_name = "ADDRESS")]
+    source: Option<IpAddr>,
+}
+
+impl Source {
+    /// The address, which has to be the node's own.
+    ///
+    /// # Errors
+    /// When it is not; those that the node has are named.
+    pub(super) fn of(&self, from: &Station) -> Result<Option<IpAddr>> {
+        let own: Vec<IpAddr> = from.addresses.iter().map(|(_, net)| net.addr()).filter(|own| !is_link_local(*own)).collect();
+        match self.source {
+            Some(source) if !own.contains(&source) => Err(Error::Usage(Usage::NotOwnAddress(
+                from.id.to_string().replacen('.', "/", 1),
+                source.to_string(),
+                own.iter().map(ToString::to_string).collect(),
+            ))),
+            source => Ok(source),
         }
     }
 }
@@ -266,6 +310,11 @@ pub(super) fn payload(word: &str) -> Value<u16> {
 /// A time to live: a packet with none is not sent.
 pub(super) fn time_to_live(word: &str) -> Value<u8> {
     within(word, 1, 255)
+}
+
+/// A port of TCP or UDP.
+pub(super) fn port(word: &str) -> Value<u16> {
+    within(word, 1, 65535)
 }
 
 fn within<N: TryFrom<u64>>(word: &str, least: u64, most: u64) -> Value<N> {

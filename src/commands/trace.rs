@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::{Families, payload, time_to_live};
+use super::target::{Families, Source, payload, port, time_to_live};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::stations::{Stations, goal};
@@ -15,6 +15,7 @@ use crate::render::lang::{t, w};
 use crate::render::sentences::{causes, packets};
 use crate::render::table::{WIDTH, broken};
 use crate::render::{Show, Style};
+use crate::report::probe::Transport;
 use crate::report::trace::{Action, Cause, Difference, Direction, Frame, Journey, Known, Note, Outcome, Trace as Found, Visit};
 use crate::report::wire::Station;
 
@@ -26,7 +27,7 @@ const NOWHERE: &str = "00:00:00:00:00:00";
 /// The way is predicted from the tables of all nodes and watched on every segment at once; where the two differ, it says so.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo nslab trace a1 b1\n  sudo nslab trace a1 8.8.8.8\n  sudo nslab trace a1 b1 --size 1472"
+    after_help = "Examples:\n  sudo nslab trace a1 b1\n  sudo nslab trace a1 8.8.8.8\n  sudo nslab trace a1 b1 --size 1472\n  sudo nslab trace a1 b1 --tcp 80"
 )]
 pub struct Trace {
     /// Who sends it.
@@ -35,6 +36,12 @@ pub struct Trace {
     /// Whom it is for: a node, one of its interfaces NODE.INTERFACE, or an address
     #[arg(value_name = "B", add = ArgValueCompleter::new(completions::nodes))]
     to: String,
+    /// Instead of an echo request, open a connection to this port and close it at once
+    #[arg(long, value_name = "PORT", value_parser = port, conflicts_with_all = ["udp", "size"])]
+    tcp: Option<u16>,
+    /// Instead of an echo request, send one datagram to this port
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    udp: Option<u16>,
     /// Bytes of payload; the packet may not be cut on its way
     #[arg(short, long, value_name = "BYTES", default_value_t = 56, value_parser = payload)]
     size: u16,
@@ -42,7 +49,19 @@ pub struct Trace {
     #[arg(short, long, value_name = "N", value_parser = time_to_live)]
     ttl: Option<u8>,
     #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
     families: Families,
+}
+
+impl Trace {
+    fn transport(&self) -> Transport {
+        match (self.tcp, self.udp) {
+            (Some(port), _) => Transport::Tcp { port },
+            (_, Some(port)) => Transport::Udp { port },
+            _ => Transport::Icmp,
+        }
+    }
 }
 
 impl Run for Trace {
@@ -55,9 +74,19 @@ impl Run for Trace {
         let entry = &subject.entry;
         let mut view = View::look(&subject)?;
         let stations = Stations::from_view(&view, entry);
-        let goal = goal(&self.to, self.families.wanted(), stations.get(&target.node)?, &stations, entry)?;
+        let from = stations.get(&target.node)?;
+        let source = self.source.of(from)?;
+        let goal = goal(&self.to, self.families.from(source)?, from, &stations, entry)?;
         check(goal.address, &view)?;
-        let order = Order { from: &target.node, to: goal.address, scope: goal.scope, payload: self.size, ttl: self.ttl };
+        let order = Order {
+            from: &target.node,
+            to: goal.address,
+            scope: goal.scope,
+            transport: self.transport(),
+            source,
+            payload: self.size,
+            ttl: self.ttl,
+        };
         trace(&mut view, order, stations.names.clone())
     }
 }
@@ -187,7 +216,7 @@ fn verdict(page: &mut Page, trace: &Found, style: Style) {
         Outcome::Answered { milliseconds } => page.strong(&packets::answered(style.lang, trace, *milliseconds), style),
         Outcome::Died(death) => {
             page.strong(&packets::died(style.lang, trace, death), style);
-            let known = !matches!(death.cause, Cause::Unknown { .. });
+            let known = !matches!(death.cause, Cause::Unknown { .. } | Cause::Silent { .. });
             let word = if death.certain { w!(style.lang, "Cause:") } else { w!(style.lang, "Perhaps:") };
             let because = if known { format!("  {word} ") } else { "  ".to_owned() };
             page.wrap(&because, "    ", &causes::cause(style.lang, trace, &death.cause));
@@ -196,6 +225,9 @@ fn verdict(page: &mut Page, trace: &Found, style: Style) {
             }
             cures(page, &death.cure, style);
             advise(page, trace, &death.cause, style);
+            if let Some(ping) = packets::ping_beside(style.lang, trace) {
+                page.wrap("  ", "    ", &ping);
+            }
         }
     }
     for note in &trace.notes {

@@ -43,6 +43,8 @@ pub struct Manner {
     pub record_route: bool,
     /// No router may cut them, nor the node itself.
     pub whole: bool,
+    /// The address that they come from, where it is not for the kernel to choose.
+    pub source: Option<IpAddr>,
 }
 
 /// An ICMP socket in a namespace.
@@ -76,6 +78,10 @@ impl Echo {
         let socket = socket(domain, SockType::Raw, flags, protocol).map_err(|errno| ("socket(SOCK_RAW, ICMP)", errno))?;
         let echo = Self { socket };
         echo.prepare(family, manner).map_err(|errno| ("setsockopt", errno))?;
+        if let Some(source) = manner.source {
+            let own = SockaddrStorage::from(SocketAddr::new(source, 0));
+            nix::sys::socket::bind(echo.socket.as_raw_fd(), &own).map_err(|errno| ("bind", errno))?;
+        }
         Ok(echo)
     }
 

@@ -146,6 +146,8 @@ impl Cures<'_> {
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
             Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::OtherMachine { .. } | Cause::Unknown { .. } => {}
+            // A program is missing, or says nothing.
+            Cause::NobodyListens { .. } | Cause::Silent { .. } => {}
         }
     }
 

@@ -1,6 +1,10 @@
 //! The path of one packet and of its reply: predicted, watched, and told; how it ended, why, and how sure that is.
 
 mod compare;
+mod filters;
+mod mark;
+mod port;
+mod prober;
 mod sighting;
 
 use std::collections::HashSet;
@@ -8,6 +12,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use netlink_packet_route::neighbour::NeighbourState;
+use nix::errno::Errno;
 
 use super::cure::{Goal, cure, cure_of};
 use super::predict::{self, Prediction, predict};
@@ -15,14 +20,16 @@ use super::view::{Place, View};
 use super::watch::Patience;
 use crate::error::Result;
 use crate::kernel::netfilter::iptables;
-use crate::kernel::netfilter::trace::{Step, Traced, Tracer, number_of};
 use crate::kernel::sockets;
 use crate::plan::NodeId;
 use crate::report::machine::Kind;
+use crate::report::probe::Transport;
 use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Outcome, Trace};
 use crate::report::wire::{Interface, Names};
 use compare::End;
-use sighting::{Probed, Prober, What};
+use filters::{Acted, acts, filtered, tracer};
+use prober::Prober;
+use sighting::{Probed, What};
 
 /// Where the tables say that the packet dies, it is dead when nothing was seen of it for so long.
 const FORETOLD: Patience = Patience { quiet: Duration::from_millis(100), whole: Some(Duration::from_secs(2)) };
@@ -40,16 +47,28 @@ pub struct Order<'a> {
     pub to: IpAddr,
     /// The interface of a link-local address; else 0.
     pub scope: u32,
-    /// Bytes of payload behind the ICMP header.
+    /// What it is of; of TCP it is the first packet of a connection, without payload.
+    pub transport: Transport,
+    /// The address that it comes from, where it is not for the kernel to choose.
+    pub source: Option<IpAddr>,
+    /// Bytes of payload behind the header of ICMP or UDP.
     pub payload: u16,
     /// The time to live, where it is not the node's own.
     pub ttl: Option<u8>,
 }
 
-impl Order<'_> {
-    /// Bytes of the whole packet: RFC 791 and 8200 for the IP headers, 8 for that of ICMP.
+impl<'a> Order<'a> {
+    /// An echo request as `ping` sends it.
+    pub fn ping(from: &'a NodeId, to: IpAddr) -> Self {
+        Self { from, to, scope: 0, transport: Transport::Icmp, source: None, payload: 56, ttl: None }
+    }
+
+    /// Bytes of the whole packet: RFC 791 and 8200 for the IP headers, 8 for that of ICMP or UDP; of TCP 40 with the options that
+    /// Linux puts there (MSS, SACK, time stamps, window scale).
     fn size(&self) -> u32 {
-        u32::from(self.payload) + if self.to.is_ipv4() { 28 } else { 48 }
+        let ip = if self.to.is_ipv4() { 20 } else { 40 };
+        let (header, payload) = if matches!(self.transport, Transport::Tcp { .. }) { (40, 0) } else { (8, self.payload) };
+        ip + header + u32::from(payload)
     }
 }
 
@@ -60,24 +79,26 @@ impl Order<'_> {
 pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let sender = order.from.to_string();
     view.read_settings(std::slice::from_ref(&sender))?;
-    let packet = predict::Probe { size: order.size(), ttl: ttl(view, &order), may_fragment: false, source: None };
+    let packet = predict::Probe { size: order.size(), ttl: ttl(view, &order), may_fragment: false, source: order.source };
     let prediction = foretell(view, &order, &packet)?;
     let mut watch = Prober::open(&places(view, &order, &prediction), &order)?;
     let first = watch.probe(if prediction.death.is_some() { FORETOLD } else { HOPED })?;
-    let mut account = Account::from_probe(view, &prediction, &first);
+    let probed = |view: &View, probed: &Probed| Account::from_probe(view, &prediction, probed, order.transport);
+    let mut account = probed(view, &first);
     let mut acted = Vec::new();
     if !account.answered && !account.confirms(&prediction) {
-        let end = account.end(&sender);
+        let end = account.stage(&sender);
         view.read_settings(std::slice::from_ref(&end.node))?;
         if let Some(tracer) = tracer(view, &end, &watch) {
-            account = Account::from_probe(view, &prediction, &watch.probe(FORETOLD)?.after(&first));
+            account = probed(view, &watch.probe(FORETOLD)?.after(&first));
             acted = acts(view, &end.node, &tracer);
         }
     }
-    if !account.answered && !account.confirms(&prediction) && !acted.iter().any(|acted| acted.step.drops) {
+    let dropped = acted.iter().any(|acted| acted.step.drops);
+    if !account.answered && !account.confirms(&prediction) && !dropped && !account.is_over(order.transport) {
         let asks = account.unanswered().is_some() || is_asking(view, &account.end(&sender).node);
         let patience = if asks && prediction.death.is_none() { ASKING } else { HOPED };
-        account = Account::from_probe(view, &prediction, &watch.probe(patience)?.after(&first));
+        account = probed(view, &watch.probe(patience)?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
     let report = report(view, &order, names, &prediction, account, &acted, &packet);
@@ -113,6 +134,11 @@ fn foretell(view: &mut View, order: &Order<'_>, packet: &predict::Probe) -> Resu
             return Ok(prediction);
         }
         view.read_settings(&new)?;
+        // What a node does with echo requests concerns no other packet.
+        if order.transport != Transport::Icmp {
+            let settings = view.places.iter_mut().filter_map(|place| place.tables.settings.as_mut());
+            settings.for_each(|settings| settings.echo_ignored = (false, false));
+        }
     }
 }
 
@@ -146,25 +172,6 @@ fn is_asking(view: &View, node: &str) -> bool {
     place.is_some_and(|place| place.tables.neighbours.iter().any(|one| one.state == NeighbourState::Incomplete))
 }
 
-/// Where the packet died, the kernel tells which rule does it, if the node has any.
-fn tracer(view: &View, end: &End, watch: &Prober) -> Option<Tracer> {
-    let place = view.named(&end.node)?;
-    if place.tables.settings.as_ref().is_none_or(|settings| settings.chains.is_empty()) {
-        return None;
-    }
-    let key = watch.key();
-    let packet = Traced { ipv6: watch.is_ipv6(), id: key.id, magic: key.magic };
-    Tracer::open(&place.pin, packet, end.interface.as_deref().filter(|_| !end.outgoing))
-}
-
-/// What rules and policies of a node did with the packet.
-fn acts(view: &View, node: &str, tracer: &Tracer) -> Vec<Acted> {
-    let place = view.named(node);
-    let number = |step: &Step| place.filter(|_| step.drops).and_then(|place| number_of(&place.pin, step));
-    let steps = tracer.read().unwrap_or_default().into_iter();
-    steps.map(|step| Acted { node: node.to_owned(), number: number(&step), step }).collect()
-}
-
 fn report(
     view: &View,
     order: &Order<'_>,
@@ -175,8 +182,12 @@ fn report(
     packet: &predict::Probe,
 ) -> Trace {
     let goal = Goal { from: order.from, to: order.to, probe: packet };
-    let outcome = account.outcome(view, prediction, acted, &goal);
-    let differences = account.differences(prediction);
+    let outcome = account.outcome(view, prediction, acted, &goal, order);
+    let by_itself =
+        matches!(&outcome, Outcome::Died(death) if !matches!(death.cause, Cause::NobodyListens { .. } | Cause::Silent { .. }));
+    let beside = order.transport != Transport::Icmp && by_itself && prediction.death.is_none();
+    let ping = if beside { port::pinged(view, order) } else { None };
+    let (differences, refused) = (account.differences(prediction), account.is_refused());
     let owner = view.owners_of_address(order.to).into_iter().next().map(|owner| owner.node);
     let mut notes = prediction.notes.clone();
     if let Outcome::Died(death) = &outcome {
@@ -195,6 +206,7 @@ fn report(
         from: order.from.to_string(),
         to: order.to,
         to_node: owner,
+        transport: order.transport,
         size: order.size(),
         ttl: packet.ttl,
         request,
@@ -202,22 +214,13 @@ fn report(
         messages: account.messages,
         differences,
         outcome,
+        refused,
+        ping,
         notes,
         legacy,
         several: view.prompt.lab.is_some(),
         names,
     }
-}
-
-/// A rule or policy that was seen to act on the probe, in a node.
-#[derive(Debug, Clone)]
-pub struct Acted {
-    /// The node.
-    pub node: String,
-    /// What it did.
-    pub step: Step,
-    /// The number of a rule that drops it in its chain, from 1.
-    pub number: Option<usize>,
 }
 
 /// What became of a probe, both ways.
@@ -231,21 +234,52 @@ pub struct Account {
     pub answered: bool,
     /// From when it left until its reply came.
     pub milliseconds: f64,
+    /// A reply said that nobody listens.
+    pub refuses: bool,
+    /// What the kernel told the socket.
+    pub failed: Option<Errno>,
     /// What routers said.
     pub messages: Vec<IcmpMessage>,
 }
 
 impl Account {
     /// Puts a probe's prediction and sightings together.
-    pub fn from_probe(view: &View, prediction: &Prediction, probed: &Probed) -> Self {
+    pub fn from_probe(view: &View, prediction: &Prediction, probed: &Probed, transport: Transport) -> Self {
         let request = compare::compare(view, Some(&prediction.request), probed, Direction::Request);
         // Where the packet did not come to its end, there is nothing to answer.
         let arrived = request.as_ref().is_some_and(|compared| compared.agrees);
         // Whether it arrived on another machine, only its reply tells.
         let unseen = prediction.receiver.as_ref().is_some_and(|node| view.is_unseen(node));
         let reply = compare::compare(view, prediction.reply.as_ref(), probed, Direction::Reply);
-        let reply = reply.filter(|compared| (arrived && !unseen) || compared.end.is_some());
-        Self { request, reply, answered: probed.answered, milliseconds: probed.milliseconds(), messages: messages(view, probed) }
+        // Nobody has to answer a datagram.
+        let awaited = arrived && !unseen && !matches!(transport, Transport::Udp { .. });
+        let reply = reply.filter(|compared| awaited || compared.end.is_some());
+        Self {
+            request,
+            reply,
+            answered: probed.answered,
+            milliseconds: probed.milliseconds(),
+            refuses: probed.sightings.iter().any(|seen| matches!(seen.what, What::Packet { refuses: true, .. })),
+            failed: probed.failed,
+            messages: messages(view, probed, transport),
+        }
+    }
+
+    /// The sender was told that nobody takes it.
+    pub fn is_refused(&self) -> bool {
+        self.failed == Some(Errno::ECONNREFUSED)
+    }
+
+    /// Where to look for what stops it: where it was seen last, or where it was refused.
+    pub fn stage(&self, sender: &str) -> End {
+        let refused = self.request.as_ref().filter(|_| self.refuses).and_then(|compared| compared.end.clone());
+        refused.unwrap_or_else(|| self.end(sender))
+    }
+
+    /// Another probe would tell no more.
+    pub fn is_over(&self, transport: Transport) -> bool {
+        let arrived = self.request.as_ref().is_some_and(|compared| compared.agrees);
+        self.is_refused() || arrived && matches!(transport, Transport::Udp { .. })
     }
 
     /// Where the packet, or its reply, was seen last.
@@ -269,11 +303,17 @@ impl Account {
     }
 
     /// How it ended.
-    pub fn outcome(&self, view: &View, prediction: &Prediction, acted: &[Acted], goal: &Goal<'_>) -> Outcome {
+    pub fn outcome(&self, view: &View, prediction: &Prediction, acted: &[Acted], goal: &Goal<'_>, order: &Order<'_>) -> Outcome {
         if self.answered {
             return Outcome::Answered { milliseconds: self.milliseconds };
         }
-        let (leg, node, cause, certain) = self.cause(view, prediction, acted, goal);
+        let dropped = acted.iter().any(|acted| acted.step.drops);
+        let foretold = !self.is_refused() && self.confirms(prediction);
+        let unheard = if dropped || foretold { None } else { port::unheard(view, self, order) };
+        let (leg, node, cause, certain) = match unheard {
+            Some((node, cause, certain)) => (Direction::Request, node, cause, certain),
+            None => self.cause(view, prediction, acted, goal),
+        };
         let cure = cure_of(view, goal, &cause);
         Outcome::Died(Box::new(Death { leg, node, cause, certain, cure }))
     }
@@ -384,41 +424,16 @@ fn unplugged(view: &View, prediction: &Prediction, end: &End) -> Option<Cause> {
     other_machine(view, &visits.get(at + 1)?.node, interface)
 }
 
-/// The first drop that the kernel's own tracing told.
-fn filtered(view: &View, acted: &[Acted]) -> Option<(Direction, String, Cause)> {
-    let at = acted.iter().position(|acted| acted.step.drops)?;
-    let Acted { node, step, number } = &acted[at];
-    let place = view.named(node)?;
-    // A chain without a hook was jumped to from one that has one.
-    let came = acted[..=at].iter().rev().filter(|before| before.node == *node);
-    let hook = came
-        .filter(|before| (before.step.family, &before.step.table) == (step.family, &step.table))
-        .find_map(|before| hook(place, &before.step));
-    let cause = Cause::Filtered {
-        node: node.clone(),
-        family: step.family.to_owned(),
-        table: step.table.clone(),
-        chain: step.chain.clone(),
-        hook,
-        rule: step.rule,
-        number: *number,
-        policy: step.rule.is_none(),
-    };
-    Some((if step.reply { Direction::Reply } else { Direction::Request }, node.clone(), cause))
-}
-
-fn hook(place: &Place, step: &Step) -> Option<String> {
-    let chains = &place.tables.settings.as_ref()?.chains;
-    let chain =
-        chains.iter().find(|chain| (chain.family.as_str(), &chain.table, &chain.name) == (step.family, &step.table, &step.chain));
-    chain.map(|chain| chain.hook.clone())
-}
-
 /// What was said in ICMP, each once.
-fn messages(view: &View, probed: &Probed) -> Vec<IcmpMessage> {
+fn messages(view: &View, probed: &Probed, transport: Transport) -> Vec<IcmpMessage> {
+    let udp = matches!(transport, Transport::Udp { .. });
     let mut all: Vec<IcmpMessage> = Vec::new();
     for seen in &probed.sightings {
-        let What::Error { leg, from, says } = seen.what else { continue };
+        let (leg, from, says) = match seen.what {
+            What::Error { leg, from, says } => (leg, from, says),
+            What::Packet { source, refuses: true, .. } if udp => (Direction::Request, source, IcmpWord::PortUnreachable),
+            _ => continue,
+        };
         let node = view.owners_of_address(from).into_iter().next().map(|owner| owner.node);
         let message = IcmpMessage { leg, from, node, says };
         if !all.contains(&message) {

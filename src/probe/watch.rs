@@ -68,7 +68,7 @@ pub trait Watcher {
     /// A frame was seen at an interface of a node; whether it belongs to what is watched.
     fn frame(&mut self, node: &str, interface: &str, seen: &Seen<'_>) -> bool;
     /// Nothing is awaited any more.
-    fn is_done(&self) -> bool;
+    fn is_done(&mut self) -> bool;
 }
 
 /// Taps in nodes, and the sockets that pings leave by.
@@ -330,7 +330,7 @@ impl Watcher for Underway<'_> {
         true
     }
 
-    fn is_done(&self) -> bool {
+    fn is_done(&mut self) -> bool {
         self.open.iter().all(|at| self.seen[*at].answered)
     }
 }

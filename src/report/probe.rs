@@ -24,6 +24,43 @@ impl Family {
     }
 }
 
+/// What a packet is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// An echo request.
+    Icmp,
+    /// The first packet of a connection to a port.
+    Tcp {
+        /// The port.
+        port: u16,
+    },
+    /// A datagram to a port.
+    Udp {
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Transport {
+    /// The port that it is for.
+    pub fn port(self) -> Option<u16> {
+        match self {
+            Self::Icmp => None,
+            Self::Tcp { port } | Self::Udp { port } => Some(port),
+        }
+    }
+
+    /// Its name, as people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Icmp => "ICMP",
+            Self::Tcp { .. } => "TCP",
+            Self::Udp { .. } => "UDP",
+        }
+    }
+}
+
 /// An address and the interface that has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Party {

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 
 use super::machine::Kind;
+use super::probe::Transport;
 use super::wire::{Interface, Names, Station};
 
 /// `trace`
@@ -19,6 +20,8 @@ pub struct Trace {
     pub to: IpAddr,
     /// The node that has the address.
     pub to_node: Option<String>,
+    /// What it sends.
+    pub transport: Transport,
     /// Bytes of the whole packet.
     pub size: u32,
     /// The time to live that it starts with.
@@ -33,6 +36,10 @@ pub struct Trace {
     pub differences: Vec<Difference>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The sender was told that nobody takes it.
+    pub refused: bool,
+    /// Where a packet that is no ping died although the tables let it live: whether a ping to the same address was answered.
+    pub ping: Option<bool>,
     /// What is odd on the way and did not stop the packet.
     pub notes: Vec<Note>,
     /// Where the packet died of nothing known: tables of iptables-legacy there, whose rules cannot be traced.
@@ -351,6 +358,10 @@ pub enum Cause {
     OtherNic { interface: Interface, route: Route, owner: Option<Interface> },
     /// The network delivers unicast only to the NICs' own MAC addresses.
     ForeignMac { network: String, mac: String, owner: Option<Interface> },
+    /// Nobody listens on the port in the node; `at` has the addresses at which somebody does, to whom it was not sent.
+    NobodyListens { node: String, transport: Transport, at: Vec<IpAddr> },
+    /// A datagram came to a node where somebody listens, and nothing came back.
+    Silent { node: String, transport: Transport },
     /// The node has the address and answers no echo requests.
     EchoIgnored { node: String },
     /// It left for the machine that plays the host, or asked there, and nothing came back.
@@ -372,6 +383,8 @@ impl Cause {
             | Self::Barred { node, .. }
             | Self::Filtered { node, .. }
             | Self::EchoIgnored { node }
+            | Self::NobodyListens { node, .. }
+            | Self::Silent { node, .. }
             | Self::Unknown { node, .. } => vec![node],
             Self::WrongPrefix { interface, .. }
             | Self::OtherSubnet { interface, .. }
@@ -426,6 +439,7 @@ impl Trace {
             from: String::new(),
             to: nowhere,
             to_node: None,
+            transport: Transport::Icmp,
             size: 0,
             ttl: 0,
             request: Journey { source: None, destination: nowhere, visits: Vec::new() },
@@ -433,6 +447,8 @@ impl Trace {
             messages: Vec::new(),
             differences: Vec::new(),
             outcome: Outcome::Answered { milliseconds: 0.0 },
+            refused: false,
+            ping: None,
             notes: Vec::new(),
             legacy: Vec::new(),
             several: false,

@@ -151,6 +151,10 @@ every!(usages: Usage {
     Usage::InsideNode(_) => [Usage::InsideNode(word("bridged/a1"))],
     Usage::NoAddress(..) => [Usage::NoAddress(word("a1"), None), Usage::NoAddress(word("a1"), Some(6))],
     Usage::OwnAddress(..) => [Usage::OwnAddress(word("b1"), word("10.0.0.11"))],
+    Usage::NotOwnAddress(..) => [
+        Usage::NotOwnAddress(word("a1"), word("10.0.0.9"), names(0)),
+        Usage::NotOwnAddress(word("a1"), word("10.0.0.9"), names(2)),
+    ],
     Usage::NotAnAddress(_) => [Usage::NotAnAddress(word("10.0.0.300"))],
     Usage::NotOneNode(_) => [Usage::NotOneNode(word("224.0.0.1"))],
     Usage::NeedsInterface(_) => [Usage::NeedsInterface(word("fe80::1"))],

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence, Seen};
-use crate::check::kinds::{Kind, Stage, Target, Verdict};
+use crate::check::kinds::{Kind, Stage, Suspect, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Members, members, network};
 use crate::check::scene::{Scene, host};
@@ -177,8 +177,10 @@ impl Kind for Macs {
         let unseen: Vec<String> = wanted.difference(&met).cloned().collect();
         if crossing.is_empty() || !unseen.is_empty() {
             if verdict.evidence.is_empty() {
-                verdict.suspect =
-                    watched.iter().find(|(_, seen)| !seen.answered).map(|(ping, _)| (ping.from.clone(), ping.address));
+                verdict.suspect = watched
+                    .iter()
+                    .find(|(_, seen)| !seen.answered)
+                    .map(|(ping, _)| Suspect::ping(ping.from.clone(), ping.address));
             }
             verdict.add(Found::Unseen { network: self.network.to_string(), nodes: unseen });
         }

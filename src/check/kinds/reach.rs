@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::check::evidence::{Common, Evidence};
-use crate::check::kinds::{Kind, Stage, Target, Verdict};
+use crate::check::kinds::{Kind, Stage, Suspect, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Pair, pairs};
 use crate::check::scene::Scene;
@@ -104,7 +104,8 @@ impl Kind for Reach {
                 number: open.len(),
                 of: open.len() + asked.iter().filter(ended(true)).count(),
             });
-            verdict.suspect = open.iter().find_map(|(from, to)| Some((from.clone(), stage.pinged.unanswered(from, to)?)));
+            verdict.suspect =
+                open.iter().find_map(|(from, to)| Some(Suspect::ping(from.clone(), stage.pinged.unanswered(from, to)?)));
         }
         verdict.evidence = found.into_iter().map(Evidence::from).collect();
         Ok(verdict)

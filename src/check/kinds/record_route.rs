@@ -66,7 +66,7 @@ impl Kind for RecordRoute {
             interval: Duration::from_millis(300),
             patience: Some(PATIENCE),
             size: 16,
-            manner: Manner { ttl: None, record_route: true, whole: false },
+            manner: Manner { record_route: true, ..Manner::default() },
         };
         let mut slots: Option<Recorded> = None;
         let sent = ping(&order, &mut |came| match came {

@@ -26,15 +26,25 @@ const INET: u8 = 1;
 const BRIDGE: u8 = 7;
 const NETDEV: u8 = 5;
 
-/// The packet to trace: an echo request or its reply.
+/// The packet to trace, or its reply.
 #[derive(Debug, Clone, Copy)]
-pub struct Traced {
-    /// `ICMPv6` instead of `ICMP`.
-    pub ipv6: bool,
-    /// Its identifier.
-    pub id: u16,
-    /// The first bytes of its payload.
-    pub magic: [u8; 8],
+pub enum Traced {
+    /// An echo request.
+    Echo {
+        /// `ICMPv6` instead of `ICMP`.
+        ipv6: bool,
+        /// Its identifier.
+        id: u16,
+        /// The first bytes of its payload.
+        magic: [u8; 8],
+    },
+    /// A packet of TCP or UDP.
+    Ports {
+        /// UDP instead of TCP.
+        udp: bool,
+        /// The port that it comes from, to which its reply goes.
+        from: u16,
+    },
 }
 
 /// What a rule, or the policy of a chain, did with a packet.
@@ -59,6 +69,7 @@ pub struct Step {
 pub struct Tracer {
     socket: Netlink,
     table: String,
+    packet: Traced,
 }
 
 impl AsFd for Tracer {
@@ -85,7 +96,7 @@ impl Tracer {
         if let Some(device) = device {
             let _ = transact(&mut socket, at_device(&table, device, packet));
         }
-        Ok(Self { socket, table })
+        Ok(Self { socket, table, packet })
     }
 
     /// What has happened to the packet since, in order; the trace's own rules are left out.
@@ -102,7 +113,7 @@ impl Tracer {
                 Err(error) => return Err(error),
             };
             for message in messages(&datagram).filter(|message| message.kind == TRACE) {
-                if let Some((id, reply, mut step)) = step(message.body) {
+                if let Some((id, reply, mut step)) = step(message.body, self.packet) {
                     // Only the first event of a chain tells the packet's headers.
                     let known = replies.entry(id).or_insert(false);
                     *known |= reply;
@@ -134,12 +145,12 @@ fn handle(body: &[u8], step: &Step) -> Option<u64> {
 fn at_device(table: &str, device: &str, packet: Traced) -> Vec<Raw> {
     let place = nested(4, &[big(1, 0), attribute(2, &FIRST.to_be_bytes()), string(3, device)]);
     let names = [string(1, table), string(3, device), place, string(7, "filter")];
-    let rule = [string(1, table), string(2, device), nested(4, &expressions(packet))];
-    vec![
+    let mut parts = vec![
         request(NEW_TABLE, NLM_F_CREATE, NETDEV, &[string(1, table), big(2, OWNED)]),
         request(NEW_CHAIN, NLM_F_CREATE, NETDEV, &names),
-        request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, NETDEV, &rule),
-    ]
+    ];
+    parts.extend(marked(NETDEV, table, device, packet));
+    parts
 }
 
 /// The table of a family with its two chains and their rule.
@@ -148,14 +159,34 @@ fn rules(family: u8, table: &str, packet: Traced) -> Vec<Raw> {
     for (chain, hook) in HOOKS {
         let place = nested(4, &[big(1, hook), attribute(2, &FIRST.to_be_bytes())]);
         parts.push(request(NEW_CHAIN, NLM_F_CREATE, family, &[string(1, table), string(3, chain), place, string(7, "filter")]));
-        let rule = [string(1, table), string(2, chain), nested(4, &expressions(packet))];
-        parts.push(request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, family, &rule));
+        parts.extend(marked(family, table, chain, packet));
     }
     parts
 }
 
-/// `meta l4proto PROTOCOL @th,32,16 ID @th,64,64 MAGIC meta nftrace set 1`
-fn expressions(packet: Traced) -> Vec<Vec<u8>> {
+/// A place in the transport header, and the bytes that are there.
+type Field = (u32, Vec<u8>);
+
+/// The rules of a chain that mark a packet and its reply.
+fn marked(family: u8, table: &str, chain: &str, packet: Traced) -> Vec<Raw> {
+    let (protocol, kinds): (i32, Vec<Vec<Field>>) = match packet {
+        Traced::Echo { ipv6, id, magic } => {
+            let protocol = if ipv6 { libc::IPPROTO_ICMPV6 } else { libc::IPPROTO_ICMP };
+            (protocol, vec![vec![(4, id.to_be_bytes().to_vec()), (8, magic.to_vec())]])
+        }
+        Traced::Ports { udp, from } => {
+            let port = from.to_be_bytes().to_vec();
+            let protocol = if udp { libc::IPPROTO_UDP } else { libc::IPPROTO_TCP };
+            (protocol, vec![vec![(0, port.clone())], vec![(2, port)]])
+        }
+    };
+    let protocol = u8::try_from(protocol).unwrap_or_default();
+    let rule = |fields: &Vec<Field>| [string(1, table), string(2, chain), nested(4, &expressions(protocol, fields))];
+    kinds.iter().map(|fields| request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, family, &rule(fields))).collect()
+}
+
+/// `meta l4proto PROTOCOL @th,AT,LENGTH BYTES ... meta nftrace set 1`
+fn expressions(protocol: u8, fields: &[Field]) -> Vec<Vec<u8>> {
     /// `NFT_REG_1`
     const REGISTER: u32 = 1;
     const TRANSPORT_HEADER: u32 = 2;
@@ -168,21 +199,25 @@ fn expressions(packet: Traced) -> Vec<Vec<u8>> {
         let place = [big(1, REGISTER), big(2, TRANSPORT_HEADER), big(3, offset), big(4, length)];
         expression("payload", &place)
     };
-    let protocol = if packet.ipv6 { libc::IPPROTO_ICMPV6 } else { libc::IPPROTO_ICMP };
-    vec![
-        expression("meta", &[big(2, L4PROTO), big(1, REGISTER)]),
-        equals(&[u8::try_from(protocol).unwrap_or_default()]),
-        load(4, 2),
-        equals(&packet.id.to_be_bytes()),
-        load(8, 8),
-        equals(&packet.magic),
-        expression("immediate", &[big(1, REGISTER), value(2, &[1])]),
-        expression("meta", &[big(2, NFTRACE), big(3, REGISTER)]),
-    ]
+    let mut all = vec![expression("meta", &[big(2, L4PROTO), big(1, REGISTER)]), equals(&[protocol])];
+    for (at, bytes) in fields {
+        all.extend([load(*at, u32::try_from(bytes.len()).unwrap_or_default()), equals(bytes)]);
+    }
+    all.push(expression("immediate", &[big(1, REGISTER), value(2, &[1])]));
+    all.push(expression("meta", &[big(2, NFTRACE), big(3, REGISTER)]));
+    all
+}
+
+/// Whether a transport header is that of the reply: its first byte is the ICMP type, 0 or 129; or the port is the other one.
+fn is_reply(header: &[u8], packet: Traced) -> bool {
+    match packet {
+        Traced::Echo { .. } => matches!(header.first(), Some(0 | 129)),
+        Traced::Ports { from, .. } => header.get(2..4) == Some(&from.to_be_bytes()),
+    }
 }
 
 /// A trace event: the packet's number, whether it is seen to be a reply, and the rule that matched, or the policy.
-fn step(body: &[u8]) -> Option<(u32, bool, Step)> {
+fn step(body: &[u8], packet: Traced) -> Option<(u32, bool, Step)> {
     const RULE: u32 = 3;
     let mut step = Step {
         family: super::family(*body.first()?),
@@ -201,8 +236,8 @@ fn step(body: &[u8]) -> Option<(u32, bool, Step)> {
             4 => kind = count(value)?,
             5 => verdict = find(value, 0, 1).and_then(count),
             6 => id = count(value)?,
-            // The transport header: its first byte is the ICMP type, 0 or 129 for a reply.
-            9 => reply = matches!(value.first(), Some(0 | 129)),
+            // The transport header.
+            9 => reply = is_reply(value, packet),
             16 => policy = count(value),
             _ => {}
         }
@@ -218,6 +253,8 @@ fn step(body: &[u8]) -> Option<(u32, bool, Step)> {
 mod tests {
     use super::*;
 
+    const ECHO: Traced = Traced::Echo { ipv6: false, id: 1, magic: [0; 8] };
+
     fn event(attributes: &[Vec<u8>]) -> Vec<u8> {
         request(TRACE, 0, INET, attributes).2
     }
@@ -228,11 +265,11 @@ mod tests {
         let rule = |code: i32| {
             let verdict = nested(5, &[attribute(1, &code.to_be_bytes())]);
             let of_rule = [attribute(3, &7_u64.to_be_bytes()), big(4, 3), verdict];
-            step(&event(&[names.to_vec(), of_rule.to_vec()].concat())).unwrap().2
+            step(&event(&[names.to_vec(), of_rule.to_vec()].concat()), ECHO).unwrap().2
         };
         assert_eq!((rule(0).rule, rule(0).drops), (Some(7), true));
         assert!(!rule(1).drops && !rule(-1).drops && !rule(-3).drops);
-        let policy = |code: u32| step(&event(&[names.to_vec(), vec![big(4, 1), big(16, code)]].concat())).unwrap().2;
+        let policy = |code: u32| step(&event(&[names.to_vec(), vec![big(4, 1), big(16, code)]].concat()), ECHO).unwrap().2;
         assert_eq!((policy(0).rule, policy(0).drops, policy(1).drops), (None, true, false));
     }
 
@@ -240,7 +277,14 @@ mod tests {
     fn a_damaged_event_is_no_panic() {
         let whole = event(&[string(1, "t"), big(4, 3), nested(5, &[big(1, 0)])]);
         for cut in 0..whole.len() {
-            let _ = step(&whole[..cut]);
+            let _ = step(&whole[..cut], ECHO);
         }
+    }
+
+    #[test]
+    fn the_reply_of_a_connection_is_known_by_its_ports() {
+        let packet = Traced::Ports { udp: false, from: 0x1234 };
+        let header = |from: [u8; 2], to: [u8; 2]| step(&event(&[attribute(9, &[from, to].concat())]), packet).unwrap().1;
+        assert!(header([0, 80], [0x12, 0x34]) && !header([0x12, 0x34], [0, 80]));
     }
 }

@@ -1,21 +1,18 @@
-//! One probe sent, what was seen of it on every segment, and the way that it was seen to go.
+//! What was seen of one probe on every segment, and the way that it was seen to go.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::Order;
-use crate::error::{Error, Result};
+use nix::errno::Errno;
+
+use super::mark::Mark;
 use crate::kernel::packet::Seen;
-use crate::kernel::sockets::{Echo, Manner};
 use crate::name::Mac;
 use crate::probe::frame::{Body, Frame, Packet, Payload};
-use crate::probe::ping::{self, Answer, Key};
-use crate::probe::view::{Place, View};
-use crate::probe::watch::{Patience, Watch, Watcher};
+use crate::probe::view::View;
 use crate::report::machine::Link;
-use crate::report::probe::Family;
 use crate::report::trace::{Direction, IcmpWord};
 
 /// What became of one probe.
@@ -25,6 +22,8 @@ pub struct Probed {
     pub sightings: Vec<Sighting>,
     /// Its reply came back to the socket that sent it.
     pub answered: bool,
+    /// The kernel has told that socket that it is in vain.
+    pub failed: Option<Errno>,
     /// From when it was sent until it was answered or given up.
     pub took: Duration,
 }
@@ -47,98 +46,6 @@ impl Probed {
         let between = stamped.map(Duration::from_nanos).filter(|between| *between < self.took && !between.is_zero());
         between.unwrap_or(self.took).as_secs_f64() * 1000.0
     }
-}
-
-/// Taps in the namespaces that matter, and the socket that probes leave by.
-pub struct Prober {
-    watch: Watch,
-    to: IpAddr,
-    scope: u32,
-    payload: usize,
-    key: Key,
-    sequence: u16,
-}
-
-impl Prober {
-    /// Opens a tap in each of the places; the probes will leave from the first.
-    ///
-    /// # Errors
-    /// When a namespace cannot be entered or the kernel refuses a socket.
-    pub fn open(places: &[&Place], order: &Order<'_>) -> Result<Self> {
-        let Some(from) = places.first() else { return Err(Error::Internal("a trace from nowhere".to_owned())) };
-        let Order { to, scope, payload, ttl, .. } = *order;
-        let manner = Manner { ttl, record_route: false, whole: true };
-        let echo = Echo::open(&from.pin, &from.id.to_string(), Family::from_address(to), manner)?;
-        let key = ping::key();
-        let watch = Watch::open(places, "arp or icmp or icmp6", vec![echo], key.magic)?;
-        Ok(Self { watch, to, scope, payload: payload.into(), key, sequence: 0 })
-    }
-
-    /// Whether the probe is of IPv6.
-    pub fn is_ipv6(&self) -> bool {
-        self.to.is_ipv6()
-    }
-
-    /// What tells the next probe from other packets.
-    pub fn key(&self) -> Key {
-        self.key
-    }
-
-    /// Sends a probe and watches it until its reply is there, or patience ends.
-    ///
-    /// # Errors
-    /// When a signal arrives.
-    pub fn probe(&mut self, patience: Patience) -> Result<Probed> {
-        self.sequence += 1;
-        let mark = Mark { id: self.key.id, sequence: self.sequence };
-        // What the last probe left behind is none of this one's.
-        self.watch.take(&mut Flight { mark, probed: Probed::default() });
-        let message = ping::request(Family::from_address(self.to), self.key, self.sequence, self.payload);
-        let (began, mut flight) = (Instant::now(), Flight { mark, probed: Probed::default() });
-        for echo in &self.watch.echoes {
-            // What the kernel refuses goes nowhere, and that is seen.
-            let _ = echo.send(self.to, self.scope, &message);
-        }
-        self.watch.run(patience, &mut flight)?;
-        let mut probed = flight.probed;
-        probed.took = began.elapsed();
-        probed.sightings.sort_by_key(|sighting| sighting.nanoseconds);
-        Ok(probed)
-    }
-}
-
-/// A probe under way.
-struct Flight {
-    mark: Mark,
-    probed: Probed,
-}
-
-impl Watcher for Flight {
-    fn answer(&mut self, id: u16, _by: IpAddr, answer: &Answer) -> bool {
-        let answered = matches!(answer, Answer::Reply { sequence, .. } if Mark { id, sequence: *sequence } == self.mark);
-        self.probed.answered |= answered;
-        answered
-    }
-
-    fn frame(&mut self, node: &str, interface: &str, seen: &Seen<'_>) -> bool {
-        let sighting = Sighting::from_frame(seen, node, interface, self.mark);
-        let any = sighting.is_some();
-        self.probed.sightings.extend(sighting);
-        any
-    }
-
-    fn is_done(&self) -> bool {
-        self.probed.answered
-    }
-}
-
-/// What tells the probe, its reply and the errors about them from all other packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The identifier of the echo header.
-    pub id: u16,
-    /// Its sequence number.
-    pub sequence: u16,
 }
 
 /// A frame of the probe's, at an interface.
@@ -173,6 +80,8 @@ pub enum What {
         source: IpAddr,
         /// Its destination address.
         destination: IpAddr,
+        /// It is a reply that says that nobody listens.
+        refuses: bool,
     },
     /// An ICMP error about one of them.
     Error {
@@ -233,15 +142,14 @@ fn what(payload: &Payload, mark: Mark) -> Option<What> {
 }
 
 fn in_packet(packet: &Packet, mark: Mark) -> Option<What> {
-    let about = |quoted: &Option<Box<Packet>>| quoted.as_ref().and_then(|quoted| leg(quoted, mark));
+    if let Some(leg) = mark.leg(packet) {
+        let Packet { ttl, source, destination, .. } = *packet;
+        let refuses = leg == Direction::Reply && mark.refuses(packet);
+        return Some(What::Packet { leg, ttl, source, destination, refuses });
+    }
+    let about = |quoted: &Option<Box<Packet>>| quoted.as_ref().and_then(|quoted| mark.leg(quoted));
     let error = |quoted, says| Some(What::Error { leg: about(quoted)?, from: packet.source, says });
     match &packet.body {
-        Body::Echo { .. } => Some(What::Packet {
-            leg: leg(packet, mark)?,
-            ttl: packet.ttl,
-            source: packet.source,
-            destination: packet.destination,
-        }),
         Body::TimeExceeded { quoted, .. } => error(quoted, IcmpWord::TimeExceeded),
         Body::TooBig { mtu, quoted } => error(quoted, IcmpWord::TooBig { mtu: *mtu }),
         Body::Unreachable { code, mtu, quoted } => {
@@ -249,16 +157,6 @@ fn in_packet(packet: &Packet, mark: Mark) -> Option<What> {
         }
         Body::Solicitation { target, .. } => Some(What::Asks { address: (*target).into() }),
         Body::Advertisement { target, mac } => Some(What::Answers { address: (*target).into(), mac: (*mac)? }),
-        _ => None,
-    }
-}
-
-/// Which of the two a packet is.
-fn leg(packet: &Packet, mark: Mark) -> Option<Direction> {
-    match packet.body {
-        Body::Echo { reply, id, sequence, .. } if id == mark.id && sequence == mark.sequence => {
-            Some(if reply { Direction::Reply } else { Direction::Request })
-        }
         _ => None,
     }
 }

@@ -1,6 +1,9 @@
 //! Why a packet goes no further, in words.
 
-use crate::render::lang::{Lang, or, t, w};
+use std::net::IpAddr;
+
+use crate::render::lang::{Lang, and, or, t, w};
+use crate::report::probe::Transport;
 use crate::report::trace::{Cause, Route, Trace};
 use crate::report::wire::Interface;
 use crate::typed;
@@ -310,6 +313,15 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::EchoIgnored { node } => {
             t!(lang, "{node} has the address and ignores echo requests.", node = word(node))
         }
+        Cause::NobodyListens { node, transport, at } => nobody_listens(lang, &word(node), *transport, at),
+        Cause::Silent { node, transport } => t!(
+            lang,
+            "Somebody listens on {protocol} port {port} of {node}. Nobody has to answer a datagram, so it is not known whether it \
+             was taken.",
+            protocol = transport.name(),
+            port = transport.port().unwrap_or(0),
+            node = word(node)
+        ),
         Cause::OtherMachine { interface, host } => t!(
             lang,
             "What {interface} sends goes to the other machine, which plays {host}, and nothing came back. Is that half of the \
@@ -319,6 +331,15 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         ),
         Cause::Unknown { node, interface } => unknown(lang, trace, node, interface.as_deref()),
     }
+}
+
+fn nobody_listens(lang: Lang, node: &str, transport: Transport, at: &[IpAddr]) -> String {
+    let (protocol, port) = (transport.name(), transport.port().unwrap_or(0));
+    if at.is_empty() {
+        return t!(lang, "Nobody listens on {protocol} port {port} of {node}.", protocol, port, node);
+    }
+    let addresses = and(lang, &at.iter().map(ToString::to_string).collect::<Vec<_>>());
+    t!(lang, "On {node} somebody listens on {protocol} port {port}, but only at {addresses}.", node, protocol, port, addresses)
 }
 
 fn unknown(lang: Lang, trace: &Trace, node: &str, interface: Option<&str>) -> String {
@@ -351,6 +372,11 @@ pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
         Cause::Filtered { node, family, table, chain, .. } => {
             let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
             Some(t!(lang, "To see it: {command}", command = whole(&typed::here(&command))))
+        }
+        Cause::NobodyListens { node, transport, .. } => {
+            let kind = if matches!(transport, Transport::Udp { .. }) { 'u' } else { 't' };
+            let command = format!("sudo nslab exec {} ss -ln{kind}p", trace.typed(node));
+            Some(t!(lang, "Who listens there: {command}", command = whole(&typed::here(&command))))
         }
         Cause::OtherSubnet { own: Some(_), .. } => {
             Some(t!(lang, "That is one of two ways: the other is to change the address at the other end."))

@@ -348,6 +348,14 @@ fn wrong_use(lang: Lang, usage: &Usage) -> Message {
                 .why(w!(lang, "A packet to an address of one's own never leaves the node."))
                 .hint(w!(lang, "give one of them another address; nslab show NODE lists them"))
         }
+        Usage::NotOwnAddress(node, address, own) => {
+            let message =
+                Message::new(t!(lang, "{node} cannot send from {address}: it does not have that address", node, address));
+            if own.is_empty() {
+                return message.hint(format!("nslab show {}", escape(node)));
+            }
+            message.hint(t!(lang, "--from one of its own: {addresses}", addresses = listed(lang, own)))
+        }
         Usage::NothingToCheck(lab) => Message::new(t!(lang, "nothing to check: {lab} has no checkpoints; use --against", lab))
             .hint(format!("nslab check {} --against bridged", escape(lab)))
             .hint(format!("nslab check {} --against routed", escape(lab))),

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::causes::{self, route};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, reason, t, w};
-use crate::report::probe::{Event, Fault, Matrix, Party, Ping, Start, Times};
+use crate::report::probe::{Event, Fault, Matrix, Party, Ping, Start, Times, Transport};
 use crate::report::trace::{
     Action, Cause, Death, Difference, Direction, Frame, IcmpMessage, IcmpWord, Known, Resolution, Trace, Visit,
 };
@@ -238,14 +238,24 @@ pub fn matrix_end(lang: Lang, matrix: &Matrix) -> Vec<String> {
 /// From where to where, and what the packet is.
 pub fn title(lang: Lang, trace: &Trace) -> String {
     let to = trace.to_node.as_ref().map(|node| format!(" ({})", trace.word(node))).unwrap_or_default();
-    t!(
-        lang,
-        "From {from} to {to}: one echo request of {size}, TTL {ttl}.",
-        from = trace.word(&trace.from),
-        to = format!("{}{to}", trace.to),
-        size = n!(lang, trace.size, "byte", "bytes"),
-        ttl = trace.ttl
-    )
+    let (from, to, ttl) = (trace.word(&trace.from), format!("{}{to}", trace.to), trace.ttl);
+    let size = n!(lang, trace.size, "byte", "bytes");
+    match trace.transport {
+        Transport::Icmp => t!(lang, "From {from} to {to}: one echo request of {size}, TTL {ttl}.", from, to, size, ttl),
+        Transport::Tcp { port } => {
+            t!(
+                lang,
+                "From {from} to {to}: a connection to TCP port {port}, its first packet with TTL {ttl}.",
+                from,
+                to,
+                port,
+                ttl
+            )
+        }
+        Transport::Udp { port } => {
+            t!(lang, "From {from} to {to}: one datagram of {size} to UDP port {port}, TTL {ttl}.", from, to, size, port, ttl)
+        }
+    }
 }
 
 /// The heading of one direction.
@@ -391,6 +401,11 @@ pub fn answered(lang: Lang, trace: &Trace, milliseconds: f64) -> String {
         |direction| trace.journey(direction).is_some_and(|way| way.visits.iter().all(|visit| visit.known == Known::Both));
     let agreed = trace.differences.is_empty() && everywhere(Direction::Request) && everywhere(Direction::Reply);
     let milliseconds = format!("{milliseconds:.2}");
+    if let Transport::Tcp { port } = trace.transport {
+        let connected = t!(lang, "Connected after {milliseconds} ms: TCP port {port} is open.", milliseconds, port);
+        let everywhere = if agreed { w!(lang, "Seen on every segment, as the tables say.") } else { "" };
+        return format!("{connected} {everywhere}").trim_end().to_owned();
+    }
     if agreed {
         t!(lang, "Answered after {milliseconds} ms. Seen on every segment, as the tables say.", milliseconds)
     } else {
@@ -401,10 +416,37 @@ pub fn answered(lang: Lang, trace: &Trace, milliseconds: f64) -> String {
 /// Where the packet or its reply died.
 pub fn died(lang: Lang, trace: &Trace, death: &Death) -> String {
     let node = trace.word(trace.furthest(death));
+    match (&death.cause, trace.refused) {
+        (Cause::NobodyListens { .. }, true) => {
+            return t!(lang, "Refused: the request arrives in {node}, which sends it back.", node);
+        }
+        (Cause::NobodyListens { .. } | Cause::Silent { .. }, false) => {
+            return t!(lang, "No answer: the request arrives in {node}.", node);
+        }
+        (_, true) => return t!(lang, "Refused: the request gets as far as {node}.", node),
+        _ => {}
+    }
     match death.leg {
         Direction::Request => t!(lang, "No answer: the request gets as far as {node}.", node),
         Direction::Reply => t!(lang, "No answer: the request arrives, its reply gets as far as {node}.", node),
     }
+}
+
+/// What became of a ping beside it.
+pub fn ping_beside(lang: Lang, trace: &Trace) -> Option<String> {
+    let (from, to) = (trace.word(&trace.from), trace.to);
+    Some(match (trace.ping?, trace.transport) {
+        (true, Transport::Tcp { port }) => {
+            t!(lang, "A ping from {from} to {to} is answered: the way is open, but not for TCP port {port}.", from, to, port)
+        }
+        (true, Transport::Udp { port }) => {
+            t!(lang, "A ping from {from} to {to} is answered: the way is open, but not for UDP port {port}.", from, to, port)
+        }
+        (false, Transport::Tcp { .. } | Transport::Udp { .. }) => {
+            t!(lang, "A ping from {from} to {to} is not answered either.", from, to)
+        }
+        (_, Transport::Icmp) => return None,
+    })
 }
 
 /// What belongs to it, each on a line of its own.

@@ -1,5 +1,6 @@
 //! Why a packet dies.
 
+use nslab::report::probe::Transport;
 use nslab::report::trace::{Cause, Death, Direction, Journey, Outcome, Trace};
 use nslab::report::wire::Names;
 
@@ -103,6 +104,11 @@ every!(causes: Cause {
         Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: None },
         Cause::ForeignMac { network: word("internal"), mac: word("02:00"), owner: Some(near("b1")) },
     ],
+    Cause::NobodyListens { .. } => [
+        Cause::NobodyListens { node: word("b1"), transport: Transport::Tcp { port: 80 }, at: Vec::new() },
+        Cause::NobodyListens { node: word("b1"), transport: Transport::Udp { port: 53 }, at: vec![addr("127.0.0.1")] },
+    ],
+    Cause::Silent { .. } => [Cause::Silent { node: word("b1"), transport: Transport::Udp { port: 53 } }],
     Cause::EchoIgnored { .. } => [Cause::EchoIgnored { node: word("b1") }],
     Cause::OtherMachine { .. } => [Cause::OtherMachine { interface: near("host-a"), host: word("host-b") }],
     Cause::Unknown { .. } => [
@@ -120,6 +126,7 @@ pub fn trace(cause: Cause) -> Trace {
         from: word("a1"),
         to,
         to_node: None,
+        transport: Transport::Udp { port: 53 },
         size: 84,
         ttl: 64,
         request: Journey { source: Some(from), destination: to, visits: Vec::new() },
@@ -127,6 +134,8 @@ pub fn trace(cause: Cause) -> Trace {
         messages: Vec::new(),
         differences: Vec::new(),
         outcome: Outcome::Died(Box::new(death)),
+        refused: false,
+        ping: Some(true),
         notes: Vec::new(),
         legacy: vec![word("filter")],
         several: false,

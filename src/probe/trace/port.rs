@@ -1,0 +1,62 @@
+//! What the port of a probe has to do with its end: who listens, and whether a ping gets through.
+
+use std::time::Duration;
+
+use super::{Account, Order};
+use crate::kernel::calls::{listeners, takes};
+use crate::kernel::sockets::Manner;
+use crate::probe::ping::{self, Came};
+use crate::probe::view::View;
+use crate::report::probe::Transport;
+use crate::report::trace::Cause;
+
+/// As long as a ping beside the probe is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Bytes of its payload.
+const SIZE: usize = 56;
+
+/// That nobody listens where the probe arrived, or that somebody does and says nothing; with the node, and whether it is certain.
+pub fn unheard(view: &View, account: &Account, order: &Order<'_>) -> Option<(String, Cause, bool)> {
+    let transport = order.transport;
+    let udp = matches!(transport, Transport::Udp { .. });
+    transport.port()?;
+    let owners = view.owners_of_address(order.to);
+    if account.is_refused()
+        && let Some(owner) = owners.first().filter(|owner| view.is_unseen(&owner.node))
+    {
+        return Some((owner.node.clone(), Cause::NobodyListens { node: owner.node.clone(), transport, at: Vec::new() }, false));
+    }
+    let end = account.request.as_ref()?.end.as_ref().filter(|end| !end.outgoing)?;
+    let node = owners.into_iter().find(|owner| owner.node == end.node)?.node;
+    let at = listeners(&view.named(&node)?.pin, transport)?;
+    let first = account.reply.as_ref().and_then(|reply| reply.journey.visits.first());
+    let refuses = account.refuses && first.is_some_and(|visit| visit.node == node);
+    match (takes(&at, order.to), refuses) {
+        // Of TCP silence says that something else keeps the kernel from refusing.
+        (false, refuses) if refuses || udp => Some((node.clone(), Cause::NobodyListens { node, transport, at }, true)),
+        (true, false) if udp => Some((node.clone(), Cause::Silent { node, transport }, false)),
+        _ => None,
+    }
+}
+
+/// Whether a ping from the same node to the same address is answered; none where it cannot be sent.
+pub fn pinged(view: &View, order: &Order<'_>) -> Option<bool> {
+    let place = view.place(order.from)?;
+    let ping = ping::Order {
+        pin: place.pin.clone(),
+        node: order.from.to_string(),
+        to: order.to,
+        scope: order.scope,
+        count: 1,
+        interval: PATIENCE,
+        patience: Some(PATIENCE),
+        size: SIZE,
+        manner: Manner { source: order.source, ..Manner::default() },
+    };
+    let mut answered = false;
+    let sent = ping::ping(&ping, &mut |came| {
+        answered |= matches!(came, Came::Reply { .. });
+        !answered
+    });
+    sent.ok().map(|_| answered)
+}

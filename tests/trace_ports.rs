@@ -1,0 +1,222 @@
+//! `nslab trace --tcp` and `--udp`: who connects, who is refused and by whom, what a filter of ports drops, as foreign tools see it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use serde_json::Value;
+use support::{Traced, fails, in_box, inside, ok, wait_for};
+
+/// Somebody who listens in a node, until the lab goes down.
+#[track_caller]
+fn serve(lab: &str, node: &str, program: &str) {
+    let script = format!("import socket,time\n{program}\n");
+    std::fs::write(format!("/run/serve.{node}.py"), script).unwrap();
+    inside(lab, node, &format!("python3 /run/serve.{node}.py >/run/serve.{node}.log 2>&1 & echo $! >/run/serve.{node}.pid"))
+        .expect(0);
+}
+
+fn end(node: &str) {
+    support::sh(&format!("kill $(cat /run/serve.{node}.pid)"));
+}
+
+#[track_caller]
+fn tcp(lab: &str, node: &str, at: &str, port: u16) {
+    let family = if at.contains(':') { "AF_INET6" } else { "AF_INET" };
+    serve(lab, node, &format!("s=socket.socket(socket.{family})\ns.bind(('{at}',{port}))\ns.listen()\ntime.sleep(600)"));
+    assert!(wait_for(20, || inside(lab, node, "ss -lnt").out.contains(&format!(":{port} "))));
+}
+
+#[track_caller]
+fn udp(lab: &str, node: &str, port: u16, answers: bool) {
+    let answer = if answers { "s.sendto(d,a)" } else { "pass" };
+    let script = format!(
+        "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('',{port}))\nwhile True:\n  d,a=s.recvfrom(9999)\n  {answer}"
+    );
+    serve(lab, node, &script);
+    assert!(wait_for(20, || inside(lab, node, "ss -lnu").out.contains(&format!(":{port} "))));
+}
+
+/// Every visit of both ways was predicted and seen.
+#[track_caller]
+fn agreed(traced: &Traced) {
+    for leg in ["request", "reply"] {
+        let visits = traced.report[leg]["visits"].as_array().unwrap();
+        assert!(visits.iter().all(|visit| visit["known"] == "both"), "{leg}: {}", traced.ran);
+    }
+    assert_eq!(traced.report["differences"], Value::Array(Vec::new()), "{}", traced.ran);
+}
+
+#[test]
+fn a_connection_is_watched_on_every_segment_and_the_listener_sees_it_closed() {
+    in_box(|| {
+        for (lab, to) in [("routed", "b1"), ("bridged", "b1"), ("routed", "a1")] {
+            ok(&format!("up {lab}"));
+            let node = if to == "a1" { "host-a.a1" } else { "host-b.b1" };
+            serve(
+                lab,
+                node,
+                "s=socket.socket()\ns.bind(('',80))\ns.listen()\nwhile True:\n  c,a=s.accept()\n  print('closed' if c.recv(9)==b'' else 'data',flush=True)",
+            );
+            assert!(wait_for(20, || inside(lab, node, "ss -lnt").out.contains(":80 ")));
+            let traced = Traced::run(&format!("a1 {to} --tcp 80"));
+            assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+            assert_eq!(traced.report["transport"]["tcp"]["port"], 80);
+            agreed(&traced);
+            let log = || std::fs::read_to_string(format!("/run/serve.{node}.log")).unwrap();
+            assert!(wait_for(5, || log() == "closed\n"), "{}", log());
+            let text = ok(&format!("trace a1 {to} --tcp 80")).out;
+            assert!(text.contains("TCP port 80 is open") && text.contains("Seen on every segment"), "{text}");
+            end(node);
+            ok("down");
+        }
+    });
+}
+
+#[test]
+fn where_nobody_listens_the_network_is_fine_and_the_node_is_named() {
+    in_box(|| {
+        for (lab, options) in [("routed", "--tcp 80"), ("routed", "--udp 53"), ("bridged", "--tcp 80"), ("bridged", "--udp 53")] {
+            ok(&format!("up {lab}"));
+            let traced = Traced::run(&format!("a1 b1 {options}"));
+            assert_eq!(traced.verdict(), "request host-b.b1 nobody-listens", "{}", traced.ran);
+            assert_eq!(traced.report["refused"], true, "{}", traced.ran);
+            assert_eq!(traced.death()["cause"]["at"], Value::Array(Vec::new()));
+            agreed(&traced);
+            let text = fails(1, &format!("trace a1 b1 {options}")).out;
+            assert!(text.contains("Refused: the request arrives in b1") && text.contains("Nobody listens on"), "{text}");
+            ok("down");
+        }
+    });
+}
+
+#[test]
+fn who_listens_at_the_loopback_alone_is_told_so() {
+    in_box(|| {
+        ok("up routed");
+        tcp("routed", "host-b.b1", "127.0.0.1", 80);
+        let traced = Traced::run("a1 b1 --tcp 80");
+        assert_eq!(traced.verdict(), "request host-b.b1 nobody-listens", "{}", traced.ran);
+        assert_eq!(traced.death()["cause"]["at"][0], "127.0.0.1", "{}", traced.ran);
+        assert!(fails(1, "trace a1 b1 --tcp 80").out.contains("only at 127.0.0.1"));
+        end("host-b.b1");
+        // Who listens for IPv6 is there for IPv4, too.
+        tcp("routed", "host-b.b1", "::", 81);
+        assert_eq!(Traced::run("a1 b1 --tcp 81").verdict(), "answered");
+        end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
+fn a_datagram_is_answered_or_it_is_not_known_whether_somebody_took_it() {
+    in_box(|| {
+        ok("up routed");
+        udp("routed", "host-b.b1", 53, true);
+        let traced = Traced::run("a1 b1 --udp 53");
+        assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+        agreed(&traced);
+        end("host-b.b1");
+        udp("routed", "host-b.b1", 54, false);
+        let traced = Traced::run("a1 b1 --udp 54");
+        assert_eq!(traced.verdict(), "request host-b.b1 silent?", "{}", traced.ran);
+        assert_eq!(traced.report["reply"], Value::Null, "{}", traced.ran);
+        let text = fails(1, "trace a1 b1 --udp 54").out;
+        assert!(text.contains("Somebody listens on UDP port 54 of b1") && !text.contains("Perhaps"), "{text}");
+        end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
+fn a_filter_of_ports_is_named_and_that_a_ping_passes_it() {
+    in_box(|| {
+        let chain = |hook: &str| {
+            format!(
+                "nft add table inet t; nft add chain inet t c '{{ type filter hook {hook} priority 0; }}'; nft add rule inet t c"
+            )
+        };
+        let cases = [
+            ("host-a", "forward", "tcp dport 80 drop", "--tcp 80", "request host-a filtered"),
+            ("host-b", "forward", "tcp dport 80 reject with tcp reset", "--tcp 80", "request host-b filtered"),
+            ("host-b.b1", "input", "tcp dport 80 reject", "--tcp 80", "request host-b.b1 filtered"),
+            ("host-a", "forward", "tcp sport 80 drop", "--tcp 80", "reply host-a filtered"),
+            ("host-b.b1", "input", "udp dport 53 drop", "--udp 53", "request host-b.b1 filtered"),
+            ("host-a", "forward", "udp dport 53 reject", "--udp 53", "request host-a filtered"),
+        ];
+        for (node, hook, rule, options, verdict) in cases {
+            ok("up routed");
+            tcp("routed", "host-b.b1", "0.0.0.0", 80);
+            inside("routed", node, &format!("{} {rule}", chain(hook))).expect(0);
+            let traced = Traced::run(&format!("a1 b1 {options}"));
+            assert_eq!(traced.verdict(), verdict, "{rule}\n{}\n{}", traced.ran, fails(1, &format!("trace a1 b1 {options}")));
+            assert_eq!(traced.report["ping"], true, "{}", traced.ran);
+            let text = fails(1, &format!("trace a1 b1 {options}")).out;
+            assert!(text.contains("A ping from a1 to 10.2.0.2 is answered"), "{text}");
+            traced.cure();
+            let open = if options == "--tcp 80" { "answered" } else { "request host-b.b1 nobody-listens" };
+            assert_eq!(Traced::run(&format!("a1 b1 {options}")).verdict(), open, "after {rule}");
+            end("host-b.b1");
+            ok("down");
+        }
+    });
+}
+
+#[test]
+fn what_stops_a_ping_stops_a_connection_for_the_same_cause() {
+    in_box(|| {
+        for (node, breaks) in [
+            ("host-b", "ip route del default"),
+            ("host-a", "ip route del default"),
+            ("host-a.a1", "ip route del default"),
+            ("host-b", "ip link set veth-b1 down"),
+            ("host-b.b1", "ip addr flush dev eth0"),
+            ("host-a", "sysctl -qw net.ipv4.ip_forward=0"),
+            ("host-b", "sysctl -qw net.ipv4.ip_forward=0"),
+            ("host-a", "ip route add prohibit 10.2.0.0/30"),
+        ] {
+            ok("up routed");
+            tcp("routed", "host-b.b1", "0.0.0.0", 80);
+            inside("routed", node, breaks).expect(0);
+            let ping = Traced::run("a1 10.2.0.2");
+            let traced = Traced::run("a1 10.2.0.2 --tcp 80");
+            assert_ne!(traced.verdict(), "answered", "{breaks}: {}", traced.ran);
+            assert_eq!(traced.verdict(), ping.verdict(), "{breaks}: {}", traced.ran);
+            assert_eq!(traced.death()["cure"], ping.death()["cure"], "{breaks}: {}", traced.ran);
+            assert_eq!(traced.report["ping"], Value::Null, "{}", traced.ran);
+            end("host-b.b1");
+            ok("down");
+        }
+        ok("up routed");
+        tcp("routed", "host-b.b1", "0.0.0.0", 80);
+        // Who answers no pings answers connections.
+        inside("routed", "host-b.b1", "sysctl -qw net.ipv4.icmp_echo_ignore_all=1").expect(0);
+        assert_eq!(Traced::run("a1 b1").verdict(), "request host-b.b1 echo-ignored");
+        assert_eq!(Traced::run("a1 b1 --tcp 80").verdict(), "answered");
+        end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    in_box(|| {
+        ok("up routed");
+        for words in [
+            "--tcp 80 --udp 53",
+            "--tcp 80 --size 100",
+            "--tcp 0",
+            "--udp 65536",
+            "--tcp x",
+            "--from 10.9.9.9",
+            "--from x",
+            "--from 10.1.0.11 -6",
+        ] {
+            let ran = fails(2, &format!("trace a1 b1 {words}"));
+            assert!(ran.out.is_empty() && !ran.err.is_empty(), "{ran}");
+        }
+        let ran = fails(2, "ping a1 b1 --from 10.9.9.9");
+        assert!(ran.err.contains("10.9.9.9") && ran.err.contains("10.1.0.11"), "{ran}");
+        ok("down");
+    });
+}
