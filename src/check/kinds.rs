@@ -10,6 +10,8 @@ mod path;
 mod reach;
 mod record_route;
 mod routes;
+mod tcp;
+mod udp;
 mod unreachable;
 
 use std::collections::HashMap;
@@ -91,6 +93,8 @@ macro_rules! checks {
 checks! {
     "reach" reach::Reach,
     "unreachable" unreachable::Unreachable,
+    "tcp" tcp::Tcp,
+    "udp" udp::Udp,
     "macs" macs::Macs,
     "path" path::Path,
     "record-route" record_route::RecordRoute,
