@@ -7,6 +7,7 @@ pub mod fallback;
 pub mod fault;
 pub mod feature;
 pub mod flock;
+pub mod hands;
 pub mod inspect;
 pub mod interference;
 pub mod managers;
@@ -42,6 +43,8 @@ pub struct Scope {
     pub expected: State,
     /// Only whether the namespaces exist; all that `down` needs to know.
     pub pins_only: bool,
+    /// Also what hands can change and no topology says; nothing that `up` and `down` need to know.
+    pub hands: bool,
 }
 
 /// What can be done to the world: look at it, change it.

@@ -3,8 +3,10 @@
 //! A fact is one thing that can be said about a lab's network; an operation is one effect on it.
 
 mod compile;
+pub mod hand;
 mod state;
 pub mod steps;
+mod words;
 
 use std::fmt;
 use std::iter::successors;
@@ -14,8 +16,9 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use self::compile::{compile, compile_nodes};
+use self::hand::{OfPort, OfSpace};
 pub use self::state::{State, diff};
-pub use self::steps::quoted;
+pub use self::words::quoted;
 use crate::name::{IfName, Mac, NodeName};
 
 /// A machine of the lab that has a network namespace of its own.
@@ -197,6 +200,10 @@ pub enum Fact {
     Up(Port),
     /// A route: its table, destination, metric (0: the family's default), and where it leads.
     Route(Ns, u32, IpNet, u32, RouteTo),
+    /// Something of an interface that no topology says.
+    OfPort(Port, OfPort),
+    /// Something in the namespace that no topology says.
+    OfSpace(Ns, OfSpace),
 }
 
 /// The identity of a fact: of all facts in one slot only one can be so.
@@ -216,6 +223,8 @@ pub enum Slot<'a> {
     Up(&'a Port),
     /// By table, destination and metric.
     Route(&'a Ns, u32, IpNet, u32),
+    OfPort(&'a Port, &'a OfPort),
+    OfSpace(&'a Ns, &'a OfSpace),
 }
 
 impl<'a> Slot<'a> {
@@ -238,14 +247,16 @@ impl<'a> Slot<'a> {
             | Self::Sysctl(..)
             | Self::Fdb(..)
             | Self::Addr(..)
-            | Self::Route(..) => None,
+            | Self::Route(..)
+            | Self::OfPort(..)
+            | Self::OfSpace(..) => None,
         }
     }
 
     /// The namespace that the fact is about, and the interface, if it is about one.
     fn place(self) -> (&'a Ns, Option<&'a Port>) {
         match self {
-            Self::Netns(ns) | Self::Sysctl(ns, _) | Self::Route(ns, ..) => (ns, None),
+            Self::Netns(ns) | Self::Sysctl(ns, _) | Self::Route(ns, ..) | Self::OfSpace(ns, _) => (ns, None),
             Self::Link(port)
             | Self::Mac(port)
             | Self::Mtu(port)
@@ -254,7 +265,8 @@ impl<'a> Slot<'a> {
             | Self::Isolated(port)
             | Self::Fdb(port, _)
             | Self::Addr(port, _)
-            | Self::Up(port) => (&port.ns, Some(port)),
+            | Self::Up(port)
+            | Self::OfPort(port, _) => (&port.ns, Some(port)),
         }
     }
 
@@ -285,6 +297,8 @@ impl Fact {
             Self::Addr(port, net) => Slot::Addr(port, *net),
             Self::Up(port) => Slot::Up(port),
             Self::Route(ns, table, to, metric, _) => Slot::Route(ns, *table, *to, *metric),
+            Self::OfPort(port, hand) => Slot::OfPort(port, hand),
+            Self::OfSpace(ns, hand) => Slot::OfSpace(ns, hand),
         }
     }
 
@@ -302,7 +316,7 @@ impl Fact {
     #[must_use]
     pub fn moved(mut self, to: &Ns) -> Self {
         let ns = match &mut self {
-            Self::Netns(ns) | Self::Sysctl(ns, ..) | Self::Route(ns, ..) => ns,
+            Self::Netns(ns) | Self::Sysctl(ns, ..) | Self::Route(ns, ..) | Self::OfSpace(ns, _) => ns,
             Self::Link(port, _)
             | Self::Mac(port, _)
             | Self::Mtu(port, _)
@@ -311,7 +325,8 @@ impl Fact {
             | Self::Isolated(port)
             | Self::Fdb(port, _)
             | Self::Addr(port, _)
-            | Self::Up(port) => &mut port.ns,
+            | Self::Up(port)
+            | Self::OfPort(port, _) => &mut port.ns,
         };
         ns.clone_from(to);
         self
@@ -329,6 +344,8 @@ impl Fact {
             Self::Up(_) => (6, 0),
             Self::Route(.., RouteTo::Via(..)) => (7, 1),
             Self::Route(..) => (7, 0),
+            // Undone before anything else goes.
+            Self::OfPort(..) | Self::OfSpace(..) => (8, 0),
         }
     }
 
@@ -345,8 +362,20 @@ impl Fact {
             | Self::Fdb(..)
             | Self::Addr(..)
             | Self::Up(_)
-            | Self::Route(..) => false,
+            | Self::Route(..)
+            | Self::OfPort(..)
+            | Self::OfSpace(..) => false,
         }
+    }
+
+    /// Whether no topology says such a thing: somebody did it by hand.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self, Self::OfPort(..) | Self::OfSpace(..))
+    }
+
+    /// Whether the kernel's default was taken for what a fresh node has.
+    pub fn is_guessed(&self) -> bool {
+        matches!(self, Self::OfSpace(_, hand) if hand.is_guessed())
     }
 
     /// Whether every link is born so: that tells nothing of what somebody made by hand.
@@ -368,6 +397,8 @@ pub enum Takes<'a> {
     Membership(&'a Port),
     /// The routes through the interface, and its IPv6 addresses.
     Operation(&'a Port),
+    /// The address.
+    Address(&'a Port, IpNet),
 }
 
 impl Fact {
@@ -378,6 +409,7 @@ impl Fact {
             Self::Link(port, link) => Takes::Interface(port, link.peer()),
             Self::Member(port, _) => Takes::Membership(port),
             Self::Up(port) => Takes::Operation(port),
+            Self::OfPort(port, OfPort::Scope(net, _)) => Takes::Address(port, *net),
             Self::Sysctl(..)
             | Self::Mac(..)
             | Self::Mtu(..)
@@ -385,14 +417,23 @@ impl Fact {
             | Self::Isolated(_)
             | Self::Fdb(..)
             | Self::Addr(..)
-            | Self::Route(..) => Takes::Nothing,
+            | Self::Route(..)
+            | Self::OfPort(..)
+            | Self::OfSpace(..) => Takes::Nothing,
         }
     }
 
     /// What records hold beside the slot.
     fn value(&self) -> Value<'_> {
         match self {
-            Self::Netns(_) | Self::Stp(_) | Self::Isolated(_) | Self::Fdb(..) | Self::Addr(..) | Self::Up(_) => Value::Present,
+            Self::Netns(_)
+            | Self::Stp(_)
+            | Self::Isolated(_)
+            | Self::Fdb(..)
+            | Self::Addr(..)
+            | Self::Up(_)
+            | Self::OfPort(..)
+            | Self::OfSpace(..) => Value::Present,
             Self::Sysctl(_, _, number) | Self::Mtu(_, number) => Value::Number(*number),
             Self::Link(_, link) => Value::Link(link),
             Self::Mac(_, mac) => Value::Mac(*mac),

@@ -105,7 +105,7 @@ fn a_cut_after_any_operation_is_healed_by_down_and_by_up() {
         owned.extend(to.clone());
 
         let mut upwards = model.clone();
-        let scope = Scope { spaces: spaces(&owned), expected: owned.clone(), pins_only: false };
+        let scope = Scope { spaces: spaces(&owned), expected: owned.clone(), pins_only: false, hands: false };
         let seen = upwards.observe(&scope).unwrap();
         let from: State = seen.into_iter().filter(|fact| owned.has(fact.slot())).collect();
         apply(&mut upwards, &diff(&from, &to));
@@ -132,7 +132,7 @@ fn what_was_made_by_hand_survives_everything_but_the_end_of_its_namespace() {
 
         let mut owned = from.clone();
         owned.extend(to.clone());
-        let scope = Scope { spaces: spaces(&owned), expected: owned.clone(), pins_only: false };
+        let scope = Scope { spaces: spaces(&owned), expected: owned.clone(), pins_only: false, hands: false };
         let seen = model.observe(&scope).unwrap();
         let ours: State = seen.into_iter().filter(|fact| owned.has(fact.slot())).collect();
         apply(&mut model, &diff(&ours, &to));

@@ -103,7 +103,7 @@ impl Stage {
         let mut expected = over(&self.from, &self.to);
         expected.extend(self.baseline.clone());
         let spaces = expected.iter().map(|fact| fact.ns().clone()).collect();
-        let scope = Scope { spaces, expected, pins_only: false };
+        let scope = Scope { spaces, expected, pins_only: false, hands: false };
         let seen = model.observe(&scope).unwrap();
         seen.into_iter().filter(|fact| scope.expected.has(fact.slot())).collect()
     }

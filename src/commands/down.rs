@@ -9,6 +9,7 @@ use crate::kernel::sandbox::Manner;
 use crate::lab::borrow::change::keep;
 use crate::lab::{self, resolve, watch_nics};
 use crate::name::LabName;
+use crate::plan::steps;
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, duration, n, quoted, t};
 use crate::render::{Printed, Show, Style, lines, sentences, shapes};
@@ -106,20 +107,31 @@ pub struct Reset {
 impl Show for reports::Reset {
     fn text(&self, style: Style) -> String {
         let lang = style.lang;
-        let Self { lab, operations, namespaces, tables, .. } = self;
+        let Self { lab, operations, namespaces, tables, left, kept, .. } = self;
         let more = |number: usize, gone: &str| if number == 0 { String::new() } else { format!(", {gone}") };
-        lines(&[match (self.confirmed, operations + namespaces + tables) {
-            (false, _) => t!(lang, "{lab} stays as it is.", lab),
-            (true, 0) => t!(lang, "{lab} is as described; nothing to do.", lab),
-            _ => t!(
-                lang,
-                "{lab} is as described again: {operations}{namespaces}{tables}.",
-                lab,
-                operations = n!(lang, *operations, "operation", "operations"),
-                namespaces = more(*namespaces, &n!(lang, *namespaces, "namespace gone", "namespaces gone")),
-                tables = more(*tables, &n!(lang, *tables, "packet filter table gone", "packet filter tables gone")),
-            ),
-        }])
+        let done = format!(
+            "{}{}{}",
+            n!(lang, *operations, "operation", "operations"),
+            more(*namespaces, &n!(lang, *namespaces, "namespace gone", "namespaces gone")),
+            more(*tables, &n!(lang, *tables, "packet filter table gone", "packet filter tables gone")),
+        );
+        let nothing = operations + namespaces + tables == 0;
+        let head = match (self.confirmed, nothing, left.is_empty(), kept.is_empty()) {
+            (false, ..) => t!(lang, "{lab} stays as it is.", lab),
+            (true, _, false, _) => t!(lang, "{lab} is not as described yet, after {done}. What is left to do:", lab, done),
+            (true, true, true, true) => t!(lang, "{lab} is as described; nothing to do.", lab),
+            (true, true, true, false) => t!(lang, "{lab} is as described, but for what nslab does not undo:", lab),
+            (true, false, true, true) => t!(lang, "{lab} is as described again: {done}.", lab, done),
+            (true, false, true, false) => {
+                t!(lang, "{lab} is as described again ({done}), but for what nslab does not undo:", lab, done)
+            }
+        };
+        let steps = if left.is_empty() { kept } else { left };
+        if self.confirmed && !steps.is_empty() { super::status::commands(&head, steps) } else { lines(&[head]) }
+    }
+
+    fn exit_code(&self) -> u8 {
+        u8::from(!self.left.is_empty())
     }
 
     fn is_talk(&self) -> bool {
@@ -136,17 +148,17 @@ impl Run for Reset {
         let entry = target::up(self.lab.as_deref())?;
         let name = entry.lab;
         let status = lab::status(&name)?;
-        let by_hand = status.by_hand.len()
-            + status.namespaces.len()
-            + status.tables.len()
-            + status.kept.map_or(0, |kept| kept.launched + kept.stopped + kept.configured);
+        let by_hand =
+            status.by_hand.len() + status.namespaces.len() + status.tables.len() + status.kept.map_or(0, |kept| kept.count());
         if by_hand > 0 && !self.yes {
             let answer = context.front.ask(&Question::Reset { lab: name.to_string(), by_hand });
             if !answer.ok_or(Error::Usage(Usage::NeedsAnswer("--yes")))? {
                 return Ok(reports::Reset { confirmed: false, ..reports::Reset::nothing(&name) });
             }
         }
-        lab::reset(&name)
+        let naming = steps::Naming::from_topology(&status.journal.topology);
+        let kept = status.kept(&naming);
+        Ok(reports::Reset { kept, ..lab::reset(&name)? })
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Context, Place, Run, completions, refusal, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::lab;
 use crate::lxd::script;
-use crate::plan::steps::{Naming, Place as At, Step, What, by_hand, by_host, filter, host_namespaces};
+use crate::plan::steps::{Naming, Place as At, Step, What, by_hand, by_host, by_place, filter, host_namespaces};
 use crate::plan::{Op, State, compile, diff};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, t, w};
@@ -178,13 +178,17 @@ impl Plan {
     fn by_hand(&self) -> Result<Commands> {
         let entry = target::up(self.topology.as_deref())?;
         let status = lab::status(&entry.lab)?;
+        let naming = Naming::from_topology(&status.journal.topology);
+        let kept = status.kept(&naming);
         let made: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
         let mut steps = Vec::new();
         for made in status.namespaces {
             steps.push(host_namespaces(made.host.as_str(), &[made.name], entry.lab.as_str()));
         }
-        steps.extend(by_hand(&made, &Naming::from_topology(&status.journal.topology)));
+        steps.extend(by_hand(&made, &naming));
+        steps.extend(kept);
         steps.extend(status.tables.iter().map(|made| filter(&made.node, &made.family, &made.table, entry.lab.as_str())));
+        by_place(&mut steps);
         Ok(Commands { lab: entry.lab.into(), purpose: Purpose::ByHand, steps, machine: None })
     }
 }
@@ -218,6 +222,7 @@ fn comment(lang: Lang, what: What) -> &'static str {
         What::Routes => w!(lang, "Routes: where packets for other networks go."),
         What::HostNamespaces => w!(lang, "Namespaces made inside the host."),
         What::Filters => w!(lang, "Packet filter tables: these lines print their rules, as `nft -f` takes them."),
+        What::LegacyFilters => w!(lang, "Rules of iptables as it was before nftables: these lines print them."),
         What::Forwarding => w!(lang, "The host is a router."),
         What::Instances => w!(lang, "Containers. The default profile puts their eth0 on lxdbr0."),
         What::Devices => w!(
@@ -228,6 +233,7 @@ fn comment(lang: Lang, what: What) -> &'static str {
         What::HostEnds => w!(lang, "The host's ends of the point-to-point links."),
         What::InstanceAddresses => w!(lang, "Addresses of the containers."),
         What::InstanceRoutes => w!(lang, "Routes of the containers."),
+        What::ByHand => w!(lang, "Settings, rules, neighbours and the like that no topology says."),
         What::Remove => w!(lang, "Remove what is no longer wanted."),
     }
 }

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::lab::{self, Entry, Journal, Phase, borrow, halves};
 use crate::name::{LabName, NodeName};
 use crate::plan::steps::Step;
-use crate::plan::{Op, steps};
+use crate::plan::{Fact, Op, steps};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, quoted, t, w, words};
 use crate::render::table::section;
@@ -61,6 +61,12 @@ pub struct Lab {
     pub namespaces: Vec<Namespace>,
     /// Packet filter tables that somebody made.
     pub tables: Vec<Table>,
+    /// What somebody made by hand and `reset` leaves: in this machine's own network, and tables of the iptables of old.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Step>,
+    /// What a fresh node has could not be asked for all of it: there the kernel's defaults count.
+    #[serde(skip_serializing_if = "is_false")]
+    pub guessed: bool,
     /// How many processes run in it.
     pub processes: usize,
     /// Which half of it is on this machine; none where all of it is.
@@ -82,7 +88,26 @@ pub struct Lab {
 impl Lab {
     /// How many things somebody made by hand.
     fn by_hand(&self) -> usize {
-        self.by_hand.iter().map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
+        let steps = self.by_hand.iter().chain(&self.kept);
+        steps.map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
+    }
+
+    /// What somebody made by hand, and what runs; of a lab of which nothing is left nothing was looked at.
+    fn found(&self, lang: Lang) -> Option<String> {
+        let gone = matches!(self.condition, Condition::Stale | Condition::RolledBack);
+        if gone && self.by_hand() + self.processes == 0 {
+            return None;
+        }
+        let made = match self.by_hand() {
+            0 if self.missing.is_empty() => t!(lang, "Nothing was made by hand"),
+            0 => t!(lang, "Nothing else was made by hand"),
+            number => t!(lang, "{things} by hand", things = n!(lang, number, "thing was made", "things were made")),
+        };
+        let processes = match self.processes {
+            0 => t!(lang, "no process runs in it"),
+            number => t!(lang, "{processes} in it", processes = n!(lang, number, "process runs", "processes run")),
+        };
+        Some(format!("{made}; {processes}."))
     }
 
     /// Its condition, and what to type.
@@ -106,15 +131,10 @@ impl Lab {
                 t!(lang, "{lab} is from before the last restart; nothing of it is left. nslab up {lab} makes it again.", lab)
             }
         }];
-        let made = match self.by_hand() {
-            0 => t!(lang, "Nothing was made by hand"),
-            number => t!(lang, "{things} by hand", things = n!(lang, number, "thing was made", "things were made")),
-        };
-        let processes = match self.processes {
-            0 => t!(lang, "no process runs in it"),
-            number => t!(lang, "{processes} in it", processes = n!(lang, number, "process runs", "processes run")),
-        };
-        lines.push(format!("{made}; {processes}."));
+        lines.extend(self.found(lang));
+        if self.guessed {
+            lines.push(t!(lang, "What a fresh node has could not be asked; the kernel's defaults count for it."));
+        }
         if self.version != env!("CARGO_PKG_VERSION") {
             lines.push(t!(lang, "It was made by nslab {version}.", version = self.version));
         }
@@ -149,7 +169,8 @@ impl Show for Statuses {
             let mut text = lines(&lab.sentences(lang));
             text += &commands(w!(lang, "To make it as described:"), &lab.missing);
             text += &commands(w!(lang, "Made by hand:"), &lab.by_hand);
-            text + &indented(lab.foreign(lang).into_iter())
+            text += &indented(lab.foreign(lang).into_iter());
+            text + &commands(w!(lang, "By hand, too, and yours to undo (nslab reset leaves it):"), &lab.kept)
         });
         each.collect::<Vec<_>>().join("\n")
     }
@@ -159,7 +180,13 @@ impl Show for Statuses {
     }
 }
 
-fn commands(title: &str, steps: &[Step]) -> String {
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// Commands under a title; nothing where there are none.
+pub fn commands(title: &str, steps: &[Step]) -> String {
     if steps.is_empty() {
         return String::new();
     }
@@ -196,8 +223,11 @@ impl Run for Status {
 fn status(name: &LabName) -> Result<Lab> {
     let status = lab::status(name)?;
     let half = half(&status.journal)?;
+    let naming = steps::Naming::from_topology(&status.journal.topology);
+    let (kept, guessed) = (status.kept(&naming), status.by_hand.iter().any(Fact::is_guessed));
+    let mut missing = steps::in_order(&status.missing, &naming);
+    missing.extend(steps::listed(&status.unlisted, &naming.lab));
     let topology = status.journal.topology;
-    let naming = steps::Naming::from_topology(&topology);
     let by_hand: Vec<Op> = status.by_hand.into_iter().map(Op::Add).collect();
     Ok(Lab {
         lab: name.clone(),
@@ -205,10 +235,12 @@ fn status(name: &LabName) -> Result<Lab> {
         summary: topology.summary.clone(),
         hosts: topology.hosts.len(),
         containers: topology.containers(),
-        missing: steps::in_order(&status.missing, &naming),
+        missing,
         by_hand: steps::by_hand(&by_hand, &naming),
         namespaces: status.namespaces,
         tables: status.tables,
+        kept,
+        guessed,
         processes: status.processes,
         half,
         instances: status.kept,

@@ -63,6 +63,7 @@ fn scope(plan: &Plan) -> Scope {
         let peer = if let Fact::Link(_, link) = op.fact() { link.peer().map(|peer| &peer.ns) } else { None };
         scope.spaces.extend(std::iter::once(op.fact().ns()).chain(peer).cloned());
     }
+    scope.hands = plan.iter().any(|op| op.fact().is_by_hand());
     let (dels, news): (Vec<&Op>, Vec<&Op>) = plan.iter().partition(|op| matches!(op, Op::Del(_)));
     scope.expected.extend(dels.into_iter().chain(news).map(|op| op.fact().clone()));
     scope

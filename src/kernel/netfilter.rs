@@ -48,15 +48,26 @@ fn family(number: u8) -> &'static str {
     }
 }
 
-/// The tables of all these nodes; a kernel without nftables has none.
-pub fn tables(pins: &Pins, nodes: &[NodeId]) -> Vec<(NodeId, String, String)> {
+/// The packet filters of nodes: each its node, family, name.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// Of nftables.
+    pub own: Vec<(NodeId, String, String)>,
+    /// Of iptables as it was before, in which somebody has put something.
+    pub legacy: Vec<(NodeId, String, String)>,
+}
+
+/// The tables of all these nodes; a kernel without packet filters has none.
+pub fn tables(pins: &Pins, nodes: &[NodeId]) -> Tables {
     let there: Vec<&NodeId> = nodes.iter().filter(|node| is_namespace(&pins.pin(node))).collect();
     let found = thread(|| {
-        let mut found = Vec::new();
+        let mut found = Tables::default();
         for node in there {
             let Ok(_here) = Space::open(&pins.pin(node), node) else { continue };
+            let legacy = iptables::touched().into_iter();
+            found.legacy.extend(legacy.map(|(family, table)| (node.clone(), family.to_owned(), table)));
             let Ok(tables) = list() else { continue };
-            found.extend(tables.into_iter().map(|(number, name)| (node.clone(), family(number).to_owned(), name)));
+            found.own.extend(tables.into_iter().map(|(number, name)| (node.clone(), family(number).to_owned(), name)));
         }
         found
     });

@@ -16,7 +16,7 @@ use netlink_packet_route::neighbour_table::NeighbourTableMessage;
 use netlink_packet_route::route::RouteMessage;
 use netlink_packet_route::rule::RuleMessage;
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
+use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE, NETLINK_XFRM};
 use netlink_sys::{Socket, SocketAddr};
 use nix::errno::Errno;
 
@@ -71,6 +71,11 @@ impl Netlink {
     /// Opens a socket for packet filters (nfnetlink) in the calling thread's namespace.
     pub fn netfilter() -> Result<Self, Errno> {
         Self::with_protocol(NETLINK_NETFILTER)
+    }
+
+    /// Opens a socket for policies of IPsec in the calling thread's namespace.
+    pub fn xfrm() -> Result<Self, Errno> {
+        Self::with_protocol(NETLINK_XFRM)
     }
 
     fn with_protocol(protocol: isize) -> Result<Self, Errno> {

@@ -7,16 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{
-    BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData, LinkAttribute, LinkInfo, LinkMessage,
-};
-use netlink_packet_route::neighbour::NeighbourState;
+use netlink_packet_route::link::{BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 use nix::errno::Errno;
 
 use super::Scope;
 use super::caller::{joined, processors, thread};
 use super::fallback::is_own;
+use super::hands::{self, Fresh, Sight};
 use super::inspect::namespace_number;
 use super::netlink::Netlink;
 use super::netns::{self, Pins, Space, is_namespace};
@@ -46,11 +45,13 @@ pub fn observe(pins: &Pins, scope: &Scope) -> Result<State> {
     }
     let threads = processors().min(there.len());
     let wanted = settings(scope);
+    let fresh = Fresh::default();
+    let wide = scope.hands.then_some((&scope.expected, &fresh));
     let shares: Vec<Vec<&Ns>> = (0..threads).map(|n| there.iter().copied().skip(n).step_by(threads).collect()).collect();
     let read: Vec<Result<Vec<(Ns, Seen)>>> = std::thread::scope(|scope| {
         let handles: Vec<_> = shares
             .iter()
-            .map(|share| std::thread::Builder::new().spawn_scoped(scope, || read_share(pins, share, &wanted)))
+            .map(|share| std::thread::Builder::new().spawn_scoped(scope, || read_share(pins, share, &wanted, wide)))
             .collect();
         handles.into_iter().map(joined).collect()
     });
@@ -96,13 +97,16 @@ fn settings(scope: &Scope) -> BTreeMap<Ns, BTreeSet<Sysctl>> {
     wanted
 }
 
-fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>>) -> Result<Vec<(Ns, Seen)>> {
+/// What is described, and what new namespaces have: where it is looked for what hands can change.
+type Wide<'a> = Option<(&'a State, &'a Fresh)>;
+
+fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>>, wide: Wide<'_>) -> Result<Vec<(Ns, Seen)>> {
     share
         .iter()
         .map(|&ns| {
             let mut space = Space::look(pins, ns)?;
             let none = BTreeSet::new();
-            let seen = read_space(&mut space, ns, wanted.get(ns).unwrap_or(&none))
+            let seen = read_space(&mut space, ns, wanted.get(ns).unwrap_or(&none), wide)
                 .map_err(|(tried, errno)| netns::error_in(ns, tried, errno))?;
             Ok((ns.clone(), seen))
         })
@@ -110,7 +114,12 @@ fn read_share(pins: &Pins, share: &[&Ns], wanted: &BTreeMap<Ns, BTreeSet<Sysctl>
 }
 
 /// Everything in the calling thread's namespace.
-fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::result::Result<Seen, (&'static str, Errno)> {
+fn read_space(
+    space: &mut Space,
+    ns: &Ns,
+    settings: &BTreeSet<Sysctl>,
+    wide: Wide<'_>,
+) -> std::result::Result<Seen, (&'static str, Errno)> {
     let mut facts = Vec::new();
     if *ns != Ns::Root {
         facts.push(Fact::Netns(ns.clone()));
@@ -126,7 +135,8 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     messages.sort_by_key(|message| message.header.index);
     let links = read::links(&messages, &addresses);
     // Only the bridge of a port that does not learn has static entries.
-    let isolated = links.iter().any(|link| link.port.is_some_and(|port| !port.floods));
+    let bridges = |link: &tables::Link| wide.is_some() && link.kind == "bridge";
+    let isolated = links.iter().any(|link| link.port.is_some_and(|port| !port.floods) || bridges(link));
     let entries =
         if isolated { socket.neighbours(AddressFamily::Bridge).map_err(|errno| ("bridge fdb show", errno))? } else { Vec::new() };
     let names: HashMap<u32, IfName> = links.iter().map(|link| (link.index, IfName::observed(&link.name))).collect();
@@ -134,6 +144,8 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     for (link, message) in links.iter().zip(&messages) {
         let Some(port) = port(link.index) else { continue };
         let found = Slot::of_port(&port).filter_map(|slot| of_link(slot, link, message, &names));
+        let halfway = wide.is_some_and(|(expected, _)| hands::is_half_isolated(link, &port, expected));
+        let found = found.filter(|fact| !(halfway && matches!(fact, Fact::Isolated(_))));
         facts.extend(found.filter(|fact| !link.fallback || !fact.comes_with_a_link()));
         let given = link.addresses.iter().map(|address| address.net);
         let given = given.filter(|net| !(net.addr().is_loopback() || link.fallback && is_own(net.addr())));
@@ -141,12 +153,23 @@ fn read_space(space: &mut Space, ns: &Ns, settings: &BTreeSet<Sysctl>) -> std::r
     }
     // Of several routes to one destination the one in use counts: the kernel lists it first, and a state keeps the last.
     facts.extend(routes.iter().rev().filter_map(read::route).filter_map(|seen| route(ns, &seen, &names)));
-    // A port's own address is the kernel's doing and permanent.
-    let fixed = entries.iter().filter(|entry| entry.header.state == NeighbourState::Noarp);
+    if let Some((expected, fresh)) = wide {
+        let (messages, routes, entries) = (&messages, &routes, &entries);
+        let sight = Sight { ns, links: &links, messages, routes, entries, names: &names, expected, fresh };
+        facts.extend(hands::look(socket, &sight)?);
+    }
+    // A port's own address is the kernel's doing and permanent; what else is special about an entry is a hand's.
+    let plain =
+        |entry: &&NeighbourMessage| wide.is_none() || !entry.header.flags.contains(NeighbourFlags::Sticky) && !has_vlan(entry);
+    let fixed = entries.iter().filter(|entry| entry.header.state == NeighbourState::Noarp).filter(plain);
     let fixed = fixed.filter_map(|entry| read::fdb(entry, &links));
     facts.extend(fixed.filter_map(|entry| Some(Fact::Fdb(port(entry.port)?, entry.mac))));
     let made = links.into_iter().filter(|link| !link.fallback && link.kind != "loopback");
     Ok(Seen { facts, links: made.map(|link| (IfName::observed(&link.name), link)).collect() })
+}
+
+fn has_vlan(entry: &NeighbourMessage) -> bool {
+    entry.attributes.iter().any(|attribute| matches!(attribute, NeighbourAttribute::Vlan(_)))
 }
 
 /// What an interface says in a slot; nothing where another dump than that of links does.
@@ -155,19 +178,20 @@ fn of_link(slot: Slot<'_>, link: &tables::Link, message: &LinkMessage, names: &H
     match slot {
         Slot::Mac(port) => link.mac.and_then(|mac| real(Fact::Mac(port.clone(), mac))),
         Slot::Mtu(port) => real(Fact::Mtu(port.clone(), link.mtu)),
-        Slot::Stp(port) => message.attributes.iter().any(runs_stp).then(|| Fact::Stp(port.clone())),
+        Slot::Stp(port) => message.attributes.iter().any(read::runs_stp).then(|| Fact::Stp(port.clone())),
         Slot::Member(port) => Some(Fact::Member(port.clone(), names.get(&link.master?)?.clone())),
         Slot::Isolated(port) => link.port.filter(|port| !port.floods).map(|_| Fact::Isolated(port.clone())),
         Slot::Up(port) => link.up.then(|| Fact::Up(port.clone())),
         // Both ends of a pair tell which link it is: [`join`].
-        Slot::Link(_) | Slot::Netns(_) | Slot::Sysctl(..) | Slot::Fdb(..) | Slot::Addr(..) | Slot::Route(..) => None,
+        Slot::Link(_)
+        | Slot::Netns(_)
+        | Slot::Sysctl(..)
+        | Slot::Fdb(..)
+        | Slot::Addr(..)
+        | Slot::Route(..)
+        | Slot::OfPort(..)
+        | Slot::OfSpace(..) => None,
     }
-}
-
-fn runs_stp(attribute: &LinkAttribute) -> bool {
-    let LinkAttribute::LinkInfo(info) = attribute else { return false };
-    let on = |option: &InfoBridge| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled);
-    info.iter().any(|item| matches!(item, LinkInfo::Data(InfoData::Bridge(options)) if options.iter().any(on)))
 }
 
 /// A route that somebody gave.
@@ -242,7 +266,7 @@ fn join(seen: BTreeMap<Ns, Seen>, expected: &State, is_numbered: &dyn Fn(&Ns, i3
     facts.retain(|fact| {
         let is_described = || expected.has(fact.slot());
         // Of the machine itself nothing counts but what the lab speaks of.
-        let of_the_lab = *fact.ns() != Ns::Root || is_described();
+        let of_the_lab = *fact.ns() != Ns::Root || is_described() || fact.is_by_hand();
         let stays = !rests_on(fact, &halves) || matches!(fact, Fact::Link(Port { ns: Ns::Root, .. }, _));
         // The kernel gives an interface a link-local address by itself; one that was described counts.
         let by_itself = matches!(fact, Fact::Addr(_, IpNet::V6(net)) if net.addr().is_unicast_link_local());

@@ -58,7 +58,9 @@ impl Birth {
             | Fact::Netns(_)
             | Fact::Sysctl(..)
             | Fact::Link(..)
-            | Fact::Route(..) => return false,
+            | Fact::Route(..)
+            | Fact::OfPort(..)
+            | Fact::OfSpace(..) => return false,
         }
         true
     }
@@ -83,7 +85,8 @@ pub fn request(op: &Op, index: &dyn Fn(&IfName) -> u32) -> Option<Request> {
                 let route = Route { table: *table, to: *to, metric: *metric, hop };
                 if matches!(op, Op::Add(..)) { add_route(&route, index) } else { replace_route(&route, index) }
             }
-            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) => return None,
+            // What no topology says is never made.
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::OfPort(..) | Fact::OfSpace(..) => return None,
         },
         Op::Del(fact) => match fact {
             Fact::Mtu(port, _) => named(port, set_mtu(0, 1500)),
@@ -94,8 +97,10 @@ pub fn request(op: &Op, index: &dyn Fn(&IfName) -> u32) -> Option<Request> {
             Fact::Addr(port, net) => del_address(at(port), *net),
             Fact::Up(port) => named(port, set_up(0, false)),
             Fact::Route(_, table, to, metric, hop) => del_route(&Route { table: *table, to: *to, metric: *metric, hop }, index),
-            // The first three by another step; a link keeps its Ethernet address.
-            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::Mac(..) => return None,
+            // These by another step; a link keeps its Ethernet address.
+            Fact::Netns(_) | Fact::Sysctl(..) | Fact::Link(..) | Fact::OfPort(..) | Fact::OfSpace(..) | Fact::Mac(..) => {
+                return None;
+            }
         },
     })
 }

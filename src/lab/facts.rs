@@ -21,7 +21,8 @@ use crate::kernel::netlink::Netlink;
 use crate::kernel::nic::{self, Kind};
 use crate::kernel::{Backend, Kernel, Pins, Scope, interrupted, netfilter, netns, observe, sandbox};
 use crate::name::{IfName, LabName, NodeName};
-use crate::plan::{Fact, NodeId, Ns, Plan, Port, RouteTo, Slot, State, compile, diff};
+use crate::plan::steps::{self, Naming, Step};
+use crate::plan::{Fact, NodeId, Ns, Op, Plan, Port, RouteTo, Slot, State, compile, diff};
 use crate::report::lab::{Condition, Kept, Namespace, Serving, Table};
 use crate::topology::{Attach, Host, Topology, numbers};
 
@@ -37,7 +38,12 @@ pub(super) fn of_topology(topology: &Topology) -> Result<State> {
 pub(super) fn scope(expected: State) -> Scope {
     let relevant = expected.iter().filter(|fact| matches!(fact, Fact::Netns(_)) || *fact.ns() == Ns::Root);
     let spaces = relevant.map(|key| key.ns().clone()).collect();
-    Scope { pins_only: false, spaces, expected }
+    Scope { pins_only: false, hands: false, spaces, expected }
+}
+
+/// Where to look for facts, and for what hands can change beside.
+pub(super) fn wide(expected: State) -> Scope {
+    Scope { hands: true, ..scope(expected) }
 }
 
 /// The nodes whose namespaces are looked at.
@@ -113,10 +119,15 @@ pub(super) fn by_hand(rest: State) -> State {
     rest.into_iter().filter(|fact| !fact.is_ordinary()).collect()
 }
 
+/// What hands have changed of the machine itself is its user's business.
+pub(super) fn is_the_machines(fact: &Fact) -> bool {
+    *fact.ns() == Ns::Root && fact.is_by_hand()
+}
+
 /// Whether a fact counts when everything made by hand goes: of a link made by hand only the link itself has to go; of a
 /// described one every setting counts.
 pub(super) fn matters(fact: &Fact, wanted: &State) -> bool {
-    !fact.comes_with_a_link() || wanted.has(fact.slot())
+    (!fact.comes_with_a_link() || wanted.has(fact.slot())) && !is_the_machines(fact)
 }
 
 /// The bridges that a host has just now, whoever made them; none where it is not there.
@@ -287,10 +298,16 @@ pub struct Status {
     pub missing: Plan,
     /// Facts that somebody made by hand.
     pub by_hand: State,
+    /// The same of this machine itself: nslab leaves it.
+    pub on_machine: State,
+    /// Nodes that are there without their entry in `/run/netns`.
+    pub unlisted: Vec<NodeId>,
     /// Namespaces that somebody made inside a host.
     pub namespaces: Vec<Namespace>,
     /// Packet filter tables that somebody made.
     pub tables: Vec<Table>,
+    /// Tables of iptables as it was before nftables, in which somebody has put something: nslab leaves them.
+    pub legacy: Vec<Table>,
     /// What was launched, stopped or configured in it.
     pub kept: Option<Kept>,
     /// Processes that run in its nodes.
@@ -299,35 +316,54 @@ pub struct Status {
     pub agents: Vec<Serving>,
 }
 
+impl Status {
+    /// What `reset` leaves of what was made by hand.
+    pub fn kept(&self, naming: &Naming) -> Vec<Step> {
+        let on_machine: Vec<Op> = self.on_machine.iter().cloned().map(Op::Add).collect();
+        let legacy = self.legacy.iter().map(|table| steps::legacy(&table.node, &table.family, &table.table, &naming.lab));
+        steps::by_hand(&on_machine, naming).into_iter().chain(legacy).collect()
+    }
+}
+
 /// Compares a lab with its description.
 pub fn status(name: &LabName) -> Result<Status> {
     let journal = load(name)?;
     let owned = journal.owned();
-    let scope = scope(owned);
+    let scope = wide(owned);
     let seen = Kernel::new(paths::pins(name)).observe(&scope)?;
     let (described, rest): (State, State) = seen.into_iter().partition(|fact| scope.expected.has(fact.slot()));
-    let mut missing = diff(&described, &of_topology(&journal.topology)?);
+    let wanted = of_topology(&journal.topology)?;
+    let pins = paths::pins(name);
+    let (mut missing, mut unlisted) = (diff(&described, &wanted), unlisted(&pins, &described, &wanted));
     if journal.phase == Phase::RolledBack {
         // All of it is, and on purpose.
         missing.clear();
+        unlisted.clear();
     }
     let agents = agents(&journal);
     let condition = match journal.phase {
         _ if journal.is_stale() => Condition::Stale,
         Phase::Coming | Phase::Going => Condition::Unfinished,
         Phase::RolledBack => Condition::RolledBack,
-        Phase::Up if missing.is_empty() && agents.iter().all(|agent| agent.running) => Condition::Up,
+        Phase::Up if missing.is_empty() && unlisted.is_empty() && agents.iter().all(|agent| agent.running) => Condition::Up,
         Phase::Up => Condition::Drifted,
     };
     let nodes: Vec<NodeId> = nodes(&scope);
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    let tables = netfilter::tables(&paths::pins(name), &nodes);
+    let filters = netfilter::tables(&pins, &nodes);
+    let tables = |of: Vec<(NodeId, String, String)>| {
+        of.into_iter().map(|(node, family, table)| Table { node, family, table }).collect::<Vec<_>>()
+    };
+    let (on_machine, rest): (State, State) = rest.into_iter().partition(is_the_machines);
     Ok(Status {
         condition,
         missing,
         by_hand: by_hand(rest),
         namespaces: namespaces(&journal),
-        tables: tables.into_iter().map(|(node, family, table)| Table { node, family, table }).collect(),
+        on_machine,
+        unlisted,
+        tables: tables(filters.own),
+        legacy: tables(filters.legacy),
         kept: journal.kept(),
         processes: sandbox::processes(&paths::sandboxes(name), &names)?.len(),
         agents,

@@ -15,7 +15,7 @@ use crate::kernel::sys::process::errno;
 use crate::name::{LabName, NodeName};
 use crate::plan::{State, compile};
 use crate::report::lab::Kept;
-use crate::topology::{Instance, Run, Topology};
+use crate::topology::{Container, Host, Instance, Run, Topology};
 
 /// The format that this nslab writes.
 pub const FORMAT: u32 = 1;
@@ -88,14 +88,16 @@ impl Journal {
 
     /// What was done to its containers since its file was brought up, if anything was.
     pub fn kept(&self) -> Option<Kept> {
-        self.origin.as_ref()?;
+        let origin = self.origin.as_ref()?;
+        let gone = |(host, own): &(&Host, &Container)| self.topology.container(host.name.as_str(), own.name.as_str()).is_none();
         let count = |is: &dyn Fn(&Instance) -> bool| self.topology.instances().filter(|(_, each)| is(&each.instance)).count();
         let kept = Kept {
             launched: count(&|instance| instance.launched),
             stopped: count(&|instance| instance.run == Run::Stopped),
             configured: count(&|instance| !(instance.launched || instance.config.is_empty() && instance.devices.is_empty())),
+            deleted: origin.instances().filter(gone).count(),
         };
-        (kept.launched + kept.stopped + kept.configured > 0).then_some(kept)
+        (kept.count() > 0).then_some(kept)
     }
 
     /// Every fact that nslab has made or was about to make.

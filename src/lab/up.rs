@@ -13,8 +13,9 @@ use super::role::Casting;
 use super::rundir::{self, Lock};
 use super::{agents, down, facts, paths};
 use crate::error::{Error, Result, Usage};
-use crate::kernel::{Backend, Kernel, netfilter, sandbox, sys};
+use crate::kernel::{Backend, Kernel, Scope, netfilter, netns, sandbox, sys};
 use crate::name::LabName;
+use crate::plan::steps::{self, Naming};
 use crate::plan::{Plan, State, compile, diff};
 use crate::report::lab::{Namespace, Progress, Reset};
 use crate::topology::Topology;
@@ -121,13 +122,8 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     };
     let mut journal = load(name)?;
     let owned = journal.owned();
-    let scope = facts::scope(owned);
-    let mut kernel = Kernel::new(paths::pins(name));
-    let seen = kernel.observe(&scope)?;
-    let wanted = compile(&journal.topology);
-    let from: State = seen.into_iter().filter(|fact| facts::matters(fact, &wanted)).collect();
-    let plan = diff(&from, &wanted);
-    kernel.apply(&plan, &mut |_| {})?;
+    let scope = facts::wide(owned);
+    let (operations, left) = restore(name, &scope, &compile(&journal.topology))?;
     let own = facts::namespaces(&journal);
     for Namespace { host, name: namespace } in &own {
         unpin(&paths::host_netns(name, host).join(namespace))?;
@@ -140,7 +136,33 @@ pub fn reset(name: &LabName) -> Result<Reset> {
     journal.phase = Phase::Up;
     journal.previous = None;
     journal.write()?;
-    Ok(Reset { operations: back + plan.len(), namespaces: own.len(), tables, ..Reset::nothing(name) })
+    let left = steps::by_hand(&left, &Naming::from_topology(&journal.topology));
+    Ok(Reset { operations: back + operations, namespaces: own.len(), tables, left, ..Reset::nothing(name) })
+}
+
+/// How often it is looked whether all is as wanted: what one operation takes along the next look finds.
+const LOOKS: usize = 4;
+
+/// Makes it as wanted; how many operations it took, and what would still be to do.
+fn restore(name: &LabName, scope: &Scope, wanted: &State) -> Result<(usize, Plan)> {
+    let pins = paths::pins(name);
+    let mut kernel = Kernel::new(pins.clone());
+    let (mut operations, mut left) = (0, Plan::new());
+    for look in 1..=LOOKS {
+        let seen = kernel.observe(scope)?;
+        let from: State = seen.into_iter().filter(|fact| facts::matters(fact, wanted)).collect();
+        left = diff(&from, wanted);
+        for node in facts::unlisted(&pins, &from, wanted) {
+            pins.list(&node).map_err(|(tried, errno)| netns::error(&node, &tried, errno))?;
+            operations += 1;
+        }
+        if left.is_empty() || look == LOOKS {
+            break;
+        }
+        kernel.apply(&left, &mut |_| {})?;
+        operations += left.len();
+    }
+    Ok((operations, left))
 }
 
 fn unpin(pin: &Path) -> Result<()> {

@@ -284,7 +284,19 @@ impl<'a> Doomed<'a> {
             Takes::Operation(port) => self.down(port),
             Takes::Membership(port) => {
                 for fact in self.ports.get(port).cloned().unwrap_or_default() {
-                    if matches!(fact, Fact::Isolated(_) | Fact::Fdb(..)) {
+                    let goes = match fact {
+                        Fact::Isolated(_) | Fact::Fdb(..) => true,
+                        Fact::OfPort(_, hand) => hand.is_of_membership(),
+                        _ => false,
+                    };
+                    if goes {
+                        self.fall(fact);
+                    }
+                }
+            }
+            Takes::Address(port, net) => {
+                for fact in self.ports.get(port).cloned().unwrap_or_default() {
+                    if fact.slot() == Slot::Addr(port, net) {
                         self.fall(fact);
                     }
                 }

@@ -7,6 +7,8 @@ use std::fmt;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::hand::Words;
+use super::words::quoted;
 use super::{Fact, Link, MAIN_TABLE, NodeId, Ns, Op, Port, RouteTo};
 use crate::name::{IfName, NodeName};
 use crate::topology::Topology;
@@ -54,9 +56,11 @@ pub enum What {
     Addresses,
     Up,
     Routes,
+    ByHand,
     Remove,
     HostNamespaces,
     Filters,
+    LegacyFilters,
     Forwarding,
     Instances,
     Devices,
@@ -104,9 +108,34 @@ impl Naming {
     }
 }
 
-/// The steps of what somebody made by hand, in the plan's own order.
+/// The steps of what somebody made by hand, in the plan's own order, host after host.
 pub fn by_hand(plan: &[Op], naming: &Naming) -> Vec<Step> {
-    Steps { naming, described: false, done: Vec::new(), pending: Vec::new() }.all(plan)
+    let mut steps = Steps { naming, described: false, done: Vec::new(), pending: Vec::new() }.all(plan);
+    by_place(&mut steps);
+    steps
+}
+
+/// Host after host; within one in the order that they have.
+pub fn by_place(steps: &mut [Step]) {
+    steps.sort_by(|a, b| a.place.cmp(&b.place));
+}
+
+fn place_of(node: &NodeId) -> Place {
+    node.host().map_or(Place::Networks, |host| Place::Host(host.to_string()))
+}
+
+/// The step that enters nodes among those of `ip netns` again.
+pub fn listed(nodes: &[NodeId], lab: &str) -> Option<Step> {
+    let attach = |node: &NodeId| format!("ln -s /run/nslab/{lab}/netns/{node} /run/netns/{lab}.{node}");
+    let commands: Vec<String> = nodes.iter().map(attach).collect();
+    (!commands.is_empty()).then_some(Step { place: Place::Lab, what: What::Namespaces, commands })
+}
+
+/// The step that prints a table of a node's iptables as they were before nftables.
+pub fn legacy(node: &NodeId, family: &str, table: &str, lab: &str) -> Step {
+    let program = if family == "ip6" { "ip6tables-legacy" } else { "iptables-legacy" };
+    let command = format!("ip netns exec {lab}.{node} {program} -t {table} -S");
+    Step { place: place_of(node), what: What::LegacyFilters, commands: vec![command] }
 }
 
 /// The step that makes namespaces inside a host again, as `ip netns add` in its shell did.
@@ -117,7 +146,7 @@ pub fn host_namespaces(host: &str, names: &[String], lab: &str) -> Step {
 
 /// The step that prints a packet filter table of a node: its rules are `nft`'s to tell.
 pub fn filter(node: &NodeId, family: &str, table: &str, lab: &str) -> Step {
-    let place = node.host().map_or(Place::Networks, |host| Place::Host(host.to_string()));
+    let place = place_of(node);
     let command = format!("ip netns exec {lab}.{node} nft list table {family} {}", quoted(table));
     Step { place, what: What::Filters, commands: vec![command] }
 }
@@ -233,6 +262,7 @@ fn what(op: &Op) -> What {
             Fact::Addr(..) => What::Addresses,
             Fact::Up(_) => What::Up,
             Fact::Route(..) => What::Routes,
+            Fact::OfPort(..) | Fact::OfSpace(..) => What::ByHand,
         },
     }
 }
@@ -286,6 +316,16 @@ impl Line<'_> {
         format!("{} {what} dev {} {how}", self.ip(&port.ns).replacen("ip", "bridge", 1), word(&port.dev))
     }
 
+    /// What no topology says, made so or undone.
+    fn hand(&self, ns: &Ns, Words { program, words }: Words) -> String {
+        match (ns, program) {
+            (Ns::Root, "sysctl") => format!("sysctl -qw {words}"),
+            (_, "sysctl") => format!("ip netns exec {} sysctl -qw {words}", self.ns(ns)),
+            (Ns::Root, _) => format!("{program} {words}"),
+            _ => format!("{program} -n {} {words}", self.ns(ns)),
+        }
+    }
+
     fn make(&self, fact: &Fact, verb: &str) -> String {
         match fact {
             Fact::Netns(ns) => format!("ip netns add {}", self.ns(ns)),
@@ -313,6 +353,8 @@ impl Line<'_> {
             Fact::Route(ns, table, to, metric, hop) => {
                 format!("{} route {verb} {}", self.ip(ns), destination(*table, to, *metric, hop))
             }
+            Fact::OfPort(port, hand) => self.hand(&port.ns, hand.words(true, &port.dev)),
+            Fact::OfSpace(ns, hand) => self.hand(ns, hand.words(true)),
         }
     }
 
@@ -330,6 +372,8 @@ impl Line<'_> {
             Fact::Route(ns, table, to, metric, hop) => {
                 format!("{} route del {}", self.ip(ns), destination(*table, to, *metric, hop))
             }
+            Fact::OfPort(port, hand) => self.hand(&port.ns, hand.words(false, &port.dev)),
+            Fact::OfSpace(ns, hand) => self.hand(ns, hand.words(false)),
             // A link's address and a setting have no value to go back to.
             Fact::Mac(..) | Fact::Sysctl(..) => format!("# {} stays as it is", self.make(fact, "add")),
         }
@@ -349,12 +393,6 @@ impl Line<'_> {
 /// A name as one word of a shell: code inside a lab may give an interface any name, and the line may be run.
 fn word(name: &IfName) -> Cow<'_, str> {
     quoted(name.as_str())
-}
-
-/// Text as one word of a shell.
-pub fn quoted(name: &str) -> Cow<'_, str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.:@+".contains(c);
-    if !name.is_empty() && name.chars().all(plain) { name.into() } else { format!("'{}'", name.replace('\'', r"'\''")).into() }
 }
 
 fn destination(table: u32, to: &IpNet, metric: u32, route: &RouteTo) -> String {

@@ -1,9 +1,12 @@
 //! Whole labs: what was done to them, the halves that other machines play, and what is said meanwhile.
 
+mod reset;
+
 use std::fmt::Display;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::reset::Reset;
 use crate::name::{IfName, LabName, NodeName};
 use crate::plan::NodeId;
 
@@ -16,6 +19,15 @@ pub struct Kept {
     pub stopped: usize,
     /// How many of the file's have a configuration or devices of their own.
     pub configured: usize,
+    /// How many of the file's are deleted.
+    pub deleted: usize,
+}
+
+impl Kept {
+    /// How many things that is.
+    pub fn count(&self) -> usize {
+        self.launched + self.stopped + self.configured + self.deleted
+    }
 }
 
 /// What `up` had to do.
@@ -98,28 +110,6 @@ pub struct Process {
     pub pid: i32,
     /// Its command line.
     pub command: String,
-}
-
-/// `reset`
-#[derive(Debug, Serialize)]
-pub struct Reset {
-    /// The lab.
-    pub lab: LabName,
-    /// Whether the question was answered with yes.
-    pub confirmed: bool,
-    /// How many operations took away what was made by hand or brought back what was missing.
-    pub operations: usize,
-    /// How many namespaces made by hand are gone.
-    pub namespaces: usize,
-    /// How many packet filter tables are gone.
-    pub tables: usize,
-}
-
-impl Reset {
-    /// Of a lab in which nothing was to be done.
-    pub fn nothing(lab: &LabName) -> Self {
-        Self { lab: lab.clone(), confirmed: true, operations: 0, namespaces: 0, tables: 0 }
-    }
 }
 
 /// The agent of a host, which runs or is described.

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use super::{Births, Parts, Unit, birth};
 use crate::error::{Error, Feature, KernelError, Limit, Result};
 use crate::kernel::caller::{interrupted, thread};
+use crate::kernel::hands;
 use crate::kernel::netlink::{REQUESTS, Refusal, Request, name_of};
 use crate::kernel::netns::{self, Pins, Space};
 use crate::kernel::requests;
@@ -139,6 +140,10 @@ impl<'a> Run<'a> {
                         doomed.push(next);
                     }
                     self.cut(&ns, &doomed)?;
+                }
+                Op::Del(fact) if fact.is_by_hand() => {
+                    self.flush(Some(&ns))?;
+                    hands::undo(self.pins, op)?;
                 }
                 Op::Add(Fact::Link(port, link)) => self.make_link(place, &ns, port, link)?,
                 Op::Add(Fact::Sysctl(..)) if self.space(&ns)?.fresh => {}

@@ -26,10 +26,21 @@ pub(super) fn rules() -> Vec<Rules> {
         let list = std::fs::read_to_string(format!("/proc/thread-self/net/{}", layout.list)).unwrap_or_default();
         // To ask for a table that is not there would make it.
         let there = list.lines().any(|table| table == TABLE);
-        let read = there.then(|| blob(layout)).and_then(Result::ok)?;
+        let read = there.then(|| blob(layout, TABLE)).and_then(Result::ok)?;
         Some(chains(layout, &read))
     };
     [V4, V6].iter().filter_map(read_chains).flatten().collect()
+}
+
+/// The tables of the calling thread's namespace in which there is a rule or a policy other than to accept, each with its family.
+pub(super) fn touched() -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    for layout in [&V4, &V6] {
+        let list = std::fs::read_to_string(format!("/proc/thread-self/net/{}", layout.list)).unwrap_or_default();
+        let touched = list.lines().filter(|table| blob(layout, table).is_ok_and(|blob| blob.is_touched(layout)));
+        found.extend(touched.map(|table| (layout.family, table.to_owned())));
+    }
+    found
 }
 
 const TABLE: &str = "filter";
@@ -87,26 +98,42 @@ const V6: Layout = Layout {
 
 /// A table as the kernel keeps it: where its chains begin and their policies are, and all rules one after the other.
 struct Blob {
+    /// Of how many rules there are, policies and the end among them.
+    hooks: u32,
+    count: u32,
     begins: Vec<usize>,
     policies: Vec<usize>,
     rules: Vec<u8>,
 }
 
-fn blob(layout: &Layout) -> Result<Blob, Errno> {
+impl Blob {
+    fn is_touched(&self, layout: &Layout) -> bool {
+        let used = (0..5).filter(|hook| self.hooks & 1 << hook != 0);
+        let drops = |hook: usize| {
+            let entry = self.rules.get(*self.policies.get(hook)?..)?;
+            Some(number(entry.get(place(entry, layout.target)?..)?, 32)?.cast_signed() == -1)
+        };
+        self.count > self.hooks.count_ones() + 1 || used.into_iter().any(|hook| drops(hook) == Some(true))
+    }
+}
+
+fn blob(layout: &Layout, table: &str) -> Result<Blob, Errno> {
     let open = socket(layout.domain, SockType::Raw, SockFlag::SOCK_CLOEXEC, nix::sys::socket::SockProtocol::Raw)?;
     let mut named = vec![0; INFO];
-    named[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
+    named.get_mut(..table.len()).ok_or(Errno::EINVAL)?.copy_from_slice(table.as_bytes());
     let info = sys::fd::get(&open, layout.level, GET_INFO, named)?;
     let number = |at: usize| number(&info, at).map(|number| number as usize).ok_or(Errno::EIO);
     // The name, which hooks there are, five beginnings, five policies, how many rules, how long all are.
     let five = |at: usize| (0..5).map(|hook| number(at + 4 * hook)).collect::<Result<Vec<_>, _>>();
     let (begins, policies, size) = (five(NAME + 4)?, five(NAME + 24)?, number(NAME + 48)?);
     let mut asked = vec![0; HEAD + size];
-    asked[..TABLE.len()].copy_from_slice(TABLE.as_bytes());
+    asked[..table.len()].copy_from_slice(table.as_bytes());
     let length = u32::try_from(size).map_err(|_| Errno::EINVAL)?;
     asked[NAME..NAME + 4].copy_from_slice(&length.to_ne_bytes());
     let all = sys::fd::get(&open, layout.level, GET_ENTRIES, asked)?;
-    Ok(Blob { begins, policies, rules: all.get(HEAD..).unwrap_or_default().to_vec() })
+    let (hooks, count) = (number(NAME)?, number(NAME + 44)?);
+    let (hooks, count) = (u32::try_from(hooks).unwrap_or(0), u32::try_from(count).unwrap_or(0));
+    Ok(Blob { hooks, count, begins, policies, rules: all.get(HEAD..).unwrap_or_default().to_vec() })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{
-    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, InfoBridgePort, InfoPortData, LinkAttribute, LinkFlags, LinkInfo,
-    LinkLayerType, LinkMessage, State,
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, BridgePortState, BridgeStpState, InfoBridge, InfoBridgePort, InfoData, InfoPortData,
+    LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage, State,
 };
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
@@ -99,6 +99,13 @@ fn bridge_port(flags: &[InfoBridgePort]) -> BridgePort {
         }
     }
     port
+}
+
+/// Whether a bridge of that attribute runs the spanning tree protocol.
+pub(in crate::kernel) fn runs_stp(attribute: &LinkAttribute) -> bool {
+    let LinkAttribute::LinkInfo(info) = attribute else { return false };
+    let on = |option: &InfoBridge| matches!(option, InfoBridge::StpState(state) if *state != BridgeStpState::Disabled);
+    info.iter().any(|item| matches!(item, LinkInfo::Data(InfoData::Bridge(options)) if options.iter().any(on)))
 }
 
 fn port_state(state: BridgePortState) -> PortState {

@@ -198,7 +198,7 @@ fn verify(socket: &mut Netlink, borrowed: &Borrowed, expected: &State) -> Result
 
 /// A fact about a borrowed NIC that is not so.
 fn odd(borrowed: &Borrowed, expected: &State) -> Result<Option<String>> {
-    let scope = Scope { spaces: BTreeSet::from([Ns::Root]), expected: expected.clone(), pins_only: false };
+    let scope = Scope { spaces: BTreeSet::from([Ns::Root]), expected: expected.clone(), ..Scope::default() };
     let seen = Kernel::new(paths::pins(&borrowed.lab)).observe(&scope)?;
     let used = |dev: &IfName| borrowed.uses.iter().any(|used| used.nic == *dev);
     let real = |fact: &&Fact| fact.port().is_some_and(|port| port.ns == Ns::Root && used(&port.dev));

@@ -96,6 +96,7 @@ pub fn kept(lang: Lang, kept: &Kept) -> String {
         (kept.launched, n!(lang, kept.launched, "launched container", "launched containers")),
         (kept.stopped, n!(lang, kept.stopped, "stopped container", "stopped containers")),
         (kept.configured, n!(lang, kept.configured, "container with devices of its own", "containers with devices of their own")),
+        (kept.deleted, n!(lang, kept.deleted, "deleted container", "deleted containers")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(number, _)| *number > 0).map(|(_, part)| part).collect();
     t!(lang, "Beyond its file it has {parts}; nslab reset goes back to the file.", parts = parts.join(", "))
