@@ -1,10 +1,11 @@
 //! `nslab trace`
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use clap_complete::engine::ArgValueCompleter;
 
-use super::target::{Families, Source, payload, port, time_to_live};
+use super::target::{Families, Source, duration, payload, port, time_to_live};
 use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Usage};
 use crate::probe::ping::stations::{Stations, goal};
@@ -48,6 +49,9 @@ pub struct Trace {
     /// The time to live that it begins with; the node's own, mostly 64, where nothing is said
     #[arg(short, long, value_name = "N", value_parser = time_to_live)]
     ttl: Option<u8>,
+    /// How long to wait for an answer: 500ms, 5s; by itself 3 s where nothing tells that none comes
+    #[arg(short = 'W', long, value_name = "TIME", value_parser = duration)]
+    wait: Option<Duration>,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -86,6 +90,7 @@ impl Run for Trace {
             source,
             payload: self.size,
             ttl: self.ttl,
+            wait: self.wait,
         };
         trace(&mut view, order, stations.names.clone())
     }

@@ -101,6 +101,8 @@ pub struct Link {
     pub carrier: bool,
     /// The kernel's word for whether frames pass: `up`, `down`, `lower-layer-down`, `unknown` ...
     pub state: String,
+    /// What leaves here waits in a queue that somebody made (`tc qdisc`): it may be delayed, dropped or held back.
+    pub queues: bool,
     /// The index of the bridge that it is a port of.
     pub master: Option<u32>,
     /// What it does as a bridge's port.

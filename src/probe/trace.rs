@@ -24,7 +24,7 @@ use crate::kernel::sockets;
 use crate::plan::NodeId;
 use crate::report::machine::Kind;
 use crate::report::probe::Transport;
-use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Outcome, Trace};
+use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Outcome, Trace, Visit};
 use crate::report::wire::{Interface, Names};
 use compare::End;
 use filters::{Acted, acts, filtered, tracer};
@@ -37,6 +37,13 @@ const FORETOLD: Patience = Patience { quiet: Duration::from_millis(100), whole: 
 const HOPED: Patience = Patience { quiet: Duration::from_millis(200), whole: Some(Duration::from_secs(2)) };
 /// Once more, after a question for a MAC address that the tables say is answered: it is repeated after a second.
 const ASKING: Patience = Patience { quiet: Duration::from_millis(1200), whole: Some(Duration::from_secs(4)) };
+
+/// Where nothing tells that it dies: an answer by way of a satellite, or out of a full queue, takes 2.5 s.
+const LATE: Duration = Duration::from_secs(3);
+/// Where a queue on the way holds packets back.
+const QUEUED: Duration = Duration::from_secs(10);
+/// Where it dies of a question that nobody answers: who answers for others may do so after 0.8 s (`proxy_delay`).
+const SILENT: Duration = Duration::from_millis(1200);
 
 /// What to send.
 #[derive(Debug, Clone, Copy)]
@@ -55,12 +62,14 @@ pub struct Order<'a> {
     pub payload: u16,
     /// The time to live, where it is not the node's own.
     pub ttl: Option<u8>,
+    /// How long to wait for an answer, where somebody says so.
+    pub wait: Option<Duration>,
 }
 
 impl<'a> Order<'a> {
     /// An echo request as `ping` sends it.
     pub fn ping(from: &'a NodeId, to: IpAddr) -> Self {
-        Self { from, to, scope: 0, transport: Transport::Icmp, source: None, payload: 56, ttl: None }
+        Self { from, to, scope: 0, transport: Transport::Icmp, source: None, payload: 56, ttl: None, wait: None }
     }
 
     /// Bytes of the whole packet: RFC 791 and 8200 for the IP headers, 8 for that of ICMP or UDP; of TCP 40 with the options that
@@ -100,11 +109,40 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         let patience = if asks && prediction.death.is_none() { ASKING } else { HOPED };
         account = probed(view, &watch.probe(patience)?.after(&first));
     }
+    if !account.answered
+        && !dropped
+        && !account.is_over(order.transport)
+        && let Some(quiet) = patience(view, &prediction, &account, &order)
+    {
+        account = probed(view, &watch.probe(Patience { quiet, whole: None })?.after(&first));
+    }
     let closing = std::thread::spawn(move || drop(watch));
     let report = report(view, &order, names, &prediction, account, &acted, &packet);
     let _ = closing.join();
     forget(view, &report)?;
     Ok(report)
+}
+
+/// How long an answer is waited for that did not come at once; not at all where what is known says that none comes.
+fn patience(view: &View, prediction: &Prediction, account: &Account, order: &Order<'_>) -> Option<Duration> {
+    let is_queue = |visit: &Visit| {
+        let out = visit.leaves.as_ref().and_then(|dev| view.named(&visit.node)?.tables.named(dev));
+        out.is_some_and(|link| link.queues)
+    };
+    let visits = || std::iter::once(&prediction.request).chain(&prediction.reply).flat_map(|way| &way.visits);
+    let asked = |cause: &Cause| {
+        matches!(
+            cause,
+            Cause::Unresolved { .. } | Cause::NoSuchGateway { .. } | Cause::NotOnLink { .. } | Cause::WrongPrefix { .. }
+        )
+    };
+    let own = match &prediction.death {
+        Some(death) if account.confirms(prediction) => asked(&death.cause).then_some(SILENT),
+        Some(_) => Some(SILENT),
+        None if visits().any(is_queue) => Some(QUEUED),
+        None => Some(LATE),
+    };
+    own.and(order.wait).or(own)
 }
 
 /// A node that was told of a smaller MTU on the way remembers it for minutes: what the probe taught it is forgotten.
@@ -128,7 +166,12 @@ fn foretell(view: &mut View, order: &Order<'_>, packet: &predict::Probe) -> Resu
     let mut known: HashSet<String> = HashSet::new();
     loop {
         let prediction = predict(view, order.from, order.to, packet);
-        let nodes = on_the_way(&prediction);
+        let mut nodes = on_the_way(&prediction);
+        if prediction.death.is_some() {
+            // Who forwards may answer for others (`proxy_arp`).
+            let forwards = |place: &&Place| place.tables.links.iter().any(|link| link.forwarding4);
+            nodes.extend(view.here().filter(forwards).map(|place| place.node.node.clone()));
+        }
         let new: Vec<String> = nodes.into_iter().filter(|node| known.insert(node.clone())).collect();
         if new.is_empty() {
             return Ok(prediction);

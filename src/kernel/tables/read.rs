@@ -24,6 +24,9 @@ use crate::name::Mac;
 /// Milliseconds of a clock tick as the kernel tells time to programs (`USER_HZ` is 100).
 const TICK: u64 = 10;
 
+/// Queues that the kernel gives to interfaces by itself (`attach_one_default_qdisc`, `net.core.default_qdisc`).
+const USUAL: [&str; 7] = ["noop", "noqueue", "pfifo_fast", "fq_codel", "fq", "mq", "pfifo"];
+
 /// `RTM_GETNETCONF` (`linux/rtnetlink.h`)
 const GET_NETCONF: u16 = 82;
 /// Attributes of `linux/netconf.h`.
@@ -63,6 +66,7 @@ fn link(message: &LinkMessage) -> Link {
             LinkAttribute::Address(bytes) => link.mac = mac(bytes),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::OperState(state) => operstate(*state).clone_into(&mut link.state),
+            LinkAttribute::Qdisc(kind) => link.queues = !USUAL.contains(&kind.as_str()),
             LinkAttribute::Controller(index) => link.master = Some(*index),
             LinkAttribute::Link(index) => end = Some(*index),
             LinkAttribute::LinkNetNsId(number) => namespace = Some(*number),
