@@ -1,6 +1,6 @@
 //! The live lab as the checks see it: who is plugged into what, which addresses count, and which pairs answer each other's pings.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,7 +11,7 @@ use crate::plan::NodeId;
 use crate::probe::is_link_local;
 use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations};
-use crate::probe::predict::{Probe, predict};
+use crate::probe::predict::{Probe, predict, share_segment};
 use crate::probe::view::{Place, View};
 use crate::report::machine::{Link, Route};
 use crate::report::probe::{Family, Pair, Wiring};
@@ -224,17 +224,27 @@ impl Scene<'_> {
             return self.no_address(bare);
         }
         let both = [from.clone(), to.clone()];
-        let same = self.duplicates(&both).into_iter().next();
+        let same = self.shared(&both).into_iter().next();
         same.unwrap_or_else(|| Common::NoFamily { from: from.to_string(), to: to.to_string() })
     }
 
-    /// Addresses that several of the nodes have.
+    /// Addresses that several of the nodes have on one segment: what each has behind itself is its own affair.
     pub(super) fn duplicates(&self, nodes: &[NodeId]) -> Vec<Common> {
+        let meet = |owners: &[Interface]| {
+            let pairs = owners.iter().enumerate().flat_map(|(at, one)| owners[at + 1..].iter().map(move |other| (one, other)));
+            pairs.into_iter().any(|(one, other)| one.node != other.node && share_segment(self.view, one, other))
+        };
+        let shared = self.shared(nodes).into_iter();
+        shared.filter(|evidence| matches!(evidence, Common::Duplicate { owners, .. } if meet(owners))).collect()
+    }
+
+    /// Addresses that several of the nodes have.
+    fn shared(&self, nodes: &[NodeId]) -> Vec<Common> {
         let mut found = Vec::new();
         let names: BTreeSet<String> = nodes.iter().map(ToString::to_string).collect();
-        let mut seen: BTreeSet<IpAddr> = BTreeSet::new();
-        for (_, net) in nodes.iter().flat_map(|node| self.addresses(node)) {
-            if seen.insert(net.addr()) {
+        let mut seen: BTreeMap<IpAddr, &NodeId> = BTreeMap::new();
+        for (node, (_, net)) in nodes.iter().flat_map(|node| self.addresses(node).into_iter().map(move |own| (node, own))) {
+            if *seen.entry(net.addr()).or_insert(node) == node {
                 continue;
             }
             let owners: Vec<_> = self.owners(net.addr()).into_iter().filter(|owner| names.contains(&owner.node)).collect();

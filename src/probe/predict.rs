@@ -81,6 +81,17 @@ pub(in crate::probe) fn forget(places: &mut [Place]) {
     }
 }
 
+/// Whether frames can come from one interface to the other without a router, once all on the way is up.
+pub fn share_segment(view: &View, one: &Interface, other: &Interface) -> bool {
+    let map = Map::new(view);
+    let at = |interface: &Interface| {
+        let place = view.places.iter().position(|place| place.node.node == interface.node)?;
+        map.interfaces(place).find(|at| map.link(*at).name == interface.interface)
+    };
+    let ends = at(one).zip(at(other));
+    ends.and_then(|(one, other)| map.path(one, other)).is_some_and(|path| path.is_plugged())
+}
+
 /// What a packet, or its reply, dies of.
 pub(in crate::probe) fn forecast(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Option<Cause> {
     follow(view, from, to, probe).death.map(|death| death.cause)
@@ -105,8 +116,7 @@ fn follow(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
         (End::Received { .. }, None) => None,
         (End::Received { place }, Some(start)) => {
             receiver = Some(map.name(place));
-            if map.owners(to).iter().any(|owner| owner.place != place) {
-                let cause = world.duplicate(to);
+            if let Some(cause) = world.duplicate_on_segment(place, to) {
                 world.note(cause);
             }
             if ignored(map.tables(place), to) {

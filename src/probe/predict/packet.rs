@@ -155,6 +155,15 @@ impl<'a> World<'a> {
         }
     }
 
+    /// That others on the segment have an address of the node's, too; one node may have it twice.
+    pub(super) fn duplicate_on_segment(&self, place: usize, address: IpAddr) -> Option<Cause> {
+        let (own, others): (Vec<At>, Vec<At>) = self.map.owners(address).iter().partition(|owner| owner.place == place);
+        let meets = |other: &At| own.iter().any(|own| self.map.path(*own, *other).is_some_and(|path| path.is_plugged()));
+        let others: Vec<At> = others.into_iter().filter(meets).collect();
+        let owners = own.iter().chain(&others).map(|at| self.map.interface(*at)).collect();
+        (!others.is_empty()).then_some(Cause::DuplicateAddress { address, owners })
+    }
+
     /// That several have the address.
     pub(super) fn duplicate(&self, address: IpAddr) -> Cause {
         let owners = self.map.owners(address).iter().map(|at| self.map.interface(*at)).collect();
@@ -273,8 +282,11 @@ impl<'a> World<'a> {
                 return Sent { resolution: Some(asked(None)), frame: None, outcome, suspect: None };
             }
         };
-        if by.len() > 1 {
-            self.note(self.duplicate(next));
+        // A node with several interfaces on the segment answers at each (`arp_ignore` is 0): one has it.
+        let first = by.first().map(|at| at.place);
+        if by.iter().any(|at| Some(at.place) != first) {
+            let owners = by.iter().map(|at| self.map.interface(*at)).collect();
+            self.note(Cause::DuplicateAddress { address: next, owners });
         }
         let own = self.map.link(out).mac.unwrap_or(Mac([0; 6]));
         self.note_mac(own);
