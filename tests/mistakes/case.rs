@@ -14,9 +14,11 @@ pub struct Case {
     pub lab: String,
     /// The scenario that is then made in it by hand, whose checkpoints judge; else the lab's own do.
     pub by_hand: Option<String>,
-    /// Where each command is typed (nowhere: on the machine itself), and the command.
+    /// Where each command is typed, a node or `here`, the machine itself, and the command.
     pub mistake: Vec<(String, String)>,
     pub trace: String,
+    /// `warm` or `cold`, where a mistake costs nothing otherwise.
+    pub only: Option<String>,
     /// How many facts the mistake changed, with those that the kernel took along.
     pub facts: usize,
     /// What `trace` may name first; any of them is right.
@@ -97,6 +99,7 @@ fn case(part: &str, path: &str) -> Case {
                 None => value.clone_into(&mut case.lab),
             },
             "trace" => value.clone_into(&mut case.trace),
+            "only" => case.only = Some(value.to_owned()),
             "facts" => case.facts = value.parse().unwrap_or_else(|_| panic!("{bad}")),
             "cause" => case.causes.push(Named::parse(value)),
             "check" => case.evidence.push(Named::parse(value)),

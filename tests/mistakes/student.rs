@@ -45,7 +45,7 @@ impl Student {
         }
         warm(case);
         for (node, command) in &case.mistake {
-            let ran = if node.is_empty() { shell(command, &[]) } else { at(node, command) };
+            let ran = if node == "here" { shell(command, &[]) } else { at(node, command) };
             if ran.code != 0 {
                 return Err(Void(format!("the mistake itself fails: {ran}")));
             }
@@ -89,14 +89,14 @@ impl Student {
             }
         }
         // What takes the kernel a second is no fault of the last cure.
-        if !is_full(&now) {
+        if !is_full(&now) && !typed.is_empty() {
             now = check(case);
         }
         let broken = broken(wrong, &now);
         if !is_full(&now) {
             faults.push(format!("not mended: {}", failing(&now).first().cloned().unwrap_or_default()));
-        } else if typed.len() > case.facts {
-            faults.push(format!("{} commands for {}", typed.len(), case.facts));
+        } else if changes(&typed) > case.facts {
+            faults.push(format!("{} commands for {}", changes(&typed), case.facts));
         }
         if !broken.is_empty() {
             faults.push(format!("the cures broke {}", broken.join("; ")));
@@ -158,6 +158,12 @@ fn commands(text: &str) -> Vec<String> {
         }
     }
     commands
+}
+
+/// How many commands change a fact; those that only make a table forget what it has learned do not.
+fn changes(typed: &[String]) -> usize {
+    let forgets = |line: &&String| [" ip neighbour del ", " flush "].iter().any(|words| line.contains(words));
+    typed.len() - typed.iter().filter(forgets).count()
 }
 
 /// A `sudo` and the nslab that is tried, for what is typed as it is printed.
