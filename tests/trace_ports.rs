@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Traced, fails, in_box, inside, ok, wait_for};
+use support::{Machine, Traced, Wiring, fails, in_box, inside, ok, wait_for};
 
 /// Somebody who listens in a node, until the lab goes down.
 #[track_caller]
@@ -70,6 +70,33 @@ fn a_connection_is_watched_on_every_segment_and_the_listener_sees_it_closed() {
             end(node);
             ok("down");
         }
+    });
+}
+
+#[test]
+fn frames_are_as_tcpdump_saw_them() {
+    in_box(|| {
+        ok("up routed");
+        tcp("routed", "host-b.b1", "0.0.0.0", 80);
+        let dump =
+            "tcpdump -i enp0s8 -n -e -v -l -B 4096 --immediate-mode tcp >/run/dump 2>/run/dump.err & echo $! >/run/dump.pid";
+        inside("routed", "host-b", dump).expect(0);
+        assert!(wait_for(30, || std::fs::read_to_string("/run/dump.err").is_ok_and(|text| text.contains("listening"))));
+        let traced = Traced::run("a1 b1 --tcp 80");
+        let seen = || std::fs::read_to_string("/run/dump").unwrap();
+        assert!(wait_for(20, || seen().contains("[S.]")), "{}", seen());
+        support::sh("kill $(cat /run/dump.pid)");
+        let text = seen();
+        for (leg, flags, at) in [("request", "[S],", 1), ("reply", "[S.],", 1)] {
+            let lines: Vec<&str> = text.lines().collect();
+            let head = lines.windows(2).find(|pair| pair[1].contains(flags)).unwrap()[0];
+            let frame = &traced.report[leg]["visits"][at]["frame"];
+            let mac = |end: &str| frame[end]["mac"].as_str().unwrap();
+            let wanted = format!("{} > {}, ", mac("source"), mac("destination"));
+            assert!(head.contains(&wanted) && head.contains(&format!("ttl {},", frame["ttl"])), "{leg} {frame}\n{text}");
+        }
+        end("host-b.b1");
+        ok("down");
     });
 }
 
@@ -194,6 +221,114 @@ fn what_stops_a_ping_stops_a_connection_for_the_same_cause() {
         assert_eq!(Traced::run("a1 b1").verdict(), "request host-b.b1 echo-ignored");
         assert_eq!(Traced::run("a1 b1 --tcp 80").verdict(), "answered");
         end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
+fn an_mtu_between_bridges_that_full_packets_do_not_pass_is_a_note() {
+    in_box(|| {
+        ok("up bridged");
+        tcp("bridged", "host-b.b1", "0.0.0.0", 80);
+        assert!(Traced::run("a1 b1 --tcp 80").notes().is_empty());
+        inside("bridged", "host-a", "ip link set enp0s8 mtu 1400").expect(0);
+        let traced = Traced::run("a1 b1 --tcp 80");
+        assert_eq!(traced.verdict(), "answered");
+        assert_eq!(traced.notes(), ["black-hole"], "{}", traced.ran);
+        let note = &traced.report["notes"][0];
+        assert_eq!(
+            (&note["mtu"], &note["size"], &note["interface"]["interface"]),
+            (&1400.into(), &1500.into(), &"enp0s8".into())
+        );
+        let cure = note["cure"][0].as_str().unwrap().strip_prefix("sudo nslab ").unwrap().to_owned();
+        let larger = || inside("bridged", "host-a.a1", "ping -n -c 1 -W 1 -M do -s 1472 10.0.0.21").code;
+        assert_ne!(larger(), 0);
+        ok(&cure);
+        assert_eq!(larger(), 0, "{cure}");
+        assert!(Traced::run("a1 b1 --tcp 80").notes().is_empty());
+        end("host-b.b1");
+        ok("down");
+        // A router says that they are too big, and the sender cuts them smaller.
+        ok("up routed");
+        tcp("routed", "host-b.b1", "0.0.0.0", 80);
+        inside("routed", "host-a", "ip link set enp0s8 mtu 1400").expect(0);
+        assert!(Traced::run("a1 b1 --tcp 80").notes().is_empty());
+        end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
+fn ipv6_has_all_of_it_too() {
+    in_box(|| {
+        ok("up routed");
+        for (node, script) in [
+            ("host-a.a1", "ip addr add fd00:1::2/64 dev eth0 nodad; ip -6 route add default via fd00:1::1"),
+            (
+                "host-a",
+                "ip addr add fd00:1::1/64 dev br0 nodad; ip addr add fe80::a/64 dev br0 nodad; ip addr add fe80::a/64 dev enp0s8 nodad; ip addr add fd00::1/64 dev enp0s8 nodad; ip -6 route add fd00:2::/64 via fd00::2; sysctl -qw net.ipv6.conf.all.forwarding=1",
+            ),
+            (
+                "host-b",
+                "ip addr add fd00:2::1/64 dev veth-b1 nodad; ip addr add fe80::b/64 dev veth-b1 nodad; ip addr add fe80::b/64 dev enp0s8 nodad; ip addr add fd00::2/64 dev enp0s8 nodad; ip -6 route add fd00:1::/64 via fd00::1; sysctl -qw net.ipv6.conf.all.forwarding=1",
+            ),
+            ("host-b.b1", "ip addr add fd00:2::2/64 dev eth0 nodad; ip -6 route add default via fd00:2::1"),
+        ] {
+            inside("routed", node, script).expect(0);
+        }
+        assert_eq!(Traced::run("a1 fd00:2::2").verdict(), "answered");
+        for options in ["--tcp 80", "--udp 53"] {
+            let traced = Traced::run(&format!("a1 fd00:2::2 {options}"));
+            assert_eq!(traced.verdict(), "request host-b.b1 nobody-listens", "{}", traced.ran);
+            agreed(&traced);
+        }
+        tcp("routed", "host-b.b1", "::", 80);
+        let traced = Traced::run("a1 fd00:2::2 --tcp 80");
+        assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+        agreed(&traced);
+        let rule = "nft add table ip6 t; nft add chain ip6 t c '{ type filter hook forward priority 0; }'; nft add rule ip6 t c tcp dport 80 reject";
+        inside("routed", "host-a", rule).expect(0);
+        assert_eq!(Traced::run("a1 fd00:2::2 --tcp 80").verdict(), "request host-a filtered");
+        end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
+fn addresses_and_ports_that_a_filter_translates_are_followed() {
+    in_box(|| {
+        ok("up routed");
+        tcp("routed", "host-b.b1", "0.0.0.0", 8080);
+        let nat = "nft add table ip n; nft add chain ip n p '{ type nat hook prerouting priority -100; }'; nft add rule ip n p tcp dport 80 dnat to 10.2.0.2:8080; nft add chain ip n q '{ type nat hook postrouting priority 100; }'; nft add rule ip n q tcp dport 8080 masquerade";
+        inside("routed", "host-b", nat).expect(0);
+        let traced = Traced::run("a1 192.168.100.2 --tcp 80");
+        assert_eq!(traced.verdict(), "answered", "{}", traced.ran);
+        assert_eq!(traced.nodes("request"), ["host-a.a1", "host-a", "host-b"], "{}", traced.ran);
+        let last = &traced.report["request"]["visits"][2];
+        assert_eq!((&last["leaves"], &last["frame"]["to"]), (&"veth-b1".into(), &"10.2.0.2".into()), "{}", traced.ran);
+        end("host-b.b1");
+        // Who refuses then is not the node that was called.
+        let traced = Traced::run("a1 192.168.100.2 --tcp 80");
+        assert_eq!(traced.verdict(), "request host-b unknown?", "{}", traced.ran);
+        assert_eq!(traced.report["refused"], true, "{}", traced.ran);
+        ok("down");
+    });
+}
+
+#[test]
+fn nothing_of_it_stays() {
+    in_box(|| {
+        ok("up routed");
+        let chain = "nft add table inet t; nft add chain inet t c '{ type filter hook forward priority 0; policy drop; }'";
+        inside("routed", "host-a", chain).expect(0);
+        let rules = || inside("routed", "host-a", "nft -a list ruleset").expect(0).out;
+        let (machine, wiring, before) = (Machine::look(), Wiring::look("routed"), rules());
+        for options in ["--tcp 80", "--udp 53"] {
+            assert_eq!(Traced::run(&format!("a1 b1 {options}")).verdict(), "request host-a filtered");
+        }
+        machine.assert_unchanged("trace");
+        wiring.assert_same(&Wiring::look("routed"), "trace");
+        assert_eq!(rules(), before);
         ok("down");
     });
 }

@@ -120,7 +120,7 @@ impl Cures<'_> {
             Cause::DuplicateAddress { address, owners } => self.duplicate_address(*address, owners),
             Cause::DuplicateMac { mac, owners } | Cause::ClonedMac { mac, owners } => self.duplicate_mac(mac, owners),
             Cause::ReversePath { interface, source, strict } => self.reverse_path(interface, *source, *strict),
-            Cause::TooBig { interface, size, .. } => self.too_big(interface, *size),
+            Cause::TooBig { interface, size, .. } | Cause::BlackHole { interface, size, .. } => self.too_big(interface, *size),
             Cause::Refused { node, kind, to } => self.refused(node, kind, *to),
             Cause::Barred { node, priority, ipv6, .. } => {
                 self.step(node, Edit::DelRule { priority: *priority, ipv6: *ipv6 });
@@ -145,9 +145,12 @@ impl Cures<'_> {
             Cause::EchoIgnored { node } => self.echo(node),
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
-            Cause::TtlExpired { .. } | Cause::ForeignMac { .. } | Cause::OtherMachine { .. } | Cause::Unknown { .. } => {}
-            // A program is missing, or says nothing.
-            Cause::NobodyListens { .. } | Cause::Silent { .. } => {}
+            Cause::TtlExpired { .. }
+            | Cause::ForeignMac { .. }
+            | Cause::OtherMachine { .. }
+            | Cause::Unknown { .. }
+            | Cause::NobodyListens { .. }
+            | Cause::Silent { .. } => {}
         }
     }
 

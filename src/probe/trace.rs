@@ -24,7 +24,7 @@ use crate::kernel::sockets;
 use crate::plan::NodeId;
 use crate::report::machine::Kind;
 use crate::report::probe::Transport;
-use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Outcome, Trace, Visit};
+use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Note, Outcome, Trace, Visit};
 use crate::report::wire::{Interface, Names};
 use compare::End;
 use filters::{Acted, acts, filtered, tracer};
@@ -40,6 +40,8 @@ const ASKING: Patience = Patience { quiet: Duration::from_millis(1200), whole: S
 
 /// Where nothing tells that it dies: an answer by way of a satellite, or out of a full queue, takes 2.5 s.
 const LATE: Duration = Duration::from_secs(3);
+/// After a datagram that somebody may have to think about.
+const ASKED: Duration = Duration::from_millis(1000);
 /// Where a queue on the way holds packets back.
 const QUEUED: Duration = Duration::from_secs(10);
 /// Where it dies of a question that nobody answers: who answers for others may do so after 0.8 s (`proxy_delay`).
@@ -91,7 +93,12 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let packet = predict::Probe { size: order.size(), ttl: ttl(view, &order), may_fragment: false, source: order.source };
     let prediction = foretell(view, &order, &packet)?;
     let mut watch = Prober::open(&places(view, &order, &prediction), &order)?;
-    let first = watch.probe(if prediction.death.is_some() { FORETOLD } else { HOPED })?;
+    let hoped = match order.transport {
+        // Whoever answers a datagram may have to ask others first; another one is not sent for that.
+        Transport::Udp { .. } => Patience { quiet: order.wait.unwrap_or(ASKED), whole: None },
+        _ => HOPED,
+    };
+    let first = watch.probe(if prediction.death.is_some() { FORETOLD } else { hoped })?;
     let probed = |view: &View, probed: &Probed| Account::from_probe(view, &prediction, probed, order.transport);
     let mut account = probed(view, &first);
     let mut acted = Vec::new();
@@ -235,6 +242,9 @@ fn report(
     let mut notes = prediction.notes.clone();
     if let Outcome::Died(death) = &outcome {
         notes.retain(|note| note.cause != death.cause);
+    }
+    if account.answered {
+        notes.extend(port::black_hole(view, order, prediction).map(|cause| Note { cause, cure: Vec::new() }));
     }
     notes.iter_mut().for_each(|note| note.cure = cure(view, &note.cause));
     let unknown = match &outcome {

@@ -331,6 +331,8 @@ pub enum Cause {
     TtlExpired { node: String, ttl: u8 },
     /// The packet is larger than an MTU on the way and may not be cut.
     TooBig { interface: Interface, mtu: u32, size: u32 },
+    /// A connection opens, but its full packets are larger than an MTU between bridges, where nobody tells the sender.
+    BlackHole { interface: Interface, mtu: u32, size: u32 },
     /// A route of the kind `blackhole`, `unreachable` or `prohibit`.
     Refused { node: String, kind: String, to: IpNet },
     /// A policy rule that refuses, as `ip rule` writes it.
@@ -396,6 +398,7 @@ impl Cause {
             | Self::PortClosed { interface, .. }
             | Self::ReversePath { interface, .. }
             | Self::TooBig { interface, .. }
+            | Self::BlackHole { interface, .. }
             | Self::WrongNeighbour { interface, .. }
             | Self::WrongFdb { interface, .. }
             | Self::AddressOnPort { interface, .. }

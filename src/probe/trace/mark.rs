@@ -1,7 +1,5 @@
 //! What tells a probe, its reply and the errors about them from all other packets.
 
-use std::net::IpAddr;
-
 use crate::probe::frame::{Body, Packet};
 use crate::report::trace::Direction;
 
@@ -23,16 +21,12 @@ pub enum Mark {
         /// The sequence number.
         sequence: u16,
     },
-    /// A packet of TCP or UDP by the ports, of which a packet filter that translates addresses may change one.
+    /// A packet of TCP or UDP by its port.
     Ports {
         /// UDP instead of TCP.
         udp: bool,
-        /// The address that it goes to.
-        to: IpAddr,
         /// The port that it comes from.
         from: u16,
-        /// The port that it goes to.
-        port: u16,
     },
 }
 
@@ -48,12 +42,12 @@ impl Mark {
                 // What comes after the answer, or is told again in its quote, is not looked at.
                 let begins = flags & (SYN | ACK | RST) == SYN || *flags == 0;
                 let answers = flags & RST != 0 || flags & (SYN | ACK) == SYN | ACK;
-                self.between(packet, *source, *destination).filter(|leg| match leg {
+                self.between(*source, *destination).filter(|leg| match leg {
                     Direction::Request => begins,
                     Direction::Reply => answers,
                 })
             }
-            (Self::Ports { udp: true, .. }, Body::Udp { source, destination, .. }) => self.between(packet, *source, *destination),
+            (Self::Ports { udp: true, .. }, Body::Udp { source, destination, .. }) => self.between(*source, *destination),
             // Nobody listens: that is the reply.
             (Self::Ports { udp: true, .. }, Body::Unreachable { code, quoted: Some(quoted), .. }) => {
                 let port = if packet.source.is_ipv4() { PORT } else { PORT6 };
@@ -64,13 +58,11 @@ impl Mark {
         }
     }
 
-    fn between(self, packet: &Packet, source: u16, destination: u16) -> Option<Direction> {
-        let Self::Ports { to, from, port, .. } = self else { return None };
-        let other = |own: u16, address: IpAddr| own == port || address == to;
-        if source == from && other(destination, packet.destination) {
-            return Some(Direction::Request);
-        }
-        (destination == from && other(source, packet.source)).then_some(Direction::Reply)
+    /// By the port of the sender alone: a packet filter may translate all that is the other end's.
+    fn between(self, source: u16, destination: u16) -> Option<Direction> {
+        let Self::Ports { from, .. } = self else { return None };
+        let reply = || (destination == from).then_some(Direction::Reply);
+        if source == from { Some(Direction::Request) } else { reply() }
     }
 
     /// Whether a reply says that nobody listens.

@@ -16,8 +16,8 @@ use crate::probe::view::Place;
 use crate::probe::watch::{Patience, Watch, Watcher};
 use crate::report::probe::{Family, Transport};
 
-/// Probes of one trace: the first, one while the kernel traces it, one with more patience.
-const PROBES: usize = 3;
+/// Probes of one trace: the first, one while the kernel traces it, and two with more and more patience.
+const PROBES: usize = 4;
 
 /// Taps in the namespaces that matter, and the sockets that probes leave by.
 pub struct Prober {
@@ -72,11 +72,9 @@ impl Prober {
     pub fn probe(&mut self, patience: Patience) -> Result<Probed> {
         self.sequence += 1;
         let call = self.calls.pop();
-        let mark = match (self.transport, &call) {
-            (Transport::Tcp { port } | Transport::Udp { port }, Some(call)) => {
-                Mark::Ports { udp: matches!(self.transport, Transport::Udp { .. }), to: self.to, from: call.port, port }
-            }
-            _ => Mark::Echo { id: self.key.id, sequence: self.sequence },
+        let mark = match &call {
+            Some(call) => Mark::Ports { udp: matches!(self.transport, Transport::Udp { .. }), from: call.port },
+            None => Mark::Echo { id: self.key.id, sequence: self.sequence },
         };
         // What the last probe left behind is none of this one's.
         self.watch.take(&mut Flight { mark, call: None, probed: Probed::default() });

@@ -219,6 +219,14 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             interface = at(interface),
             mtu
         ),
+        Cause::BlackHole { interface, mtu, size } => t!(
+            lang,
+            "Connections open, but a full packet of {size} bytes gets lost: {interface} takes at most {mtu} (its MTU), and nobody \
+             tells the sender.",
+            size,
+            interface = at(interface),
+            mtu
+        ),
         Cause::Refused { node, kind, to } => {
             t!(lang, "{node} has a route that refuses: {kind} {to}.", node = word(node), kind, to)
         }

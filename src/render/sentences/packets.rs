@@ -243,14 +243,7 @@ pub fn title(lang: Lang, trace: &Trace) -> String {
     match trace.transport {
         Transport::Icmp => t!(lang, "From {from} to {to}: one echo request of {size}, TTL {ttl}.", from, to, size, ttl),
         Transport::Tcp { port } => {
-            t!(
-                lang,
-                "From {from} to {to}: a connection to TCP port {port}, its first packet with TTL {ttl}.",
-                from,
-                to,
-                port,
-                ttl
-            )
+            t!(lang, "From {from} to {to}: a connection to TCP port {port}, TTL {ttl}.", from, to, port, ttl)
         }
         Transport::Udp { port } => {
             t!(lang, "From {from} to {to}: one datagram of {size} to UDP port {port}, TTL {ttl}.", from, to, size, port, ttl)
@@ -418,7 +411,7 @@ pub fn died(lang: Lang, trace: &Trace, death: &Death) -> String {
     let node = trace.word(trace.furthest(death));
     match (&death.cause, trace.refused) {
         (Cause::NobodyListens { .. }, true) => {
-            return t!(lang, "Refused: the request arrives in {node}, which sends it back.", node);
+            return t!(lang, "Refused: the request arrives in {node}, and its refusal comes back. The network is fine.", node);
         }
         (Cause::NobodyListens { .. } | Cause::Silent { .. }, false) => {
             return t!(lang, "No answer: the request arrives in {node}.", node);

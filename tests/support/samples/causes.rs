@@ -74,6 +74,7 @@ every!(causes: Cause {
     ],
     Cause::TtlExpired { .. } => [Cause::TtlExpired { node: word("host-a"), ttl: 1 }],
     Cause::TooBig { .. } => [Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500 }],
+    Cause::BlackHole { .. } => [Cause::BlackHole { interface: near("host-a"), mtu: 1400, size: 1500 }],
     Cause::Refused { .. } => [Cause::Refused { node: word("host-a"), kind: word("blackhole"), to: net("10.0.0.0/8") }],
     Cause::Barred { .. } => [Cause::Barred {
         node: word("host-a"),
