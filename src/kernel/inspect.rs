@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::netlink::{self, Netlink, messages, name_of};
 use super::netns::{self, Space, enter, failed, within};
 use super::requests::settle;
 use super::sys::process;
-use super::tables::{Link, Settings, Tables, VethPeer, read, report};
+use super::tables::{Link, NextHop, Settings, Tables, VethPeer, read, report};
 use crate::error::Result;
 use crate::plan::NodeId;
 use crate::report::machine::Node;
@@ -104,6 +104,21 @@ pub fn settings(pins: &[Pin]) -> Result<Vec<Settings>> {
     Ok(all.into_iter().map(|(_, settings)| settings).collect())
 }
 
+/// What routers have told a namespace of the ways to these IPv4 addresses. A dump tells that only of addresses that something
+/// was sent to since (`fnhe_dump_bucket`, `net/ipv4/route.c`).
+///
+/// # Errors
+/// When a pin cannot be entered.
+pub fn redirects(asked: &[(Pin, Vec<Ipv4Addr>)]) -> Result<Vec<Vec<(IpAddr, NextHop)>>> {
+    let mut all: Vec<_> = asked.iter().map(|(pin, addresses)| (pin, addresses, Vec::new())).collect();
+    shared(&mut all, |(pin, addresses, told)| {
+        let mut socket = open(pin)?;
+        told.extend(addresses.iter().filter_map(|to| read::redirected(&mut socket, *to)));
+        Ok(())
+    })?;
+    Ok(all.into_iter().map(|(_, _, told)| told).collect())
+}
+
 /// Moves the calling thread into the namespace; the socket may leave it.
 fn open(pin: &Pin) -> Result<Netlink> {
     let to_error = |(tried, errno): (String, Errno)| failed(&pin.node, &tried, errno);
@@ -151,6 +166,7 @@ fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, 
         links,
         routes: routes.iter().filter_map(read::route).collect(),
         exceptions: routes.iter().filter_map(read::exception).collect(),
+        redirects: routes.iter().filter_map(read::redirect).collect(),
         rules: rules.iter().filter_map(read::rule).collect(),
         neighbours: neighbours.iter().filter_map(read::neighbour).collect(),
         all4: read::all(socket, AddressFamily::Inet),

@@ -24,6 +24,8 @@ pub struct Tables {
     pub routes: Vec<Route>,
     /// MTUs that routers have told of ways to single addresses; they are kept for minutes.
     pub exceptions: Vec<(IpAddr, u32)>,
+    /// Next hops that routers have told of single addresses (ICMP redirects), in place of those of the routes.
+    pub redirects: Vec<(IpAddr, NextHop)>,
     /// Policy rules of both families; none where the kernel has no policy routing.
     pub rules: Vec<Rule>,
     /// Neighbours.
@@ -152,6 +154,8 @@ pub struct BridgePort {
     pub floods: bool,
     /// Gets broadcasts.
     pub broadcasts: bool,
+    /// Gets multicasts that nobody joined.
+    pub multicasts: bool,
     /// Exchanges no frames with other isolated ports.
     pub isolated: bool,
     /// Sends frames back out of the port that they came in by.
@@ -161,7 +165,7 @@ pub struct BridgePort {
 impl Default for BridgePort {
     fn default() -> Self {
         let state = PortState::Forwarding;
-        Self { state, learns: true, floods: true, broadcasts: true, isolated: false, hairpin: false }
+        Self { state, learns: true, floods: true, broadcasts: true, multicasts: true, isolated: false, hairpin: false }
     }
 }
 

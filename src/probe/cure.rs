@@ -1,13 +1,19 @@
 //! The commands that mend what a packet dies of, as they are typed. Each is tried in the tables before it is named.
 
 mod addresses;
+mod addressing;
 mod apply;
 mod edit;
 mod links;
 mod routes;
 pub(in crate::probe) mod trial;
 
-use edit::Edit;
+#[doc(hidden)]
+pub use addressing::Effect;
+#[doc(hidden)]
+pub use apply::rehearse;
+#[doc(hidden)]
+pub use edit::Edit;
 pub use trial::Goal;
 use trial::Step;
 

@@ -14,7 +14,7 @@ use netlink_packet_route::route::RouteType;
 
 use lookup::{Flow, Found, lookup};
 use lookup::{Martian, validate};
-use map::{At, BROADCAST, Delivery, Ether, Fabric, Map};
+use map::{At, BROADCAST, Delivery, Ether, Fabric, Map, SOLICITED};
 use packet::{End, Packet};
 
 use super::view::{Place, View};
@@ -53,16 +53,22 @@ pub struct Prediction {
     pub receiver: Option<String>,
     /// What is odd on the way and does not stop the packet.
     pub notes: Vec<Note>,
+    /// Several answer to an address, and whether the packet is answered depends on who of them is first.
+    pub unsure: bool,
 }
 
 /// Follows a packet and its reply through the tables. What it dies of is told as it would be if nobody had learned anything
 /// before, where that is known: a full neighbour table leads a packet past its cause, to a consequence.
 pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
-    let mut prediction = follow(view, from, to, probe);
+    let mut prediction = follow(view, (from, to, probe), Turn::First);
+    if prediction.unsure {
+        let other = follow(view, (from, to, probe), Turn::Last);
+        prediction.unsure = other.death.is_some() != prediction.death.is_some();
+    }
     if let Some(death) = &mut prediction.death {
         let mut places = view.places.clone();
         forget(&mut places);
-        let unlearned = follow(&view.with(places), from, to, probe).death;
+        let unlearned = follow(&view.with(places), (from, to, probe), Turn::First).death;
         let is_vague = |cause: &Cause| matches!(cause, Cause::Unresolved { .. } | Cause::Unknown { .. });
         if let Some(root) = unlearned.filter(|root| root.leg == death.leg && !is_vague(&root.cause)) {
             (death.node, death.cause) = (root.node, root.cause);
@@ -78,6 +84,7 @@ pub(in crate::probe) fn forget(places: &mut [Place]) {
         place.tables.neighbours.retain(|entry| kept(entry.state));
         place.tables.fdb.retain(|entry| entry.fixed || entry.own);
         place.tables.exceptions.clear();
+        place.tables.redirects.clear();
     }
 }
 
@@ -94,15 +101,23 @@ pub fn share_segment(view: &View, one: &Interface, other: &Interface) -> bool {
 
 /// What a packet, or its reply, dies of.
 pub(in crate::probe) fn forecast(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Option<Cause> {
-    follow(view, from, to, probe).death.map(|death| death.cause)
+    follow(view, (from, to, probe), Turn::First).death.map(|death| death.cause)
 }
 
-fn follow(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
+/// Of several who answer for an address, the one who is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Last,
+}
+
+/// Whoever answers in that turn is believed; `unsure` where there was somebody else.
+fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn) -> Prediction {
     let map = Map::new(view);
-    let mut world = World::new(&map);
+    let mut world = World::new(&map, turn);
     let start = view.places.iter().position(|place| place.id == *from);
-    let mut packet =
-        Packet { source: probe.source, destination: to, ttl: probe.ttl, size: probe.size, may_fragment: probe.may_fragment };
+    let Probe { size, ttl, may_fragment, source } = *probe;
+    let mut packet = Packet { source, destination: to, ttl, size, may_fragment, answers: false, leaves: None };
     let (visits, end) = match start {
         Some(start) => world.carry(start, &mut packet),
         None => {
@@ -122,7 +137,7 @@ fn follow(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
             if ignored(map.tables(place), to) {
                 Some((Direction::Request, map.name(place), Cause::EchoIgnored { node: map.name(place) }))
             } else {
-                let (journey, death) = answer(&mut world, (start, place), &packet, probe);
+                let (journey, death) = answer(&mut world, (start, place), &Packet { size, ..packet }, &request);
                 reply = Some(journey);
                 death.map(|(node, cause)| (Direction::Reply, node, cause))
             }
@@ -132,10 +147,10 @@ fn follow(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
         let (node, cause) = if is_known(view, &cause) { (node, cause) } else { left(view, &request, node, &cause) };
         Death { leg, node, cause, certain: false, cure: Vec::new() }
     });
-    let notes = world.notes.into_iter().filter(|note| is_known(view, note));
+    let notes = std::mem::take(&mut world.notes).into_iter().filter(|note| is_known(view, note));
     let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
     let notes = notes.map(|cause| Note { cure: Vec::new(), cause }).collect();
-    Prediction { request, reply, death, receiver, notes }
+    Prediction { request, reply, death, receiver, notes, unsure: world.several || world.fabric.raced }
 }
 
 /// Whether everything that a cause blames was looked at; that several have an address takes two that were. A NIC of another
@@ -173,13 +188,17 @@ fn answer(
     world: &mut World<'_>,
     (start, place): (usize, usize),
     packet: &Packet,
-    probe: &Probe,
+    request: &Journey,
 ) -> (Journey, Option<(String, Cause)>) {
     let back = packet.source.unwrap_or(packet.destination);
     let settings = world.map.tables(place).settings.as_ref();
     let ttl = settings.filter(|_| back.is_ipv4()).and_then(|settings| settings.ttl).unwrap_or(TTL);
     // An echo reply may be cut on its way (`icmp_sk_init`, `net/ipv4/icmp.c`).
-    let mut answer = Packet { source: Some(packet.destination), destination: back, ttl, size: probe.size, may_fragment: true };
+    // To an address of one segment it goes back where it came from (`icmpv6_echo_reply`, `net/ipv6/icmp.c`).
+    let enters = request.visits.last().and_then(|visit| visit.enters.as_deref()).filter(|_| super::is_link_local(back));
+    let leaves = enters.and_then(|dev| world.map.tables(place).named(dev)).map(|link| link.index);
+    let source = Some(packet.destination);
+    let mut answer = Packet { source, destination: back, ttl, size: packet.size, may_fragment: true, answers: true, leaves };
     let (visits, end) = world.carry(place, &mut answer);
     let death = match end {
         End::Died { node, cause } => Some((node, cause)),
@@ -212,16 +231,19 @@ struct World<'a> {
     /// Neighbours that nodes met on the way.
     pub met: HashMap<(At, IpAddr), Mac>,
     pub notes: Vec<Cause>,
+    turn: Turn,
+    /// Several answered for an address.
+    several: bool,
 }
 
 impl<'a> World<'a> {
-    fn new(map: &'a Map<'a>) -> Self {
-        Self { map, fabric: Fabric::new(map), met: HashMap::new(), notes: Vec::new() }
+    fn new(map: &'a Map<'a>, turn: Turn) -> Self {
+        Self { map, fabric: Fabric::new(map, turn == Turn::Last), met: HashMap::new(), notes: Vec::new(), turn, several: false }
     }
 
     /// Whether the node takes packets for the address.
     fn has(&self, place: usize, address: IpAddr) -> bool {
-        matches!(lookup(self.map.tables(place), Flow { to: address, from: None, enters: None }), Found::Local(_))
+        matches!(lookup(self.map.tables(place), Flow { to: address, from: None, enters: None, leaves: None }), Found::Local(_))
     }
 
     /// Notes something odd, once.
@@ -260,6 +282,8 @@ struct Silence {
     pub refusals: Vec<(At, Martian)>,
     /// Interfaces that answered, with what became of the answer.
     pub lost: Vec<(At, Delivery)>,
+    /// It is the asker's own address.
+    pub own: bool,
     /// The asker has no address of its own to ask with.
     pub mute: bool,
 }
@@ -295,10 +319,15 @@ impl World<'_> {
     /// Asks everybody on the segment.
     fn resolve(&mut self, out: At, address: IpAddr, source: IpAddr) -> Neighbour {
         let Some(own) = self.map.link(out).mac else { return Neighbour::Silent(Box::default()) };
+        // Nobody is believed who claims one's own address (`ndisc_recv_na`).
+        if address.is_ipv6() && self.map.link(out).addresses.iter().any(|own| own.net.addr() == address) {
+            return Neighbour::Silent(Box::new(Silence { own: true, ..Silence::default() }));
+        }
         let Some(asker) = self.asker(out, address, source) else {
             return Neighbour::Silent(Box::new(Silence { mute: true, ..Silence::default() }));
         };
-        let heard = self.fabric.send(out, Ether { source: own, destination: BROADCAST, size: QUESTION });
+        let all = if address.is_ipv6() { SOLICITED } else { BROADCAST };
+        let heard = self.fabric.send(out, Ether { source: own, destination: all, size: QUESTION });
         let (mut by, mut silence) = (Vec::new(), Silence::default());
         for landing in heard.landings {
             match self.answers(landing.at, address, asker) {
@@ -318,7 +347,9 @@ impl World<'_> {
                 silence.lost.push((landing.at, back));
             }
         }
-        match by.first() {
+        self.several |= by.len() > 1;
+        let believed = if self.turn == Turn::First { by.first() } else { by.last() };
+        match believed {
             None => Neighbour::Silent(Box::new(silence)),
             Some((_, mac)) => {
                 self.meet(out, address, *mac);
@@ -364,7 +395,7 @@ impl World<'_> {
         let settings = tables.settings.as_ref();
         let ignore = link.arp_ignore.max(settings.map_or(0, |settings| settings.arp_ignore));
         let proxy = link.proxy_arp || settings.is_some_and(|settings| settings.proxy_arp);
-        match lookup(tables, Flow { to: address, from: Some(asker), enters: Some(&link.name) }) {
+        match lookup(tables, Flow { to: address, from: Some(asker), enters: Some(&link.name), leaves: None }) {
             Found::Local(_) if ignore >= 8 || ignore > 0 && !here => None,
             Found::Local(_) => Some(validate(tables, link, asker, address)),
             Found::Way(_, hops) if proxy && link.forwarding4 && hops.iter().all(|hop| hop.dev != link.index) => {

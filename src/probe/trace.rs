@@ -171,8 +171,15 @@ fn forget(view: &View, report: &Trace) -> Result<()> {
 /// Predicts, and reads what the prediction needs to know of the nodes on the way until nothing is missing.
 fn foretell(view: &mut View, order: &Order<'_>, packet: &predict::Probe) -> Result<Prediction> {
     let mut known: HashSet<String> = HashSet::new();
+    view.read_redirects(&[(order.from.to_string(), order.to)])?;
+    let mut asked: HashSet<(String, IpAddr)> = HashSet::new();
     loop {
         let prediction = predict(view, order.from, order.to, packet);
+        let back = prediction.receiver.clone().zip(prediction.request.source).filter(|back| asked.insert(back.clone()));
+        if let Some(back) = back {
+            view.read_redirects(&[back])?;
+            continue;
+        }
         let mut nodes = on_the_way(&prediction);
         if prediction.death.is_some() {
             // Who forwards may answer for others (`proxy_arp`).

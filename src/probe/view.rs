@@ -3,7 +3,7 @@
 pub(in crate::probe) mod facts;
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -149,6 +149,28 @@ impl View {
         let pins: Vec<Pin> = places.iter().map(|place| Pin { node: place.node.node.clone(), path: place.pin.clone() }).collect();
         for (place, settings) in places.iter_mut().zip(inspect::settings(&pins)?) {
             place.tables.settings = Some(settings);
+        }
+        Ok(())
+    }
+
+    /// Asks nodes for what routers have told them of the ways to addresses, as far as it is not known yet.
+    ///
+    /// # Errors
+    /// When a namespace is gone or cannot be entered.
+    pub fn read_redirects(&mut self, ways: &[(String, IpAddr)]) -> Result<()> {
+        let mut asked: Vec<(&mut Place, Vec<Ipv4Addr>)> = Vec::new();
+        for place in self.places.iter_mut().filter(|place| !place.remote) {
+            let known = |to: IpAddr| place.tables.redirects.iter().any(|(other, _)| *other == to);
+            let own = ways.iter().filter(|(node, to)| *node == place.node.node && !known(*to));
+            let to: Vec<Ipv4Addr> = own.filter_map(|(_, to)| if let IpAddr::V4(to) = to { Some(*to) } else { None }).collect();
+            if !to.is_empty() {
+                asked.push((place, to));
+            }
+        }
+        let pin = |place: &Place| Pin { node: place.node.node.clone(), path: place.pin.clone() };
+        let pins: Vec<(Pin, Vec<Ipv4Addr>)> = asked.iter().map(|(place, to)| (pin(place), to.clone())).collect();
+        for ((place, _), told) in asked.into_iter().zip(inspect::redirects(&pins)?) {
+            place.tables.redirects.extend(told);
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteNextHopFlags, RouteType, RouteVia,
 };
 use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
-use netlink_packet_route::{AddressFamily, IpProtocol};
+use netlink_packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
 
 use super::{Address, All, BridgePort, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction, VethPeer};
 use crate::kernel::fallback::is_fallback;
@@ -33,6 +33,8 @@ const GET_NETCONF: u16 = 82;
 const IFINDEX: u16 = 1;
 const FORWARDING: u16 = 2;
 const RP_FILTER: u16 = 3;
+/// `RTCF_REDIRECTED` (`linux/in_route.h`)
+const REDIRECTED: u32 = 0x0004_0000;
 /// `NETCONFA_IFINDEX_ALL`: the settings of all interfaces together.
 const EVERY_INTERFACE: i32 = -1;
 
@@ -97,6 +99,7 @@ fn bridge_port(flags: &[InfoBridgePort]) -> BridgePort {
             InfoBridgePort::Learning(on) => port.learns = *on,
             InfoBridgePort::UnicastFlood(on) => port.floods = *on,
             InfoBridgePort::BroadcastFlood(on) => port.broadcasts = *on,
+            InfoBridgePort::MulticastFlood(on) => port.multicasts = *on,
             InfoBridgePort::Isolated(on) => port.isolated = *on,
             InfoBridgePort::HairpinMode(on) => port.hairpin = *on,
             _ => {}
@@ -199,6 +202,22 @@ pub(in crate::kernel) fn exception(message: &RouteMessage) -> Option<(IpAddr, u3
         }
     }
     Some((to?, mtu?))
+}
+
+/// The next hop to one address that the kernel has kept beside its routes.
+pub(in crate::kernel) fn redirect(message: &RouteMessage) -> Option<(IpAddr, NextHop)> {
+    if !message.header.flags.contains(RouteFlags::Cloned) {
+        return None;
+    }
+    let (mut to, mut hop) = (None, NextHop { via: None, dev: 0, dead: false });
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => to = ip(address),
+            RouteAttribute::Oif(index) => hop.dev = *index,
+            other => hop.via = via(other).or(hop.via),
+        }
+    }
+    Some((to?, hop))
 }
 
 pub(in crate::kernel) fn route(message: &RouteMessage) -> Option<Route> {
@@ -339,6 +358,18 @@ pub(in crate::kernel) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Opti
         _ => None,
     });
     Some(Fdb { bridge, mac, port, own, fixed, sticky, age })
+}
+
+/// What a router has told of the way to an address, where the namespace's own packets take that.
+pub(in crate::kernel) fn redirected(socket: &mut Netlink, to: Ipv4Addr) -> Option<(IpAddr, NextHop)> {
+    let mut question = RouteMessage::default();
+    question.header.address_family = AddressFamily::Inet;
+    question.header.destination_prefix_length = 32;
+    question.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(to)));
+    let Ok(Some(RouteNetlinkMessage::NewRoute(answer))) = socket.ask_for(&RouteNetlinkMessage::GetRoute(question)) else {
+        return None;
+    };
+    redirect(&answer).filter(|_| answer.header.flags.bits() & REDIRECTED != 0)
 }
 
 /// What holds for all interfaces; nothing where the kernel does not say.

@@ -1,37 +1,32 @@
 //! What the kernel makes of a change, in the tables of a view: what it does, and what it takes along or brings back.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
-use ipnet::IpNet;
-use netlink_packet_route::route::{RouteProtocol, RouteType};
+use netlink_packet_route::route::RouteType;
 
+use super::addressing::{Effect, LEAST_MTU6, add_address, add_route, connect, del_address, set, with, without_ipv6};
 use super::edit::Edit;
-use crate::kernel::tables::{Address, BridgePort, LOCAL_TABLE, Link, NextHop, PortState, Route, Tables};
+use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, Route, Tables};
 use crate::name::Mac;
-use crate::plan::MAIN_TABLE;
-use crate::probe::is_link_local;
-use crate::probe::predict::lookup::{Flow, Found, lookup};
-use crate::probe::view::Place;
+use crate::probe::view::{Place, View};
 
-/// The least MTU of IPv6 (RFC 8200 section 5): below it the kernel takes the family from the interface.
-const LEAST_MTU6: u32 = 1280;
-
-/// What became of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// It is made.
-    Done,
-    /// It is so already.
-    Same,
-    /// The kernel would refuse it.
-    Refused,
+/// A lab after a change in the node at `place`, as it is foretold; for tests beside the kernel.
+pub fn rehearse(view: &View, place: usize, edit: &Edit) -> (Effect, View) {
+    let mut places = view.places.clone();
+    let effect = apply(&mut places, place, edit);
+    (effect, view.with(places))
 }
 
 /// Makes the change in the node at `place`.
 pub(super) fn apply(places: &mut [Place], place: usize, edit: &Edit) -> Effect {
-    let before: Vec<Vec<u32>> = places.iter().map(|place| open_ports(&place.tables)).collect();
+    let mut before: Vec<Vec<u32>> = places.iter().map(|place| open_ports(&place.tables)).collect();
     let effect = change(&mut places[place].tables, edit);
+    if let Edit::Master { dev, .. } = edit
+        && let Some(link) = places[place].tables.named(dev)
+    {
+        // It is new where it comes to.
+        before[place].retain(|port| *port != link.index);
+    }
     if effect == Effect::Done {
         settle(places, &before);
     }
@@ -54,13 +49,21 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         Edit::Forwarding { dev } => with(tables, dev, |link| {
             let up = link.up && link.carrier;
             match &mut link.port {
-                Some(port) if port.state == PortState::Disabled && up => set(&mut port.state, PortState::Forwarding),
-                _ => Effect::Refused,
+                Some(port) if up => set(&mut port.state, PortState::Forwarding),
+                Some(_) => Effect::Refused,
+                None => Effect::Same,
             }
         }),
-        Edit::Mtu { dev, mtu } => with(tables, dev, |link| set(&mut link.mtu, *mtu)),
-        Edit::Mac { dev, mac } => with(tables, dev, |link| set(&mut link.mac, Some(*mac))),
-        Edit::Arp { dev } => with(tables, dev, |link| set(&mut link.noarp, false)),
+        Edit::Mtu { dev, mtu } => resize(tables, dev, *mtu),
+        Edit::Mac { dev, mac } => readdress(tables, dev, *mac),
+        Edit::Arp { dev } => {
+            let effect = with(tables, dev, |link| set(&mut link.noarp, false));
+            // `arp_netdev_event`
+            if let (Effect::Done, Some(index)) = (effect, tables.named(dev).map(|link| link.index)) {
+                tables.neighbours.retain(|entry| entry.dev != index || entry.address.is_ipv6());
+            }
+            effect
+        }
         Edit::AddAddress { dev, net } => add_address(tables, dev, *net),
         Edit::DelAddress { dev, net } => del_address(tables, dev, *net),
         Edit::AddRoute { to, via, dev, replace } => add_route(tables, *to, *via, dev.as_deref(), *replace),
@@ -87,9 +90,11 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         }
         Edit::DelRule { priority, ipv6 } => removed(&mut tables.rules, |rule| rule.priority == *priority && rule.ipv6 == *ipv6),
         Edit::FlushCache { ipv6 } => {
-            let before = tables.exceptions.len();
+            let before = tables.exceptions.len() + tables.redirects.len();
             tables.exceptions.retain(|(to, _)| to.is_ipv6() != *ipv6);
-            if tables.exceptions.len() == before { Effect::Same } else { Effect::Done }
+            tables.redirects.retain(|(to, _)| to.is_ipv6() != *ipv6);
+            let now = tables.exceptions.len() + tables.redirects.len();
+            if now == before { Effect::Same } else { Effect::Done }
         }
         Edit::Setting { name, value } => setting(tables, name, *value),
         Edit::Other { .. } => Effect::Done,
@@ -100,18 +105,6 @@ fn removed<T>(entries: &mut Vec<T>, goes: impl Fn(&T) -> bool) -> Effect {
     let before = entries.len();
     entries.retain(|entry| !goes(entry));
     if entries.len() == before { Effect::Refused } else { Effect::Done }
-}
-
-fn with(tables: &mut Tables, dev: &str, change: impl FnOnce(&mut Link) -> Effect) -> Effect {
-    tables.links.iter_mut().find(|link| link.name == dev).map_or(Effect::Refused, change)
-}
-
-fn set<T: PartialEq>(place: &mut T, value: T) -> Effect {
-    if *place == value {
-        return Effect::Same;
-    }
-    *place = value;
-    Effect::Done
 }
 
 /// The connected routes of its IPv4 addresses come back; other routes, and IPv6 addresses, do not.
@@ -126,6 +119,41 @@ fn up(tables: &mut Tables, dev: &str) -> Effect {
         }
     }
     effect
+}
+
+/// Below what IPv6 needs its addresses and routes go (`addrconf_notify`).
+fn resize(tables: &mut Tables, dev: &str, mtu: u32) -> Effect {
+    let effect = with(tables, dev, |link| set(&mut link.mtu, mtu));
+    let index = tables.named(dev).map(|link| link.index).filter(|_| effect == Effect::Done && mtu < LEAST_MTU6);
+    if let Some(index) = index {
+        without_ipv6(tables, index);
+    }
+    effect
+}
+
+/// What neighbours it knew goes, told or not (`neigh_changeaddr`), and its bridge keeps the new address.
+fn readdress(tables: &mut Tables, dev: &str, mac: Mac) -> Effect {
+    let before = tables.named(dev).and_then(|link| link.mac);
+    let effect = with(tables, dev, |link| set(&mut link.mac, Some(mac)));
+    if let (Effect::Done, Some(link)) = (effect, tables.named(dev).cloned()) {
+        tables.neighbours.retain(|entry| entry.dev != link.index);
+        tables.fdb.retain(|entry| entry.port != link.index || !entry.own || entry.fixed || Some(entry.mac) != before);
+        keep_own(tables, &link);
+    }
+    effect
+}
+
+/// A bridge keeps its own address and those of its ports; of equals the first (`fdb_add_local`).
+fn keep_own(tables: &mut Tables, link: &Link) {
+    let bridge = if link.kind == "bridge" { Some(link.index) } else { link.master };
+    if let (Some(bridge), Some(mac)) = (bridge, link.mac) {
+        let there = |entry: &Fdb| entry.bridge == bridge && entry.mac == mac && entry.own;
+        if !tables.fdb.iter().any(there) {
+            tables.fdb.retain(|entry| entry.bridge != bridge || entry.mac != mac);
+            let (own, port) = (true, link.index);
+            tables.fdb.push(Fdb { bridge, mac, port, own, fixed: false, sticky: false, age: None });
+        }
+    }
 }
 
 fn bridge(tables: &mut Tables, dev: &str) -> Effect {
@@ -150,6 +178,10 @@ fn master(tables: &mut Tables, dev: &str, bridge: Option<&str>) -> Effect {
         },
     };
     let effect = with(tables, dev, |link| {
+        // `br_add_if`
+        if index.is_some() && (link.kind == "bridge" || link.kind == "loopback") {
+            return Effect::Refused;
+        }
         let effect = set(&mut link.master, index);
         if effect == Effect::Done {
             link.port = index.map(|_| BridgePort { state: PortState::Disabled, ..BridgePort::default() });
@@ -157,139 +189,28 @@ fn master(tables: &mut Tables, dev: &str, bridge: Option<&str>) -> Effect {
         effect
     });
     if effect == Effect::Done
-        && let Some(port) = tables.named(dev).map(|link| link.index)
+        && let Some(link) = tables.named(dev).cloned()
     {
-        tables.fdb.retain(|entry| entry.port != port);
+        tables.fdb.retain(|entry| entry.port != link.index);
+        keep_own(tables, &link);
     }
     effect
 }
 
 fn port_flag(tables: &mut Tables, dev: &str, flag: &str, on: bool) -> Effect {
     with(tables, dev, |link| {
-        let Some(port) = &mut link.port else { return Effect::Refused };
+        // The kernel passes over what is said of a port that is none.
+        let Some(port) = &mut link.port else { return Effect::Same };
         match flag {
             "isolated" => set(&mut port.isolated, on),
             "flood" => set(&mut port.floods, on),
             "learning" => set(&mut port.learns, on),
             "bcast_flood" => set(&mut port.broadcasts, on),
+            "mcast_flood" => set(&mut port.multicasts, on),
             "hairpin" => set(&mut port.hairpin, on),
             _ => Effect::Refused,
         }
     })
-}
-
-fn add_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect {
-    let Some(link) = tables.named(dev).cloned() else { return Effect::Refused };
-    let has = |own: &Address| own.net == net || net.addr().is_ipv6() && own.net.addr() == net.addr();
-    if link.addresses.iter().any(has) || net.addr().is_ipv6() && link.mtu < LEAST_MTU6 {
-        return Effect::Refused;
-    }
-    let secondary = net.addr().is_ipv4() && link.addresses.iter().any(|own| own.net.trunc() == net.trunc());
-    let address = Address { net, secondary, scope: 0, tentative: false };
-    with(tables, dev, |link| {
-        link.addresses.push(address);
-        Effect::Done
-    });
-    let hop = NextHop { via: None, dev: link.index, dead: false };
-    let local = IpNet::from(net.addr());
-    tables.routes.push(route((LOCAL_TABLE, local, RouteType::Local), vec![hop], Some(net.addr())));
-    connect(tables, &link, address);
-    Effect::Done
-}
-
-fn route((table, to, kind): (u32, IpNet, RouteType), hops: Vec<NextHop>, source: Option<IpAddr>) -> Route {
-    let protocol = if source.is_some() { RouteProtocol::Kernel } else { RouteProtocol::Boot };
-    Route { table, to, kind, protocol, hops, source, metric: None, tos: 0, mtu: None }
-}
-
-/// What an address of an interface that is up brings (`fib_add_ifaddr`): its subnet, and the subnet's broadcast address.
-fn connect(tables: &mut Tables, link: &Link, address: Address) {
-    let (net, most) = (address.net, address.net.max_prefix_len());
-    if !tables.named(&link.name).is_some_and(|link| link.up) || address.secondary || net.prefix_len() == most {
-        return;
-    }
-    let hop = || vec![NextHop { via: None, dev: link.index, dead: false }];
-    let mut add = |table, to, kind| {
-        let there = |route: &Route| route.table == table && route.to == to && route.hops == hop();
-        if !tables.routes.iter().any(there) {
-            tables.routes.push(route((table, to, kind), hop(), Some(net.addr())));
-        }
-    };
-    add(MAIN_TABLE, net.trunc(), RouteType::Unicast);
-    if net.addr().is_ipv4() && net.prefix_len() < 31 {
-        add(LOCAL_TABLE, IpNet::from(net.broadcast()), RouteType::Broadcast);
-    }
-}
-
-/// With a first address of a subnet its others go, and with the last IPv4 address all routes over the interface
-/// (`inetdev_event`, `fib_disable_ip`).
-fn del_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect {
-    let Some(link) = tables.named(dev).cloned() else { return Effect::Refused };
-    let Some(gone) = link.addresses.iter().find(|own| own.net == net).copied() else { return Effect::Refused };
-    let goes = |own: &Address| {
-        own.net == net || !gone.secondary && own.secondary && net.addr().is_ipv4() && own.net.trunc() == net.trunc()
-    };
-    let (lost, kept): (Vec<Address>, Vec<Address>) = link.addresses.iter().copied().partition(goes);
-    with(tables, dev, |link| {
-        link.addresses.clone_from(&kept);
-        Effect::Done
-    });
-    let still =
-        |address: IpAddr, links: &[Link]| links.iter().any(|link| link.addresses.iter().any(|own| own.net.addr() == address));
-    let subnet = kept.iter().any(|own| own.net.trunc() == net.trunc());
-    let last = net.addr().is_ipv4() && !kept.iter().any(|own| own.net.addr().is_ipv4());
-    let (links, index) = (tables.links.clone(), link.index);
-    tables.routes.retain_mut(|route| {
-        let here = route.hops.iter().any(|hop| hop.dev == index);
-        let own = lost.iter().any(|own| route.to == IpNet::from(own.net.addr()));
-        if route.table == LOCAL_TABLE && route.kind == RouteType::Local && own {
-            return still(route.to.addr(), &links);
-        }
-        if !here || route.to.addr().is_ipv4() != net.addr().is_ipv4() {
-            return true;
-        }
-        if last {
-            route.hops.retain(|hop| hop.dev != index);
-            return !route.hops.is_empty();
-        }
-        let connected = route.protocol == RouteProtocol::Kernel && route.hops.iter().all(|hop| hop.via.is_none());
-        let of_subnet = route.to == net.trunc() || route.to == IpNet::from(net.broadcast());
-        !(connected && of_subnet && !subnet)
-    });
-    Effect::Done
-}
-
-fn add_route(tables: &mut Tables, to: IpNet, via: Option<IpAddr>, dev: Option<&str>, replace: bool) -> Effect {
-    let index = dev.map(|dev| tables.named(dev).filter(|link| link.up).map(|link| link.index));
-    let Some(out) = via.map_or(index.flatten(), |via| on_link(tables, via, index.flatten())) else { return Effect::Refused };
-    if index.is_some_and(|index| index != Some(out)) {
-        return Effect::Refused;
-    }
-    let hops = vec![NextHop { via, dev: out, dead: false }];
-    let there = |route: &&mut Route| (route.table, route.to, route.metric.unwrap_or(0), route.tos) == (MAIN_TABLE, to, 0, 0);
-    match tables.routes.iter_mut().find(there) {
-        Some(route) if route.hops == hops && route.kind == RouteType::Unicast => Effect::Same,
-        Some(_) if !replace => Effect::Refused,
-        Some(old) => {
-            *old = route((MAIN_TABLE, to, RouteType::Unicast), hops, None);
-            Effect::Done
-        }
-        None => {
-            tables.routes.push(route((MAIN_TABLE, to, RouteType::Unicast), hops, None));
-            Effect::Done
-        }
-    }
-}
-
-/// The interface that a router's address is on: the kernel takes no router that it reaches by another one.
-fn on_link(tables: &Tables, via: IpAddr, dev: Option<u32>) -> Option<u32> {
-    if via.is_ipv6() && is_link_local(via) {
-        return dev;
-    }
-    match lookup(tables, Flow { to: via, from: None, enters: None }) {
-        Found::Way(_, hops) => hops.iter().find(|hop| hop.via.is_none()).map(|hop| hop.dev),
-        _ => None,
-    }
 }
 
 fn setting(tables: &mut Tables, name: &str, value: u32) -> Effect {
@@ -303,7 +224,16 @@ fn setting(tables: &mut Tables, name: &str, value: u32) -> Effect {
             }
             effect
         }
-        ["ipv6", "conf", "all", "forwarding"] => set(&mut tables.all6.forwarding, Some(value != 0)),
+        ["ipv6", "conf", "all", "forwarding"] => {
+            let effect = set(&mut tables.all6.forwarding, Some(value != 0));
+            if effect == Effect::Done {
+                tables.routes.retain(|route| route.kind != RouteType::Anycast);
+                for link in tables.links.clone().into_iter().filter(|link| link.kind != "loopback") {
+                    link.addresses.iter().filter(|own| own.net.addr().is_ipv6()).for_each(|own| connect(tables, &link, *own));
+                }
+            }
+            effect
+        }
         ["ipv4", "conf", "all", "rp_filter"] => set(&mut tables.all4.rp_filter, small),
         ["ipv4", "conf", "all", "arp_ignore"] => match &mut tables.settings {
             Some(settings) => set(&mut settings.arp_ignore, small),

@@ -9,7 +9,8 @@ use crate::plan::{MAIN_TABLE, quoted};
 
 /// A change in a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::probe) enum Edit {
+#[allow(missing_docs, reason = "interfaces, addresses and what they are set to")]
+pub enum Edit {
     /// An interface goes up.
     Up { dev: String },
     /// A bridge is made; it is down.
@@ -80,7 +81,7 @@ impl Edit {
     }
 
     /// As it is typed in the node.
-    pub(super) fn command(&self) -> String {
+    pub fn command(&self) -> String {
         match self {
             Self::Up { dev } => format!("ip link set {} up", quoted(dev)),
             Self::Bridge { dev } => format!("ip link add {} type bridge", quoted(dev)),

@@ -90,7 +90,7 @@ impl Cures<'_> {
     pub(super) fn reverse_path(&mut self, interface: &Interface, source: IpAddr, strict: bool) {
         let Some(at) = self.at(interface) else { return };
         let tables = self.map.tables(at.place);
-        let back = lookup(tables, Flow { to: source, from: None, enters: Some(&interface.interface) });
+        let back = lookup(tables, Flow { to: source, from: None, enters: Some(&interface.interface), leaves: None });
         let (node, own) = (&interface.node, format!("ipv4.conf.{}.rp_filter", interface.interface));
         if strict && matches!(back, Found::Way(..)) {
             return self.step(node, Edit::setting(own, 2));

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::apply::{Effect, apply};
+use super::addressing::Effect;
+use super::apply::apply;
 use super::candidates;
 use super::edit::Edit;
 use crate::plan::NodeId;

@@ -148,6 +148,9 @@ impl World<'_> {
         if self.map.link(out).noarp {
             return Cause::NoArp { interface };
         }
+        if silence.own {
+            return self.duplicate(next);
+        }
         if silence.mute {
             return Cause::NoAddress { node: interface.node };
         }

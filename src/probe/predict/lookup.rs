@@ -18,6 +18,8 @@ pub(in crate::probe) struct Flow<'a> {
     pub from: Option<IpAddr>,
     /// The interface that it comes in by; none for the node's own packets.
     pub enters: Option<&'a str>,
+    /// The index of the only interface that it may leave by.
+    pub leaves: Option<u32>,
 }
 
 /// What the tables say.
@@ -32,7 +34,7 @@ pub(in crate::probe) enum Found<'a> {
     /// A policy rule refuses it, as a route of the kind would.
     Barred(RouteType, &'a Rule),
     /// To all of a subnet, or many.
-    Several,
+    Several(&'a Route),
     Nothing,
 }
 
@@ -43,7 +45,7 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
     if rules.is_empty() {
         // The kernel's own three, of a kernel without policy routing.
         let usual = [LOCAL_TABLE, 254, 253];
-        return usual.iter().find_map(|table| in_table(tables, *table, flow.to, None)).unwrap_or(Found::Nothing);
+        return usual.iter().find_map(|table| in_table(tables, *table, flow, None)).unwrap_or(Found::Nothing);
     }
     rules.sort_by_key(|rule| rule.priority);
     let mut least = 0;
@@ -61,7 +63,7 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
         }
         match rule.action {
             RuleAction::Table(table) => {
-                if let Some(found) = in_table(tables, table, flow.to, rule.suppressed) {
+                if let Some(found) = in_table(tables, table, flow, rule.suppressed) {
                     return found;
                 }
             }
@@ -74,8 +76,8 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
 }
 
 /// The longest prefix, of equals the lowest metric, of those the first in the kernel's order.
-fn in_table(tables: &Tables, table: u32, to: IpAddr, suppressed: Option<u8>) -> Option<Found<'_>> {
-    let fits = |route: &&Route| route.table == table && route.tos == 0 && route.to.contains(&to);
+fn in_table<'a>(tables: &'a Tables, table: u32, flow: Flow<'_>, suppressed: Option<u8>) -> Option<Found<'a>> {
+    let fits = |route: &&Route| route.table == table && route.tos == 0 && route.to.contains(&flow.to);
     let mut routes: Vec<&Route> = tables.routes.iter().filter(fits).collect();
     routes.sort_by_key(|route| (Reverse(route.to.prefix_len()), route.metric.unwrap_or(0)));
     for route in routes {
@@ -91,12 +93,13 @@ fn in_table(tables: &Tables, table: u32, to: IpAddr, suppressed: Option<u8>) -> 
             }
             RouteType::Local | RouteType::Anycast => return Some(Found::Local(route)),
             RouteType::Unicast => {
-                let alive: Vec<&NextHop> = route.hops.iter().filter(|hop| !hop.dead).collect();
+                let alive: Vec<&NextHop> =
+                    route.hops.iter().filter(|hop| !hop.dead && flow.leaves.is_none_or(|dev| hop.dev == dev)).collect();
                 if !alive.is_empty() {
                     return Some(Found::Way(route, alive));
                 }
             }
-            RouteType::Broadcast | RouteType::Multicast => return Some(Found::Several),
+            RouteType::Broadcast | RouteType::Multicast => return Some(Found::Several(route)),
             _ => {}
         }
     }
@@ -149,6 +152,8 @@ fn source6(tables: &Tables, dev: Option<&Link>, to: IpAddr) -> Option<IpAddr> {
 pub(super) enum Martian {
     /// The node has the address itself.
     Own,
+    /// It is the address of all in a subnet.
+    Broadcast,
     /// The reverse path filter, strict or loose.
     ReversePath { strict: bool },
 }
@@ -161,10 +166,12 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
     let filter = link.rp_filter.max(tables.all4.rp_filter);
     let accept = link.accept_local || tables.settings.as_ref().is_some_and(|settings| settings.accept_local);
     let strict = filter == 1;
-    let back = Flow { to: source, from: Some(to), enters: Some(&link.name) };
+    let back = Flow { to: source, from: Some(to), enters: Some(&link.name), leaves: None };
     match lookup(tables, back) {
         Found::Local(_) if !accept => Err(Martian::Own),
         Found::Local(_) => Ok(()),
+        // Looked at only where there are rules beside the kernel's own (`fib4_has_custom_rules`), or the filter is on.
+        Found::Several(_) if filter != 0 || tables.rules.iter().any(is_custom) => Err(Martian::Broadcast),
         _ if filter == 0 => Ok(()),
         Found::Way(_, hops) => {
             let same = hops.iter().any(|hop| hop.dev == link.index);
@@ -173,6 +180,10 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
         }
         _ => Err(Martian::ReversePath { strict }),
     }
+}
+
+fn is_custom(rule: &Rule) -> bool {
+    !rule.ipv6 && ![0, 32766, 32767].contains(&rule.priority)
 }
 
 /// Whether packets of the family that come in by the interface are passed on, as far as is known: what the kernel did not tell

@@ -181,6 +181,8 @@ impl<'a> Map<'a> {
 
 /// Every station.
 pub(super) const BROADCAST: Mac = Mac([0xff; 6]);
+/// A group that is asked for a neighbour's address in IPv6 (RFC 4291 section 2.7.1).
+pub(super) const SOLICITED: Mac = Mac([0x33, 0x33, 0xff, 0, 0, 0]);
 /// More steps than this are a storm: bridges in a circle without a spanning tree.
 const STORM: usize = 20_000;
 /// A forwarding device lets frames pass that are longer by a VLAN tag (`is_skb_forwardable`, `net/core/dev.c`).
@@ -253,16 +255,21 @@ pub(super) struct Delivery {
 pub(super) struct Fabric<'a> {
     pub map: &'a Map<'a>,
     learned: HashMap<(At, Mac), At>,
+    /// A bridge believes the first copy of a frame that comes back to it, else the last: which is so, is a matter of time.
+    first: bool,
+    /// There was such a frame.
+    pub raced: bool,
 }
 
 impl<'a> Fabric<'a> {
-    pub(super) fn new(map: &'a Map<'a>) -> Self {
-        Self { map, learned: HashMap::new() }
+    pub(super) fn new(map: &'a Map<'a>, first: bool) -> Self {
+        Self { map, learned: HashMap::new(), first, raced: false }
     }
 
     /// Sends a frame out of an interface.
     pub(super) fn send(&mut self, from: At, frame: Ether) -> Delivery {
-        let mut run = Run { frame, queue: VecDeque::new(), seen: HashSet::new(), delivery: Delivery::default() };
+        let (queue, seen, learners) = (VecDeque::new(), HashSet::new(), HashMap::new());
+        let mut run = Run { frame, queue, seen, learners, delivery: Delivery::default() };
         self.transmit(&mut run, from, Vec::new());
         let mut steps = 0;
         while let Some((at, way)) = run.queue.pop_front() {
@@ -314,7 +321,7 @@ impl<'a> Fabric<'a> {
         }
         let source = run.frame.source;
         if link.port.unwrap_or_default().learns && !self.is_own(bridge, source) && !self.is_sticky(bridge, source) {
-            self.learned.insert((bridge, source), at);
+            self.learn(run, bridge, at);
         }
         if is_group(run.frame.destination) {
             run.land(bridge, way.clone());
@@ -326,12 +333,23 @@ impl<'a> Fabric<'a> {
         self.switch(run, bridge, Some(at), way);
     }
 
+    fn learn(&mut self, run: &mut Run, bridge: At, port: At) {
+        let again = run.learners.insert(bridge, port).is_some_and(|before| before != port);
+        self.raced |= again;
+        if !(again && self.first) {
+            self.learned.insert((bridge, run.frame.source), port);
+        }
+    }
+
     /// From a port, or the bridge's own interface, to the port of the address, or to all.
     fn switch(&mut self, run: &mut Run, bridge: At, enters: Option<At>, way: Vec<Passage>) {
         if !run.seen.insert((bridge, enters)) {
             return;
         }
         let destination = run.frame.destination;
+        if enters.is_none() && self.is_itself(bridge, destination) {
+            return run.stop(bridge, None, Why::SamePort, way);
+        }
         let known = if is_group(destination) { None } else { self.port_of(bridge, destination) };
         if let Some(leaves) = known {
             if !self.delivers(enters, leaves) {
@@ -344,7 +362,12 @@ impl<'a> Fabric<'a> {
         let mut none = true;
         for leaves in self.map.ports(bridge).to_vec() {
             let port = self.map.link(leaves).port.unwrap_or_default();
-            let open = if is_group(destination) { port.broadcasts } else { port.floods };
+            // What the bridge itself sends to all leaves by every port (`br_flood`).
+            let open = match destination {
+                BROADCAST => port.broadcasts || enters.is_none(),
+                group if is_group(group) => port.multicasts || enters.is_none(),
+                _ => port.floods,
+            };
             if !open || enters == Some(leaves) && !port.hairpin {
                 continue;
             }
@@ -374,6 +397,13 @@ impl<'a> Fabric<'a> {
         fdb.iter().any(|entry| entry.bridge == index && entry.mac == mac && entry.sticky)
     }
 
+    /// The bridge keeps the address as its own, not as a port's: it sends frames for it nowhere (`br_forward`).
+    fn is_itself(&self, bridge: At, mac: Mac) -> bool {
+        let (tables, link) = (self.map.tables(bridge.place), self.map.link(bridge));
+        let entry = tables.fdb.iter().find(|entry| entry.bridge == link.index && entry.own && entry.mac == mac);
+        entry.map_or(link.mac == Some(mac), |entry| entry.port == link.index)
+    }
+
     /// The bridge's own address, or one of its ports'.
     fn is_own(&self, bridge: At, mac: Mac) -> bool {
         let (tables, index) = (self.map.tables(bridge.place), self.map.link(bridge).index);
@@ -398,6 +428,8 @@ struct Run {
     frame: Ether,
     queue: VecDeque<(At, Vec<Passage>)>,
     seen: HashSet<(At, Option<At>)>,
+    /// Bridges that have learned the sender's port.
+    learners: HashMap<At, At>,
     delivery: Delivery,
 }
 

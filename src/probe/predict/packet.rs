@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+use netlink_packet_route::route::RouteType;
+
 use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
-use super::map::{At, Delivery, Ether, Landing, Passage, Stop, Why};
+use super::map::{At, BROADCAST, Delivery, Ether, Landing, Passage, Stop, Why};
 use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route, Rule};
 use crate::name::Mac;
+use crate::probe::is_link_local;
 use crate::report::trace::{Action, Cause, Frame, Known, Resolution, Route as ReportedRoute, Visit};
-use ipnet::IpNet;
-use netlink_packet_route::route::RouteType;
 
 /// A packet on its way.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +23,10 @@ pub(super) struct Packet {
     /// Bytes of the whole packet, of its largest part once it is cut.
     pub size: u32,
     pub may_fragment: bool,
+    /// It is an answer of the kernel's.
+    pub answers: bool,
+    /// The index of the sender's only interface that it may leave by.
+    pub leaves: Option<u32>,
 }
 
 /// How the way of a packet ends.
@@ -85,7 +91,7 @@ impl<'a> World<'a> {
         let mut stand = Stand { place: start, enters: None };
         loop {
             let home = walk.taken.first().is_some_and(|taken| taken.place == stand.place);
-            match self.decide(stand, packet, first) {
+            match self.decide(stand, packet, (start, first)) {
                 Act::Take(route) => {
                     self.take(&mut walk, stand, packet, route);
                     if let Some((_, cause)) = walk.suspect {
@@ -111,17 +117,25 @@ impl<'a> World<'a> {
         }
     }
 
-    fn decide(&mut self, stand: Stand, packet: &mut Packet, first: u8) -> Act<'a> {
+    fn decide(&mut self, stand: Stand, packet: &mut Packet, (start, first): (usize, u8)) -> Act<'a> {
         let (map, node) = (self.map, self.map.name(stand.place));
         let (tables, ipv6) = (map.tables(stand.place), packet.destination.is_ipv6());
         let link = stand.enters.map(|at| (at, map.link(at)));
         let enters = link.map(|(_, link)| link.name.as_str());
-        let found = lookup(tables, Flow { to: packet.destination, from: packet.source, enters });
+        let leaves = packet.leaves.filter(|_| stand.enters.is_none());
+        let found = lookup(tables, Flow { to: packet.destination, from: packet.source, enters, leaves });
         if let Some((_, link)) = link
             && !matches!(found, Found::Local(_))
             && !forwards(tables, link, ipv6)
         {
             return Act::Die(Cause::ForwardingOff { node, ipv6 });
+        }
+        // What has an address of one segment is passed on within that alone (`ip6_forward`).
+        if let (Some((_, link)), Found::Way(_, hops)) = (link, &found)
+            && packet.source.is_some_and(is_link_local)
+            && hops.first().is_some_and(|hop| hop.dev != link.index)
+        {
+            return Act::Die(Cause::NoAddress { node: self.map.name(start) });
         }
         if let Some((at, link)) = link
             && matches!(found, Found::Local(_) | Found::Way(..))
@@ -132,7 +146,11 @@ impl<'a> World<'a> {
         }
         match found {
             Found::Local(route) => Act::Take(route),
-            Found::Several => Act::Die(self.broadcast(stand, packet.destination)),
+            // An answer goes there (`icmp_reply`); `ping` and routers send nothing.
+            Found::Several(route) if packet.answers && stand.enters.is_none() && !route.hops.is_empty() => {
+                Act::Pass(route, &route.hops[0])
+            }
+            Found::Several(_) => Act::Die(self.broadcast(stand, packet.destination)),
             Found::Nothing => Act::Die(self.no_route(stand, packet)),
             Found::Barred(kind, rule) => Act::Die(barred(node, kind, rule)),
             Found::Refused(kind, to) => Act::Die(Cause::Refused { node, kind: refusal(kind).to_owned(), to }),
@@ -152,6 +170,7 @@ impl<'a> World<'a> {
         match martian {
             Martian::ReversePath { strict } => Cause::ReversePath { interface, source, strict },
             Martian::Own => self.duplicate(source),
+            Martian::Broadcast => self.broadcast(Stand { place: at.place, enters: Some(at) }, source),
         }
     }
 
@@ -195,6 +214,9 @@ impl<'a> World<'a> {
         hop: &NextHop,
     ) -> Result<Stand, Box<(usize, Cause)>> {
         let tables = self.map.tables(stand.place);
+        // What a router has told of the address (`find_exception`, `rt6_find_cached_rt`).
+        let told = tables.redirects.iter().find(|(to, other)| *to == packet.destination && other.dev == hop.dev);
+        let hop = told.filter(|_| route.kind == RouteType::Unicast).map_or(hop, |(_, told)| told);
         let reported = route_of(tables, route, Some(hop));
         let deed = match stand.enters {
             None => Action::Sends(reported.clone()),
@@ -232,7 +254,7 @@ impl<'a> World<'a> {
             packet.size = mtu;
         }
         packet.ttl = packet.ttl.saturating_sub(u8::from(stand.enters.is_some()));
-        let sent = self.segment(out, packet, &reported);
+        let sent = self.segment(out, packet, (&reported, route.kind));
         visit.resolution = sent.resolution;
         visit.frame.clone_from(&sent.frame);
         let way = match &sent.outcome {
@@ -268,10 +290,13 @@ impl<'a> World<'a> {
     }
 
     /// Over one segment: who is asked, the frame, and where it ends.
-    fn segment(&mut self, out: At, packet: &Packet, route: &ReportedRoute) -> Sent {
+    fn segment(&mut self, out: At, packet: &Packet, (route, kind): (&ReportedRoute, RouteType)) -> Sent {
         let next = route.via.unwrap_or(packet.destination);
         let source = packet.source.unwrap_or(next);
-        let known = self.neighbour(out, next, source);
+        let known = match kind {
+            RouteType::Broadcast => Neighbour::Entry(BROADCAST),
+            _ => self.neighbour(out, next, source),
+        };
         let asked = |answer| Resolution { address: next, answer };
         let (mac, by, resolution, entry) = match known {
             Neighbour::Entry(mac) => (mac, Vec::new(), None, true),

@@ -354,6 +354,7 @@ fn mutate(tables: &mut Tables, stock: &Stock, dice: &mut Dice) {
                 learns: dice.one_in(2),
                 floods: dice.one_in(2),
                 broadcasts: dice.one_in(2),
+                multicasts: dice.one_in(2),
                 isolated: dice.one_in(2),
                 hairpin: dice.one_in(2),
             });
