@@ -241,3 +241,37 @@ fn what_was_made_by_hand_is_printed_host_after_host() {
         ok("down");
     });
 }
+
+#[test]
+fn a_container_that_stops_warns_of_the_links_that_go_with_it() {
+    in_box(|| {
+        ok("up routed");
+        let cable = "ip link add mine type veth peer name eth9 netns /run/netns/routed.host-a.a1";
+        for (words, warns) in [("restart a1", false), ("restart a1", true), ("stop a1", true), ("start a1", false)] {
+            if warns {
+                inside("routed", "host-a", cable).expect(0);
+            }
+            let ran = ok(words);
+            assert_eq!(ran.err.contains("eth9 in a1, made by hand"), warns, "{words}: {ran}");
+        }
+        inside("routed", "host-a", cable).expect(0);
+        assert!(ok("delete --force a1").err.contains("eth9"));
+        ok("down");
+    });
+}
+
+/// Nothing that nslab makes, in whatever lab, is taken for a hand's work.
+#[test]
+fn of_no_lab_as_nslab_makes_it_anything_is_said_to_be_by_hand() {
+    in_box(|| {
+        let files = ["count", "everything", "ipv6", "loop"].map(|name| format!("tests/good/{name}.yaml"));
+        for topology in support::shipped().into_iter().chain(files) {
+            ok(&format!("up {topology}"));
+            let status = ok("status");
+            assert!(status.out.contains(AS_DESCRIBED), "{topology}: {status}");
+            let reset = ok("reset --yes");
+            assert!(reset.out.contains("nothing to do"), "{topology}: {reset}");
+            ok("down");
+        }
+    });
+}

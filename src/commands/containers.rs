@@ -17,6 +17,7 @@ use crate::lab::instances::{self, InstanceId, Options};
 use crate::lxd::client::New;
 use crate::render::lang::{Lang, duration as took, t};
 use crate::render::{Show, Style, lines};
+use crate::report::lab::Notice;
 use crate::topology::{Keys, Nic as Card};
 
 /// Make a container on a host of a lab that is up, and start it
@@ -130,6 +131,13 @@ enum Done {
     Paused,
     /// It has another name.
     Renamed,
+}
+
+impl Done {
+    /// The container's network namespace goes.
+    fn ends(self) -> bool {
+        matches!(self, Self::Stopped | Self::Restarted | Self::Deleted)
+    }
 }
 
 impl Show for Changes {
@@ -442,12 +450,21 @@ fn each(
     let mut changes = Changes::default();
     for place in &places {
         let start = Instant::now();
+        let lost = match place {
+            Container::Here(id) if done.ends() => instances::links_by_hand(id),
+            _ => Vec::new(),
+        };
         let result = match place {
             Container::Here(id) => act(id),
             Container::There(there) => on_remote(there).map(|()| 0),
         };
         match result {
-            Ok(operations) => changes.containers.push(Change::new(place, done, operations, start)),
+            Ok(operations) => {
+                changes.containers.push(Change::new(place, done, operations, start));
+                if let (false, Container::Here(id)) = (lost.is_empty(), place) {
+                    context.front.notice(&Notice::LinksLost { node: id.name.to_string(), links: lost });
+                }
+            }
             Err(error) => changes.errors.push(error),
         }
     }

@@ -386,6 +386,18 @@ fn has(id: &InstanceId, node: &NodeId, link: &IfName) -> bool {
     inspect::inspect(&pin, &[]).is_ok_and(|seen| seen.links.iter().any(|one| one.name == link.as_str()))
 }
 
+/// The links in a container that somebody made by hand, and that end with its namespace.
+pub fn links_by_hand(id: &InstanceId) -> Vec<String> {
+    let Ok(container) = id.load() else { return Vec::new() };
+    let pin = inspect::Pin { node: id.node().to_string(), path: paths::netns_path(&id.lab, &id.node()) };
+    let seen = inspect::inspect(&pin, &[]).map(|seen| seen.links).unwrap_or_default();
+    let moved = links(&container.instance.devices);
+    let own = |name: &str| {
+        container.nics.iter().any(|nic| nic.name.as_str() == name) || moved.iter().any(|(_, inner)| inner.as_str() == name)
+    };
+    seen.into_iter().filter(|link| link.kind != "loopback" && !own(&link.name)).map(|link| link.name).collect()
+}
+
 /// Checks that every link that devices ask for is one that somebody made by hand, and is in the host or in the container.
 fn check_links(host: &Host, id: &InstanceId, own: &BTreeMap<String, Keys>) -> Result<()> {
     let at = NodeId::Host(id.host.clone());

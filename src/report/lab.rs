@@ -434,6 +434,13 @@ pub enum Notice {
     },
     /// Something on the machine gets in the way of a lab that has a role there.
     Interference(super::machine::Interference),
+    /// Links that somebody made by hand in a container went with it.
+    LinksLost {
+        /// The container.
+        node: String,
+        /// Their names.
+        links: Vec<String>,
+    },
     /// A lab that is up bears the name of a built-in topology and is made from another description.
     OwnDescription {
         /// The lab.

@@ -213,7 +213,8 @@ fn of_link(sight: &Sight<'_>, link: &Link, message: &LinkMessage, found: &mut dy
     for info in infos.flatten() {
         match info {
             LinkInfo::Data(InfoData::Bridge(options)) => {
-                for (option, turned) in options.iter().filter_map(|option| bridge(option, made)) {
+                let stp = message.attributes.iter().any(read::runs_stp);
+                for (option, turned) in options.iter().filter_map(|option| bridge(option, made, stp)) {
                     found(OfPort::Bridge(option, turned));
                 }
             }
@@ -233,12 +234,12 @@ fn of_link(sight: &Sight<'_>, link: &Link, message: &LinkMessage, found: &mut dy
 }
 
 /// Of a bridge that nslab made, or somebody.
-fn bridge(option: &InfoBridge, made: bool) -> Option<(BridgeOption, Turned)> {
+fn bridge(option: &InfoBridge, made: bool, stp: bool) -> Option<(BridgeOption, Turned)> {
     let (option, now, fresh) = match option {
         InfoBridge::VlanFiltering(on) => (BridgeOption::VlanFiltering, u32::from(*on), 0),
         InfoBridge::MulticastSnooping(on) => (BridgeOption::McastSnooping, u32::from(*on), u32::from(!made)),
-        // In hundredths of a second: five minutes.
-        InfoBridge::AgeingTime(time) => (BridgeOption::AgeingTime, *time, 30_000),
+        // In hundredths of a second: five minutes; the spanning tree protocol shortens it when the tree changes.
+        InfoBridge::AgeingTime(time) if !stp => (BridgeOption::AgeingTime, *time, 30_000),
         InfoBridge::GroupFwdMask(mask) => (BridgeOption::GroupFwdMask, u32::from(*mask), 0),
         _ => return None,
     };

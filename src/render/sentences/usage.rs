@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{capture, doctor, errors, role};
 use crate::error::WrongValue;
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, n, quoted, t, w};
+use crate::render::lang::{Lang, listed, n, quoted, t, w};
 use crate::report::lab::{Notice, Question};
 
 /// What is wrong, hints, how the command is used and where there is help; nothing where clap found what is not known here.
@@ -272,6 +272,12 @@ pub fn notice(lang: Lang, notice: &Notice) -> String {
             host
         ),
         Notice::Interference(found) => doctor::interference(lang, found).what,
+        Notice::LinksLost { node, links } => t!(
+            lang,
+            "{links} in {node}, made by hand, went when it stopped, with the other end of each cable; nothing brings that back.",
+            links = listed(lang, links),
+            node
+        ),
         Notice::OwnDescription { lab } => t!(
             lang,
             "{lab} is up from a description of its own, which it keeps; for the built-in one: nslab down {lab} first.",
