@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Error, Result};
+use crate::kernel::calls;
 use crate::kernel::inspect::{Changes, News};
 use crate::kernel::netns::is_namespace;
 use crate::kernel::sys;
@@ -34,6 +35,8 @@ const LATEST: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Listeners {
     all: Vec<(NodeId, PathBuf, News)>,
+    /// Where checks are about ports: who listened in the nodes when they were looked at last. No socket tells that.
+    ends: Option<Vec<Vec<String>>>,
 }
 
 impl Listeners {
@@ -54,6 +57,15 @@ impl Listeners {
         Ok(changed)
     }
 
+    /// Whether somebody listens who did not, or the other way round.
+    fn ends_changed(&mut self) -> bool {
+        let Some(before) = &mut self.ends else { return false };
+        let now: Vec<Vec<String>> = self.all.iter().map(|(_, pin, _)| calls::ends(pin)).collect();
+        let changed = now != *before;
+        *before = now;
+        changed
+    }
+
     fn hear(&self) -> Changes {
         self.all.iter().fold(Changes::default(), |heard, (_, _, news)| heard.and(news.hear()))
     }
@@ -72,7 +84,7 @@ impl Listeners {
             if sys::signal().is_some() {
                 return Ok(false);
             }
-            if self.follow(subject)? || self.hear().any() {
+            if self.follow(subject)? || self.hear().any() || self.ends_changed() {
                 self.settle();
                 return Ok(sys::signal().is_none());
             }
@@ -98,6 +110,11 @@ impl Listeners {
 pub fn watch(order: Order<'_>, report: &mut dyn FnMut(&Report, Option<&Report>) -> Result<bool>) -> Result<Report> {
     let mut listeners = Listeners::default();
     listeners.follow(order.subject)?;
+    let mut checks = order.against.unwrap_or(order.lab).checkpoints.iter().flat_map(|checkpoint| &checkpoint.checks);
+    if checks.any(|check| check.get("tcp").or(check.get("udp")).is_some()) {
+        listeners.ends = Some(Vec::new());
+        listeners.ends_changed();
+    }
     let mut subject = order.subject.clone();
     let mut last = check(order)?;
     if !report(&last, None)? {

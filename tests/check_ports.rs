@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use support::{documented, in_box, inside, nslab, ok, wait_for};
 
@@ -98,6 +100,23 @@ fn a_port_that_must_be_closed_is_closed_by_a_filter_or_since_nobody_listens() {
             ends("pass", &[]);
             ok("stop b1");
             ends("could-not-run", &["stopped"]);
+            ok("down");
+        }
+    });
+}
+
+#[test]
+fn watching_sees_who_begins_to_listen() {
+    in_box(|| {
+        for kind in ["tcp", "udp"] {
+            lab(&format!("{kind}: {{ from: a1, to: b1, port: 80 }}"));
+            ok("up /run/ports.yaml");
+            let mut child = support::spawn("check --watch");
+            std::thread::sleep(Duration::from_secs(3));
+            assert!(child.try_wait().unwrap().is_none());
+            serve(kind, 80);
+            assert!(wait_for(20, || child.try_wait().unwrap().is_some()), "{kind}");
+            assert_eq!(child.wait().unwrap().code(), Some(0));
             ok("down");
         }
     });

@@ -16,6 +16,10 @@ use super::sys::fd;
 use crate::error::Result;
 use crate::report::probe::Transport;
 
+/// `TCP_LISTEN`; of UDP `TCP_CLOSE` is a socket that takes datagrams of everybody (`net/tcp_states.h`).
+const LISTENS: &str = "0A";
+const UNCONNECTED: &str = "07";
+
 /// How a call is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
@@ -150,15 +154,30 @@ pub fn listeners(pin: &Path, transport: Transport) -> Option<Vec<IpAddr>> {
     .ok()?
 }
 
+/// Every end of TCP and UDP at which somebody listens in the namespace behind a pin, to be compared with those of another time.
+pub fn ends(pin: &Path) -> Vec<String> {
+    let read = || {
+        let list = |name: &str| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
+        let end = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().skip(1).take(3).collect();
+            words.get(2).is_some_and(|state| [LISTENS, UNCONNECTED].contains(state)).then(|| words.join(" "))
+        };
+        let mut found: Vec<String> = ["tcp", "tcp6", "udp", "udp6"]
+            .iter()
+            .flat_map(|name| list(name).lines().filter_map(end).collect::<Vec<_>>())
+            .collect();
+        found.sort_unstable();
+        found
+    };
+    within(pin, "", read).unwrap_or_default()
+}
+
 fn lists(transport: Transport) -> [&'static str; 2] {
     if matches!(transport, Transport::Udp { .. }) { ["udp", "udp6"] } else { ["tcp", "tcp6"] }
 }
 
 /// `SL: ADDRESS:PORT ADDRESS:PORT STATE ...`, the address in words of the machine's own order (`net/ipv4/tcp_ipv4.c`).
 fn listener(line: &str, transport: Transport) -> Option<IpAddr> {
-    /// `TCP_LISTEN`; of UDP `TCP_CLOSE` is a socket that takes datagrams of everybody.
-    const LISTENS: &str = "0A";
-    const UNCONNECTED: &str = "07";
     let mut words = line.split_whitespace().skip(1);
     let (own, _, state) = (words.next()?, words.next()?, words.next()?);
     let wanted = if matches!(transport, Transport::Udp { .. }) { UNCONNECTED } else { LISTENS };
