@@ -47,7 +47,11 @@ fn ends(state: &str, evidence: &[&str]) {
 
 #[track_caller]
 fn serve(kind: &str, port: u16) {
-    let (stream, listen) = if kind == "tcp" { ("STREAM", "s.listen()") } else { ("DGRAM", "") };
+    let (stream, listen) = match kind {
+        "tcp" => ("STREAM", "s.listen()"),
+        "udp" => ("DGRAM", ""),
+        _ => ("DGRAM", "while True:\n  d,a=s.recvfrom(999)\n  s.sendto(d,a)"),
+    };
     let script = format!(
         "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_{stream})\ns.bind(('',{port}))\n{listen}\ntime.sleep(600)\n"
     );
@@ -102,6 +106,32 @@ fn a_port_that_must_be_closed_is_closed_by_a_filter_or_since_nobody_listens() {
             ends("could-not-run", &["stopped"]);
             ok("down");
         }
+    });
+}
+
+#[test]
+fn a_datagram_was_taken_where_its_answer_gets_lost_and_was_not_where_the_refusal_does() {
+    in_box(|| {
+        lab("udp: { from: a1, to: b1, port: 80 }");
+        ok("up /run/ports.yaml");
+        inside("routed", "host-b", "ip route del default").expect(0);
+        let (state, words) = checked();
+        assert!(state == "fail" && words[0] == "closed", "{words:?}");
+        serve("answers", 80);
+        ends("pass", &[]);
+        ok("down");
+    });
+}
+
+#[test]
+fn what_iptables_legacy_may_drop_is_not_known() {
+    in_box(|| {
+        lab("udp: { from: a1, to: b1, port: 80 }");
+        ok("up /run/ports.yaml");
+        serve("udp", 80);
+        inside("routed", "host-b.b1", "iptables-legacy -A INPUT -p udp --dport 81 -j DROP").expect(0);
+        ends("could-not-run", &["unsure"]);
+        ok("down");
     });
 }
 

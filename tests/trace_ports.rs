@@ -156,6 +156,27 @@ fn a_datagram_is_answered_or_it_is_not_known_whether_somebody_took_it() {
 }
 
 #[test]
+fn a_reply_that_gets_lost_is_not_taken_for_silence() {
+    in_box(|| {
+        ok("up routed");
+        udp("routed", "host-b.b1", 53, true);
+        let rule = "nft add table inet t; nft add chain inet t c '{ type filter hook forward priority 0; }'; nft add rule inet t c udp sport 53 drop";
+        inside("routed", "host-a", rule).expect(0);
+        assert_eq!(Traced::run("a1 b1 --udp 53").verdict(), "reply host-a filtered");
+        inside("routed", "host-a", "nft flush ruleset; iptables-legacy -A FORWARD -p udp --sport 53 -j DROP").expect(0);
+        let traced = Traced::run("a1 b1 --udp 53");
+        assert_eq!(traced.verdict(), "reply host-a unknown?", "{}", traced.ran);
+        // So is a refusal.
+        inside("routed", "host-a", "iptables-legacy -F; iptables-legacy -A FORWARD -p tcp --tcp-flags RST RST -j DROP").expect(0);
+        let traced = Traced::run("a1 b1 --tcp 80");
+        assert_eq!(traced.verdict(), "reply host-a unknown?", "{}", traced.ran);
+        assert_eq!(traced.report["refused"], false, "{}", traced.ran);
+        end("host-b.b1");
+        ok("down");
+    });
+}
+
+#[test]
 fn a_filter_of_ports_is_named_and_that_a_ping_passes_it() {
     in_box(|| {
         let chain = |hook: &str| {

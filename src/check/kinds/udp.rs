@@ -12,7 +12,7 @@ use crate::probe::trace::{Order, trace};
 use crate::render::lang::t;
 use crate::render::sentences::statement::Words;
 use crate::report::probe::Transport;
-use crate::report::trace::{Cause, Outcome, Trace};
+use crate::report::trace::{Cause, Direction, IcmpMessage, IcmpWord, Outcome, Trace};
 use crate::topology::reader::Item;
 
 /// A port of UDP.
@@ -61,15 +61,17 @@ impl Kind for Udp {
 
 /// Whether somebody got it; none where nobody can see that.
 fn is_taken(traced: &Trace, scene: &Scene<'_>, door: &Door) -> Option<bool> {
+    let unreachable = |message: &IcmpMessage| message.says == IcmpWord::PortUnreachable && message.leg == Direction::Request;
     match &traced.outcome {
         Outcome::Answered { .. } => Some(true),
-        _ if traced.refused => Some(false),
+        _ if traced.refused || traced.messages.iter().any(unreachable) => Some(false),
         _ if scene.is_remote(&door.to.0) => None,
         // The rules of iptables-legacy leave no sign of what they drop.
         Outcome::Died(death) if matches!(death.cause, Cause::Silent { .. }) => {
             let place = scene.place(&door.to.0).ok()?;
             iptables::tables(&place.pin).is_empty().then_some(true)
         }
-        Outcome::Died(_) => Some(false),
+        // What was answered was taken, whatever became of the answer.
+        Outcome::Died(death) => Some(death.leg == Direction::Reply),
     }
 }

@@ -29,6 +29,10 @@ pub fn unheard(view: &View, account: &Account, order: &Order<'_>) -> Option<(Str
     {
         return Some((owner.node.clone(), Cause::NobodyListens { node: owner.node.clone(), transport, at: Vec::new() }, false));
     }
+    // Where a reply was on its way, what matters is what became of that.
+    if !account.is_refused() && account.reply.as_ref().is_some_and(|reply| reply.end.is_some()) {
+        return None;
+    }
     let end = account.request.as_ref()?.end.as_ref().filter(|end| !end.outgoing)?;
     let node = owners.into_iter().find(|owner| owner.node == end.node)?.node;
     let at = listeners(&view.named(&node)?.pin, transport)?;
