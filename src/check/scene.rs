@@ -12,14 +12,12 @@ use crate::probe::is_link_local;
 use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations};
 use crate::probe::predict::{Probe, predict, share_segment};
+use crate::probe::view::is_managed;
 use crate::probe::view::{Place, View};
 use crate::report::machine::{Link, Route};
 use crate::report::probe::{Family, Pair, Wiring};
 use crate::report::wire::Interface;
 use crate::topology::{Attach, Topology};
-
-/// Bridges that LXD, Incus, Docker and libvirt make, with NAT and DHCP of their own.
-const MANAGED: [&str; 4] = ["lxdbr", "incusbr", "docker", "virbr"];
 
 /// A container's interface and the other end of its cable.
 #[derive(Debug, Clone, Copy)]
@@ -58,11 +56,6 @@ pub(super) fn host(id: &NodeId) -> Option<&str> {
         NodeId::Container(host, _) => Some(host.as_str()),
         NodeId::Host(_) | NodeId::Switch(_) => None,
     }
-}
-
-/// Whether the name of a bridge is one that a container manager gives.
-pub(super) fn is_managed(bridge: &str) -> bool {
-    MANAGED.iter().any(|prefix| bridge.starts_with(prefix))
 }
 
 /// The cables of a container.

@@ -49,6 +49,8 @@ pub struct Prediction {
     pub reply: Option<Journey>,
     /// Where and why one of them dies, as far as the tables tell; never certain.
     pub death: Option<Death>,
+    /// The node where it ends, by the tables as they are.
+    pub ends: Option<String>,
     /// The node that takes the packet, `host` or `host.container`.
     pub receiver: Option<String>,
     /// What is odd on the way and does not stop the packet.
@@ -70,7 +72,7 @@ pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Predict
         forget(&mut places);
         let unlearned = follow(&view.with(places), (from, to, probe), Turn::First).death;
         let is_vague = |cause: &Cause| matches!(cause, Cause::Unresolved { .. } | Cause::Unknown { .. });
-        if let Some(root) = unlearned.filter(|root| root.leg == death.leg && !is_vague(&root.cause)) {
+        if let Some(root) = unlearned.filter(|root| !is_vague(&root.cause)) {
             (death.node, death.cause) = (root.node, root.cause);
         }
     }
@@ -150,7 +152,8 @@ fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn)
     let notes = std::mem::take(&mut world.notes).into_iter().filter(|note| is_known(view, note));
     let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
     let notes = notes.map(|cause| Note { cure: Vec::new(), cause }).collect();
-    Prediction { request, reply, death, receiver, notes, unsure: world.several || world.fabric.raced }
+    let ends = death.as_ref().map(|death| death.node.clone());
+    Prediction { request, reply, death, ends, receiver, notes, unsure: world.several || world.fabric.raced }
 }
 
 /// Whether everything that a cause blames was looked at; that several have an address takes two that were. A NIC of another

@@ -384,7 +384,7 @@ impl Account {
             return (leg, node, cause, true);
         }
         if let Some(death) = &prediction.death {
-            let here = death.leg == end.leg && death.node == end.node;
+            let here = death.leg == end.leg && prediction.ends.as_ref() == Some(&end.node);
             if self.confirms(prediction) {
                 // A frame for nobody may have gone to many nodes.
                 let node = if let Cause::WrongNeighbour { interface, .. } = &death.cause { &interface.node } else { &death.node };

@@ -54,6 +54,14 @@ impl<T> Looked<T> {
     }
 }
 
+/// Bridges that LXD, Incus, Docker and libvirt make, with NAT and DHCP of their own.
+const MANAGED: [&str; 4] = ["lxdbr", "incusbr", "docker", "virbr"];
+
+/// Whether the name of a bridge is one that a container manager gives.
+pub fn is_managed(bridge: &str) -> bool {
+    MANAGED.iter().any(|prefix| bridge.starts_with(prefix))
+}
+
 /// A node and what is in it.
 #[derive(Debug, Clone)]
 pub struct Place {

@@ -8,6 +8,7 @@ use super::edit::Edit;
 use super::{At, Cures, Fact, Interface};
 use crate::name::Mac;
 use crate::plan::MAIN_TABLE;
+use crate::probe::is_link_local;
 
 /// Addresses of a subnet that are looked through for one that nobody has.
 const FREE: usize = 2000;
@@ -84,9 +85,28 @@ impl Cures<'_> {
             self.described_routes(node, |_| true);
             self.or();
         }
+        if self.misplaced(place) {
+            return;
+        }
         if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {
             self.step(node, Edit::add_address(&dev, net));
         }
+    }
+
+    /// An address that was typed at the host's end of a cable, in a bridge, goes to the container's end; whether there is one.
+    fn misplaced(&mut self, place: usize) -> bool {
+        let bare = |at: &At| self.map.nets(*at).all(|net| is_link_local(net.addr()));
+        let cables: Vec<(At, At)> =
+            self.map.interfaces(place).filter(bare).filter_map(|at| Some((at, self.map.peer(at)?))).collect();
+        for (at, peer) in cables.into_iter().filter(|(_, peer)| self.map.bridge(*peer).is_some()) {
+            let Some(net) = self.map.nets(peer).find(|net| !is_link_local(net.addr())) else { continue };
+            let (near, there) = (self.map.link(at).name.clone(), self.map.link(peer).name.clone());
+            self.step_at(peer.place, Edit::del_address(&there, net));
+            self.step_at(place, Edit::add_address(&near, net));
+            self.or();
+            return true;
+        }
+        false
     }
 
     /// An interface with an IPv6 address and no link-local one, and that of its MAC address.
@@ -94,8 +114,7 @@ impl Cures<'_> {
         let links = self.map.tables(place).links.iter().filter(|link| link.kind != "loopback");
         let six = |net: IpNet| net.addr().is_ipv6();
         let mut mute = links.filter(|link| {
-            link.addresses.iter().any(|own| six(own.net))
-                && !link.addresses.iter().any(|own| crate::probe::is_link_local(own.net.addr()))
+            link.addresses.iter().any(|own| six(own.net)) && !link.addresses.iter().any(|own| is_link_local(own.net.addr()))
         });
         let link = mute.next()?;
         Some((link.name.clone(), IpNet::new(link.mac?.link_local().into(), 64).ok()?))

@@ -11,6 +11,7 @@ use super::path::Path;
 use super::{Neighbour, Silence, World};
 use crate::name::Mac;
 use crate::probe::is_link_local;
+use crate::probe::view::is_managed;
 use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Route};
 
@@ -264,7 +265,11 @@ impl World<'_> {
                 return cause;
             }
         }
-        if let Some(cause) = self.too_wide(out, next, route).or_else(|| self.other_nic(out, route, packet)) {
+        let wrong_bridge = || owners.iter().find_map(|owner| self.wrong_bridge(out, *owner));
+        if let Some(cause) = self.too_wide(out, next, route).or_else(wrong_bridge) {
+            return cause;
+        }
+        if let Some(cause) = self.other_nic(out, route, packet) {
             return cause;
         }
         if let Some(cause) = self.dark(out) {
@@ -279,6 +284,28 @@ impl World<'_> {
             Some(gateway) if owners.is_empty() => Cause::NoSuchGateway { node: interface.node, gateway, route: route.clone() },
             _ => Cause::Unresolved { interface, address: next, owner: owners.first().map(|at| self.map.interface(*at)) },
         }
+    }
+
+    /// A cable from one of the two ends in a bridge from which no way leads to the other, beside a bridge from which one does: a
+    /// container's before a NIC, and out of a bridge that a container manager made before into it.
+    fn wrong_bridge(&self, out: At, owner: At) -> Option<Cause> {
+        let (near, there) = (self.map.open_to(out), self.map.open_to(owner));
+        let mut found: Vec<(bool, bool, At, At)> = Vec::new();
+        for (own, other) in [(&near, &there), (&there, &near)] {
+            for port in own.iter().copied().filter(|at| self.map.kind(at.place) == Kind::Host && self.map.peer(*at).is_some()) {
+                let Some(bridge) = self.map.bridge(port) else { continue };
+                let others = self.map.interfaces(port.place).filter(|at| self.map.is_bridge(*at) && *at != bridge);
+                for wanted in others.filter(|at| other.contains(at)) {
+                    let into = is_managed(&self.map.link(wanted).name) && !is_managed(&self.map.link(bridge).name);
+                    let is_nic = self.map.peer(port).is_some_and(|peer| self.map.kind(peer.place) != Kind::Container);
+                    found.push((into, is_nic, port, wanted));
+                }
+            }
+        }
+        let (.., port, wanted) = found.into_iter().min_by_key(|(into, is_nic, ..)| (*into, *is_nic))?;
+        let bridge = self.map.link(self.map.bridge(port)?).name.clone();
+        let wanted = Some(self.map.link(wanted).name.clone());
+        Some(Cause::WrongBridge { interface: self.map.interface(port), bridge, wanted })
     }
 
     /// The other end of the cable is down: nobody can answer.
