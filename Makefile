@@ -3,6 +3,7 @@
 # make test     install what the tests need and is missing, build, run every test
 # make test-vm  the same on Debian's kernels 6.1 and 6.12, and two machines with one lab: in virtual machines
 # make accept-mistakes  the mistakes of tests/mistakes warm and cold, in English and in Spanish; `make test` has them warm, in English
+# make accept-breakages  2000 random breakages of random labs: what the tables say of every pair; `make test` has 200
 # make additions  the worked examples of CONTRIBUTING.md, applied to one copy, built and typed
 # make lint     format, clippy, docs, licences
 # make bench    measure up, down and exec beside a floor in C and other tools, and the agent beside a real LXD
@@ -34,7 +35,7 @@ PATIENT := -o Acquire::Retries=5
 DENY    := target/tools/bin/cargo-deny
 INCUS   := target/tools/bin/incus
 
-.PHONY: build install uninstall demo test test-vm accept-mistakes additions lint bench tools
+.PHONY: build install uninstall demo test test-vm accept-mistakes accept-breakages additions lint bench tools
 
 build:
 	@command -v cargo >/dev/null || { echo "there is no cargo here: install Rust, or type make as the user who has it" >&2; exit 1; }
@@ -96,6 +97,13 @@ accept-mistakes: tools build
 	    cargo test --locked --features fault --test mistakes -- --nocapture --test-threads=2 2>&1 | awk '{ print } \
 	    / mastered$$/ { right += $$4; all += $$6 } END { print right " of " all " mastered" }' || failed=yes; \
 	done; done; [ -z "$$failed" ]
+
+# A box ends after twenty minutes: five hundred at a time.
+accept-breakages: tools build
+	@failed=; for first in 0 500 1000 1500; do \
+	  env $(AS_ROOT) BREAKAGES=500 BREAKAGES_FROM=$$first RUST_BACKTRACE=0 \
+	    cargo test --locked --features fault --test breakages -- --nocapture --test-threads=1 || failed=yes; \
+	done; [ -z "$$failed" ]
 
 additions: tools
 	python3 tests/additions.py

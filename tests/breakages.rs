@@ -19,6 +19,7 @@ use std::env;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use draw::{Breakage, Urn, first_address};
 use ipnet::IpNet;
@@ -33,11 +34,13 @@ use random::Dice;
 use support::{in_box, inside, ok, sh, shipped, wait_for};
 
 /// Breakages that are tried where nobody says how many.
-const COUNT: u64 = 100;
+const COUNT: u64 = 200;
 /// Labs in which changes are made, where nobody says how many.
 const CHANGED: u64 = 60;
 /// Labs that are up at a time.
-const TOGETHER: usize = 50;
+const TOGETHER: usize = 25;
+/// Threads with so many labs each: they mostly wait.
+const THREADS: usize = 3;
 /// Seconds that an answer may take: a question for a MAC address is given up after three.
 const PATIENCE: u32 = 4;
 /// Predictions that may be `unknown`, of a hundred.
@@ -123,7 +126,10 @@ impl Trial {
         let cut = if self.probe.may_fragment { "dont" } else { "do" };
         let pin = format!("/run/nslab/{}/netns/{from}", self.lab);
         let size = self.probe.size - header;
-        format!("nsenter --net={pin} ping -n -q -c 1 -W {patience} -t 64 -M {cut} -s {size} {to} >/dev/null 2>&1 && echo {says}")
+        // Many small parts take a larger buffer than `ping` has.
+        format!(
+            "nsenter --net={pin} ping -S 200000 -n -q -c 1 -W {patience} -t 64 -M {cut} -s {size} {to} >/dev/null 2>&1 && echo {says}"
+        )
     }
 
     /// The pings that make tables warm.
@@ -178,20 +184,38 @@ impl Trial {
 }
 
 /// Runs scripts side by side; the lines that they print.
-fn together(scripts: &[String]) -> BTreeSet<String> {
+fn together(thread: usize, scripts: &[String]) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     let script: String = scripts.concat();
     for part in script.lines().collect::<Vec<_>>().chunks(1500) {
         // Longer than a command line may be.
-        std::fs::write("/run/pings", format!("{}\nwait\n", part.join("\n"))).unwrap();
-        lines.extend(sh("sh /run/pings").lines().map(str::to_owned));
+        std::fs::write(format!("/run/pings{thread}"), format!("{}\nwait\n", part.join("\n"))).unwrap();
+        lines.extend(sh(&format!("sh /run/pings{thread}")).lines().map(str::to_owned));
     }
     lines
 }
 
-fn broken(seeds: &[u64]) -> Vec<Trial> {
-    let mut trials: Vec<Trial> = seeds.iter().enumerate().map(|(number, seed)| Trial::new(*seed, number)).collect();
-    together(&trials.iter().map(Trial::warming).collect::<Vec<_>>());
+/// Does the job with parts of the items, in threads.
+fn shared<T: Sync, R: Send>(items: &[T], job: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
+    let parts: Vec<&[T]> = items.chunks(TOGETHER).collect();
+    let next = AtomicUsize::new(0);
+    let work = |thread: usize| {
+        let mut done = Vec::new();
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push(job(thread, part));
+        }
+        done
+    };
+    std::thread::scope(|scope| {
+        let started: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || work(thread))).collect();
+        started.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn broken(thread: usize, seeds: &[u64]) -> Vec<Trial> {
+    let mut trials: Vec<Trial> =
+        seeds.iter().enumerate().map(|(number, seed)| Trial::new(*seed, 100 * thread + number)).collect();
+    together(thread, &trials.iter().map(Trial::warming).collect::<Vec<_>>());
     trials.iter().for_each(Trial::break_it);
     trials.iter_mut().for_each(Trial::predict);
     trials
@@ -218,8 +242,8 @@ struct Found {
 }
 
 /// Pings all pairs of all labs at once: each may tell another one's neighbours what its own packets would not.
-fn sift(seeds: &[u64], found: &mut Found) {
-    let trials = broken(seeds);
+fn sift(thread: usize, seeds: &[u64]) -> Found {
+    let (trials, mut found) = (broken(thread, seeds), Found::default());
     let script = |(number, trial): (usize, &Trial)| {
         let mut script = String::new();
         for (pair, each) in trial.pairs.iter().enumerate() {
@@ -228,7 +252,7 @@ fn sift(seeds: &[u64], found: &mut Found) {
         }
         script
     };
-    let answered = together(&trials.iter().enumerate().map(script).collect::<Vec<_>>());
+    let answered = together(thread, &trials.iter().enumerate().map(script).collect::<Vec<_>>());
     for (number, trial) in trials.iter().enumerate() {
         for (at, pair) in trial.pairs.iter().enumerate() {
             let answered = answered.contains(&format!("{number}.{at}"));
@@ -241,17 +265,18 @@ fn sift(seeds: &[u64], found: &mut Found) {
         }
         trial.down();
     }
+    found
 }
 
 /// Makes the same lab again and pings this pair alone.
-fn judge(suspects: &[(u64, usize)], tells: bool) -> Vec<String> {
+fn judge(thread: usize, suspects: &[(u64, usize)], tells: bool) -> Vec<String> {
     let seeds: Vec<u64> = suspects.iter().map(|(seed, _)| *seed).collect();
-    let trials = broken(&seeds);
+    let trials = broken(thread, &seeds);
     let script = |((number, trial), (_, at)): ((usize, &Trial), &(u64, usize))| {
         let pair = &trial.pairs[*at];
         format!("{{ {} || :; }} &\n", trial.ping((&pair.from, pair.to), PATIENCE, &number.to_string()))
     };
-    let answered = together(&trials.iter().enumerate().zip(suspects).map(script).collect::<Vec<_>>());
+    let answered = together(thread, &trials.iter().enumerate().zip(suspects).map(script).collect::<Vec<_>>());
     let mut wrong = Vec::new();
     for ((number, trial), (_, at)) in trials.iter().enumerate().zip(suspects) {
         let (pair, answered) = (&trial.pairs[*at], answered.contains(&number.to_string()));
@@ -273,8 +298,8 @@ fn judge(suspects: &[(u64, usize)], tells: bool) -> Vec<String> {
 const CHANGES: usize = 8;
 
 /// Makes changes in the tables and on the kernel; what differs then.
-fn rehearsed(seed: u64) -> Vec<String> {
-    let mut trial = Trial::new(seed, 0);
+fn rehearsed(thread: usize, seed: u64) -> Vec<String> {
+    let mut trial = Trial::new(seed, thread);
     trial.break_it();
     let mut dice = Dice::new(seed + 5);
     let mut wrong = Vec::new();
@@ -312,7 +337,9 @@ fn rehearsed(seed: u64) -> Vec<String> {
 #[test]
 fn changes_do_to_the_tables_what_is_foretold() {
     in_box(|| {
-        let wrong: Vec<String> = seeds(CHANGED).into_iter().flat_map(rehearsed).collect();
+        let wrong: Vec<String> =
+            shared(&seeds(CHANGED), |thread, seeds| seeds.iter().flat_map(|seed| rehearsed(thread, *seed)).collect::<Vec<_>>())
+                .concat();
         assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     });
 }
@@ -322,8 +349,12 @@ fn packets_in_broken_labs_go_as_predicted() {
     in_box(|| {
         let seeds = seeds(COUNT);
         let mut found = Found::default();
-        seeds.chunks(TOGETHER).for_each(|seeds| sift(seeds, &mut found));
-        let mut wrong = Vec::new();
+        for part in shared(&seeds, sift) {
+            found.pairs += part.pairs;
+            found.answered += part.answered;
+            found.unknown += part.unknown;
+            found.suspects.extend(part.suspects);
+        }
         // Several pairs of a lab die of the same.
         let mut few: Vec<(u64, usize)> = Vec::new();
         for suspect in &found.suspects {
@@ -331,9 +362,8 @@ fn packets_in_broken_labs_go_as_predicted() {
                 few.push(*suspect);
             }
         }
-        for suspects in few.chunks(TOGETHER) {
-            wrong.extend(judge(suspects, seeds.len() == 1));
-        }
+        let tells = seeds.len() == 1;
+        let wrong = shared(&few, |thread, suspects| judge(thread, suspects, tells)).concat();
         let Found { pairs, answered, unknown, suspects } = found;
         eprintln!(
             "{} breakages: {pairs} pairs, {answered} answered, {unknown} unknown; {} of {} looked at twice",

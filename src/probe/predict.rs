@@ -393,7 +393,13 @@ impl World<'_> {
         }
         let here = link.addresses.iter().any(|own| own.net.addr() == address && !own.tentative);
         if address.is_ipv6() {
-            return here.then_some(Ok(()));
+            // Routers answer for the first address of their subnets, too (`ndisc_recv_ns`).
+            let of_routers = |route: &tables::Route| {
+                route.kind == RouteType::Anycast
+                    && route.to.addr() == address
+                    && route.hops.iter().any(|hop| hop.dev == link.index)
+            };
+            return (here || tables.routes.iter().any(of_routers)).then_some(Ok(()));
         }
         let settings = tables.settings.as_ref();
         let ignore = link.arp_ignore.max(settings.map_or(0, |settings| settings.arp_ignore));
