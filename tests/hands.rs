@@ -184,6 +184,15 @@ fn a_changed_address_and_a_route_that_is_gone_are_as_described_after_one_reset()
             ip route add default via 10.1.0.1";
         undone("host-a.a1", near, &["address add 10.1.0.11/24 dev eth0 scope link"]);
         undone("host-a", "ip route del 10.1.0.0/24 dev br0", &["route del 10.1.0.0/24 dev br0"]);
+        undone(
+            "host-a.a1",
+            "ip route del local 10.1.0.11 dev eth0 table local",
+            &["route del local 10.1.0.11 dev eth0 table local"],
+        );
+        undone("host-a", "ip route add throw 10.2.0.0/16", &["route replace throw 10.2.0.0/16"]);
+        undone("host-a", "ip route add local 10.2.0.2 dev lo table local", &["replace local 10.2.0.2/32 dev lo table 255"]);
+        let small = "ip route replace default via 10.1.0.1 dev eth0 mtu 68";
+        undone("host-a.a1", small, &["route replace 0.0.0.0/0 via 10.1.0.1 dev eth0 mtu 68"]);
         ok("down");
     });
 }
@@ -273,5 +282,72 @@ fn of_no_lab_as_nslab_makes_it_anything_is_said_to_be_by_hand() {
             assert!(reset.out.contains("nothing to do"), "{topology}: {reset}");
             ok("down");
         }
+    });
+}
+
+/// IPv6: an interface where it is off has lost its addresses, and a subnet whose route is gone nobody reaches.
+#[test]
+fn ipv6_that_is_off_or_has_lost_its_route_comes_back() {
+    in_box(|| {
+        ok("up tests/good/ipv6.yaml");
+        let first = ok("status").out;
+        assert!(first.contains(AS_DESCRIBED), "{first}");
+        let node = sh("ls /run/nslab/*/netns | grep -m 1 '[.]'");
+        let lab = first.split(' ').next().unwrap().to_owned();
+        let net =
+            sh(&format!("ip -n {lab}.{} -6 route show dev eth0 proto kernel | cut -d' ' -f1 | grep -m 1 -v fe80", node.trim()));
+        let (node, net) = (node.trim(), net.trim());
+        for typed in [
+            "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1".to_owned(),
+            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1".to_owned(),
+            format!("ip -6 route del {net} dev eth0"),
+            "ip link set eth0 multicast off".to_owned(),
+        ] {
+            inside(&lab, node, &typed).expect(0);
+            assert!(!nslab("status").out.contains(AS_DESCRIBED), "{typed}");
+            let reset = ok("reset --yes");
+            assert_eq!(ok("status").out, first, "{typed}: {reset}");
+        }
+        assert!(ok("ping --all").out.contains(" 0 not"));
+        ok("down");
+    });
+}
+
+/// With a role the host is the machine itself: what is otherwise there is only told.
+#[test]
+fn what_is_of_the_machine_itself_is_told_and_left() {
+    in_box(|| {
+        sh("ip link add enp0s8 type veth peer name far; ip link set far up");
+        ok("up routed --role host-a --nic enp0s8");
+        assert!(ok("status").out.contains(AS_DESCRIBED));
+        sh("ip rule add from 10.1.0.11 unreachable; sysctl -qw net.ipv4.conf.br0.arp_ignore=8 net.ipv4.icmp_echo_ignore_all=1
+            ip neighbour replace 10.1.0.11 lladdr 02:00:00:00:00:99 dev br0 nud permanent
+            ip neighbour replace 10.1.0.99 lladdr 02:00:00:00:00:99 dev far nud permanent
+            bridge link set dev veth-a1 isolated on");
+        inside("routed", "host-a.a1", "sysctl -qw net.ipv4.ip_default_ttl=9").expect(0);
+        let machine = || {
+            sh(
+                "ip rule; ip neighbour show nud permanent; bridge -d link show dev veth-a1; cat /proc/sys/net/ipv4/icmp_echo_ignore_all",
+            )
+        };
+        let (before, lines) = (
+            machine(),
+            [
+                "\n  sysctl -qw net.ipv4.conf.br0.arp_ignore=8\n",
+                "\n  sysctl -qw net.ipv4.icmp_echo_ignore_all=1\n",
+                "\n  ip rule add pref 32765 from 10.1.0.11/32 unreachable\n",
+                "\n  ip neighbour replace 10.1.0.11 lladdr 02:00:00:00:00:99 dev br0 nud permanent\n",
+                "\n  bridge link set dev veth-a1 isolated on\n",
+            ],
+        );
+        let status = ok("status");
+        assert!(lines.iter().all(|line| status.out.contains(line)), "{status}");
+        assert!(!status.out.contains("dev far") && status.out.contains("1 thing was made by hand"), "{status}");
+        let reset = ok("reset --yes");
+        assert!(lines.iter().all(|line| reset.out.contains(line)), "{reset}");
+        assert_eq!(machine(), before, "{reset}");
+        let status = ok("status");
+        assert!(!status.out.contains("ip_default_ttl") && !status.out.contains(AS_DESCRIBED), "{status}");
+        ok("down");
     });
 }

@@ -11,7 +11,7 @@ use super::{Context, Place, Run, completions, lacking, remote, target, topology}
 use crate::error::Result;
 use crate::lab::{self, Entry, Journal, Phase, borrow, halves};
 use crate::name::{LabName, NodeName};
-use crate::plan::steps::Step;
+use crate::plan::steps::{Step, What};
 use crate::plan::{Fact, Op, steps};
 use crate::render::escape::escape;
 use crate::render::lang::{Lang, n, quoted, t, w, words};
@@ -88,7 +88,9 @@ pub struct Lab {
 impl Lab {
     /// How many things somebody made by hand.
     fn by_hand(&self) -> usize {
-        let steps = self.by_hand.iter().chain(&self.kept);
+        // What of the machine itself is otherwise may have been so before.
+        let legacy = self.kept.iter().filter(|step| step.what == What::LegacyFilters);
+        let steps = self.by_hand.iter().chain(legacy);
         steps.map(|step| step.commands.len()).sum::<usize>() + self.namespaces.len() + self.tables.len()
     }
 
@@ -99,7 +101,7 @@ impl Lab {
             return None;
         }
         let made = match self.by_hand() {
-            0 if self.missing.is_empty() => t!(lang, "Nothing was made by hand"),
+            0 if self.missing.is_empty() && self.kept.is_empty() => t!(lang, "Nothing was made by hand"),
             0 => t!(lang, "Nothing else was made by hand"),
             number => t!(lang, "{things} by hand", things = n!(lang, number, "thing was made", "things were made")),
         };
@@ -170,7 +172,10 @@ impl Show for Statuses {
             text += &commands(w!(lang, "To make it as described:"), &lab.missing);
             text += &commands(w!(lang, "Made by hand:"), &lab.by_hand);
             text += &indented(lab.foreign(lang).into_iter());
-            text + &commands(w!(lang, "By hand, too, and yours to undo (nslab reset leaves it):"), &lab.kept)
+            text + &commands(
+                w!(lang, "Otherwise than on a fresh node, and left to you (nslab reset does not touch it):"),
+                &lab.kept,
+            )
         });
         each.collect::<Vec<_>>().join("\n")
     }

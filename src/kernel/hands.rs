@@ -5,6 +5,7 @@
 
 mod dumps;
 mod knobs;
+mod routes;
 mod undo;
 
 use std::collections::{BTreeMap, HashMap};
@@ -91,6 +92,7 @@ pub fn look(socket: &mut Netlink, sight: &Sight<'_>) -> Result<Vec<Fact>, Failur
     dumps::of_links(sight, socket, &mut of_port)?;
     let mut of_space = |hand: OfSpace| facts.push(Fact::OfSpace(sight.ns.clone(), hand));
     knobs::of_space(sight, socket, &mut of_space);
+    routes::of_space(sight, &mut of_space);
     dumps::of_space(socket, &mut of_space)?;
     Ok(facts)
 }

@@ -40,6 +40,8 @@ pub enum OfSpace {
     Rule(Rule),
     /// One of the three rules that a namespace is born with is gone.
     NoRule(Rule),
+    /// A route of a kind or with attributes that no fact of its own tells: its words, and what names it to the kernel.
+    Route(String, Vec<u8>),
     /// A policy of IPsec: the words of `ip xfrm policy`, and what names it to the kernel.
     Policy(String, Vec<u8>),
     /// What becomes of packets that no policy of IPsec is for, in three directions: dropped where the bit is set.
@@ -159,6 +161,8 @@ pub enum OfPort {
     Scope(IpNet, u8),
     /// The route that comes with an address is gone.
     Unrouted(IpNet),
+    /// The local route that comes with an address is gone: nobody takes its packets.
+    Unknown(IpAddr),
     /// A queueing discipline by the words of `tc`, at the root or where frames come in.
     Qdisc(Queue, String),
 }
@@ -205,6 +209,10 @@ impl OfSpace {
             Self::Setting(path, turned) => setting(&format!("net/{path}"), turned.value(made)),
             Self::Rule(rule) => rule.words(made),
             Self::NoRule(rule) => rule.words(!made),
+            Self::Route(text, _) => {
+                let family = if text.contains("::") { "-6 " } else { "" };
+                words("ip", format!("{family}route {} {text}", if made { "replace" } else { "del" }))
+            }
             Self::Policy(text, _) if made => words("ip", format!("xfrm policy add {text}")),
             Self::Policy(text, _) => {
                 // Up to the direction it is named, from there on described.
@@ -287,6 +295,11 @@ impl OfPort {
                 };
                 let verb = if made { "del" } else { "add" };
                 words("ip", format!("{family}route {verb} {} dev {dev}{how}", net.trunc()))
+            }
+            Self::Unknown(address) => {
+                let how = if made { String::new() } else { format!(" proto kernel scope host src {address}") };
+                let verb = if made { "del" } else { "add" };
+                words("ip", format!("route {verb} local {address} dev {dev} table local{how}"))
             }
             Self::Qdisc(queue, how) => {
                 let at = match queue {

@@ -5,17 +5,15 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
-use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
-use netlink_packet_route::route::RouteType;
 use nix::errno::Errno;
 
-use super::{Failure, Sight};
+use super::{Failure, Sight, routes};
 use crate::kernel::netlink::{Netlink, attributes, find, ip, number, push, text};
 use crate::kernel::tables::{Fdb, Neighbour, read};
+use crate::plan::Port;
 use crate::plan::hand::{Held, OfPort, OfSpace, Queue, Rule};
-use crate::plan::{MAIN_TABLE, Port, Slot};
 
 /// `RTM_GETNEIGH`, `RTM_GETRULE`, `RTM_GETQDISC` (`linux/rtnetlink.h`)
 const GET_NEIGHBOUR: u16 = 30;
@@ -55,7 +53,7 @@ pub fn of_links(sight: &Sight<'_>, socket: &mut Netlink, found: &mut dyn FnMut(P
     for (index, queue, words) in qdiscs {
         at(index, OfPort::Qdisc(queue, words));
     }
-    addresses(sight, &mut at);
+    routes::of_addresses(sight, &mut at);
     Ok(())
 }
 
@@ -96,28 +94,6 @@ fn entries(sight: &Sight<'_>, at: &mut dyn FnMut(u32, OfPort)) {
             () => continue,
         };
         at(fdb.port, OfPort::Entry(fdb.mac, vlan, held));
-    }
-}
-
-/// Described addresses that count less far than they should, and addresses whose subnet has no route any more.
-fn addresses(sight: &Sight<'_>, at: &mut dyn FnMut(u32, OfPort)) {
-    let routes: Vec<_> = sight.routes.iter().filter_map(read::route).collect();
-    for link in sight.links.iter().filter(|link| link.kind != "loopback" && !link.fallback) {
-        let port = sight.port(link);
-        for address in &link.addresses {
-            let IpNet::V4(net) = address.net else { continue };
-            if address.scope != 0 && sight.expected.has(Slot::Addr(&port, address.net)) {
-                at(link.index, OfPort::Scope(address.net, address.scope));
-            }
-            let to = address.net.trunc();
-            let routed = routes.iter().any(|route| {
-                let through = route.hops.iter().any(|hop| hop.dev == link.index);
-                route.table == MAIN_TABLE && route.kind == RouteType::Unicast && route.to == to && through
-            });
-            if link.up && net.prefix_len() < 32 && !routed {
-                at(link.index, OfPort::Unrouted(address.net));
-            }
-        }
     }
 }
 

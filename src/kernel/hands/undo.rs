@@ -1,5 +1,8 @@
 //! A thing that hands have changed, as it was at first.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use netlink_packet_core::Emitable;
 use netlink_packet_route::link::{
     InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
@@ -21,6 +24,7 @@ const NEW_LINK: u16 = 16;
 const SET_LINK: u16 = 19;
 const DEL_ADDRESS: u16 = 21;
 const NEW_ROUTE: u16 = 24;
+const DEL_ROUTE: u16 = 25;
 const DEL_NEIGHBOUR: u16 = 29;
 const NEW_RULE: u16 = 32;
 const DEL_RULE: u16 = 33;
@@ -80,6 +84,7 @@ fn of_space(hand: &OfSpace) -> Way {
         OfSpace::Setting(path, turned) => Way::Write(format!("net/{path}"), turned.fresh),
         OfSpace::Rule(rule) => Way::Route((DEL_RULE, 0, rule.message.clone())),
         OfSpace::NoRule(rule) => Way::Route((NEW_RULE, CREATE, rule.message.clone())),
+        OfSpace::Route(_, named) => Way::Route((DEL_ROUTE, 0, named.clone())),
         OfSpace::Policy(_, named) => Way::Ipsec((DEL_POLICY, 0, named.clone())),
         // `XFRM_USERPOLICY_ACCEPT`
         OfSpace::PolicyDefault(_) => Way::Ipsec((SET_DEFAULT, 0, vec![2, 2, 2])),
@@ -133,13 +138,11 @@ fn of_port(hand: &OfPort, index: u32, path: impl Fn(bool, &str) -> String) -> Op
             (DEL_ADDRESS, 0, body)
         }
         OfPort::Unrouted(net) => {
-            // `struct rtmsg`: the main table, `RTPROT_KERNEL`, `RT_SCOPE_LINK`, `RTN_UNICAST`; `RTA_DST`, `RTA_OIF`, `RTA_PREFSRC`
-            let mut body = vec![2, net.prefix_len(), 0, 0, 254, 2, 253, 1, 0, 0, 0, 0];
-            push(&mut body, 1, &octets(net.trunc().addr()));
-            push(&mut body, 4, &index.to_ne_bytes());
-            push(&mut body, 7, &octets(net.addr()));
-            (NEW_ROUTE, CREATE, body)
+            // `RT_SCOPE_LINK`, `RTN_UNICAST`
+            (NEW_ROUTE, CREATE, route(net.trunc(), net.addr(), index, [254, 2, 253, 1]))
         }
+        // `RT_SCOPE_HOST`, `RTN_LOCAL`
+        OfPort::Unknown(address) => (NEW_ROUTE, CREATE, route((*address).into(), *address, index, [255, 2, 254, 2])),
         OfPort::Qdisc(queue, _) => {
             // `struct tcmsg`
             let parent: u32 = if *queue == Queue::Root { 0xffff_ffff } else { 0xffff_fff1 };
@@ -149,10 +152,24 @@ fn of_port(hand: &OfPort, index: u32, path: impl Fn(bool, &str) -> String) -> Op
     }))
 }
 
-fn octets(address: std::net::IpAddr) -> Vec<u8> {
+/// `struct rtmsg` with its table, protocol (the kernel's), scope, kind; `RTA_DST`, `RTA_OIF`, and the source or of IPv6 the metric.
+fn route(to: IpNet, source: IpAddr, index: u32, [table, protocol, scope, kind]: [u8; 4]) -> Vec<u8> {
+    let (family, scope) = if to.addr().is_ipv6() { (10, 0) } else { (2, scope) };
+    let mut body = vec![family, to.prefix_len(), 0, 0, table, protocol, scope, kind, 0, 0, 0, 0];
+    push(&mut body, 1, &octets(to.addr()));
+    push(&mut body, 4, &index.to_ne_bytes());
+    if to.addr().is_ipv6() {
+        push(&mut body, 6, &256u32.to_ne_bytes());
+    } else {
+        push(&mut body, 7, &octets(source));
+    }
+    body
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
     match address {
-        std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
-        std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
     }
 }
 
