@@ -377,6 +377,10 @@ fn restore(transition: &Transition, before: &Journal) -> Result<()> {
     };
     let from: State = seen.into_iter().filter(|fact| scope.expected.has(fact.slot())).chain(alone).collect();
     kernel.apply(&diff(&from, &facts::over(&transition.baseline, &wanted)), &mut |_| {})?;
+    let pins = paths::pins(name);
+    for node in facts::unlisted(&pins, &from, &wanted) {
+        pins.list(&node).map_err(|(tried, errno)| netns::error(&node, &tried, errno))?;
+    }
     before.write()?;
     transition.enter(before)
 }
