@@ -1,6 +1,7 @@
 //! The path of one packet and of its reply: predicted, watched, and told; how it ended, why, and how sure that is.
 
 mod compare;
+mod elsewhere;
 mod filters;
 mod mark;
 mod port;
@@ -27,6 +28,7 @@ use crate::report::probe::Transport;
 use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Note, Outcome, Trace, Visit};
 use crate::report::wire::{Interface, Names};
 use compare::End;
+use elsewhere::{left, other_machine, unplugged};
 use filters::{Acted, acts, filtered, tracer};
 use prober::Prober;
 use sighting::{Probed, What};
@@ -41,7 +43,7 @@ const ASKING: Patience = Patience { quiet: Duration::from_millis(1200), whole: S
 /// Where nothing tells that it dies: an answer by way of a satellite, or out of a full queue, takes 2.5 s.
 const LATE: Duration = Duration::from_secs(3);
 /// After a datagram that somebody may have to think about.
-const ASKED: Duration = Duration::from_millis(1000);
+const ASKED: Duration = Duration::from_secs(1);
 /// Where a queue on the way holds packets back.
 const QUEUED: Duration = Duration::from_secs(10);
 /// Where it dies of a question that nobody answers: who answers for others may do so after 0.8 s (`proxy_delay`).
@@ -457,31 +459,6 @@ impl Account {
         }
         all
     }
-}
-
-/// That the rest is to be looked for on the machine of a node.
-fn other_machine(view: &View, node: &str, interface: Interface) -> Option<Cause> {
-    let host = node.split('.').next().unwrap_or(node).to_owned();
-    view.is_unseen(node).then_some(Cause::OtherMachine { interface, host })
-}
-
-/// That it left this machine.
-fn left(view: &View, end: &End) -> Option<Cause> {
-    let interface = end.interface.as_ref().filter(|_| end.outgoing)?;
-    let place = view.named(&end.node)?;
-    let peer = place.named(interface)?.peer.as_ref()?;
-    other_machine(view, peer.node.as_ref()?, Interface { node: end.node.clone(), interface: interface.clone() })
-}
-
-/// That it was to leave this machine by a NIC at whose cable's other end nothing is up.
-fn unplugged(view: &View, prediction: &Prediction, end: &End) -> Option<Cause> {
-    let visits = &prediction.request.visits;
-    let at = visits.iter().position(|visit| visit.node == end.node)?;
-    let leaves = visits[at].leaves.as_ref()?;
-    let place = view.named(&end.node)?;
-    let interface = Interface { node: end.node.clone(), interface: leaves.clone() };
-    place.tables.named(leaves).filter(|link| !link.carrier)?;
-    other_machine(view, &visits.get(at + 1)?.node, interface)
 }
 
 /// What was said in ICMP, each once.

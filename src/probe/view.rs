@@ -184,7 +184,7 @@ impl View {
     }
 
     /// The same lab with these nodes in place of its own.
-    pub fn with(&self, places: Vec<Place>) -> Self {
+    pub(crate) fn with(&self, places: Vec<Place>) -> Self {
         let (lab, absent, prompt) = (self.lab.clone(), self.absent.clone(), self.prompt.clone());
         Self { lab, places, absent, described: self.described.clone(), prompt }
     }

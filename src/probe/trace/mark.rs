@@ -66,7 +66,7 @@ impl Mark {
     }
 
     /// Whether a reply says that nobody listens.
-    pub fn refuses(self, packet: &Packet) -> bool {
+    pub fn refuses(packet: &Packet) -> bool {
         match packet.body {
             Body::Tcp { flags, .. } => flags & RST != 0,
             Body::Unreachable { .. } => true,

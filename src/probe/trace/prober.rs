@@ -41,16 +41,15 @@ impl Prober {
         let Some(from) = places.first() else { return Err(Error::Internal("a trace from nowhere".to_owned())) };
         let Order { to, scope, payload, ttl, transport, source, .. } = *order;
         let (key, node) = (ping::key(), from.id.to_string());
-        let (mut echoes, mut calls, mut filter) = (Vec::new(), Vec::new(), "arp or icmp or icmp6".to_owned());
+        let (mut echoes, mut calls) = (Vec::new(), Vec::new());
         if transport == Transport::Icmp {
             let manner = Manner { ttl, record_route: false, whole: true, source };
             echoes.push(Echo::open(&from.pin, &node, Family::from_address(to), manner)?);
         } else {
             calls = Call::open(&from.pin, &node, Caller { transport, to, scope, source, ttl }, PROBES)?;
-            for call in &calls {
-                filter += &format!(" or {} port {}", transport.name().to_lowercase(), call.port);
-            }
         }
+        let ports = calls.iter().map(|call| format!("{} port {}", transport.name().to_lowercase(), call.port));
+        let filter = ["arp", "icmp", "icmp6"].map(str::to_owned).into_iter().chain(ports).collect::<Vec<_>>().join(" or ");
         let watch = Watch::open(places, &filter, echoes, key.magic)?;
         Ok(Self { watch, to, scope, payload: payload.into(), key, sequence: 0, transport, calls })
     }

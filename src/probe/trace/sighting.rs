@@ -144,7 +144,7 @@ fn what(payload: &Payload, mark: Mark) -> Option<What> {
 fn in_packet(packet: &Packet, mark: Mark) -> Option<What> {
     if let Some(leg) = mark.leg(packet) {
         let Packet { ttl, source, destination, .. } = *packet;
-        let refuses = leg == Direction::Reply && mark.refuses(packet);
+        let refuses = leg == Direction::Reply && Mark::refuses(packet);
         return Some(What::Packet { leg, ttl, source, destination, refuses });
     }
     let about = |quoted: &Option<Box<Packet>>| quoted.as_ref().and_then(|quoted| mark.leg(quoted));
