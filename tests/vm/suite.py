@@ -20,7 +20,7 @@ TESTS = {
 # Run by `tests/vm/run suite all`. Left out are those that run nslab, or the predictor, a thousand times, and those of agents and of a real
 # LXD: for agents there is the case of that name.
 ALL = """binary ping live live_exec live_terminal live_commands live_processes live_files tap support_self
-  live_graph live_languages trace trace_causes trace_filters trace_unknown ping_all macs capture capture_files check check_by_hand foreign
+  live_graph live_languages trace trace_causes trace_filters trace_ports trace_unknown ping_all macs capture capture_files check check_by_hand check_ports foreign
   role borrow borrow_nic borrow_watch halves interference instances journal sessions""".split()
 WITHOUT = [
     # Hundreds of thousands of frames as fast as they can be sent are no test of an emulated processor.
