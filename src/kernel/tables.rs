@@ -125,6 +125,8 @@ pub struct Link {
     pub proxy_arp: bool,
     /// `arp_ignore`
     pub arp_ignore: u8,
+    /// `net.ipv6.conf.DEV.disable_ipv6`
+    pub ipv6_off: bool,
     /// The hop limit of IPv6 packets that are sent here.
     pub hop_limit: Option<u8>,
 }
@@ -156,6 +158,8 @@ pub struct BridgePort {
     pub broadcasts: bool,
     /// Gets multicasts that nobody joined.
     pub multicasts: bool,
+    /// Takes frames only from addresses that the forwarding table has here.
+    pub locked: bool,
     /// Exchanges no frames with other isolated ports.
     pub isolated: bool,
     /// Sends frames back out of the port that they came in by.
@@ -165,7 +169,16 @@ pub struct BridgePort {
 impl Default for BridgePort {
     fn default() -> Self {
         let state = PortState::Forwarding;
-        Self { state, learns: true, floods: true, broadcasts: true, multicasts: true, isolated: false, hairpin: false }
+        Self {
+            state,
+            learns: true,
+            floods: true,
+            broadcasts: true,
+            multicasts: true,
+            locked: false,
+            isolated: false,
+            hairpin: false,
+        }
     }
 }
 

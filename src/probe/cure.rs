@@ -139,7 +139,10 @@ impl Cures<'_> {
             Cause::WrongNeighbour { interface, address, .. } => {
                 self.step(&interface.node, Edit::DelNeighbour { address: *address, dev: interface.interface.clone() });
             }
-            Cause::Loop { routes, .. } => self.circle(routes),
+            Cause::Loop { to, routes, .. } => self.circle(*to, routes),
+            Cause::NotARouter { node, route, .. } => self.not_a_router(node, route),
+            Cause::ArpIgnored { interface, .. } => self.unanswered(interface),
+            Cause::Ipv6Off { interface, mtu } => self.ipv6_off(interface, *mtu),
             Cause::AddressOnPort { interface, address, bridge } => self.on_port(interface, *address, bridge),
             Cause::OtherNic { interface, route, owner } => {
                 if let Some(owner) = owner {

@@ -419,7 +419,7 @@ impl Account {
     /// The cause with what only sight can tell: how often a circle was gone round.
     fn counted(&self, cause: &Cause) -> Cause {
         match cause {
-            Cause::Loop { routes, .. } => {
+            Cause::Loop { to, routes, .. } => {
                 let ended = self.reply.iter().chain(&self.request).find(|compared| compared.end.is_some());
                 let seen = |node: &str, dev: &str| -> u32 {
                     let visits = ended.iter().flat_map(|compared| &compared.journey.visits);
@@ -427,7 +427,7 @@ impl Account {
                     frames.filter_map(|visit| visit.frame.as_ref()?.seen).max().unwrap_or(0)
                 };
                 let crossings = routes.iter().map(|(node, route)| seen(node, &route.dev)).sum();
-                Cause::Loop { routes: routes.clone(), crossings }
+                Cause::Loop { to: *to, routes: routes.clone(), crossings }
             }
             other => other.clone(),
         }

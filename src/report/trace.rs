@@ -305,6 +305,12 @@ pub enum Cause {
     NotOnLink { interface: Interface, route: Route, to: IpAddr, owner: Interface },
     /// An address is on the loopback, where nobody on the segment sees it, and the interface for it has none.
     OnLoopback { interface: Interface, address: IpNet },
+    /// The route's next router is a node that does not route.
+    NotARouter { node: String, gateway: IpAddr, route: Route, owner: String },
+    /// The interface has the address and is told not to answer for it (`arp_ignore`).
+    ArpIgnored { interface: Interface, value: u8 },
+    /// IPv6 is off at the interface, by its setting or, with `mtu`, since that is less than IPv6 needs.
+    Ipv6Off { interface: Interface, mtu: Option<u32> },
     /// The route's next router is an address that nobody has.
     NoSuchGateway { node: String, gateway: IpAddr, route: Route },
     /// An interface on the way is down; with `peer` it is the other end of its cable that is.
@@ -353,7 +359,7 @@ pub enum Cause {
         policy: bool,
     },
     /// Routers send it in a circle until its time to live runs out.
-    Loop { routes: Vec<(String, Route)>, crossings: u32 },
+    Loop { to: IpAddr, routes: Vec<(String, Route)>, crossings: u32 },
     /// An address is on a port of a bridge, where it is of no use, instead of on the bridge.
     AddressOnPort { interface: Interface, address: IpNet, bridge: String },
     /// The packet leaves by a NIC that does not lead to the destination.
@@ -380,6 +386,7 @@ impl Cause {
             | Self::NoAddress { node }
             | Self::ForwardingOff { node, .. }
             | Self::NoSuchGateway { node, .. }
+            | Self::NotARouter { node, .. }
             | Self::TtlExpired { node, .. }
             | Self::Refused { node, .. }
             | Self::Barred { node, .. }
@@ -391,6 +398,8 @@ impl Cause {
             Self::WrongPrefix { interface, .. }
             | Self::OtherSubnet { interface, .. }
             | Self::NotOnLink { interface, .. }
+            | Self::ArpIgnored { interface, .. }
+            | Self::Ipv6Off { interface, .. }
             | Self::OnLoopback { interface, .. }
             | Self::NotInBridge { interface, .. }
             | Self::WrongBridge { interface, .. }

@@ -17,7 +17,7 @@ use crate::probe::view::{Place, View};
 use crate::problem::Shape;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::machine::Route;
+use crate::report::machine::{Link, Route};
 use crate::report::probe::Family;
 use crate::report::trace::Cause;
 use crate::report::wire::Interface;
@@ -82,6 +82,16 @@ impl Seen for Found {
                     owner.as_ref().and_then(|owner| bench.view.interface(owner)?.addresses.iter().find(of_family).copied());
                 let (Some(owner), Some(other)) = (owner, other) else { return Vec::new() };
                 cure(bench.view, &Cause::OtherSubnet { interface: end.clone(), own, owner, other })
+            }
+            Self::Lacks { node, address, has } => {
+                let place = bench.view.named(node);
+                let own = |link: &&Link| link.addresses.iter().any(|net| has.contains(net));
+                let dev = place.and_then(|place| place.node.links.iter().find(own)).map(|link| link.name.clone());
+                let same = has.iter().find(|net| net.addr().is_ipv4() == address.addr().is_ipv4());
+                let wait = if address.addr().is_ipv6() { " nodad" } else { "" };
+                // Which of several is to go, nobody knows.
+                let dev = dev.filter(|_| same.is_none());
+                dev.map_or_else(Vec::new, |dev| vec![bench.exec(node, &format!("ip address add {address}{wait} dev {dev}"))])
             }
             Self::NotOneSubnet { addresses } => {
                 odd(addresses, bench.view).map_or_else(Vec::new, |cause| cure(bench.view, &cause))

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::check::evidence::{Common, Evidence, Seen};
+use crate::check::evidence::{Bench, Common, Evidence, Seen};
 use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, node};
 use crate::check::scene::Scene;
 use crate::plan::NodeId;
+use crate::probe::cure::cure;
 use crate::probe::predict::{Probe, predict};
 use crate::probe::view::Place;
 use crate::render::lang::t;
@@ -65,7 +66,17 @@ enum Found {
     Specific { node: String, to: IpNet },
 }
 
-impl Seen for Found {}
+impl Seen for Found {
+    fn cures(&self, bench: &Bench<'_>) -> Vec<String> {
+        match self {
+            Self::RouteVia { node, route, over: None, .. } if route.via.is_some() => {
+                let gateway = route.via.unwrap_or(route.to.addr());
+                cure(bench.view, &Cause::NoSuchGateway { node: node.clone(), gateway, route: route.clone() })
+            }
+            _ => Vec::new(),
+        }
+    }
+}
 
 impl Say for Found {
     fn sentence(&self, words: &Words<'_>) -> String {

@@ -98,6 +98,7 @@ fn bridge_port(flags: &[InfoBridgePort]) -> BridgePort {
             InfoBridgePort::State(state) => port.state = port_state(*state),
             InfoBridgePort::Learning(on) => port.learns = *on,
             InfoBridgePort::UnicastFlood(on) => port.floods = *on,
+            InfoBridgePort::Locked(on) => port.locked = *on,
             InfoBridgePort::BroadcastFlood(on) => port.broadcasts = *on,
             InfoBridgePort::MulticastFlood(on) => port.multicasts = *on,
             InfoBridgePort::Isolated(on) => port.isolated = *on,
@@ -140,6 +141,7 @@ fn of_family(link: &mut Link, family: &AfSpecUnspec) {
         AfSpecUnspec::Inet6(settings) => {
             for setting in settings {
                 let AfSpecInet6::DevConf(conf) = setting else { continue };
+                link.ipv6_off = conf.disable_ipv6 != 0;
                 link.hop_limit = u8::try_from(conf.hoplimit).ok();
             }
         }

@@ -85,12 +85,27 @@ impl Cures<'_> {
             self.described_routes(node, |_| true);
             self.or();
         }
-        if self.misplaced(place) {
+        if self.from_loopback(place) || self.misplaced(place) {
             return;
         }
         if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {
             self.step(node, Edit::add_address(&dev, net));
         }
+    }
+
+    /// An address on the loopback goes to the node's cable that has none; whether there is one.
+    fn from_loopback(&mut self, place: usize) -> bool {
+        let lo = self.map.interfaces(place).filter(|at| self.map.is_loopback(*at));
+        let address = lo.flat_map(|at| self.map.nets(at)).find(|net| !net.addr().is_loopback() && net.addr().is_ipv4());
+        let cable = self
+            .map
+            .interfaces(place)
+            .find(|at| self.map.peer(*at).is_some() && self.map.nets(*at).all(|net| net.addr().is_ipv6()));
+        let (Some(address), Some(at)) = (address, cable) else { return false };
+        let interface = self.map.interface(at);
+        self.on_loopback(&interface, address);
+        self.or();
+        true
     }
 
     /// An address that was typed at the host's end of a cable, in a bridge, goes to the container's end; whether there is one.

@@ -205,8 +205,9 @@ fn port_flag(tables: &mut Tables, dev: &str, flag: &str, on: bool) -> Effect {
             "isolated" => set(&mut port.isolated, on),
             "flood" => set(&mut port.floods, on),
             "learning" => set(&mut port.learns, on),
-            "bcast_flood" => set(&mut port.broadcasts, on),
+            "locked" => set(&mut port.locked, on),
             "mcast_flood" => set(&mut port.multicasts, on),
+            "bcast_flood" => set(&mut port.broadcasts, on),
             "hairpin" => set(&mut port.hairpin, on),
             _ => Effect::Refused,
         }
@@ -247,6 +248,7 @@ fn setting(tables: &mut Tables, name: &str, value: u32) -> Effect {
             Some(settings) => set(&mut settings.echo_ignored.1, value != 0),
             None => Effect::Refused,
         },
+        ["ipv6", "conf", dev, "disable_ipv6"] => with(tables, dev, |link| set(&mut link.ipv6_off, value != 0)),
         ["ipv4", "conf", dev, what] => with(tables, dev, |link| match *what {
             "forwarding" => set(&mut link.forwarding4, value != 0),
             "rp_filter" => set(&mut link.rp_filter, small),

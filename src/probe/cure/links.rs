@@ -52,6 +52,9 @@ impl Cures<'_> {
         let dev = interface.interface.clone();
         let edit = match state {
             "isolated" => Edit::PortFlag { dev, flag: "isolated", on: false },
+            "locked" => Edit::PortFlag { dev, flag: "locked", on: false },
+            "no-broadcast" => Edit::PortFlag { dev, flag: "bcast_flood", on: true },
+            "no-multicast" => Edit::PortFlag { dev, flag: "mcast_flood", on: true },
             "no-flood" => Edit::PortFlag { dev, flag: "flood", on: true },
             word if word == PortState::Disabled.word() => Edit::Forwarding { dev },
             // The spanning tree has its reasons, or makes up its mind in seconds.
@@ -115,12 +118,35 @@ impl Cures<'_> {
             let ipv6 = tables.exceptions.iter().any(|(to, _)| to.is_ipv6());
             self.step(&interface.node, Edit::FlushCache { ipv6 });
         }
+        // A route may have an MTU of its own.
+        for route in tables.routes.iter().filter(|route| route.mtu.is_some_and(|mtu| mtu < size)) {
+            if let [hop] = route.hops.as_slice() {
+                let dev = tables.link(hop.dev).map(|link| link.name.clone());
+                self.step(&interface.node, Edit::AddRoute { to: route.to, via: hop.via, dev, replace: true });
+            }
+        }
         // A bridge takes no larger packets than its ports: they come first.
         let mut small: Vec<At> = seen.into_iter().filter(|at| self.map.link(*at).mtu < size).collect();
         small.sort_by_key(|at| self.map.is_bridge(*at));
         for at in small {
             self.step_at(at.place, Edit::Mtu { dev: self.map.link(at).name.clone(), mtu });
         }
+    }
+
+    /// IPv6 comes back without the addresses and routes that went with it.
+    pub(super) fn ipv6_off(&mut self, interface: &Interface, mtu: Option<u32>) {
+        let node = &interface.node;
+        let dev = interface.interface.clone();
+        match mtu {
+            Some(_) => self.step(node, Edit::Mtu { dev, mtu: 1500 }),
+            None => self.step(node, Edit::setting(format!("ipv6.conf.{dev}.disable_ipv6"), 0)),
+        }
+        let Some(port) = self.port(interface) else { return };
+        let map = self.map;
+        let Some(at) = self.at(interface) else { return };
+        let six = |net: &ipnet::IpNet| net.addr().is_ipv6() && !map.nets(at).any(|own| own == *net);
+        self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && six(net)));
+        self.described_routes(node, |net| net.addr().is_ipv6());
     }
 
     pub(super) fn echo(&mut self, node: &str) {

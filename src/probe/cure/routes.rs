@@ -29,6 +29,15 @@ impl Cures<'_> {
         self.described_routes(node, |net| net.contains(&to));
         self.or();
         let Some(place) = self.place(node) else { return };
+        // The subnet of an address of its own, whose route is gone.
+        let near = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.link(*at).up);
+        let near: Vec<(At, IpNet)> =
+            near.filter_map(|at| Some((at, self.map.nets(at).find(|net| net.contains(&to))?.trunc()))).collect();
+        for (at, net) in near {
+            let dev = Some(self.map.link(at).name.clone());
+            self.step_at(place, Edit::AddRoute { to: net, via: None, dev, replace: false });
+            self.or();
+        }
         let default = default_of(to);
         let has = self.map.tables(place).routes.iter().any(|route| route.table == MAIN_TABLE && route.to == default);
         let is_container = self.map.kind(place) == Kind::Container;
@@ -177,6 +186,26 @@ impl Cures<'_> {
         }
     }
 
+    /// Another router, or where one is behind another route, without this one.
+    pub(super) fn not_a_router(&mut self, node: &str, route: &Route) {
+        let Some(place) = self.place(node) else { return };
+        if let Some(via) = self.described_via(node, route.to).filter(|via| Some(*via) != route.via) {
+            self.step_at(place, Edit::replace(route.to, via));
+            self.or();
+        }
+        if route.to.prefix_len() > 0 {
+            self.step_at(place, Edit::DelRoute { to: route.to, via: route.via, kind: None, table: MAIN_TABLE });
+            self.or();
+        }
+        let Some(out) = self.map.interfaces(place).find(|at| self.map.link(*at).name == route.dev) else { return };
+        let Some(like) = route.via else { return };
+        let routers = self.neighbours(out, like).into_iter().filter(|(at, _)| self.forwards(*at, like.is_ipv6()));
+        for (_, via) in routers.filter(|(_, via)| Some(*via) != route.via).collect::<Vec<_>>() {
+            self.step_at(place, Edit::replace(route.to, via));
+            self.or();
+        }
+    }
+
     pub(super) fn refused(&mut self, node: &str, kind: &str, to: IpNet) {
         let Some(place) = self.place(node) else { return };
         let table = self.map.tables(place).routes.iter().find(|route| route.to == to).map_or(MAIN_TABLE, |route| route.table);
@@ -185,8 +214,7 @@ impl Cures<'_> {
     }
 
     /// One of the routers needs a route to the destination that leads out of the circle.
-    pub(super) fn circle(&mut self, routes: &[(String, Route)]) {
-        let Some(to) = self.goal.map(|goal| goal.to) else { return };
+    pub(super) fn circle(&mut self, to: IpAddr, routes: &[(String, Route)]) {
         for (node, _) in routes.iter().rev() {
             self.described_routes(node, |net| net.contains(&to));
             self.or();

@@ -79,10 +79,13 @@ pub(super) fn mend(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<Step> {
         }
         steps.extend(more);
     }
-    // What routers have told the sender is kept after the way is wide.
-    let sender = view.places.iter().position(|place| place.id == *goal.from).filter(|_| widens);
-    if let Some(place) = sender.filter(|place| view.places[*place].tables.exceptions.iter().any(|(to, _)| *to == goal.to)) {
-        steps.push(Step { place, edit: Edit::FlushCache { ipv6: goal.to.is_ipv6() } });
+    // What routers have told senders is kept after the way is wide.
+    for (place, each) in view.places.iter().enumerate().filter(|(_, each)| widens && !each.remote) {
+        for ipv6 in [false, true] {
+            if each.tables.exceptions.iter().any(|(to, _)| to.is_ipv6() == ipv6) {
+                steps.push(Step { place, edit: Edit::FlushCache { ipv6 } });
+            }
+        }
     }
     steps
 }

@@ -10,10 +10,14 @@ use super::packet::{Packet, Stand};
 use super::path::Path;
 use super::{Neighbour, Silence, World};
 use crate::name::Mac;
+use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
 use crate::probe::view::is_managed;
 use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Route};
+
+/// The least MTU of IPv6 (RFC 8200 section 5).
+const LEAST_MTU6: u32 = 1280;
 
 impl World<'_> {
     /// The node has no route to where the packet wants to go.
@@ -26,6 +30,12 @@ impl World<'_> {
             return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
         }
         let addressed = cables.iter().any(|at| self.nets(*at, to).next().is_some());
+        if let Some(cause) = self.own_twice(place, to) {
+            return cause;
+        }
+        if let Some(cause) = self.ipv6_off(place).filter(|_| to.is_ipv6() && !addressed) {
+            return cause;
+        }
         if let Some(cause) = cables.iter().find_map(|at| self.unrouted(*at, to)) {
             return cause;
         }
@@ -62,17 +72,60 @@ impl World<'_> {
                 && self.map.interfaces(router.place).any(|out| out != router && self.map.reach(out).contains(&owner.place))
         };
         let other = self.nets(owner, to).find(|net| net.addr() == to)?;
-        if self.nets(at, to).any(|own| own.contains(&to) || own.addr() == to) || self.segment_of(at).into_iter().any(leads) {
+        if self.segment_of(at).into_iter().any(leads) {
             return None;
         }
         if let Some(cause) = self.map.obstacle(&path) {
             return Some(cause);
+        }
+        if let Some(net) = self.nets(at, to).find(|own| own.contains(&to)) {
+            let known = self.map.tables(place).routes.iter().any(|route| route.to == net.trunc() && route.table == MAIN_TABLE);
+            return (!known && net.addr() != to).then(|| Cause::NoRoute { node: self.map.name(place), to });
         }
         let own = self.nets(at, to).next();
         if let Some(address) = own.filter(|own| other.contains(&own.addr())) {
             return Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to });
         }
         Some(Cause::OtherSubnet { interface: self.map.interface(at), own, owner: self.map.interface(owner), other })
+    }
+
+    /// An interface of the node that is down and would lead to the destination's owner, by way of routers.
+    pub(super) fn down_towards(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let down = |at: &At| !self.map.link(*at).up && self.map.peer(*at).is_some();
+        let leads = |at: &At| {
+            let reach = self.map.reach(*at);
+            self.map.owners(to).iter().any(|owner| owner.place != place && reach.contains(&owner.place))
+        };
+        let at = self.map.interfaces(place).find(|at| down(at) && leads(at))?;
+        Some(Cause::LinkDown { interface: self.map.interface(at), peer: None })
+    }
+
+    /// Another node on the segment has an address of the node's own.
+    fn own_twice(&self, place: usize, like: IpAddr) -> Option<Cause> {
+        let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at));
+        let mut own = own.flat_map(|at| self.nets(at, like).map(|net| net.addr()).collect::<Vec<_>>());
+        own.find_map(|address| self.duplicate_on_segment(place, address))
+    }
+
+    /// The other end of a cable, or the bridge that it is in, where IPv6 is off.
+    fn peer_without_ipv6(&self, out: At) -> Option<Cause> {
+        let peer = self.map.peer(out)?;
+        let end = self.map.bridge(peer).unwrap_or(peer);
+        let link = self.map.link(end);
+        let mtu = Some(link.mtu).filter(|mtu| *mtu < LEAST_MTU6);
+        (link.ipv6_off || mtu.is_some()).then(|| Cause::Ipv6Off { interface: self.map.interface(end), mtu })
+    }
+
+    /// Interfaces of the node where IPv6 is off.
+    fn ipv6_off(&self, place: usize) -> Option<Cause> {
+        let off = |at: &At| {
+            let link = self.map.link(*at);
+            let cable = self.map.peer(*at).is_some() || self.map.is_bridge(*at);
+            cable && self.map.bridge(*at).is_none() && (link.ipv6_off || link.mtu < LEAST_MTU6)
+        };
+        let at = self.map.interfaces(place).find(off)?;
+        let mtu = Some(self.map.link(at).mtu).filter(|mtu| *mtu < LEAST_MTU6);
+        Some(Cause::Ipv6Off { interface: self.map.interface(at), mtu })
     }
 
     /// An address that belongs on the node's cable.
@@ -219,6 +272,9 @@ impl World<'_> {
 
     /// A port that lets nothing pass, or what it waits for.
     fn closed(&self, delivery: &Delivery) -> Option<Cause> {
+        if let Some(stop) = delivery.stops.iter().find(|stop| stop.why == Why::Locked) {
+            return Some(Cause::PortClosed { interface: self.map.interface(stop.at), state: "locked".to_owned() });
+        }
         let port = delivery.stops.iter().find(|stop| stop.why == Why::Closed)?.at;
         let down = |at: At, peer: Option<At>| {
             let peer = peer.map(|peer| self.map.interface(peer));
@@ -254,7 +310,13 @@ impl World<'_> {
             if path.is_plugged() {
                 let there = self.map.obstacle(path).or_else(|| self.on_port(*owner, next));
                 let noarp = || self.map.link(*owner).noarp.then(|| Cause::NoArp { interface: self.map.interface(*owner) });
-                let there = there.or_else(noarp);
+                let ignored = self.map.link(*owner).arp_ignore;
+                let all = self.map.tables(owner.place).settings.as_ref().map_or(0, |settings| settings.arp_ignore);
+                let ignores = || {
+                    let value = ignored.max(all);
+                    (value > 0 && next.is_ipv4()).then(|| Cause::ArpIgnored { interface: self.map.interface(*owner), value })
+                };
+                let there = there.or_else(noarp).or_else(|| self.not_flooded(path, next)).or_else(ignores);
                 let unresolved = || Cause::Unresolved { interface, address: next, owner: Some(self.map.interface(*owner)) };
                 return there.unwrap_or_else(unresolved);
             }
@@ -280,10 +342,37 @@ impl World<'_> {
             let owner = self.map.interface(*owner);
             return Cause::NotOnLink { interface, route: route.clone(), to: next, owner };
         }
+        if let Some(cause) = self.peer_without_ipv6(out).filter(|_| next.is_ipv6() && owners.is_empty()) {
+            return cause;
+        }
+        if let Some(cause) = self.own_twice(out.place, next).filter(|_| owners.is_empty()) {
+            return cause;
+        }
+        if let Some(cause) = self.far_end_elsewhere(out, next).filter(|_| owners.is_empty()) {
+            return cause;
+        }
         match route.via {
             Some(gateway) if owners.is_empty() => Cause::NoSuchGateway { node: interface.node, gateway, route: route.clone() },
             _ => Cause::Unresolved { interface, address: next, owner: owners.first().map(|at| self.map.interface(*at)) },
         }
+    }
+
+    /// On the way of a question, a port that gets no broadcasts, or of IPv6 no multicasts; on the way back of its answer, none.
+    fn not_flooded(&self, path: &Path, next: IpAddr) -> Option<Cause> {
+        // What the bridge sends itself goes to every port (`br_flood`).
+        let mut leaving = path.steps.windows(3).filter_map(|steps| {
+            let &[_, bridge, port] = steps else { return None };
+            (self.map.bridge(port) == Some(bridge)).then_some(port)
+        });
+        let flags = |port: At| self.map.link(port).port.unwrap_or_default();
+        let shut = |port: &At| if next.is_ipv6() { !flags(*port).multicasts } else { !flags(*port).broadcasts };
+        let state = if next.is_ipv6() { "no-multicast" } else { "no-broadcast" }.to_owned();
+        let locked = path.steps.windows(2).find_map(|pair| {
+            let &[port, bridge] = pair else { return None };
+            (self.map.bridge(port) == Some(bridge) && flags(port).locked).then_some(port)
+        });
+        let port = |port, state| Cause::PortClosed { interface: self.map.interface(port), state };
+        leaving.find(shut).map(|at| port(at, state)).or(locked.map(|at| port(at, "locked".to_owned())))
     }
 
     /// A cable from one of the two ends in a bridge from which no way leads to the other, beside a bridge from which one does: a
@@ -295,7 +384,9 @@ impl World<'_> {
             for port in own.iter().copied().filter(|at| self.map.kind(at.place) == Kind::Host && self.map.peer(*at).is_some()) {
                 let Some(bridge) = self.map.bridge(port) else { continue };
                 let others = self.map.interfaces(port.place).filter(|at| self.map.is_bridge(*at) && *at != bridge);
-                for wanted in others.filter(|at| other.contains(at)) {
+                let end = if std::ptr::eq(own, &raw const near) { out } else { owner };
+                let carries = self.map.path(end, bridge).is_some_and(|path| path.steps.contains(&port));
+                for wanted in others.filter(|at| carries && other.contains(at)) {
                     let into = is_managed(&self.map.link(wanted).name) && !is_managed(&self.map.link(bridge).name);
                     let is_nic = self.map.peer(port).is_some_and(|peer| self.map.kind(peer.place) != Kind::Container);
                     found.push((into, is_nic, port, wanted));
@@ -324,6 +415,21 @@ impl World<'_> {
         let fits = |net: &IpNet| address.contains(&net.addr()) && net.contains(&address.addr()) && !net.contains(&next);
         let other = others.into_iter().find(fits)?;
         Some(Cause::WrongPrefix { interface: self.map.interface(out), address, other, to: next })
+    }
+
+    /// Nobody has the address that is asked for, and the host at the cable's other end has one in another subnet alone.
+    fn far_end_elsewhere(&self, out: At, next: IpAddr) -> Option<Cause> {
+        let own = self.nets(out, next).find(|net| net.contains(&next))?;
+        let peer = self.map.peer(out)?;
+        let end = self.map.bridge(peer).unwrap_or(peer);
+        if self.map.kind(end.place) != Kind::Host || self.map.kind(out.place) != Kind::Container {
+            return None;
+        }
+        let has: Vec<IpNet> = self.nets(end, next).collect();
+        let first = *has.first()?;
+        let meets = has.iter().any(|net| net.contains(&own.addr()) || own.contains(&net.addr()));
+        let (interface, owner) = (self.map.interface(end), self.map.interface(out));
+        (!meets).then_some(Cause::OtherSubnet { interface, own: Some(first), owner, other: own })
     }
 
     /// Another interface leads to the destination's owner, this one does not.

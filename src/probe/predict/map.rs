@@ -233,6 +233,8 @@ pub(super) enum Why {
     Outside,
     /// The port is not forwarding, or isolated from the one that it came in by.
     Closed,
+    /// The port is locked, and the forwarding table does not have the sender there.
+    Locked,
     /// It came to an interface with another MAC address.
     Foreign,
     /// It is longer than the interface's MTU.
@@ -320,6 +322,9 @@ impl<'a> Fabric<'a> {
             return run.stop(at, Some(at), Why::Closed, way);
         }
         let source = run.frame.source;
+        if link.port.unwrap_or_default().locked && self.port_of(bridge, source) != Some(at) {
+            return run.stop(at, Some(at), Why::Locked, way);
+        }
         if link.port.unwrap_or_default().learns && !self.is_own(bridge, source) && !self.is_sticky(bridge, source) {
             self.learn(run, bridge, at);
         }

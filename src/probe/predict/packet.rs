@@ -12,6 +12,7 @@ use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route, Rule};
 use crate::name::Mac;
 use crate::probe::is_link_local;
+use crate::report::machine::Kind;
 use crate::report::trace::{Action, Cause, Frame, Known, Resolution, Route as ReportedRoute, Visit};
 
 /// A packet on its way.
@@ -108,13 +109,28 @@ impl<'a> World<'a> {
                     let cause = self.duplicate(packet.source.unwrap_or(packet.destination));
                     return self.die(walk, stand, packet.destination, cause);
                 }
-                Act::Die(cause) => return self.die(walk, stand, packet.destination, cause),
+                Act::Die(cause) => {
+                    let cause = self.no_router(&walk, stand, packet.destination).unwrap_or(cause);
+                    return self.die(walk, stand, packet.destination, cause);
+                }
                 Act::Pass(route, hop) => match self.pass(&mut walk, stand, packet, route, hop) {
                     Ok(next) => stand = next,
                     Err(cause) => return self.end(walk, *cause),
                 },
             }
         }
+    }
+
+    /// Where a packet came to a container that does not forward, the router before has it for its next, wrongly.
+    fn no_router(&self, walk: &Walk, stand: Stand, to: IpAddr) -> Option<Cause> {
+        let taken = walk.taken.last().filter(|_| self.map.kind(stand.place) == Kind::Container)?;
+        let gateway = taken.route.via?;
+        let enters = stand.enters?;
+        if self.has(stand.place, to) || forwards(self.map.tables(stand.place), self.map.link(enters), to.is_ipv6()) {
+            return None;
+        }
+        let (node, owner) = (self.map.name(taken.place), self.map.name(stand.place));
+        Some(Cause::NotARouter { node, gateway, route: taken.route.clone(), owner })
     }
 
     fn decide(&mut self, stand: Stand, packet: &mut Packet, (start, first): (usize, u8)) -> Act<'a> {
@@ -369,14 +385,16 @@ impl<'a> World<'a> {
             let crossings = taken.first().and_then(|taken| walk.crossings.get(&taken.segment)).copied().unwrap_or(0);
             let node = taken.first().map_or_else(String::new, |taken| self.map.name(taken.place));
             // What makes them send it on and on is a way that one of them lacks.
-            if let Some((place, cause)) = taken.iter().find_map(|taken| Some((taken.place, self.other_subnet(taken.place, to)?)))
-            {
+            let places: Vec<usize> = taken.iter().map(|taken| taken.place).collect();
+            let near = places.iter().find_map(|place| Some((*place, self.other_subnet(*place, to)?)));
+            let lacks = near.or_else(|| places.iter().find_map(|place| Some((*place, self.down_towards(*place, to)?))));
+            if let Some((place, cause)) = lacks {
                 return (
                     walk.visits,
                     End::Died { node: scene(&cause).map_or_else(|| self.map.name(place), str::to_owned), cause },
                 );
             }
-            return (walk.visits, End::Died { node, cause: Cause::Loop { routes, crossings } });
+            return (walk.visits, End::Died { node, cause: Cause::Loop { to, routes, crossings } });
         }
         walk.visits.push(self.visit(stand, Action::Drops));
         self.end(walk, (stand.place, cause))

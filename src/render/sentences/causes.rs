@@ -118,6 +118,36 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 interface = at(interface)
             )
         }
+        Cause::NotARouter { node, gateway, route: taken, owner } => {
+            let (node, route, owner) = (word(node), route(taken), word(owner));
+            t!(
+                lang,
+                "The next router of {node} is {gateway} ({route}), but that is {owner}, which does not route.",
+                node,
+                gateway,
+                route,
+                owner
+            )
+        }
+        Cause::ArpIgnored { interface, value } => {
+            t!(
+                lang,
+                "{interface} does not answer when it is asked for its MAC address (arp_ignore is {value}).",
+                interface = at(interface),
+                value
+            )
+        }
+        Cause::Ipv6Off { interface, mtu: None } => {
+            t!(lang, "IPv6 is off at {interface} (disable_ipv6 is 1).", interface = at(interface))
+        }
+        Cause::Ipv6Off { interface, mtu: Some(mtu) } => {
+            t!(
+                lang,
+                "{interface} has an MTU of {mtu} bytes; IPv6 needs 1280, so the kernel takes it away there.",
+                interface = at(interface),
+                mtu
+            )
+        }
         Cause::NoSuchGateway { node, gateway, route: taken } => {
             let (node, route) = (word(node), route(taken));
             t!(lang, "The next router of {node} is {gateway} ({route}), an address that nobody has.", node, gateway, route)
@@ -148,6 +178,19 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             match state.as_str() {
                 "isolated" => {
                     t!(lang, "{interface} is an isolated port: it exchanges no frames with other isolated ports.", interface)
+                }
+                "locked" => {
+                    t!(
+                        lang,
+                        "{interface} is a locked port: it takes no frames from addresses that the bridge does not have there.",
+                        interface
+                    )
+                }
+                "no-broadcast" => {
+                    t!(lang, "{interface} gets no broadcasts from its bridge, so no question for a MAC address.", interface)
+                }
+                "no-multicast" => {
+                    t!(lang, "{interface} gets no multicasts from its bridge, so no neighbour discovery of IPv6.", interface)
                 }
                 "no-flood" => {
                     t!(lang, "The bridge does not know the address, and {interface} takes no such frames.", interface)

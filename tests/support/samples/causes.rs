@@ -42,6 +42,14 @@ every!(causes: Cause {
         Cause::NotOnLink { interface: near("a1"), route: route(false), to: addr("10.2.0.2"), owner: near("b1") },
     ],
     Cause::OnLoopback { .. } => [Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/24") }],
+    Cause::NotARouter { .. } => [
+        Cause::NotARouter { node: word("a1"), gateway: addr("10.1.0.12"), route: route(true), owner: word("a2") },
+    ],
+    Cause::ArpIgnored { .. } => [Cause::ArpIgnored { interface: near("a1"), value: 8 }],
+    Cause::Ipv6Off { .. } => [
+        Cause::Ipv6Off { interface: near("a1"), mtu: None },
+        Cause::Ipv6Off { interface: near("a1"), mtu: Some(1200) },
+    ],
     Cause::NoSuchGateway { .. } => [Cause::NoSuchGateway { node: word("a1"), gateway: addr("10.0.0.1"), route: route(true) }],
     Cause::LinkDown { .. } => [
         Cause::LinkDown { interface: near("a1"), peer: None },
@@ -59,6 +67,9 @@ every!(causes: Cause {
     Cause::PortClosed { .. } => [
         Cause::PortClosed { interface: near("host-a"), state: word("isolated") },
         Cause::PortClosed { interface: near("host-a"), state: word("no-flood") },
+        Cause::PortClosed { interface: near("host-a"), state: word("no-broadcast") },
+        Cause::PortClosed { interface: near("host-a"), state: word("no-multicast") },
+        Cause::PortClosed { interface: near("host-a"), state: word("locked") },
         Cause::PortClosed { interface: near("host-a"), state: word("blocking") },
     ],
     Cause::Unresolved { .. } => [
@@ -93,7 +104,7 @@ every!(causes: Cause {
         Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: Some(word("02:01")) },
     ],
     Cause::Filtered { .. } => [filtered(Some(7), Some(2)), filtered(Some(7), None), filtered(None, None)],
-    Cause::Loop { .. } => [Cause::Loop { routes: vec![(word("host-a"), route(true)), (word("host-b"), route(false))], crossings: 62 }],
+    Cause::Loop { .. } => [Cause::Loop { to: addr("10.2.0.2"), routes: vec![(word("host-a"), route(true)), (word("host-b"), route(false))], crossings: 62 }],
     Cause::AddressOnPort { .. } => [
         Cause::AddressOnPort { interface: near("host-a"), address: net("10.0.0.1/24"), bridge: word("br0") },
     ],

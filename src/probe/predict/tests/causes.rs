@@ -355,6 +355,7 @@ fn mutate(tables: &mut Tables, stock: &Stock, dice: &mut Dice) {
                 floods: dice.one_in(2),
                 broadcasts: dice.one_in(2),
                 multicasts: dice.one_in(2),
+                locked: dice.one_in(2),
                 isolated: dice.one_in(2),
                 hairpin: dice.one_in(2),
             });
