@@ -319,6 +319,14 @@ impl World<'_> {
         }
     }
 
+    /// The MAC address that somebody put there for a neighbour.
+    fn kept(&self, at: At, address: IpAddr) -> Option<Mac> {
+        let index = self.map.link(at).index;
+        let entries = self.map.tables(at.place).neighbours.iter();
+        let mut kept = entries.filter(|entry| entry.dev == index && entry.state == NeighbourState::Permanent);
+        kept.find(|entry| entry.address == address).and_then(|entry| entry.mac)
+    }
+
     /// Asks everybody on the segment.
     fn resolve(&mut self, out: At, address: IpAddr, source: IpAddr) -> Neighbour {
         let Some(own) = self.map.link(out).mac else { return Neighbour::Silent(Box::default()) };
@@ -343,7 +351,10 @@ impl World<'_> {
             }
             let Some(mac) = self.map.link(landing.at).mac else { continue };
             self.meet(landing.at, asker, own);
-            let back = self.fabric.send(landing.at, Ether { source: mac, destination: own, size: QUESTION });
+            // An answer of IPv6 goes as any packet does, by what is kept of the asker (`ndisc_send_na`).
+            let kept = self.kept(landing.at, asker).filter(|_| address.is_ipv6());
+            let answer = Ether { source: mac, destination: kept.unwrap_or(own), size: QUESTION };
+            let back = self.fabric.send(landing.at, answer);
             if back.landings.iter().any(|back| back.at == out) {
                 by.push((landing.at, mac));
             } else {

@@ -81,7 +81,10 @@ pub(super) fn connect(tables: &mut Tables, link: &Link, address: Address) {
     let hop = NextHop { via: None, dev: link.index, dead: false };
     let forwards = tables.all6.forwarding == Some(true);
     let mut add = |table, to, kind| {
-        let there = |route: &Route| route.table == table && route.to == to && route.kind == kind && route.hops == [hop.clone()];
+        let there = |route: &Route| {
+            let same = route.table == table && route.to == to && route.kind == kind && route.hops == [hop.clone()];
+            same && route.protocol == RouteProtocol::Kernel
+        };
         if !tables.routes.iter().any(there) {
             tables.routes.push(of_kernel((table, to, kind), hop.clone(), net.addr()));
         }

@@ -70,7 +70,7 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         Edit::DelRoute { to, via, kind, table } => {
             let fits = |route: &Route| {
                 let through = via.is_none() || route.hops.iter().any(|hop| hop.via == *via);
-                route.table == *table && route.to == *to && through && kind.is_some() == (route.kind != RouteType::Unicast)
+                route.table == *table && route.to == *to && through && (kind.is_none() || route.kind != RouteType::Unicast)
             };
             match tables.routes.iter().position(fits) {
                 Some(at) => {

@@ -310,7 +310,8 @@ impl<'a> World<'a> {
         let next = route.via.unwrap_or(packet.destination);
         let source = packet.source.unwrap_or(next);
         let known = match kind {
-            RouteType::Broadcast => Neighbour::Entry(BROADCAST),
+            // An entry that is made for it has the address of all (`arp_constructor`).
+            RouteType::Broadcast => Neighbour::Entry(self.kept(out, next).unwrap_or(BROADCAST)),
             _ => self.neighbour(out, next, source),
         };
         let asked = |answer| Resolution { address: next, answer };
