@@ -1,7 +1,7 @@
 //! ICMP and TCP sockets: opened in a node's namespace, bound to it for good.
 
 use std::io::IoSliceMut;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, Rout
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage,
-    recvmsg, sendto, setsockopt, socket, sockopt,
+    getsockopt, recvmsg, sendto, setsockopt, socket, sockopt,
 };
 
 use super::netlink::Netlink;
@@ -189,6 +189,23 @@ fn source(to: &SocketAddr) -> std::result::Result<IpAddr, Errno> {
     socket.connect(to).map_err(|error| errno(&error))?;
     socket.local_addr().map(|address| address.ip()).map_err(|error| errno(&error))
 }
+
+/// Bytes that a packet to an address may have by what a node knows of the way; none where it knows no way. A dump of the routes
+/// lists what routers have told only after somebody has asked for the way since.
+///
+/// # Errors
+/// Where the pin is gone.
+pub fn path_mtu(pin: &Path, node: &str, to: Ipv4Addr) -> Result<Option<u32>> {
+    within(pin, node, || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        // To connect sends nothing: it looks the way up.
+        socket.connect((to, DISCARD)).ok()?;
+        getsockopt(&socket, sockopt::IpMtu).ok().and_then(|mtu| u32::try_from(mtu).ok())
+    })
+}
+
+/// The port of a service that answers nothing (RFC 863).
+const DISCARD: u16 = 9;
 
 /// Forgets what routers have said about the MTU of the path to an address. Of IPv4 the kernel knows no way but to forget
 /// that of every path, as `ip route flush cache` does.

@@ -94,6 +94,7 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     view.read_settings(std::slice::from_ref(&sender))?;
     let packet = predict::Probe { size: order.size(), ttl: ttl(view, &order), may_fragment: false, source: order.source };
     let prediction = foretell(view, &order, &packet)?;
+    recall(view, &order, &prediction)?;
     let mut watch = Prober::open(&places(view, &order, &prediction), &order)?;
     let hoped = match order.transport {
         // Whoever answers a datagram may have to ask others first; another one is not sent for that.
@@ -152,6 +153,24 @@ fn patience(view: &View, prediction: &Prediction, account: &Account, order: &Ord
         None => Some(LATE),
     };
     own.and(order.wait).or(own)
+}
+
+/// Where a packet is too big for the way, what both ends have been told of it before is a part of the cure.
+fn recall(view: &mut View, order: &Order<'_>, prediction: &Prediction) -> Result<()> {
+    let Some(Cause::TooBig { size, .. }) = prediction.death.as_ref().map(|death| &death.cause) else { return Ok(()) };
+    let target = view.owners_of_address(order.to).into_iter().next().map(|owner| owner.node);
+    let ends = [(Some(order.from.to_string()), Some(order.to)), (target, prediction.request.source)];
+    for (node, to) in ends {
+        let (Some(node), Some(IpAddr::V4(to))) = (node, to) else { continue };
+        let Some(place) = view.places.iter_mut().find(|place| place.node.node == node && !place.remote) else { continue };
+        let known = sockets::path_mtu(&place.pin, &node, to)?.filter(|mtu| mtu < size);
+        let own = place.tables.links.iter().filter(|link| link.kind != "loopback").map(|link| link.mtu).min();
+        let exceptions = &mut place.tables.exceptions;
+        if let Some(mtu) = known.filter(|mtu| own.is_none_or(|own| *mtu < own) && !exceptions.iter().any(|(at, _)| *at == to)) {
+            exceptions.push((to.into(), mtu));
+        }
+    }
+    Ok(())
 }
 
 /// A node that was told of a smaller MTU on the way remembers it for minutes: what the probe taught it is forgotten.

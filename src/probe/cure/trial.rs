@@ -1,5 +1,6 @@
 //! Cures on trial: changes are made in the tables, and the packet is followed again.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::addressing::Effect;
@@ -69,6 +70,8 @@ pub(super) fn mend(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<Step> {
         return trial.furthest(cause).unwrap_or_default();
     };
     let widens = rounds.iter().flat_map(|(_, steps)| steps).any(|step| matches!(step.edit, Edit::Mtu { .. }));
+    let routes = |step: &Step| matches!(step.edit, Edit::AddRoute { .. } | Edit::DelRoute { .. });
+    let reroutes = rounds.iter().flat_map(|(_, steps)| steps).any(routes);
     let mut rounds = rounds.into_iter();
     let mut steps = rounds.next().map(|(_, steps)| steps).unwrap_or_default();
     for (cause, more) in rounds {
@@ -79,12 +82,12 @@ pub(super) fn mend(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<Step> {
         }
         steps.extend(more);
     }
-    // What routers have told senders is kept after the way is wide.
-    for (place, each) in view.places.iter().enumerate().filter(|(_, each)| widens && !each.remote) {
-        for ipv6 in [false, true] {
-            if each.tables.exceptions.iter().any(|(to, _)| to.is_ipv6() == ipv6) {
-                steps.push(Step { place, edit: Edit::FlushCache { ipv6 } });
-            }
+    // What routers have told senders is kept after the way is wide, and after it is another one.
+    for (place, each) in view.places.iter().enumerate().filter(|(_, each)| !each.remote) {
+        let sizes = each.tables.exceptions.iter().filter(|_| widens).map(|(to, _)| to.is_ipv6());
+        let ways = each.tables.redirects.iter().filter(|(to, _)| reroutes && *to == goal.to).map(|(to, _)| to.is_ipv6());
+        for ipv6 in sizes.chain(ways).collect::<BTreeSet<_>>() {
+            steps.push(Step { place, edit: Edit::FlushCache { ipv6 } });
         }
     }
     steps

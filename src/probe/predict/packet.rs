@@ -441,6 +441,7 @@ fn scene(cause: &Cause) -> Option<&str> {
         | Cause::WrongNeighbour { interface, .. }
         | Cause::OtherNic { interface, .. }
         | Cause::Unresolved { interface, .. } => Some(&interface.node),
+        Cause::NotARouter { node, .. } => Some(node),
         _ => None,
     }
 }
