@@ -154,7 +154,8 @@ impl Cures<'_> {
             Cause::EchoIgnored { node } => self.echo(node),
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
-            Cause::TtlExpired { .. }
+            Cause::NotFollowed { .. }
+            | Cause::TtlExpired { .. }
             | Cause::ForeignMac { .. }
             | Cause::OtherMachine { .. }
             | Cause::Unknown { .. }

@@ -1,6 +1,7 @@
 //! What the tables of a lab say about the way of a packet and of its reply.
 
 mod blame;
+mod lacks;
 pub(in crate::probe) mod lookup;
 pub(in crate::probe) mod map;
 mod packet;

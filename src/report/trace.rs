@@ -372,6 +372,8 @@ pub enum Cause {
     Silent { node: String, transport: Transport },
     /// The node has the address and answers no echo requests.
     EchoIgnored { node: String },
+    /// It leaves by a link of a kind that nslab cannot follow: a tunnel, a VLAN, a bond, a macvlan ...
+    NotFollowed { interface: Interface, kind: String },
     /// It left for the machine that plays the host, or asked there, and nothing came back.
     OtherMachine { interface: Interface, host: String },
     /// Where it was seen last; nslab does not know why it went no further.
@@ -422,7 +424,7 @@ impl Cause {
             }
             Self::Loop { routes, .. } => routes.iter().map(|(node, _)| node.as_str()).collect(),
             // What a network is, no table of a node tells.
-            Self::ForeignMac { .. } | Self::OtherMachine { .. } => Vec::new(),
+            Self::ForeignMac { .. } | Self::OtherMachine { .. } | Self::NotFollowed { .. } => Vec::new(),
         }
     }
 }

@@ -131,6 +131,11 @@ impl<'a> Map<'a> {
         self.link(at).kind == "bridge"
     }
 
+    /// It is of a kind whose frames are known to come out at the other end of a cable, or at the ports of a bridge.
+    pub(in crate::probe) fn is_followed(&self, at: At) -> bool {
+        is_followed(self.link(at))
+    }
+
     pub(in crate::probe) fn is_loopback(&self, at: At) -> bool {
         self.link(at).kind == "loopback"
     }
@@ -177,6 +182,14 @@ impl<'a> Map<'a> {
         let (mac, owners) = (mac.to_string(), owners.iter().map(|at| self.interface(*at)).collect());
         Some(if cloned { Cause::ClonedMac { mac, owners } } else { Cause::DuplicateMac { mac, owners } })
     }
+}
+
+/// Kinds of links that are followed; `device` is a real NIC.
+const FOLLOWED: [&str; 4] = ["veth", "bridge", "loopback", "device"];
+
+/// Whether the link is of a kind that is followed.
+pub(in crate::probe) fn is_followed(link: &Link) -> bool {
+    FOLLOWED.contains(&link.kind.as_str())
 }
 
 /// Every station.

@@ -118,6 +118,12 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 interface = at(interface)
             )
         }
+        Cause::NotFollowed { interface, kind } => t!(
+            lang,
+            "It leaves by {interface}, a link of the kind {kind}, which nslab cannot follow.",
+            interface = at(interface),
+            kind
+        ),
         Cause::NotARouter { node, gateway, route: taken, owner } => {
             let (node, route, owner) = (word(node), route(taken), word(owner));
             t!(

@@ -63,6 +63,7 @@ every!(causes: Cause {
         Cause::WrongBridge { interface: near("host-a"), bridge: word("lxdbr0"), wanted: Some(word("br0")) },
         Cause::WrongBridge { interface: near("host-a"), bridge: word("br0"), wanted: None },
     ],
+    Cause::NotFollowed { .. } => [Cause::NotFollowed { interface: near("host-a"), kind: word("gre") }],
     Cause::NoArp { .. } => [Cause::NoArp { interface: near("a1") }],
     Cause::PortClosed { .. } => [
         Cause::PortClosed { interface: near("host-a"), state: word("isolated") },

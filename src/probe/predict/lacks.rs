@@ -1,0 +1,192 @@
+//! Why a packet does not get further, above the segment: addresses, subnets and routes that a node lacks.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::World;
+use super::lookup::forwards;
+use super::map::At;
+use super::packet::{Packet, Stand};
+use super::path::Path;
+use crate::plan::MAIN_TABLE;
+use crate::probe::is_link_local;
+use crate::report::trace::Cause;
+
+/// The least MTU of IPv6 (RFC 8200 section 5).
+const LEAST_MTU6: u32 = 1280;
+
+impl World<'_> {
+    /// The node has no route to where the packet wants to go.
+    pub(super) fn no_route(&self, stand: Stand, packet: &Packet) -> Cause {
+        let (place, to) = (stand.place, packet.destination);
+        let node = self.map.name(place);
+        let cables: Vec<At> = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at)).collect();
+        let covers = |at: &At| self.nets(*at, to).any(|net| net.contains(&to));
+        if let Some(down) = cables.iter().find(|at| !self.map.link(**at).up && covers(at)) {
+            return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
+        }
+        let addressed = cables.iter().any(|at| self.nets(*at, to).next().is_some());
+        if let Some(cause) = self.own_twice(place, to) {
+            return cause;
+        }
+        if let Some(cause) = self.ipv6_off(place).filter(|_| to.is_ipv6() && !addressed) {
+            return cause;
+        }
+        if let Some(cause) = cables.iter().find_map(|at| self.unrouted(*at, to)) {
+            return cause;
+        }
+        if let Some(cause) = self.other_subnet(place, to).filter(|_| addressed || stand.enters.is_some()) {
+            return cause;
+        }
+        if let Some(cause) = self.on_loopback(place, to).filter(|_| !addressed) {
+            return cause;
+        }
+        if !addressed && stand.enters.is_none() && cables.iter().all(|at| self.map.link(*at).up) {
+            return Cause::NoAddress { node };
+        }
+        // Routes leave with the link that they lead over, and IPv6 addresses too.
+        let lost = |at: &&At| {
+            !self.map.link(**at).up && self.map.peer(**at).is_some() && (to.is_ipv6() || self.nets(**at, to).next().is_some())
+        };
+        if let Some(down) = cables.iter().find(lost) {
+            return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
+        }
+        if addressed { Cause::NoRoute { node, to } } else { Cause::NoAddress { node } }
+    }
+
+    /// An interface of the node whose cable leads to the destination's owner, without routers between, and that has no address in
+    /// the owner's subnet, or cannot be used; none where a router on the way knows the owner.
+    pub(super) fn other_subnet(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let owners: Vec<At> = self.map.owners(to).iter().copied().filter(|owner| owner.place != place).collect();
+        let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
+        let ways = own.flat_map(|at| owners.iter().map(move |owner| (at, *owner)));
+        let ways = ways.filter_map(|(at, owner)| Some((self.map.path(at, owner).filter(Path::is_plugged)?, at, owner)));
+        let (path, at, owner) = ways.min_by_key(|(path, ..)| path.cost())?;
+        let leads = |router: At| {
+            self.passes_on(router, to.is_ipv6())
+                && self.nets(router, to).any(|net| self.nets(at, to).any(|own| own.contains(&net.addr())))
+                && self.map.interfaces(router.place).any(|out| out != router && self.map.reach(out).contains(&owner.place))
+        };
+        let other = self.nets(owner, to).find(|net| net.addr() == to)?;
+        if self.segment_of(at).into_iter().any(leads) {
+            return None;
+        }
+        if let Some(cause) = self.map.obstacle(&path) {
+            return Some(cause);
+        }
+        if let Some(net) = self.nets(at, to).find(|own| own.contains(&to)) {
+            let known = self.map.tables(place).routes.iter().any(|route| route.to == net.trunc() && route.table == MAIN_TABLE);
+            return (!known && net.addr() != to).then(|| Cause::NoRoute { node: self.map.name(place), to });
+        }
+        let own = self.nets(at, to).next();
+        if let Some(address) = own.filter(|own| other.contains(&own.addr())) {
+            return Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to });
+        }
+        Some(Cause::OtherSubnet { interface: self.map.interface(at), own, owner: self.map.interface(owner), other })
+    }
+
+    /// An interface of the node that is down and would lead to the destination's owner, by way of routers.
+    pub(super) fn down_towards(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let down = |at: &At| !self.map.link(*at).up && self.map.peer(*at).is_some();
+        let leads = |at: &At| {
+            let reach = self.map.reach(*at);
+            self.map.owners(to).iter().any(|owner| owner.place != place && reach.contains(&owner.place))
+        };
+        let at = self.map.interfaces(place).find(|at| down(at) && leads(at))?;
+        Some(Cause::LinkDown { interface: self.map.interface(at), peer: None })
+    }
+
+    /// Another node on the segment has an address of the node's own.
+    pub(super) fn own_twice(&self, place: usize, like: IpAddr) -> Option<Cause> {
+        let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at));
+        let mut own = own.flat_map(|at| self.nets(at, like).map(|net| net.addr()).collect::<Vec<_>>());
+        own.find_map(|address| self.duplicate_on_segment(place, address))
+    }
+
+    /// The other end of a cable, or the bridge that it is in, where IPv6 is off.
+    pub(super) fn peer_without_ipv6(&self, out: At) -> Option<Cause> {
+        let peer = self.map.peer(out)?;
+        let end = self.map.bridge(peer).unwrap_or(peer);
+        let link = self.map.link(end);
+        let mtu = Some(link.mtu).filter(|mtu| *mtu < LEAST_MTU6);
+        (link.ipv6_off || mtu.is_some()).then(|| Cause::Ipv6Off { interface: self.map.interface(end), mtu })
+    }
+
+    /// Interfaces of the node where IPv6 is off.
+    fn ipv6_off(&self, place: usize) -> Option<Cause> {
+        let off = |at: &At| {
+            let link = self.map.link(*at);
+            let cable = self.map.peer(*at).is_some() || self.map.is_bridge(*at);
+            cable && self.map.bridge(*at).is_none() && (link.ipv6_off || link.mtu < LEAST_MTU6)
+        };
+        let at = self.map.interfaces(place).find(off)?;
+        let mtu = Some(self.map.link(at).mtu).filter(|mtu| *mtu < LEAST_MTU6);
+        Some(Cause::Ipv6Off { interface: self.map.interface(at), mtu })
+    }
+
+    /// An address that belongs on the node's cable.
+    pub(super) fn on_loopback(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let lo = self.map.interfaces(place).find(|at| self.map.is_loopback(*at))?;
+        let address = self.nets(lo, to).find(|net| !net.addr().is_loopback())?;
+        let mut cables = self.map.interfaces(place).filter(|at| self.map.peer(*at).is_some());
+        let at = cables.find(|at| self.nets(*at, to).next().is_none())?;
+        Some(Cause::OnLoopback { interface: self.map.interface(at), address })
+    }
+
+    /// The address is that of all in a subnet of the node's.
+    pub(super) fn broadcast(&self, stand: Stand, to: IpAddr) -> Cause {
+        let is_it = |net: &IpNet| net.prefix_len() < 31 && net.broadcast() == to;
+        let mut own = self.map.interfaces(stand.place).filter_map(|at| Some((at, self.nets(at, to).find(is_it)?)));
+        let Some((at, address)) = own.next().filter(|_| to.is_ipv4()) else {
+            let interface = stand.enters.map(|at| self.map.link(at).name.clone());
+            return Cause::Unknown { node: self.map.name(stand.place), interface };
+        };
+        let owner = self.map.owners(to).first().map(|owner| self.map.interface(*owner));
+        Cause::Broadcast { interface: self.map.interface(at), address, owner }
+    }
+
+    /// What is wrong with an interface that leads to the destination, or to a router, and is not said to.
+    fn unrouted(&self, at: At, to: IpAddr) -> Option<Cause> {
+        let near = self.map.owners(to).iter().filter(|owner| owner.place != at.place);
+        let owner = near.copied().find(|owner| self.map.path(at, *owner).is_some_and(|path| path.is_plugged()));
+        if owner.is_some() && !self.map.link(at).up {
+            return Some(Cause::LinkDown { interface: self.map.interface(at), peer: None });
+        }
+        let other = owner.and_then(|owner| self.nets(owner, to).find(|net| net.addr() == to));
+        let own = self.nets(at, to).find(|net| other.is_some_and(|other| other.contains(&net.addr())));
+        match (own, other) {
+            (Some(address), Some(other)) if !address.contains(&to) => {
+                Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to })
+            }
+            _ => self.cut_off(at, to),
+        }
+    }
+
+    /// A router on the segment takes the interface's address for near, but the interface does not take the router's for near.
+    fn cut_off(&self, at: At, to: IpAddr) -> Option<Cause> {
+        let routers = self.segment_of(at).into_iter().filter(|other| self.passes_on(*other, to.is_ipv6()));
+        let all: Vec<(IpNet, IpNet)> = routers
+            .flat_map(|other| self.nets(other, to).collect::<Vec<_>>())
+            .flat_map(|net| self.nets(at, to).map(move |own| (own, net)))
+            .collect();
+        let (address, other) = all.into_iter().find(|(own, net)| net.contains(&own.addr()) && !own.contains(&net.addr()))?;
+        Some(Cause::WrongPrefix { interface: self.map.interface(at), address, other, to: other.addr() })
+    }
+
+    /// Whether the node forwards what comes in there.
+    pub(super) fn passes_on(&self, at: At, ipv6: bool) -> bool {
+        forwards(self.map.tables(at.place), self.map.link(at), ipv6)
+    }
+
+    /// The addresses of an interface that are of the family and in use beyond it.
+    pub(super) fn nets(&self, at: At, like: IpAddr) -> impl Iterator<Item = IpNet> {
+        self.map.nets(at).filter(move |net| net.addr().is_ipv4() == like.is_ipv4() && !is_link_local(net.addr()))
+    }
+
+    /// The other interfaces with addresses that frames from there come to.
+    pub(super) fn segment_of(&self, at: At) -> Vec<At> {
+        let other = |other: &At| other.place != at.place && !self.map.link(*other).addresses.is_empty();
+        self.map.open_to(at).into_iter().filter(other).collect()
+    }
+}
