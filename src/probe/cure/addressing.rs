@@ -114,7 +114,7 @@ pub(super) fn del_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect 
     let there = |address: IpAddr| tables.links.iter().flat_map(|link| &link.addresses).any(|own| own.net.addr() == address);
     let gone: Vec<IpAddr> = lost.iter().map(|own| own.net.addr()).filter(|address| !there(*address)).collect();
     let subnet = kept.iter().any(|own| own.net.trunc() == net.trunc());
-    let last = net.addr().is_ipv4() && !kept.iter().any(|own| own.net.addr().is_ipv4());
+    let bare = net.addr().is_ipv4() && !kept.iter().any(|own| own.net.addr().is_ipv4());
     let index = link.index;
     tables.routes.retain_mut(|route| {
         let here = route.hops.iter().any(|hop| hop.dev == index);
@@ -129,7 +129,7 @@ pub(super) fn del_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect 
         if route.table == LOCAL_TABLE && route.kind == RouteType::Local && is_own(&lost) {
             return is_own(&kept);
         }
-        if last {
+        if bare {
             route.hops.retain(|hop| hop.dev != index);
             return !route.hops.is_empty();
         }

@@ -146,6 +146,13 @@ impl<'a> World<'a> {
         {
             return Act::Die(Cause::ForwardingOff { node, ipv6 });
         }
+        // Once the source is chosen, rules are asked again (`ip_route_connect`): `ping` connects.
+        if let (None, None, Found::Way(route, hops)) = (link, packet.source, &found)
+            && let Some(own) = hops.first().and_then(|hop| source(tables, route, hop, packet.destination))
+        {
+            packet.source = Some(own);
+            return self.decide(stand, packet, (start, first));
+        }
         // What has an address of one segment is passed on within that alone (`ip6_forward`).
         if let (Some((_, link)), Found::Way(_, hops)) = (link, &found)
             && packet.source.is_some_and(is_link_local)
