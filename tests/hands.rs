@@ -96,6 +96,7 @@ fn options_of_bridges_and_their_ports_and_what_is_told_to_them_are_told_and_undo
         undone("host-a", "bridge link set dev veth-a1 bcast_flood off", &["dev veth-a1 bcast_flood off"]);
         undone("host-a", "bridge link set dev veth-a1 state 0", &["dev veth-a1 state 0"]);
         undone("host-a", "ip link set br0 type bridge ageing_time 0", &["type bridge ageing_time 0"]);
+        undone("host-a", "ip link set br0 type bridge mcast_snooping 1", &["type bridge mcast_snooping 1"]);
         undone("host-a", "ip link set br0 type bridge stp_state 1", &["type bridge stp_state 1"]);
         let entry = |how: &str| format!("bridge fdb replace 02:00:01:00:01:00 dev veth-a2 master {how}");
         undone("host-a", &entry("static sticky"), &["fdb add 02:00:01:00:01:00 dev veth-a2 master static sticky"]);

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use model::Model;
 use nslab::kernel::{Backend, Scope};
+use nslab::plan::hand::{OfPort, OfSpace, PortOption, Turned};
 use nslab::plan::{Fact, Link, NodeId, Ns, Op, Plan, Port, State, compile, diff};
 use nslab::topology::{Topology, parse};
 use random::Dice;
@@ -158,4 +159,33 @@ fn no_operation_on_the_way_down_concerns_anything_but_namespaces() {
             ))
         );
     }
+}
+
+#[test]
+fn what_hands_have_changed_is_undone_and_nothing_else_is_touched() {
+    let turned = Turned { now: 1, fresh: 0, guessed: false };
+    for seed in 0..LABS {
+        let state = compile(&topology(seed));
+        let mut changed = state.clone();
+        changed.extend(spaces(&state).into_iter().map(|ns| Fact::OfSpace(ns, OfSpace::PolicyDefault(1))));
+        let port = |fact: &Fact| fact.port().filter(|port| port.ns != Ns::Root).cloned();
+        changed
+            .extend(state.iter().filter_map(port).map(|port| Fact::OfPort(port, OfPort::Option(PortOption::Isolated, turned))));
+        let plan = diff(&changed, &state);
+        assert_eq!(plan.len(), changed.len() - state.len(), "seed {seed}");
+        assert!(plan.iter().all(|op| matches!(op, Op::Del(Fact::OfSpace(..) | Fact::OfPort(..)))), "seed {seed}: {plan:?}");
+        let mut model = built(&changed);
+        apply(&mut model, &plan);
+        assert_eq!(model.state, state, "seed {seed}");
+        assert_eq!(
+            diff(&changed, &State::new()).iter().filter(|op| op.fact().is_by_hand()).count(),
+            roots(&changed),
+            "seed {seed}"
+        );
+    }
+}
+
+/// What of the machine itself has to be undone by itself: all else goes with its namespace.
+fn roots(state: &State) -> usize {
+    state.iter().filter(|fact| fact.is_by_hand() && *fact.ns() == Ns::Root).count()
 }

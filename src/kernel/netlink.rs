@@ -73,7 +73,7 @@ impl Netlink {
         Self::with_protocol(NETLINK_NETFILTER)
     }
 
-    /// Opens a socket for policies of IPsec in the calling thread's namespace.
+    /// Opens a socket for policies of `IPsec` in the calling thread's namespace.
     pub fn xfrm() -> Result<Self, Errno> {
         Self::with_protocol(NETLINK_XFRM)
     }

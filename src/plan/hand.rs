@@ -42,9 +42,9 @@ pub enum OfSpace {
     NoRule(Rule),
     /// A route of a kind or with attributes that no fact of its own tells: its words, and what names it to the kernel.
     Route(String, Vec<u8>),
-    /// A policy of IPsec: the words of `ip xfrm policy`, and what names it to the kernel.
+    /// A policy of `IPsec`: the words of `ip xfrm policy`, and what names it to the kernel.
     Policy(String, Vec<u8>),
-    /// What becomes of packets that no policy of IPsec is for, in three directions: dropped where the bit is set.
+    /// What becomes of packets that no policy of `IPsec` is for, in three directions: dropped where the bit is set.
     PolicyDefault(u8),
 }
 
@@ -85,6 +85,9 @@ pub enum BridgeOption {
     McastSnooping,
     AgeingTime,
     GroupFwdMask,
+    NfCallIptables,
+    NfCallIp6tables,
+    NfCallArptables,
 }
 
 impl BridgeOption {
@@ -94,6 +97,9 @@ impl BridgeOption {
             Self::McastSnooping => "mcast_snooping",
             Self::AgeingTime => "ageing_time",
             Self::GroupFwdMask => "group_fwd_mask",
+            Self::NfCallIptables => "nf_call_iptables",
+            Self::NfCallIp6tables => "nf_call_ip6tables",
+            Self::NfCallArptables => "nf_call_arptables",
         }
     }
 }

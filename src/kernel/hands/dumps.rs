@@ -1,6 +1,6 @@
-//! What dumps tell: neighbours, forwarding tables, queueing disciplines, policy rules, policies of IPsec.
+//! What dumps tell: neighbours, forwarding tables, queueing disciplines, policy rules, policies of `IPsec`.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -201,39 +201,35 @@ const PROTOCOL: u16 = 21;
 /// `RTPROT_KERNEL`
 const KERNEL: u8 = 2;
 
+/// `AF_INET`, `AF_INET6`
+const V4: u8 = 2;
+const V6: u8 = 10;
+
 /// The rules that a namespace is born with: their family, priority, table.
-const BORN: [(u8, u32, u32); 5] = [
-    (libc::AF_INET as u8, 0, 255),
-    (libc::AF_INET as u8, 32766, 254),
-    (libc::AF_INET as u8, 32767, 253),
-    (libc::AF_INET6 as u8, 0, 255),
-    (libc::AF_INET6 as u8, 32766, 254),
-];
+const BORN: [(u8, u32, u32); 5] = [(V4, 0, 255), (V4, 32766, 254), (V4, 32767, 253), (V6, 0, 255), (V6, 32766, 254)];
 
 fn rules_of(messages: &[Vec<u8>]) -> Vec<OfSpace> {
-    let mut missing: HashMap<(u8, u32, u32), ()> = HashMap::new();
+    let mut missing: BTreeSet<(u8, u32, u32)> = BTreeSet::new();
     let families: Vec<u8> = messages.iter().filter_map(|message| message.first().copied()).collect();
     // A family without any rule is none of this kernel's, unless somebody has taken all away.
-    missing.extend(
-        BORN.iter().filter(|born| !families.is_empty() && (born.0 == 2 || families.contains(&born.0))).map(|born| (*born, ())),
-    );
+    missing.extend(BORN.into_iter().filter(|(family, ..)| !families.is_empty() && (*family == V4 || families.contains(family))));
     let mut found = Vec::new();
     for message in messages {
         let Some(rule) = Reading::read(message) else { continue };
-        if rule.plain && missing.remove(&(rule.family, rule.priority, rule.table)).is_some() {
+        if rule.plain && missing.remove(&(rule.family, rule.priority, rule.table)) {
             continue;
         }
         if !rule.of_kernel {
-            found.push(OfSpace::Rule(Rule { ipv6: rule.family != 2, words: rule.words, message: message.clone() }));
+            found.push(OfSpace::Rule(Rule { ipv6: rule.family == V6, words: rule.words, message: message.clone() }));
         }
     }
-    for (family, priority, table) in missing.into_keys() {
+    for (family, priority, table) in missing {
         let mut message = vec![family, 0, 0, 0, u8::try_from(table).unwrap_or(0), 0, 0, 1, 0, 0, 0, 0];
         push(&mut message, PRIORITY, &priority.to_ne_bytes());
         push(&mut message, TABLE, &table.to_ne_bytes());
         push(&mut message, PROTOCOL, &[KERNEL]);
         let words = format!("pref {priority} from all lookup {}", table_name(table));
-        found.push(OfSpace::NoRule(Rule { ipv6: family != 2, words, message }));
+        found.push(OfSpace::NoRule(Rule { ipv6: family == V6, words, message }));
     }
     found
 }
@@ -263,7 +259,7 @@ impl Reading {
         let [family, to, from, tos, table, _, _, action, f0, f1, f2, f3, ..] = *message else { return None };
         let flags = u32::from_ne_bytes([f0, f1, f2, f3]);
         // Rules of multicast routing have families of their own.
-        if ![libc::AF_INET, libc::AF_INET6].contains(&i32::from(family)) {
+        if ![V4, V6].contains(&family) {
             return None;
         }
         let get = |kind: u16| find(message, RULE, kind);
@@ -271,7 +267,7 @@ impl Reading {
         let pair = |kind: u16| get(kind).and_then(|value| Some((value.get(..2)?, value.get(2..4)?)));
         let port = |kind: u16| {
             let (start, end) = pair(kind)?;
-            let read = |bytes: &[u8]| bytes.try_into().map(u16::from_ne_bytes).unwrap_or(0);
+            let read = |bytes: &[u8]| bytes.try_into().map_or(0, u16::from_ne_bytes);
             Some(if start == end { read(start).to_string() } else { format!("{}-{}", read(start), read(end)) })
         };
         let (priority, table) = (word(PRIORITY).unwrap_or(0), word(TABLE).unwrap_or(u32::from(table)));

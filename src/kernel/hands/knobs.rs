@@ -241,6 +241,9 @@ fn bridge(option: &InfoBridge, made: bool, stp: bool) -> Option<(BridgeOption, T
         // In hundredths of a second: five minutes; the spanning tree protocol shortens it when the tree changes.
         InfoBridge::AgeingTime(time) if !stp => (BridgeOption::AgeingTime, *time, 30_000),
         InfoBridge::GroupFwdMask(mask) => (BridgeOption::GroupFwdMask, u32::from(*mask), 0),
+        InfoBridge::NfCallIpTables(on) => (BridgeOption::NfCallIptables, u32::from(*on), 0),
+        InfoBridge::NfCallIp6Tables(on) => (BridgeOption::NfCallIp6tables, u32::from(*on), 0),
+        InfoBridge::NfCallArpTables(on) => (BridgeOption::NfCallArptables, u32::from(*on), 0),
         _ => return None,
     };
     Turned::from(now, fresh).map(|turned| (option, turned))

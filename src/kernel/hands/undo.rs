@@ -106,6 +106,9 @@ fn of_port(hand: &OfPort, index: u32, path: impl Fn(bool, &str) -> String) -> Op
             BridgeOption::McastSnooping => InfoBridge::MulticastSnooping(turned.fresh != 0),
             BridgeOption::AgeingTime => InfoBridge::AgeingTime(turned.fresh),
             BridgeOption::GroupFwdMask => InfoBridge::GroupFwdMask(u16::try_from(turned.fresh).unwrap_or(0)),
+            BridgeOption::NfCallIptables => InfoBridge::NfCallIpTables(turned.fresh != 0),
+            BridgeOption::NfCallIp6tables => InfoBridge::NfCallIp6Tables(turned.fresh != 0),
+            BridgeOption::NfCallArptables => InfoBridge::NfCallArpTables(turned.fresh != 0),
         }),
         OfPort::Option(option, turned) => {
             let on = turned.fresh != 0;
