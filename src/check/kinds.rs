@@ -60,7 +60,7 @@ macro_rules! checks {
                 Players::asked(|players| drop(self.played_by(players)))
             }
 
-            /// As [`Kind::site`].
+            /// As [`Kind::target`].
             pub(super) fn target(&self, scene: &Scene<'_>) -> Target {
                 match self { $(Self::$kind(check) => check.target(scene),)* }
             }

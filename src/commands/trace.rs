@@ -101,7 +101,7 @@ fn check(address: IpAddr, view: &View) -> Result<()> {
     let nets = || view.places.iter().flat_map(|place| &place.node.links).flat_map(|link| &link.addresses);
     let broadcast = match address {
         // Whoever has the broadcast address of a subnet is told so.
-        IpAddr::V4(_) if view.owners_of_address(address).first().is_some() => false,
+        IpAddr::V4(_) if !view.owners_of_address(address).is_empty() => false,
         IpAddr::V4(v4) => v4.is_broadcast() || nets().any(|net| net.prefix_len() < 31 && net.broadcast() == address),
         IpAddr::V6(_) => false,
     };

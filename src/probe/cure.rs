@@ -47,7 +47,9 @@ pub fn with_cures(view: &View, goal: &Goal<'_>, mut prediction: Prediction) -> P
     if let Some(death) = &mut prediction.death {
         death.cure = cure_of(view, goal, &death.cause);
     }
-    prediction.notes.iter_mut().for_each(|note| note.cure = cure(view, &note.cause));
+    for note in &mut prediction.notes {
+        note.cure = cure(view, &note.cause);
+    }
     prediction
 }
 
@@ -232,7 +234,9 @@ impl Cures<'_> {
     fn make(&mut self, node: &str, lost: impl Fn(&Fact) -> bool) -> bool {
         let edits: Vec<Edit> = self.view.described().filter(|fact| lost(fact)).filter_map(edit_of).collect();
         let any = !edits.is_empty();
-        edits.into_iter().for_each(|edit| self.step(node, edit));
+        for edit in edits {
+            self.step(node, edit);
+        }
         any
     }
 }

@@ -259,7 +259,8 @@ fn report(
     packet: &predict::Probe,
 ) -> Trace {
     let goal = Goal { from: order.from, to: order.to, probe: packet };
-    let outcome = account.outcome(view, prediction, acted, &goal, order);
+    let unheard = if account.answered { None } else { port::unheard(view, &account, order) };
+    let outcome = account.outcome(view, prediction, acted, &goal, unheard);
     let by_itself =
         matches!(&outcome, Outcome::Died(death) if !matches!(death.cause, Cause::NobodyListens { .. } | Cause::Silent { .. }));
     let beside = order.transport != Transport::Icmp && by_itself && prediction.death.is_none();
@@ -273,7 +274,9 @@ fn report(
     if account.answered {
         notes.extend(port::black_hole(view, order, prediction).map(|cause| Note { cause, cure: Vec::new() }));
     }
-    notes.iter_mut().for_each(|note| note.cure = cure(view, &note.cause));
+    for note in &mut notes {
+        note.cure = cure(view, &note.cause);
+    }
     let unknown = match &outcome {
         Outcome::Died(death) if matches!(death.cause, Cause::Unknown { .. }) => Some(&death.node),
         _ => None,

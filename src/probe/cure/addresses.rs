@@ -85,7 +85,7 @@ impl Cures<'_> {
             self.described_routes(node, |_| true);
             self.or();
         }
-        if self.from_loopback(place) || self.misplaced(place) {
+        if self.off_loopback(place) || self.misplaced(place) {
             return;
         }
         if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {
@@ -94,7 +94,7 @@ impl Cures<'_> {
     }
 
     /// An address on the loopback goes to the node's cable that has none; whether there is one.
-    fn from_loopback(&mut self, place: usize) -> bool {
+    fn off_loopback(&mut self, place: usize) -> bool {
         let lo = self.map.interfaces(place).filter(|at| self.map.is_loopback(*at));
         let address = lo.flat_map(|at| self.map.nets(at)).find(|net| !net.addr().is_loopback() && net.addr().is_ipv4());
         let cable = self
@@ -209,8 +209,8 @@ impl Cures<'_> {
     fn wanted(&self, interface: &Interface, net: IpNet) -> Vec<IpNet> {
         let place = self.place(&interface.node);
         let routes = place.map(|place| self.map.tables(place).routes.as_slice()).unwrap_or_default();
-        let routers = routes.iter().flat_map(|route| &route.hops).filter_map(|hop| hop.via);
-        let asked = routers.filter(|via| net.contains(via) && self.map.owners(*via).is_empty());
+        let gateways = routes.iter().flat_map(|route| &route.hops).filter_map(|hop| hop.via);
+        let asked = gateways.filter(|via| net.contains(via) && self.map.owners(*via).is_empty());
         let asked = asked.filter_map(|via| IpNet::new(via, net.prefix_len()).ok());
         let mut wanted: Vec<IpNet> = asked.chain(self.free(net)).collect();
         wanted.dedup();

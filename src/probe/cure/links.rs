@@ -27,7 +27,9 @@ impl Cures<'_> {
             self.step(node, Edit::up("br0"));
             let others = self.map.interfaces(at.place).filter(|other| *other != at && self.map.is_loose(*other));
             let plug: Vec<At> = std::iter::once(at).chain(others).collect();
-            plug.into_iter().for_each(|at| self.plug(at, "br0"));
+            for at in plug {
+                self.plug(at, "br0");
+            }
         }
         for bridge in bridges {
             self.plug(at, bridge);

@@ -136,11 +136,11 @@ impl World<'_> {
                 let noarp = || self.map.link(*owner).noarp.then(|| Cause::NoArp { interface: self.map.interface(*owner) });
                 let ignored = self.map.link(*owner).arp_ignore;
                 let all = self.map.tables(owner.place).settings.as_ref().map_or(0, |settings| settings.arp_ignore);
-                let ignores = || {
+                let silent = || {
                     let value = ignored.max(all);
                     (value > 0 && next.is_ipv4()).then(|| Cause::ArpIgnored { interface: self.map.interface(*owner), value })
                 };
-                let there = there.or_else(noarp).or_else(|| self.not_flooded(path, next)).or_else(ignores);
+                let there = there.or_else(noarp).or_else(|| self.not_flooded(path, next)).or_else(silent);
                 let unresolved = || Cause::Unresolved { interface, address: next, owner: Some(self.map.interface(*owner)) };
                 return there.unwrap_or_else(unresolved);
             }

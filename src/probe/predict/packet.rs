@@ -419,7 +419,7 @@ impl<'a> World<'a> {
 /// A rule that refuses, as `ip rule` writes it.
 fn barred(node: String, kind: RouteType, rule: &Rule) -> Cause {
     let all = || "all".to_owned();
-    let from = rule.from.filter(|net| net.prefix_len() > 0).map_or_else(all, |net| bare(net));
+    let from = rule.from.filter(|net| net.prefix_len() > 0).map_or_else(all, bare);
     let to = rule.to.map(|net| format!(" to {}", bare(net))).unwrap_or_default();
     let enters = rule.enters.as_ref().map(|dev| format!(" iif {dev}")).unwrap_or_default();
     let not = if rule.inverted { "not " } else { "" };

@@ -4,11 +4,9 @@ use std::net::IpAddr;
 
 use nix::errno::Errno;
 
-use super::Order;
 use super::compare::{self, End};
 use super::elsewhere::{left, other_machine, unplugged};
 use super::filters::{Acted, filtered};
-use super::port;
 use super::sighting::{Probed, What};
 use crate::probe::cure::{Goal, cure_of};
 use crate::probe::predict::Prediction;
@@ -97,15 +95,21 @@ impl Account {
         self.reply.iter().chain(&self.request).find_map(|compared| compared.unanswered.as_ref())
     }
 
-    /// How it ended.
-    pub fn outcome(&self, view: &View, prediction: &Prediction, acted: &[Acted], goal: &Goal<'_>, order: &Order<'_>) -> Outcome {
+    /// How it ended; `unheard` is what the port at its end has to do with it, with the node and whether that is certain.
+    pub fn outcome(
+        &self,
+        view: &View,
+        prediction: &Prediction,
+        acted: &[Acted],
+        goal: &Goal<'_>,
+        unheard: Option<(String, Cause, bool)>,
+    ) -> Outcome {
         if self.answered {
             return Outcome::Answered { milliseconds: self.milliseconds };
         }
         let dropped = acted.iter().any(|acted| acted.step.drops);
         let foretold = !self.is_refused() && self.confirms(prediction);
-        let unheard = if dropped || foretold { None } else { port::unheard(view, self, order) };
-        let (leg, node, cause, certain) = match unheard {
+        let (leg, node, cause, certain) = match unheard.filter(|_| !dropped && !foretold) {
             Some((node, cause, certain)) => (Direction::Request, node, cause, certain),
             None => self.cause(view, prediction, acted, goal),
         };

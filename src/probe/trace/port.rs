@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Account, Order};
+use super::Order;
+use super::account::Account;
 use crate::kernel::calls::{listeners, takes};
 use crate::kernel::sockets::Manner;
 use crate::probe::ping::{self, Came};
