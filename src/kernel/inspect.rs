@@ -111,12 +111,12 @@ pub fn settings(pins: &[Pin]) -> Result<Vec<Settings>> {
 /// When a pin cannot be entered.
 pub fn redirects(asked: &[(Pin, Vec<Ipv4Addr>)]) -> Result<Vec<Vec<(IpAddr, NextHop)>>> {
     let mut all: Vec<_> = asked.iter().map(|(pin, addresses)| (pin, addresses, Vec::new())).collect();
-    shared(&mut all, |(pin, addresses, told)| {
+    shared(&mut all, |(pin, addresses, redirects)| {
         let mut socket = open(pin)?;
-        told.extend(addresses.iter().filter_map(|to| read::redirected(&mut socket, *to)));
+        redirects.extend(addresses.iter().filter_map(|to| read::redirected(&mut socket, *to)));
         Ok(())
     })?;
-    Ok(all.into_iter().map(|(_, _, told)| told).collect())
+    Ok(all.into_iter().map(|(_, _, redirects)| redirects).collect())
 }
 
 /// Moves the calling thread into the namespace; the socket may leave it.

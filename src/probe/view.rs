@@ -177,8 +177,8 @@ impl View {
         }
         let pin = |place: &Place| Pin { node: place.node.node.clone(), path: place.pin.clone() };
         let pins: Vec<(Pin, Vec<Ipv4Addr>)> = asked.iter().map(|(place, to)| (pin(place), to.clone())).collect();
-        for ((place, _), told) in asked.into_iter().zip(inspect::redirects(&pins)?) {
-            place.tables.redirects.extend(told);
+        for ((place, _), redirects) in asked.into_iter().zip(inspect::redirects(&pins)?) {
+            place.tables.redirects.extend(redirects);
         }
         Ok(())
     }

@@ -48,7 +48,7 @@ pub(super) enum Found {
 }
 
 impl Found {
-    fn said(&self) -> (&str, &str, Transport) {
+    fn call(&self) -> (&str, &str, Transport) {
         match self {
             Self::Open { from, to, transport }
             | Self::Closed { from, to, transport, .. }
@@ -65,7 +65,7 @@ impl Seen for Found {
 
 impl Say for Found {
     fn sentence(&self, words: &Words<'_>) -> String {
-        let (lang, (from, to, transport)) = (words.lang, self.said());
+        let (lang, (from, to, transport)) = (words.lang, self.call());
         let call = words.ping(&(from.to_owned(), to.to_owned()));
         let (protocol, port) = (transport.name(), transport.port().unwrap_or(0));
         match self {

@@ -273,42 +273,42 @@ impl Reading {
         let (priority, table) = (word(PRIORITY).unwrap_or(0), word(TABLE).unwrap_or(u32::from(table)));
         let mut words = format!("pref {priority}");
         let mut plain = action == 1 && flags & 2 == 0 && tos == 0;
-        let mut say = |text: String| {
+        let mut add = |text: String| {
             plain = false;
             let _ = write!(words, " {text}");
         };
         // `FIB_RULE_INVERT`
         if flags & 2 != 0 {
-            say("not".to_owned());
+            add("not".to_owned());
         }
         if let Some(source) = get(2).and_then(ip) {
-            say(format!("from {source}/{from}"));
+            add(format!("from {source}/{from}"));
         }
         if let Some(destination) = get(1).and_then(ip) {
-            say(format!("to {destination}/{to}"));
+            add(format!("to {destination}/{to}"));
         }
         if tos != 0 {
-            say(format!("tos 0x{tos:02x}"));
+            add(format!("tos 0x{tos:02x}"));
         }
         if let Some(mark) = word(10).filter(|mark| *mark != 0 || word(16).is_some_and(|mask| mask != 0)) {
             let mask = word(16).filter(|mask| *mask != u32::MAX).map(|mask| format!("/0x{mask:x}")).unwrap_or_default();
-            say(format!("fwmark 0x{mark:x}{mask}"));
+            add(format!("fwmark 0x{mark:x}{mask}"));
         }
         for (kind, name) in [(3, "iif"), (17, "oif")] {
             if let Some(dev) = get(kind).map(text) {
-                say(format!("{name} {}", crate::plan::quoted(&dev)));
+                add(format!("{name} {}", crate::plan::quoted(&dev)));
             }
         }
         if let Some(range) = get(20) {
             let (start, end) = (number(range).unwrap_or(0), range.get(4..).and_then(number).unwrap_or(0));
-            say(format!("uidrange {start}-{end}"));
+            add(format!("uidrange {start}-{end}"));
         }
         if let Some(protocol) = get(22).and_then(|value| value.first()) {
-            say(format!("ipproto {protocol}"));
+            add(format!("ipproto {protocol}"));
         }
         for (kind, name) in [(23, "sport"), (24, "dport")] {
             if let Some(range) = port(kind) {
-                say(format!("{name} {range}"));
+                add(format!("{name} {range}"));
             }
         }
         if words.split(' ').count() == 2 {

@@ -268,12 +268,12 @@ fn settle(places: &mut [Place], before: &[Vec<u32>]) {
         ups.extend(place.tables.links.iter().map(|link| ((place.node.node.as_str(), link.index), link.up)));
     }
     let plugged = |link: &Link| {
-        let far = link.peer.as_ref().and_then(|far| Some((far.node.as_deref()?, far.index)));
-        far.and_then(|far| ups.get(&far)).copied()
+        let peer = link.peer.as_ref().and_then(|peer| Some((peer.node.as_deref()?, peer.index)));
+        peer.and_then(|peer| ups.get(&peer)).copied()
     };
     let carriers: Vec<Vec<bool>> = places
         .iter()
-        .map(|place| place.tables.links.iter().map(|link| plugged(link).map_or(link.carrier, |far| far && link.up)).collect())
+        .map(|place| place.tables.links.iter().map(|link| plugged(link).map_or(link.carrier, |peer| peer && link.up)).collect())
         .collect();
     for ((place, carriers), before) in places.iter_mut().zip(carriers).zip(before) {
         for (link, carrier) in place.tables.links.iter_mut().zip(carriers) {

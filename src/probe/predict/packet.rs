@@ -238,8 +238,8 @@ impl<'a> World<'a> {
     ) -> Result<Stand, Box<(usize, Cause)>> {
         let tables = self.map.tables(stand.place);
         // What a router has told of the address (`find_exception`, `rt6_find_cached_rt`).
-        let told = tables.redirects.iter().find(|(to, other)| *to == packet.destination && other.dev == hop.dev);
-        let hop = told.filter(|_| route.kind == RouteType::Unicast).map_or(hop, |(_, told)| told);
+        let redirect = tables.redirects.iter().find(|(to, other)| *to == packet.destination && other.dev == hop.dev);
+        let hop = redirect.filter(|_| route.kind == RouteType::Unicast).map_or(hop, |(_, router)| router);
         let reported = route_of(tables, route, Some(hop));
         let deed = match stand.enters {
             None => Action::Sends(reported.clone()),
