@@ -215,7 +215,7 @@ fn neighbours_macs_and_ports_that_are_wrong_are_named_and_cured() {
             },
             Case {
                 wrong: &[("host-b.b1", "sysctl -qw net.ipv4.conf.eth0.arp_ignore=8")],
-                cause: r#"{"cause":"unresolved","owner":{"node":"host-b.b1","interface":"eth0"}}"#,
+                cause: r#"{"cause":"arp-ignored","interface":{"node":"host-b.b1","interface":"eth0"}}"#,
                 ..BRIDGED
             },
             Case {

@@ -14,6 +14,7 @@ pub use addressing::Effect;
 pub use apply::rehearse;
 #[doc(hidden)]
 pub use edit::Edit;
+use netlink_packet_route::route::RouteProtocol;
 pub use trial::Goal;
 use trial::Step;
 
@@ -21,6 +22,7 @@ use super::predict::Prediction;
 use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::map::{At, Map};
 use super::view::View;
+use crate::kernel::tables::Route;
 use crate::lab::resolve::word;
 use crate::name::IfName;
 use crate::plan::{Fact, NodeId, Ns, Port, RouteTo, quoted};
@@ -187,8 +189,15 @@ impl Cures<'_> {
         }
     }
 
-    /// Whether the change takes something away that the lab's topology says.
+    /// Whether the change takes something away that the lab's topology or the kernel itself put there.
     fn is_protected(&self, step: &Step) -> bool {
+        // What came with an address is not to go without it.
+        if let Edit::DelRoute { to, kind: None, .. } = &step.edit {
+            let kernel = |route: &Route| route.to == *to && route.protocol == RouteProtocol::Kernel;
+            if self.map.tables(step.place).routes.iter().any(kernel) {
+                return true;
+            }
+        }
         let ns = Ns::Node(self.view.places[step.place].id.clone());
         let port = |dev: &str| Port { ns: ns.clone(), dev: IfName::observed(dev) };
         self.view.described().any(|fact| match (&step.edit, fact) {
@@ -205,8 +214,7 @@ impl Cures<'_> {
                 Fact::Route(of, _, net, _, RouteTo::Via(own, _)),
             ) => {
                 let deletes = matches!(step.edit, Edit::DelRoute { .. });
-                let there =
-                    |route: &crate::kernel::tables::Route| route.to == *net && route.hops.iter().any(|hop| hop.via == Some(*own));
+                let there = |route: &Route| route.to == *net && route.hops.iter().any(|hop| hop.via == Some(*own));
                 *of == ns && net == to && (deletes || *via != Some(*own)) && self.map.tables(step.place).routes.iter().any(there)
             }
             _ => false,

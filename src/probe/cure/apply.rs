@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use netlink_packet_route::route::{RouteProtocol, RouteType};
+use netlink_packet_route::route::RouteType;
 
 use super::addressing::{Effect, LEAST_MTU6, add_address, add_route, connect, del_address, set, with, without_ipv6};
 use super::edit::Edit;
@@ -73,8 +73,6 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
                 route.table == *table && route.to == *to && through && (kind.is_none() || route.kind != RouteType::Unicast)
             };
             match tables.routes.iter().position(fits) {
-                // The kernel would do it; but what came with an address is not to go without it.
-                Some(at) if tables.routes[at].protocol == RouteProtocol::Kernel => Effect::Refused,
                 Some(at) => {
                     tables.routes.remove(at);
                     Effect::Done
