@@ -132,6 +132,9 @@ fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn)
     let died = match (end, start) {
         (End::Died { node, cause }, _) => Some((Direction::Request, node, cause)),
         (End::Received { .. }, None) => None,
+        (End::Received { place }, Some(start)) if place == start && world.swallows(place, to).is_some() => {
+            world.swallows(place, to).map(|cause| (Direction::Request, map.name(place), cause))
+        }
         (End::Received { place }, Some(start)) => {
             receiver = Some(map.name(place));
             if let Some(cause) = world.duplicate_on_segment(place, to) {

@@ -76,6 +76,9 @@ impl Cures<'_> {
     pub(super) fn no_address(&mut self, node: &str) {
         let Some(place) = self.place(node) else { return };
         let Some(ns) = self.ns(node) else { return };
+        if self.off_loopback(place) {
+            return;
+        }
         let has = |port: &str, net: &IpNet| {
             let link = self.map.tables(place).named(port);
             link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net))
@@ -85,7 +88,7 @@ impl Cures<'_> {
             self.described_routes(node, |_| true);
             self.or();
         }
-        if self.off_loopback(place) || self.misplaced(place) {
+        if self.misplaced(place) {
             return;
         }
         if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {

@@ -134,6 +134,16 @@ impl World<'_> {
         Some(Cause::OnLoopback { interface: self.map.interface(at), address })
     }
 
+    /// A subnet on the loopback makes the node take another one's address for its own.
+    pub(super) fn swallows(&self, place: usize, to: IpAddr) -> Option<Cause> {
+        let owners = self.map.owners(to);
+        let lo = self.map.interfaces(place).find(|at| self.map.is_loopback(*at))?;
+        let is_own = self.nets(lo, to).any(|net| net.addr() == to) || owners.iter().any(|owner| owner.place == place);
+        let address = self.nets(lo, to).find(|net| net.contains(&to) && !net.addr().is_loopback())?;
+        let cable = self.map.interfaces(place).find(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at))?;
+        (!is_own && !owners.is_empty()).then(|| Cause::OnLoopback { interface: self.map.interface(cable), address })
+    }
+
     /// The address is that of all in a subnet of the node's.
     pub(super) fn broadcast(&self, stand: Stand, to: IpAddr) -> Cause {
         let is_it = |net: &IpNet| net.prefix_len() < 31 && net.broadcast() == to;

@@ -104,6 +104,12 @@ impl Account {
         goal: &Goal<'_>,
         unheard: Option<(String, Cause, bool)>,
     ) -> Outcome {
+        // What answers is the sender itself.
+        let own = prediction.death.as_ref().filter(|death| matches!(death.cause, Cause::OnLoopback { .. }));
+        if let (true, Some(death)) = (self.answered, own) {
+            let cure = cure_of(view, goal, &death.cause);
+            return Outcome::Died(Box::new(Death { certain: true, cure, ..death.clone() }));
+        }
         if self.answered {
             return Outcome::Answered { milliseconds: self.milliseconds };
         }
@@ -190,7 +196,8 @@ impl Account {
     pub fn differences(&self, prediction: &Prediction) -> Vec<Difference> {
         let compared = self.request.iter().chain(&self.reply);
         let mut all: Vec<Difference> = compared.flat_map(|compared| compared.differences.clone()).collect();
-        if let (true, Some(death)) = (self.answered, &prediction.death) {
+        let lives = prediction.death.as_ref().filter(|death| self.answered && !matches!(death.cause, Cause::OnLoopback { .. }));
+        if let Some(death) = lives {
             all.push(Difference::Lives { cause: death.cause.clone() });
         }
         all

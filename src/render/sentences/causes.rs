@@ -112,7 +112,7 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             let node = word(&interface.node);
             t!(
                 lang,
-                "{address} is on the loopback of {node}, where nobody else sees it; {interface} has no address.",
+                "{address} is on the loopback of {node}, where nobody else sees it, and not on {interface}.",
                 address,
                 node,
                 interface = at(interface)
