@@ -192,7 +192,10 @@ pub fn of_links(sight: &Sight<'_>, socket: &mut Netlink, found: &mut dyn FnMut(P
             differs("disable_ipv6", i32::from(conf.disable_ipv6 != 0), i32::from(off.is_some_and(|off| off != 0)));
             differs("hop_limit", conf.hoplimit, 64);
             differs("proxy_ndp", conf.proxy_ndp, 0);
-            differs("mtu", conf.mtu6, link.mtu.cast_signed());
+            // A fallback device of a tunnel is born with another one than the family's.
+            if !link.fallback {
+                differs("mtu", conf.mtu6, link.mtu.cast_signed());
+            }
         }
         of_link(sight, link, message, &mut |hand| found(port.clone(), hand));
     }
