@@ -24,6 +24,9 @@ pub use self::validate::problems;
 use crate::error::{Error, Result, Usage};
 use crate::name::{IfName, LabName, Mac, NodeName};
 
+/// The least MTU of IPv6 (RFC 8200 section 5): below it the kernel takes the family from the interface.
+pub const LEAST_MTU6: u32 = 1280;
+
 /// A whole lab as described: networks, hosts, their containers.
 ///
 /// Names are unique in their list and references resolve; `topology::parse` sees to it.

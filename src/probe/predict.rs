@@ -129,11 +129,15 @@ fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn)
     };
     let request = Journey { source: packet.source, destination: to, visits };
     let (mut reply, mut receiver) = (None, None);
+    let swallowed = match end {
+        End::Received { place } if Some(place) == start => world.swallows(place, to),
+        _ => None,
+    };
     let died = match (end, start) {
         (End::Died { node, cause }, _) => Some((Direction::Request, node, cause)),
         (End::Received { .. }, None) => None,
-        (End::Received { place }, Some(start)) if place == start && world.swallows(place, to).is_some() => {
-            world.swallows(place, to).map(|cause| (Direction::Request, map.name(place), cause))
+        (End::Received { place }, _) if swallowed.is_some() => {
+            swallowed.map(|cause| (Direction::Request, map.name(place), cause))
         }
         (End::Received { place }, Some(start)) => {
             receiver = Some(map.name(place));

@@ -10,9 +10,7 @@ use crate::kernel::tables::{Address, LOCAL_TABLE, Link, NextHop, Route, Tables};
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
 use crate::probe::predict::lookup::{Flow, Found, lookup};
-
-/// The least MTU of IPv6 (RFC 8200 section 5): below it the kernel takes the family from the interface.
-pub(super) const LEAST_MTU6: u32 = 1280;
+use crate::topology::LEAST_MTU6;
 
 /// The metrics of routes of IPv6 that addresses bring, and of those that are typed without one (`IP6_RT_PRIO_ADDRCONF`,
 /// `IP6_RT_PRIO_USER`).

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use netlink_packet_route::route::RouteType;
 
-use super::addressing::{Effect, LEAST_MTU6, add_address, add_route, connect, del_address, set, with, without_ipv6};
+use super::addressing::{Effect, add_address, add_route, connect, del_address, set, with, without_ipv6};
 use super::edit::Edit;
 use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, Route, Tables};
 use crate::name::Mac;
 use crate::probe::view::{Place, View};
+use crate::topology::LEAST_MTU6;
 
 /// A lab after a change in the node at `place`, as it is foretold; for tests beside the kernel.
 pub fn rehearse(view: &View, place: usize, edit: &Edit) -> (Effect, View) {

@@ -100,25 +100,8 @@ impl World<'_> {
             return Some(Cause::PortClosed { interface: self.map.interface(stop.at), state: "locked".to_owned() });
         }
         let port = delivery.stops.iter().find(|stop| stop.why == Why::Closed)?.at;
-        let down = |at: At, peer: Option<At>| {
-            let peer = peer.map(|peer| self.map.interface(peer));
-            Some(Cause::LinkDown { interface: self.map.interface(at), peer })
-        };
-        let is_down = |at: &At| !self.map.link(*at).up;
-        if let Some(bridge) = self.map.bridge(port).filter(is_down) {
-            return down(bridge, None);
-        }
-        if is_down(&port) {
-            return down(port, None);
-        }
-        if self.map.forwards(port) {
-            return Some(Cause::PortClosed { interface: self.map.interface(port), state: "isolated".to_owned() });
-        }
-        if let Some(peer) = self.map.peer(port).filter(is_down) {
-            return down(port, Some(peer));
-        }
-        let state = self.map.link(port).port?.state.word().to_owned();
-        Some(Cause::PortClosed { interface: self.map.interface(port), state })
+        let isolated = || Cause::PortClosed { interface: self.map.interface(port), state: "isolated".to_owned() };
+        Some(self.map.shut(port, self.map.bridge(port)?).unwrap_or_else(isolated))
     }
 
     /// What is between an interface and the next address.

@@ -12,9 +12,7 @@ use super::path::Path;
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
 use crate::report::trace::Cause;
-
-/// The least MTU of IPv6 (RFC 8200 section 5).
-const LEAST_MTU6: u32 = 1280;
+use crate::topology::LEAST_MTU6;
 
 impl World<'_> {
     /// The node has no route to where the packet wants to go.

@@ -120,18 +120,14 @@ impl Map<'_> {
 
     /// The first thing on the way that keeps frames from passing.
     pub(in crate::probe) fn obstacle(&self, path: &Path) -> Option<Cause> {
-        let down = |at: At, peer: Option<At>| Cause::LinkDown {
-            interface: self.interface(at),
-            peer: peer.map(|peer| self.interface(peer)),
-        };
         for (place, pair) in path.steps.windows(2).enumerate() {
             let &[at, next] = pair else { continue };
             if self.peer(at) == Some(next) {
                 if !self.link(at).up {
-                    return Some(down(at, None));
+                    return Some(self.down(at, None));
                 }
                 if !self.link(next).up {
-                    return Some(down(at, Some(next)));
+                    return Some(self.down(at, Some(next)));
                 }
                 continue;
             }
@@ -139,27 +135,37 @@ impl Map<'_> {
             if self.bridge(port) != Some(bridge) {
                 return Some(self.unplugged(at, next));
             }
-            if !self.link(bridge).up {
-                return Some(down(bridge, None));
-            }
-            if !self.link(port).up {
-                return Some(down(port, None));
-            }
-            let flags = self.link(port).port.unwrap_or_default();
-            if !self.forwards(port) {
-                // A port whose cable's other end is down is disabled for that.
-                if let Some(peer) = self.peer(port).filter(|peer| !self.link(*peer).up) {
-                    return Some(down(port, Some(peer)));
-                }
-                return Some(Cause::PortClosed { interface: self.interface(port), state: flags.state.word().to_owned() });
+            if let Some(cause) = self.shut(port, bridge) {
+                return Some(cause);
             }
             let before = place.checked_sub(1).and_then(|before| path.steps.get(before)).filter(|_| !self.is_bridge(next));
             let isolated = |at: &At| self.link(*at).port.unwrap_or_default().isolated;
-            if flags.isolated && before.is_some_and(isolated) {
+            if isolated(&port) && before.is_some_and(isolated) {
                 return Some(Cause::PortClosed { interface: self.interface(port), state: "isolated".to_owned() });
             }
         }
         None
+    }
+
+    /// Why a port passes nothing, whoever sends: its bridge, itself or its cable's other end is down, or its state is another one
+    /// than forwarding.
+    pub(super) fn shut(&self, port: At, bridge: At) -> Option<Cause> {
+        if let Some(at) = [bridge, port].into_iter().find(|at| !self.link(*at).up) {
+            return Some(self.down(at, None));
+        }
+        if self.forwards(port) {
+            return None;
+        }
+        // A port whose cable's other end is down is disabled for that.
+        if let Some(peer) = self.peer(port).filter(|peer| !self.link(*peer).up) {
+            return Some(self.down(port, Some(peer)));
+        }
+        let state = self.link(port).port.unwrap_or_default().state.word().to_owned();
+        Some(Cause::PortClosed { interface: self.interface(port), state })
+    }
+
+    fn down(&self, at: At, peer: Option<At>) -> Cause {
+        Cause::LinkDown { interface: self.interface(at), peer: peer.map(|peer| self.interface(peer)) }
     }
 
     /// The end that is plugged into nothing; of the bridges there the one on the way comes first.

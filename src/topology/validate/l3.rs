@@ -9,10 +9,7 @@ use super::l2::{Segments, Spot};
 use super::{Found, Interface, Node};
 use crate::problem::Problem;
 use crate::topology::tree::{Aspect, Part, Place};
-use crate::topology::{Hop, Route};
-
-/// Smallest MTU with which IPv6 works (RFC 8200, section 5).
-const V6_MTU: u32 = 1280;
+use crate::topology::{Hop, LEAST_MTU6, Route};
 
 /// Everything that addresses and routes of a node can have wrong by themselves.
 pub(super) fn check(node: &Node<'_>, found: &mut Found<'_>) {
@@ -28,7 +25,7 @@ fn check_values(node: &Node<'_>, found: &mut Found<'_>) {
             let place = interface.place(Aspect::Address(index));
             if let Some(problem) = impossible(net.addr()).or_else(|| edge(net, net.addr())) {
                 found.add(place, problem);
-            } else if net.addr().is_ipv6() && interface.mtu < V6_MTU {
+            } else if net.addr().is_ipv6() && interface.mtu < LEAST_MTU6 {
                 found.add(place, Problem::MtuTooSmallForV6(interface.mtu));
             }
         }
