@@ -43,7 +43,7 @@ pub(super) fn set<T: PartialEq>(place: &mut T, value: T) -> Effect {
 pub(super) fn add_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect {
     let Some(link) = tables.named(dev).cloned() else { return Effect::Refused };
     let has = |own: &Address| own.net == net || net.addr().is_ipv6() && own.net.addr() == net.addr();
-    if link.addresses.iter().any(has) || net.addr().is_ipv6() && link.mtu < LEAST_MTU6 {
+    if link.addresses.iter().any(has) || net.addr().is_ipv6() && (link.ipv6_off || link.mtu < LEAST_MTU6) {
         return Effect::Refused;
     }
     let secondary = net.addr().is_ipv4() && link.addresses.iter().any(|own| own.net.trunc() == net.trunc());
