@@ -1,6 +1,7 @@
 //! What the tables of a lab say about the way of a packet and of its reply.
 
 mod blame;
+mod fabric;
 mod lacks;
 pub(in crate::probe) mod lookup;
 pub(in crate::probe) mod map;
@@ -13,9 +14,10 @@ use std::net::IpAddr;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
+use fabric::{BROADCAST, Delivery, Ether, Fabric, SOLICITED};
 use lookup::{Flow, Found, lookup};
 use lookup::{Martian, validate};
-use map::{At, BROADCAST, Delivery, Ether, Fabric, Map, SOLICITED};
+use map::{At, Map};
 use packet::{End, Packet};
 
 use super::view::{Place, View};

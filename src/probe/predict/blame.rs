@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::map::{At, Delivery, Why};
+use super::fabric::{Delivery, Why};
+use super::map::At;
 use super::packet::Packet;
 use super::path::Path;
 use super::{Neighbour, Silence, World};

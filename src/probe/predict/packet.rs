@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::route::RouteType;
 
+use super::fabric::{BROADCAST, Delivery, Ether, Landing, Passage, Stop, Why};
 use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
-use super::map::{At, BROADCAST, Delivery, Ether, Landing, Passage, Stop, Why};
+use super::map::At;
 use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route, Rule};
 use crate::name::Mac;
