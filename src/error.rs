@@ -417,6 +417,7 @@ impl Error {
             Self::Instance(fault) => match fault {
                 InstanceFault::NoContainer(_)
                 | InstanceFault::Device(..)
+                | InstanceFault::Config(..)
                 | InstanceFault::NetworkValue(..)
                 | InstanceFault::NoNetwork(..)
                 | InstanceFault::NoLink(..) => 2,

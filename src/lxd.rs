@@ -4,6 +4,7 @@
 pub mod client;
 pub mod devices;
 pub mod lxc;
+pub mod options;
 pub mod script;
 pub mod server;
 pub mod tls;

@@ -107,10 +107,10 @@ fn in_class_what_incus_has_and_the_agent_has_not_is_refused_and_not_passed_over(
             (&["launch", "t:host", "t:c1", "--profile", "other"], "Profile not found"),
             (&["launch", "t:host", "t:c1", "--vm"], "VM"),
             (&["launch", "t:none", "t:c1"], "not found"),
-            (&["config", "device", "add", "t:b1", "tmp", "disk", "source=/tmp", "path=/mnt"], "NICs alone"),
+            (&["config", "device", "add", "t:b1", "tmp", "disk", "source=/tmp", "path=/mnt"], "nslab does not support type=disk"),
             (
                 &["config", "device", "add", "t:b1", "web", "proxy", "listen=tcp:127.0.0.1:80", "connect=tcp:127.0.0.1:80"],
-                "NICs alone",
+                "nslab does not support type=proxy",
             ),
             (&["stop", "t:b1", "--stateful"], "cannot be kept"),
             (&["snapshot", "create", "t:b1"], "not found"),

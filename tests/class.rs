@@ -5,7 +5,7 @@ mod support;
 
 use std::process::Command;
 
-use support::{in_box, nslab, ok, sh};
+use support::{in_box, nslab, ok, run, sh};
 
 /// Types lines into a host; the first that fails ends it.
 fn typed(host: &str, lines: &str) -> String {
@@ -126,6 +126,47 @@ fn section_three_typed_with_lxc_and_ip_has_all_points() {
         );
         let refused = nslab("launch host-b/p3 --device eth1,nictype=physical,parent=enp0s8");
         assert!(refused.code == 2 && refused.err.contains("enp0s8"), "{refused}");
+        ok("down");
+    });
+}
+
+#[test]
+fn what_lxd_does_not_know_and_what_nslab_does_not_do_are_refused_by_name() {
+    in_box(|| {
+        ok("up bridged");
+        let refused = |command: &str, why: &str| {
+            let ran = run(Command::new(env!("CARGO_BIN_EXE_nslab")).args(["exec", "host-a", "sh", "-c", command]));
+            assert!(ran.code == 1 && ran.err.contains(why), "{command}: {ran}");
+        };
+        let failed = |why: &str| format!("Invalid devices: Device validation failed for \"eth9\": {why}");
+        let add = "lxc config device add a1 eth9";
+        let bridged = format!("{add} nic nictype=bridged parent=br0");
+        refused(&format!("{bridged} vlan=77 bogus.key=1"), &failed("Invalid device option \"bogus.key\""));
+        refused(&format!("{add} nic nictype=p2p parent=br0"), &failed("Invalid device option \"parent\""));
+        for word in ["security.mac_filtering=true", "security.port_isolation=true", "vlan=77", "limits.ingress=1kbit"] {
+            refused(&format!("{bridged} {word}"), &failed(&format!("nslab does not support {word}")));
+        }
+        for word in ["macvlan", "routed", "ipvlan", "sriov", "ovn"] {
+            refused(&format!("{add} nic nictype={word} parent=br0"), &failed(&format!("nslab does not support nictype={word}")));
+        }
+        refused(&format!("{add} nic nictype=wheel parent=br0"), "\"wheel\" is no value of nictype");
+        refused(
+            &format!("{add} proxy listen=tcp:0.0.0.0:80 connect=tcp:127.0.0.1:80"),
+            &failed("nslab does not support type=proxy"),
+        );
+        refused(&format!("{add} wheel"), &failed("Unsupported device type"));
+        refused("lxc config set a1 security.nestign=true", "Invalid config: Unknown configuration key: security.nestign");
+        refused(
+            "lxc config set a1 linux.sysctl.net.ipv4.ip_forward=1",
+            "nslab does not support \"linux.sysctl.net.ipv4.ip_forward\"",
+        );
+        refused("lxc network create br9 bogus=1", "Unknown configuration key: bogus");
+        assert!(!typed("host-a", "lxc config device list a1").contains("eth9"), "nothing was added");
+
+        // What has no effect on a network is kept, and an option may say what is so anyway.
+        typed("host-a", "lxc config set a1 limits.memory=512MiB security.nesting=true user.any=thing");
+        typed("host-a", &format!("{bridged} boot.priority=1 security.mac_filtering=false mtu=1400"));
+        assert!(typed("host-a", "lxc exec a1 -- ip link show eth9").contains("mtu 1400"));
         ok("down");
     });
 }

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("typed", 0),
     ("topology", 1),
     ("lxd::devices", 1),
+    ("lxd::options", 1),
     ("plan", 2),
     ("graph", 2),
     ("lxd::script", 2),

@@ -99,6 +99,8 @@ pub enum InstanceFault {
     NoContainer(String),
     /// A device makes no NIC: its name, and why.
     Device(String, DeviceFault),
+    /// A key of its configuration cannot be set, and whether LXD knows it.
+    Config(String, bool),
     /// The interface that is to move in is not in the host, or is part of the lab: the host, the interface.
     NoLink(String, String),
     /// The host has a network or interface of that name already: the host, the name.
@@ -126,6 +128,12 @@ pub enum DeviceFault {
     Taken(String),
     /// The instance has two NICs of that name.
     Twice(String),
+    /// LXD has no such option for it.
+    Unknown(String),
+    /// LXD has no such type.
+    Type(String),
+    /// LXD does it, nslab does not: `KEY=VALUE`.
+    Unserved(String),
 }
 
 /// Why this machine cannot play the host as asked; nothing was touched.

@@ -12,7 +12,7 @@ use super::up::change;
 use super::{down, facts, paths};
 use crate::error::{Error, InstanceFault, Result, Thing};
 use crate::kernel::{self, inspect, sandbox};
-use crate::lxd::devices;
+use crate::lxd::{devices, options};
 use crate::name::{IfName, LabName, NodeName};
 use crate::plan::{NodeId, Ns};
 use crate::topology::{Attach, Container, Host, HostEnd, Instance, Keys, Nic, Run, Topology};
@@ -44,9 +44,15 @@ pub fn launch(id: &InstanceId, options: &Options) -> Result<(Vec<Nic>, usize)> {
     Ok(launched)
 }
 
+/// Refuses a configuration with a key that LXD does not know, or that would do nothing here.
+pub(super) fn refuse(wrong: Option<(&str, bool)>) -> Result<()> {
+    wrong.map_or(Ok(()), |(key, known)| fault(InstanceFault::Config(key.to_owned(), known)))
+}
+
 /// Adds the container to the topology.
 fn add(topology: &mut Topology, id: &InstanceId, options: &Options) -> Result<()> {
     id.is_free(topology)?;
+    refuse(options::wrong_key(&options.config))?;
     // A kill may have left files of one that was deleted.
     sandbox::forget(&paths::sandboxes(&id.lab), &id.node().to_string())?;
     let host = topology.host(id.host.as_str()).ok_or_else(|| unknown_host(topology, &id.host))?;
@@ -120,6 +126,7 @@ pub fn set(id: &InstanceId, config: &Keys, own: &BTreeMap<String, Keys>, ephemer
     let before = id.load()?;
     let ((), operations) = change(&id.lab, |topology| {
         let (host, at) = id.place(topology)?;
+        refuse(options::wrong_key(config))?;
         give(host, at, own.clone(), id)?;
         if before.runs() {
             let stays = |name: &str, device: &Keys| own.get(name) == Some(device);

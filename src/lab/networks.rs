@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::instances::{fault, host_of};
+use super::instances::{fault, host_of, refuse};
 use super::up::change;
 use crate::error::{Error, InstanceFault, Result};
+use crate::lxd::options;
 use crate::name::{IfName, LabName, NodeName};
 use crate::topology::{Attach, Bridge, Host, Keys, Topology};
 
@@ -85,6 +86,7 @@ fn joined(host: &mut Host, network: &IfName, config: &Keys) -> Result<Vec<IfName
 /// Makes a network: a bridge of the host, with the addresses that its configuration says; without a word on them both are
 /// chosen.
 pub fn create(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
+    refuse(options::wrong_network_key(config))?;
     let ((), operations) = change(lab, |topology| {
         let (config, addresses) = resolve(topology, config, Address::Auto)?;
         let host = host_of(topology, on)?;
@@ -105,6 +107,7 @@ pub fn create(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Res
 
 /// Configures a network anew; where nothing is said of an address there is none.
 pub fn set(lab: &LabName, on: &NodeName, name: &IfName, config: &Keys) -> Result<usize> {
+    refuse(options::wrong_network_key(config))?;
     let ((), operations) = change(lab, |topology| {
         let (config, addresses) = resolve(topology, config, Address::None)?;
         let host = host_of(topology, on)?;

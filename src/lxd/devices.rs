@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::options;
 use crate::error::DeviceFault;
 use crate::name::{IfName, Mac};
 use crate::topology::{Attach, Container, Host, HostEnd, Keys, Nic};
@@ -42,6 +43,7 @@ pub fn kind(device: &Keys) -> Result<Kind, DeviceFault> {
             let name = parent.parse().map_err(|_| DeviceFault::Value("parent", parent.clone()))?;
             Ok(Kind::Physical(name))
         }
+        Some(other) if options::ELSEWHERE.contains(&other) => Err(DeviceFault::Unserved(format!("nictype={other}"))),
         Some(other) => Err(DeviceFault::Value("nictype", other.to_owned())),
         None => Err(DeviceFault::Missing("nictype")),
     }
@@ -71,9 +73,16 @@ pub fn check(
     for (name, device) in devices {
         let fault = |fault| (name.clone(), fault);
         let kind = kind(device).map_err(fault)?;
-        if kind == Kind::Other {
-            continue;
-        }
+        let attachment = match &kind {
+            Kind::Bridged(_) => 'B',
+            Kind::Cable => 'C',
+            Kind::Physical(_) => 'P',
+            Kind::Other => {
+                options::other(device).map_err(fault)?;
+                continue;
+            }
+        };
+        options::nic(device, attachment).map_err(fault)?;
         let inner = interface(name, device).map_err(fault)?;
         if !names.insert(inner.clone()) {
             return Err(fault(DeviceFault::Twice(inner.to_string())));

@@ -209,6 +209,9 @@ every!(device_faults: DeviceFault {
     DeviceFault::NoBridge(_) => [DeviceFault::NoBridge(word("br9"))],
     DeviceFault::Taken(_) => [DeviceFault::Taken(word("veth-a1"))],
     DeviceFault::Twice(_) => [DeviceFault::Twice(word("eth0"))],
+    DeviceFault::Unknown(_) => [DeviceFault::Unknown(word("bogus.key"))],
+    DeviceFault::Type(_) => [DeviceFault::Type(word("wheel"))],
+    DeviceFault::Unserved(_) => [DeviceFault::Unserved(word("nictype=macvlan"))],
 });
 
 every!(instance_faults: InstanceFault {
@@ -222,6 +225,7 @@ every!(instance_faults: InstanceFault {
     InstanceFault::NetworkExists(..) => [InstanceFault::NetworkExists(word("host-a"), word("br0"))],
     InstanceFault::NoNetwork(..) => [InstanceFault::NoNetwork(word("host-a"), word("br0"))],
     InstanceFault::NetworkInUse(..) => [InstanceFault::NetworkInUse(word("lab"), names(2))],
+    InstanceFault::Config(..) => [InstanceFault::Config(word("user"), false), InstanceFault::Config(word("raw.lxc"), true)],
     InstanceFault::NetworkValue(..) => [InstanceFault::NetworkValue(word("ipv4.address"), word("10.0.0.0/24"))],
     InstanceFault::Full(_) => [InstanceFault::Full(word("host-a"))],
 });

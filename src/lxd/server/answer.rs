@@ -18,7 +18,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::{broadcast, watch};
 
 use super::streams::{Door, Place};
-use crate::error::{Error, InstanceFault, Thing};
+use crate::error::{DeviceFault, Error, InstanceFault, Thing};
 use crate::lxd::tls::{Flaw, fingerprint, uuid};
 use crate::render::lang::Lang;
 use crate::render::sentences;
@@ -70,6 +70,16 @@ impl Fault {
             InstanceFault::Stopped(_) => Self::bad("The instance is already stopped"),
             InstanceFault::Frozen(_) => Self::bad("The instance is already frozen"),
             InstanceFault::NetworkExists(..) => Self::new(409, "The network already exists"),
+            InstanceFault::Device(name, why) => {
+                let why = match why {
+                    DeviceFault::Unknown(key) => format!("Invalid device option {key:?}"),
+                    DeviceFault::Type(_) => "Unsupported device type".to_owned(),
+                    DeviceFault::Unserved(word) => format!("nslab does not support {word}"),
+                    _ => return Self::bad(text()),
+                };
+                Self::bad(format!("Invalid devices: Device validation failed for {name:?}: {why}"))
+            }
+            InstanceFault::Config(key, false) => Self::bad(format!("Invalid config: Unknown configuration key: {key}")),
             InstanceFault::NetworkInUse(..) => Self::bad("The network is currently in use"),
             _ => Self::bad(text()),
         }

@@ -121,6 +121,11 @@ pub fn instance_fault(lang: Lang, fault: &InstanceFault) -> Message {
             .why(t!(lang, "Hosts and switches run as long as their lab is up."))
             .hint(t!(lang, "name a container: [LAB/][HOST/]NAME")),
         InstanceFault::Device(device, why) => device_fault(lang, device, why),
+        InstanceFault::Config(key, true) => Message::new(t!(lang, "nslab does not support {word}", word = quoted(lang, key)))
+            .why(t!(lang, "LXD supports it; here it would have no effect.")),
+        InstanceFault::Config(key, false) => {
+            Message::new(t!(lang, "LXD has no configuration key {key}", key = quoted(lang, key)))
+        }
         InstanceFault::NoLink(host, link) => {
             Message::new(t!(lang, "{link} cannot move: {host} has no such link of its own", link = quoted(lang, link), host))
                 .why(t!(lang, "Only a link that somebody made by hand in the host moves into a container."))
@@ -160,6 +165,11 @@ fn device_fault(lang: Lang, device: &str, why: &DeviceFault) -> Message {
         }
         DeviceFault::NoBridge(name) => message.why(t!(lang, "The host has no bridge {name}.", name = quoted(lang, name))),
         DeviceFault::Taken(name) => message.why(t!(lang, "The host has an interface {name} already.", name = quoted(lang, name))),
+        DeviceFault::Unknown(key) => message.why(t!(lang, "LXD has no option {key} for it.", key = quoted(lang, key))),
+        DeviceFault::Type(kind) => message.why(t!(lang, "LXD has no devices of the type {kind}.", kind = quoted(lang, kind))),
+        DeviceFault::Unserved(word) => message
+            .why(t!(lang, "LXD supports {word}, nslab does not.", word = quoted(lang, word)))
+            .hint(t!(lang, "leave it out")),
         DeviceFault::Twice(name) => message.why(t!(lang, "The container has two NICs called {name}.", name = quoted(lang, name))),
     }
 }

@@ -107,19 +107,6 @@ struct Wanted {
     migration: bool,
 }
 
-/// Refuses devices that would do nothing: beside NICs an instance has its root disk, which is there anyway.
-fn built(devices: &BTreeMap<String, Keys>, before: &BTreeMap<String, Keys>) -> Result<(), Fault> {
-    let get = |device: &Keys, key: &str| device.get(key).cloned().unwrap_or_default();
-    let odd = devices.iter().find(|(name, device)| match get(device, "type").as_str() {
-        "nic" | "none" => false,
-        "disk" if get(device, "path") == "/" => false,
-        _ => before.get(*name) != Some(*device),
-    });
-    odd.map_or(Ok(()), |(name, device)| {
-        Err(Fault::bad(format!("The device {name:?} is of the type {:?}: containers here have NICs alone", get(device, "type"))))
-    })
-}
-
 /// Begins a task on an instance; once it is done everybody hears of it.
 fn task(
     call: &Call,
@@ -159,7 +146,6 @@ pub async fn create(mut call: Call) -> Answer {
     if wanted.profiles.iter().flatten().any(|profile| profile != "default") {
         return Err(Fault::missing("Profile"));
     }
-    built(wanted.devices.as_ref().unwrap_or(&BTreeMap::new()), &BTreeMap::new())?;
     let name = if wanted.name.is_empty() {
         call.look(|agent| Ok(instances::fresh_name(&agent.lab, &agent.host)?.to_string())).await?
     } else {
@@ -188,7 +174,6 @@ pub async fn set(mut call: Call) -> Answer {
         if adds { (own.instance.config.clone(), own.instance.devices.clone()) } else { (Keys::new(), BTreeMap::new()) };
     config.extend(wanted.config.unwrap_or_default());
     devices.extend(wanted.devices.unwrap_or_default());
-    built(&devices, &own.instance.devices)?;
     let ephemeral = wanted.ephemeral.unwrap_or(own.instance.ephemeral);
     let id = instance_id(&call.agent, &name)?;
     task(&call, "Updating instance", &name, "instance-updated", move || {
