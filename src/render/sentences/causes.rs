@@ -1,12 +1,15 @@
 //! Why a packet goes no further, in words.
 
+mod advice;
+
 use std::net::IpAddr;
+
+pub use advice::advice;
 
 use crate::render::lang::{Lang, and, or, t, w};
 use crate::report::probe::Transport;
 use crate::report::trace::{Cause, Route, Trace};
 use crate::report::wire::Interface;
-use crate::typed;
 
 /// Why, in whole sentences.
 #[allow(clippy::too_many_lines, reason = "a sentence for each cause")]
@@ -412,53 +415,6 @@ fn unknown(lang: Lang, trace: &Trace, node: &str, interface: Option<&str>) -> St
         tables = trace.legacy.join(", ")
     );
     format!("{seen} {legacy}")
-}
-
-/// What to do about it that is no command.
-pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
-    match cause {
-        Cause::ForeignMac { .. } => Some(t!(
-            lang,
-            "In VirtualBox: Settings > Network > Adapter 2 > Advanced > Promiscuous\u{a0}Mode\u{a0}>\u{a0}Allow\u{a0}All; \
-             in a topology file: promiscuous:\u{a0}allow."
-        )),
-        Cause::ClonedMac { .. } => Some(t!(
-            lang,
-            "In VirtualBox: Settings > Network > Adapter 2 > Advanced > MAC Address > Generate, on one of the VMs."
-        )),
-        Cause::Filtered { node, family, table, chain, .. } => {
-            let command = format!("sudo nslab exec {} nft -a list chain {family} {table} {chain}", trace.typed(node));
-            Some(t!(lang, "To see it: {command}", command = whole(&typed::here(&command))))
-        }
-        Cause::NobodyListens { node, transport, .. } => {
-            let kind = if matches!(transport, Transport::Udp { .. }) { 'u' } else { 't' };
-            let command = format!("sudo nslab exec {} ss -ln{kind}p", trace.typed(node));
-            Some(t!(lang, "Who listens there: {command}", command = whole(&typed::here(&command))))
-        }
-        Cause::OtherSubnet { own: Some(_), .. } => {
-            Some(t!(lang, "That is one of two ways: the other is to change the address at the other end."))
-        }
-        Cause::Loop { .. } if trace.to_node.is_none() && !trace.to.is_unspecified() => {
-            Some(t!(lang, "No node of the lab has {to}, so no way leads to it.", to = trace.to))
-        }
-        Cause::PortClosed { state, .. } if ["listening", "learning"].contains(&state.as_str()) => Some(t!(
-            lang,
-            "The spanning tree opens the port by itself after twice the bridge's forward delay: 30 s where nobody changed it."
-        )),
-        Cause::OtherMachine { .. } => {
-            Some(t!(lang, "On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check."))
-        }
-        Cause::Unknown { node, .. } => {
-            let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
-            Some(t!(lang, "To look closer: {command}", command = whole(&typed::here(&command))))
-        }
-        _ => None,
-    }
-}
-
-/// A command that no line end may cut.
-fn whole(command: &str) -> String {
-    command.replace(' ', "\u{a0}")
 }
 
 fn list(trace: &Trace, interfaces: &[Interface]) -> String {
