@@ -294,6 +294,8 @@ impl<'a> Hints<'a> {
         if self.other
             && let Looked::Known(described) = &mut view.described
         {
+            // The way to the Internet stays as it is.
+            view.kept = described.iter().filter(|fact| matches!(fact, Fact::Route(..))).cloned().collect();
             Arc::make_mut(described).retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
         }
     }

@@ -14,6 +14,8 @@ pub use addressing::Effect;
 pub use apply::rehearse;
 #[doc(hidden)]
 pub use edit::Edit;
+use std::net::IpAddr;
+
 use netlink_packet_route::route::RouteProtocol;
 pub use trial::Goal;
 use trial::Step;
@@ -22,11 +24,11 @@ use super::predict::Prediction;
 use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::map::{At, Map};
 use super::view::View;
-use crate::kernel::tables::Route;
+use crate::kernel::tables;
 use crate::lab::resolve::word;
 use crate::name::IfName;
 use crate::plan::{Fact, NodeId, Ns, Port, RouteTo, quoted};
-use crate::report::trace::Cause;
+use crate::report::trace::{Cause, Route};
 use crate::report::wire::Interface;
 use crate::typed;
 
@@ -42,6 +44,18 @@ pub fn cure(view: &View, cause: &Cause) -> Vec<String> {
 /// to an answer.
 pub fn cure_of(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<String> {
     typed(view, &trial::mend(view, goal, cause))
+}
+
+/// The commands that lead a node's packets for an address over a router, in place of its route or beside one that is to stay.
+pub fn lead_over(view: &View, node: &str, route: &Route, to: IpAddr, via: IpAddr) -> Vec<String> {
+    let Some(place) = view.places.iter().position(|place| place.node.node == node) else { return Vec::new() };
+    let map = Map::new(view);
+    let cures = Cures { view, map: &map, goal: None, done: Vec::new(), steps: Vec::new() };
+    let subnet = map.owners(to).iter().flat_map(|owner| map.nets(*owner)).find(|net| net.addr() == to).map(|net| net.trunc());
+    let ways = std::iter::once(Edit::replace(route.to, via)).chain(subnet.map(|net| Edit::route(net, via)));
+    let tried = ways.map(|edit| Step { place, edit }).filter(|step| !cures.is_protected(step));
+    let made = tried.into_iter().find_map(|step| trial::carry_out(&mut view.places.clone(), vec![step]));
+    typed(view, &made.unwrap_or_default())
 }
 
 /// A prediction with its cures.
@@ -193,14 +207,14 @@ impl Cures<'_> {
     fn is_protected(&self, step: &Step) -> bool {
         // What came with an address is not to go without it.
         if let Edit::DelRoute { to, kind: None, .. } = &step.edit {
-            let kernel = |route: &Route| route.to == *to && route.protocol == RouteProtocol::Kernel;
+            let kernel = |route: &tables::Route| route.to == *to && route.protocol == RouteProtocol::Kernel;
             if self.map.tables(step.place).routes.iter().any(kernel) {
                 return true;
             }
         }
         let ns = Ns::Node(self.view.places[step.place].id.clone());
         let port = |dev: &str| Port { ns: ns.clone(), dev: IfName::observed(dev) };
-        self.view.described().any(|fact| match (&step.edit, fact) {
+        self.view.described().chain(&self.view.kept).any(|fact| match (&step.edit, fact) {
             (Edit::DelAddress { dev, net }, Fact::Addr(at, own)) => own == net && *at == port(dev),
             (Edit::Master { dev, bridge }, Fact::Member(at, own)) => {
                 bridge.as_deref() != Some(own.as_str())
@@ -214,7 +228,7 @@ impl Cures<'_> {
                 Fact::Route(of, _, net, _, RouteTo::Via(own, _)),
             ) => {
                 let deletes = matches!(step.edit, Edit::DelRoute { .. });
-                let there = |route: &Route| route.to == *net && route.hops.iter().any(|hop| hop.via == Some(*own));
+                let there = |route: &tables::Route| route.to == *net && route.hops.iter().any(|hop| hop.via == Some(*own));
                 *of == ns && net == to && (deletes || *via != Some(*own)) && self.map.tables(step.place).routes.iter().any(there)
             }
             _ => false,

@@ -108,6 +108,8 @@ pub struct View {
     pub absent: Vec<NodeId>,
     /// What its topology says of it; not known where its journal could not be read.
     pub described: Looked<Arc<State>>,
+    /// What its own topology says where another one judges it, which is not made again and yet not to go.
+    pub kept: Vec<Fact>,
     /// How commands are typed for its nodes.
     pub prompt: Prompt,
 }
@@ -144,7 +146,7 @@ impl View {
         // Where the journal is damaged what is there can be looked at all the same.
         let described =
             subject.journal().map_or(Looked::NotKnown, |journal| Looked::Known(Arc::new(facts::join(journal, &mut places))));
-        Ok(Self { lab, places, absent, described, prompt: subject.prompt.clone() })
+        Ok(Self { lab, places, absent, described, kept: Vec::new(), prompt: subject.prompt.clone() })
     }
 
     /// Reads what costs more than the tables, of those nodes of which it is not known yet: `/proc/sys`, packet filters.
@@ -186,7 +188,7 @@ impl View {
     /// The same lab with these nodes in place of its own.
     pub(crate) fn with(&self, places: Vec<Place>) -> Self {
         let (lab, absent, prompt) = (self.lab.clone(), self.absent.clone(), self.prompt.clone());
-        Self { lab, places, absent, described: self.described.clone(), prompt }
+        Self { lab, places, absent, described: self.described.clone(), kept: self.kept.clone(), prompt }
     }
 
     /// The nodes on this machine.

@@ -13,7 +13,7 @@ use crate::check::scene::{Scene, host};
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::probe::cure::cure;
-use crate::probe::view::{Place, View};
+use crate::probe::view::{Place, View, is_managed};
 use crate::problem::Shape;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
@@ -60,8 +60,13 @@ enum Found {
     NotOneSubnet { addresses: Vec<(String, Vec<IpNet>)> },
     /// Nodes of different hosts with subnets that overlap.
     Overlap { first: (String, IpNet), second: (String, IpNet) },
-    /// The container's cable ends in a bridge.
-    NotPointToPoint { node: String, bridge: String },
+    /// The container's cable ends in a port of a bridge.
+    NotPointToPoint {
+        node: String,
+        bridge: String,
+        #[serde(skip)]
+        port: Interface,
+    },
     /// The host's end of the container's cable has no address in the container's subnet.
     EndWithout { node: String, end: Interface, has: Vec<IpNet> },
     /// Others are on the same subnet, so it is no link of two.
@@ -95,6 +100,10 @@ impl Seen for Found {
             }
             Self::NotOneSubnet { addresses } => {
                 odd(addresses, bench.view).map_or_else(Vec::new, |cause| cure(bench.view, &cause))
+            }
+            Self::NotPointToPoint { bridge, port, .. } => {
+                let (interface, bridge) = (port.clone(), bridge.clone());
+                cure(bench.view, &Cause::WrongBridge { interface, bridge, wanted: None })
             }
             _ => Vec::new(),
         }
@@ -146,7 +155,7 @@ impl Say for Found {
                 second = words.node(second),
                 other
             ),
-            Self::NotPointToPoint { node, bridge } => t!(
+            Self::NotPointToPoint { node, bridge, .. } => t!(
                 lang,
                 "The cable of {node} ends in the bridge {bridge}, not in an interface of the host alone.",
                 node = words.node(node),
@@ -292,10 +301,16 @@ fn without(node: &NodeId, network: Option<&NodeName>, scene: &Scene<'_>) -> Evid
     let (NodeId::Host(host), Some(network)) = (node, network) else { return scene.no_address(node).into() };
     let mut names = Vec::new();
     for (_, nic) in scene.ends(network).into_iter().filter(|(end, _)| end == host) {
-        match scene.nic(host, &nic) {
-            Ok(link) => names.push(link.name.as_str()),
+        let link = match scene.nic(host, &nic) {
+            Ok(link) => link,
             Err(elsewhere) => return elsewhere.into(),
+        };
+        // It has one that does not count where it is.
+        if let Some(bridge) = link.bridge.clone().filter(|bridge| is_managed(bridge) && !link.addresses.is_empty()) {
+            let interface = Interface { node: node.to_string(), interface: link.name.clone() };
+            return Common::because(Cause::WrongBridge { interface, bridge, wanted: None }, true).into();
         }
+        names.push(link.name.as_str());
     }
     if scene.addresses(node).is_empty() {
         return scene.no_address(node).into();
@@ -345,7 +360,7 @@ fn point_to_point(node: &NodeId, has: &[IpNet], scene: &Scene<'_>, verdict: &mut
     let NodeId::Container(of, _) = node else { return };
     let name = node.to_string();
     let cables = scene.cables(node);
-    let bridge = cables.iter().find_map(|cable| cable.bridge(of)).map(str::to_owned);
+    let bridge = cables.iter().find_map(|cable| Some((cable.bridge(of)?.to_owned(), cable.end?)));
     let ends = cables.iter().filter_map(|cable| cable.end).filter(|(_, link)| link.bridge.is_none());
     let mut met = None;
     for (place, link) in ends {
@@ -384,7 +399,9 @@ fn point_to_point(node: &NodeId, has: &[IpNet], scene: &Scene<'_>, verdict: &mut
     }
     verdict.evidence.push(match (met, bridge) {
         (Some((end, has)), _) => Found::EndWithout { node: name, end, has }.into(),
-        (None, Some(bridge)) => Found::NotPointToPoint { node: name, bridge }.into(),
+        (None, Some((bridge, (place, link)))) => {
+            Found::NotPointToPoint { node: name, bridge, port: place.interface(link) }.into()
+        }
         (None, None) => Common::NoCable { node: name }.into(),
     });
 }

@@ -11,7 +11,8 @@ use crate::check::players::Players;
 use crate::check::players::{Machine, node};
 use crate::check::scene::Scene;
 use crate::plan::NodeId;
-use crate::probe::cure::cure;
+use crate::probe::cure::{cure, lead_over};
+use crate::probe::is_link_local;
 use crate::probe::predict::{Probe, predict};
 use crate::probe::view::Place;
 use crate::render::lang::t;
@@ -59,19 +60,44 @@ enum Found {
     /// The node has no route there.
     NoRoute { node: String, to: String },
     /// The node's route leads over somebody else.
-    RouteVia { node: String, to: String, route: Route, over: Option<String> },
-    /// The next router's address is not on the interface that the cable leads to.
-    RouterElsewhere { address: IpAddr, on: Interface, belongs: Interface },
+    RouteVia {
+        node: String,
+        to: String,
+        route: Route,
+        over: Option<String>,
+        #[serde(skip)]
+        right: Option<Way>,
+    },
+    /// The next router's address is not on the interface that the cable leads to; the one in the node's subnet that is.
+    RouterElsewhere {
+        address: IpAddr,
+        on: Interface,
+        belongs: Interface,
+        instead: Option<IpAddr>,
+        #[serde(skip)]
+        way: (String, Route),
+    },
     /// A route of its own instead of a default route, which is no fault.
     Specific { node: String, to: IpNet },
+}
+
+/// An address, and that of a router on the node's own segment that is to be asked.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    to: IpAddr,
+    via: IpAddr,
 }
 
 impl Seen for Found {
     fn cures(&self, bench: &Bench<'_>) -> Vec<String> {
         match self {
+            Self::RouteVia { node, route, right: Some(way), .. } => lead_over(bench.view, node, route, way.to, way.via),
             Self::RouteVia { node, route, over: None, .. } if route.via.is_some() => {
                 let gateway = route.via.unwrap_or(route.to.addr());
                 cure(bench.view, &Cause::NoSuchGateway { node: node.clone(), gateway, route: route.clone() })
+            }
+            Self::RouterElsewhere { instead: Some(via), way: (node, route), .. } => {
+                lead_over(bench.view, node, route, route.to.addr(), *via)
             }
             _ => Vec::new(),
         }
@@ -83,7 +109,7 @@ impl Say for Found {
         let lang = words.lang;
         match self {
             Self::NoRoute { node, to } => t!(lang, "{node} has no route to {to}.", node = words.node(node), to = words.node(to)),
-            Self::RouteVia { node, to, route, over } => {
+            Self::RouteVia { node, to, route, over, .. } => {
                 let (node, to, route) = (words.node(node), words.node(to), causes::route(route));
                 match over {
                     Some(over) => {
@@ -93,7 +119,15 @@ impl Say for Found {
                     None => t!(lang, "{node} sends packets for {to} by: {route}.", node, to, route),
                 }
             }
-            Self::RouterElsewhere { address, on, belongs } => t!(
+            Self::RouterElsewhere { address, on, belongs, instead: Some(instead), .. } => t!(
+                lang,
+                "{address} is on {interface}; the cable leads to {other}, which has {instead}.",
+                address,
+                interface = words.interface(on),
+                other = words.interface(belongs),
+                instead
+            ),
+            Self::RouterElsewhere { address, on, belongs, instead: None, .. } => t!(
                 lang,
                 "{address} is on {interface}; the cable leads to {other}, so it belongs there.",
                 address,
@@ -170,8 +204,8 @@ impl Kind for Routes {
         let scene = stage.scene;
         let place = scene.place(&self.node.0)?;
         let (node, from) = (self.node.to_string(), self.node.0.clone());
-        let (to, route) = match &self.to {
-            Destination::Prefix(prefix) => (prefix.to_string(), exact(place, *prefix)),
+        let (to, address, route) = match &self.to {
+            Destination::Prefix(prefix) => (prefix.to_string(), prefix.addr(), exact(place, *prefix)),
             Destination::Node(machine) => {
                 scene.place(&machine.0)?;
                 let Some(address) = scene.address(&from, &machine.0) else {
@@ -186,12 +220,12 @@ impl Kind for Routes {
                 {
                     return Err(Common::because(death.cause, true).into());
                 }
-                (machine.to_string(), route)
+                (machine.to_string(), address, route)
             }
         };
         let Some(route) = route else { return Err(Found::NoRoute { node, to }.into()) };
         let mut verdict = Verdict::default();
-        if let Some(evidence) = over(self, &to, &route, stage) {
+        if let Some(evidence) = over(self, (&to, address), &route, stage) {
             verdict.add(evidence);
         } else if stage.scene.against
             && matches!(self.to, Destination::Node(_))
@@ -237,30 +271,61 @@ fn exact(place: &Place, prefix: IpNet) -> Option<Route> {
 }
 
 /// What is wrong with the next router.
-fn over(routes: &Routes, to: &str, route: &Route, stage: &Stage<'_>) -> Option<Found> {
-    let owner = route.via.and_then(|via| stage.scene.owners(via).into_iter().next());
+fn over(routes: &Routes, (to, address): (&str, IpAddr), route: &Route, stage: &Stage<'_>) -> Option<Found> {
+    let view = stage.scene.view;
+    let owners = |via: IpAddr| {
+        let has = |place: &Place| {
+            let links = place.node.links.iter().filter(|link| link.addresses.iter().any(|own| own.addr() == via));
+            links.map(|link| place.interface(link)).collect::<Vec<_>>()
+        };
+        view.places.iter().flat_map(has).collect::<Vec<_>>()
+    };
     let otherwise = || Found::RouteVia {
         node: routes.node.to_string(),
         to: to.to_owned(),
         route: route.clone(),
-        over: owner.as_ref().map(|owner| owner.node.clone()),
+        over: route.via.and_then(|via| owners(via).into_iter().next()).map(|owner| owner.node),
+        right: router_at(routes, route, stage).map(|via| Way { to: address, via }),
     };
     match (&routes.via, route.via) {
         (None, None) => None,
         (Some(Router::Address(wanted)), Some(via)) if *wanted == via => None,
         (Some(Router::Node(machine)), Some(via)) => {
-            let right: Vec<Interface> =
-                stage.scene.owners(via).into_iter().filter(|owner| owner.node == machine.to_string()).collect();
+            let right: Vec<Interface> = owners(via).into_iter().filter(|owner| owner.node == machine.to_string()).collect();
             if right.is_empty() {
                 return Some(otherwise());
             }
             let belongs = host_interface(routes, route, stage)?;
             let on = right.iter().find(|owner| **owner == belongs).or(right.first())?;
-            let same = *on == belongs || on.node != belongs.node;
-            (!same).then(|| Found::RouterElsewhere { address: via, on: on.clone(), belongs })
+            if *on == belongs || on.node != belongs.node {
+                return None;
+            }
+            let here = view.interface(&belongs).map(|link| link.addresses.as_slice()).unwrap_or_default();
+            let instead = here.iter().map(IpNet::addr).find(|own| is_near(routes, route, *own, stage));
+            let way = (routes.node.to_string(), route.clone());
+            Some(Found::RouterElsewhere { address: via, on: on.clone(), belongs, instead, way })
         }
         _ => Some(otherwise()),
     }
+}
+
+/// Whether an address is in a subnet of the interface that the route leaves by.
+fn is_near(routes: &Routes, route: &Route, address: IpAddr, stage: &Stage<'_>) -> bool {
+    let link = stage.scene.view.place(&routes.node.0).and_then(|place| place.named(&route.dev));
+    link.is_some_and(|link| link.addresses.iter().any(|own| own.contains(&address) && own.addr() != address))
+}
+
+/// An address of the router that should be asked, in a subnet of the node's own.
+fn router_at(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<IpAddr> {
+    let Some(Router::Node(router)) = &routes.via else { return None };
+    let from = stage.scene.view.place(&routes.node.0)?;
+    let links = &stage.scene.view.place(&router.0)?.node.links;
+    let all = links.iter().flat_map(|link| &link.addresses).map(IpNet::addr);
+    let mut near = all.filter(|address| address.is_ipv4() == route.to.addr().is_ipv4() && !is_link_local(*address));
+    near.find(|address| {
+        let own = from.node.links.iter().flat_map(|link| &link.addresses);
+        own.into_iter().any(|own| own.contains(address) && own.addr() != *address && !own.addr().is_loopback())
+    })
 }
 
 /// The host's interface that a container's cable leads to: its bridge, or the other end itself.

@@ -60,6 +60,7 @@ impl Cures<'_> {
         for route in self.map.tables(at.place).routes.iter().filter(|route| route.table == MAIN_TABLE) {
             if let [hop] = route.hops.as_slice()
                 && let Some(via) = hop.via.filter(|via| hop.dev == index && old.contains(via) && new.contains(via))
+                && via != new.addr()
             {
                 self.step(node, Edit::replace(route.to, via));
             }
@@ -178,7 +179,8 @@ impl Cures<'_> {
             return;
         };
         let mut ends = ends;
-        if self.companions(owner, other) < self.companions(interface, own) {
+        let companions = |end: &Interface, net| self.at(end).map_or(0, |at| self.map.companions(at, net));
+        if companions(owner, other) < companions(interface, own) {
             ends.swap(0, 1);
         }
         for (end, has, subnet) in ends {
@@ -220,13 +222,6 @@ impl Cures<'_> {
         wanted
     }
 
-    /// How many on the interface's segment are in the subnet.
-    fn companions(&self, interface: &Interface, net: IpNet) -> usize {
-        let Some(at) = self.at(interface) else { return 0 };
-        let segment = self.map.open_to(at).into_iter().filter(|other| other.place != at.place);
-        segment.filter(|other| self.map.nets(*other).any(|other| other.trunc() == net.trunc())).count()
-    }
-
     /// The owner of a broadcast address gets one that is a node's.
     pub(super) fn broadcast(&mut self, net: IpNet, owner: Option<&Interface>) {
         let Some(owner) = owner else { return };
@@ -252,7 +247,26 @@ impl Cures<'_> {
         if self.view.described.is_unknown() {
             return;
         }
-        let Some(wrong) = owners.iter().find(|owner| !described(owner)).or(owners.last()) else { return };
+        let mut wrong: Vec<&Interface> = owners.iter().filter(|owner| !described(owner)).collect();
+        if wrong.is_empty() {
+            wrong.extend(owners.last());
+        }
+        // Who is asked for by another address that nobody has comes first.
+        wrong.sort_by_key(|wrong| !owners.iter().any(|other| other != *wrong && self.asked(other, address).is_some()));
+        for wrong in wrong {
+            self.single(address, wrong, owners);
+            self.or();
+        }
+    }
+
+    /// A router that the interface's node asks for in the subnet of an address, and that nobody is.
+    fn asked(&self, interface: &Interface, address: IpAddr) -> Option<IpNet> {
+        let net = self.map.nets(self.at(interface)?).find(|net| net.addr() == address)?;
+        self.wanted(interface, net).into_iter().next().filter(|wanted| Some(*wanted) != self.free(net))
+    }
+
+    /// One of several owners of an address gives it up, for its described one or for one that nobody has.
+    fn single(&mut self, address: IpAddr, wrong: &Interface, owners: &[Interface]) {
         let Some(at) = self.at(wrong) else { return };
         let Some(net) = self.map.nets(at).find(|net| net.addr() == address) else { return };
         let port = self.port(wrong);
@@ -266,7 +280,8 @@ impl Cures<'_> {
             // An address beside another one is one too many; an only one is replaced.
             None if others => self.step(&wrong.node, Edit::del_address(&wrong.interface, net)),
             None => {
-                if let Some(new) = self.free(net) {
+                let asked = owners.iter().filter(|other| *other != wrong).find_map(|other| self.asked(other, address));
+                if let Some(new) = asked.or_else(|| self.free(net)) {
                     self.readdress(wrong, net, &wrong.interface, new);
                 }
             }

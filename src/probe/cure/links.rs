@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::edit::Edit;
 use super::{At, Cures, Fact, Flow, Found, Interface, lookup, quoted};
 use crate::kernel::tables::PortState;
@@ -46,8 +48,27 @@ impl Cures<'_> {
     }
 
     pub(super) fn wrong_bridge(&mut self, interface: &Interface, wanted: Option<&str>) {
+        if self.stray_address(interface, wanted) {
+            return;
+        }
         let dev = interface.interface.clone();
         self.step(&interface.node, Edit::Master { dev, bridge: wanted.map(str::to_owned) });
+    }
+
+    /// A bridge of another subnet has the address that the port's own bridge lacks: that one moves; whether it is so.
+    fn stray_address(&mut self, interface: &Interface, wanted: Option<&str>) -> bool {
+        let Some(at) = self.at(interface) else { return false };
+        let (Some(here), Some(end)) = (self.map.bridge(at), self.map.peer(at)) else { return false };
+        let there = self.map.interfaces(at.place).find(|other| Some(self.map.link(*other).name.as_str()) == wanted);
+        let Some(there) = there else { return false };
+        let four = |at: At| self.map.nets(at).filter(|net| net.addr().is_ipv4()).collect::<Vec<_>>();
+        let near = |net: &IpNet| four(end).iter().any(|own| own.contains(&net.addr()));
+        let (ours, others): (Vec<_>, Vec<_>) = four(there).into_iter().partition(near);
+        let ([address], false, true) = (ours.as_slice(), others.is_empty(), four(here).is_empty()) else { return false };
+        let (from, to) = (self.map.link(there).name.clone(), self.map.link(here).name.clone());
+        self.step_at(at.place, Edit::del_address(&from, *address));
+        self.step_at(at.place, Edit::add_address(&to, *address));
+        true
     }
 
     pub(super) fn port_closed(&mut self, interface: &Interface, state: &str) {

@@ -251,7 +251,10 @@ impl Cures<'_> {
             self.step_at(here, Edit::DelRoute { to: route.to, via: route.via, kind: None, table: MAIN_TABLE });
             self.or();
         }
-        if let Some(to) = self.goal.map(|goal| goal.to) {
+        // Of a reply the way back is to be mended, not that to the goal.
+        let goal = self.goal.map(|goal| goal.to).filter(|to| self.map.owners(*to).iter().any(|at| at.place == owner.place));
+        let of_family = |net: &IpNet| net.addr().is_ipv4() == route.to.addr().is_ipv4() && !is_link_local(net.addr());
+        if let Some(to) = goal.or_else(|| self.map.nets(owner).find(of_family).map(|net| net.addr())) {
             self.no_route(&interface.node, to);
             self.or();
         }

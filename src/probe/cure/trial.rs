@@ -9,6 +9,7 @@ use super::candidates;
 use super::edit::Edit;
 use crate::plan::NodeId;
 use crate::probe::is_link_local;
+use crate::probe::predict::map::Map;
 use crate::probe::predict::{Probe, forecast, forget, predict};
 use crate::probe::view::{Place, View};
 use crate::report::trace::Cause;
@@ -112,7 +113,7 @@ impl Trial<'_> {
         }
         let mut best = None;
         for (changed, steps) in self.tried(places, cause) {
-            let count = steps.len() + before.iter().map(|(_, steps)| steps.len()).sum::<usize>();
+            let count = before.iter().map(|(_, steps)| steps).chain([&steps]).map(|steps| self.cost(steps)).sum::<usize>();
             if count >= self.limit || self.budget == 0 {
                 continue;
             }
@@ -143,6 +144,18 @@ impl Trial<'_> {
         }
         tried.sort_by_key(|(_, steps)| steps.len());
         tried
+    }
+
+    /// How many changes they are, and those that others in a subnet would need after one of them left it: address and route.
+    fn cost(&self, steps: &[Step]) -> usize {
+        let map = Map::new(self.view);
+        let left = |step: &Step| {
+            let Edit::DelAddress { dev, net } = &step.edit else { return 0 };
+            let stays = |other: &Step| matches!(&other.edit, Edit::AddAddress { net: new, .. } if new.trunc() == net.trunc());
+            let at = map.interfaces(step.place).find(|at| map.link(*at).name == *dev);
+            at.filter(|_| !steps.iter().any(stays)).map_or(0, |at| map.companions(at, *net))
+        };
+        steps.len() + 2 * steps.iter().map(left).sum::<usize>()
     }
 
     /// What the packet dies of now.

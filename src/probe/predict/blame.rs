@@ -146,7 +146,7 @@ impl World<'_> {
             return cause;
         }
         let apart = paths.first().is_none_or(|(path, _)| !path.is_plugged());
-        if let (None, Some(owner)) = (route.via, owners.first().filter(|_| apart)) {
+        if let Some(owner) = owners.first().filter(|_| apart && (route.via.is_none() || paths.is_empty())) {
             let owner = self.map.interface(*owner);
             return Cause::NotOnLink { interface, route: route.clone(), to: next, owner };
         }

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 
+use ipnet::IpNet;
+
 use super::map::{At, Map};
 use crate::probe::is_link_local;
 use crate::report::machine::Kind;
@@ -85,6 +87,12 @@ impl Map<'_> {
         }
         steps.reverse();
         Some(Path { steps, cost })
+    }
+
+    /// How many other nodes' interfaces on the interface's segment are in the subnet.
+    pub(in crate::probe) fn companions(&self, at: At, net: IpNet) -> usize {
+        let segment = self.open_to(at).into_iter().filter(|other| other.place != at.place);
+        segment.filter(|other| self.nets(*other).any(|other| other.trunc() == net.trunc())).count()
     }
 
     /// Every interface that frames from there come to as things are.

@@ -109,7 +109,7 @@ impl Bench {
     fn view(self) -> View {
         let places = facts::planned(&self.state);
         let (lab, described) = (self.name.parse().unwrap(), Looked::Known(Arc::new(self.described)));
-        View { lab, places, absent: Vec::new(), described, prompt: Prompt { lab: None } }
+        View { lab, places, absent: Vec::new(), described, kept: Vec::new(), prompt: Prompt { lab: None } }
     }
 }
 

@@ -88,7 +88,7 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 ),
             }
         }
-        Cause::NotOnLink { interface, route: taken, to, owner } if taken.to.prefix_len() == 0 => {
+        Cause::NotOnLink { interface, route: taken, to, owner } if taken.to.prefix_len() == 0 && taken.via.is_none() => {
             let (interface, owner, route) = (at(interface), at(owner), route(taken));
             t!(
                 lang,
