@@ -174,8 +174,13 @@ impl Seen for Common {
             return vec![typed::here(&format!("sudo nslab start {}", bench.node(node)))];
         }
         match self {
+            Self::NicMoved { nic, to } => {
+                let (interface, end, home) = (nic.clone(), Some(to.clone()), nic.clone());
+                cure(bench.view, &Cause::CableElsewhere { interface, end, home })
+            }
             Self::Because { cause, .. } => cure(bench.view, cause),
             Self::NoAddress { node, .. } => cure(bench.view, &Cause::NoAddress { node: node.clone() }),
+            Self::NoCable { node } => cure(bench.view, &Cause::NoCable { node: node.clone(), ends: Vec::new() }),
             Self::Duplicate { address, owners } => {
                 cure(bench.view, &Cause::DuplicateAddress { address: *address, owners: owners.clone() })
             }

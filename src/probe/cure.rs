@@ -3,6 +3,7 @@
 mod addresses;
 mod addressing;
 mod apply;
+mod cabling;
 mod edit;
 mod links;
 mod routes;
@@ -20,6 +21,7 @@ use netlink_packet_route::route::RouteProtocol;
 pub use trial::Goal;
 use trial::Step;
 
+use super::is_link_local;
 use super::predict::Prediction;
 use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::map::{At, Map};
@@ -133,6 +135,8 @@ impl Cures<'_> {
             Cause::OnLoopback { interface, address } => self.on_loopback(interface, *address),
             Cause::NoSuchGateway { node, gateway, route } => self.no_such_gateway(node, *gateway, route),
             Cause::LinkDown { interface, peer } => self.link_down(peer.as_ref().unwrap_or(interface)),
+            Cause::NoCable { node, ends } => self.no_cable(node, ends),
+            Cause::CableElsewhere { end, home, .. } => self.cable_elsewhere(end.as_ref(), home),
             Cause::NotInBridge { interface, bridges } => self.not_in_bridge(interface, bridges),
             Cause::WrongBridge { interface, wanted, .. } => self.wrong_bridge(interface, wanted.as_deref()),
             Cause::PortClosed { interface, state } => self.port_closed(interface, state),
@@ -162,6 +166,9 @@ impl Cures<'_> {
             Cause::ArpIgnored { interface, .. } => self.unanswered(interface),
             Cause::Ipv6Off { interface, mtu } => self.ipv6_off(interface, *mtu),
             Cause::AddressOnPort { interface, address, bridge } => self.on_port(interface, *address, bridge),
+            Cause::AddressElsewhere { interface, address, belongs, instead } => {
+                self.address_elsewhere(interface, *address, belongs, *instead);
+            }
             Cause::OtherNic { interface, route, owner } => {
                 if let Some(owner) = owner {
                     self.other_nic(interface, route, owner);
@@ -256,7 +263,15 @@ impl Cures<'_> {
     fn make(&mut self, node: &str, lost: impl Fn(&Fact) -> bool) -> bool {
         let edits: Vec<Edit> = self.view.described().filter(|fact| lost(fact)).filter_map(edit_of).collect();
         let any = !edits.is_empty();
-        for edit in edits {
+        let tables = self.place(node).map(|place| self.map.tables(place));
+        for mut edit in edits {
+            // An interface may have another name by now: which one leads to the router, the kernel knows.
+            if let Edit::AddRoute { via: Some(via), dev, .. } = &mut edit
+                && !is_link_local(*via)
+                && tables.is_some_and(|tables| dev.as_ref().is_some_and(|dev| tables.named(dev).is_none()))
+            {
+                *dev = None;
+            }
             self.step(node, edit);
         }
         any

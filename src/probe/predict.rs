@@ -1,6 +1,7 @@
 //! What the tables of a lab say about the way of a packet and of its reply.
 
 mod blame;
+mod cables;
 mod fabric;
 mod lacks;
 pub(in crate::probe) mod lookup;
@@ -159,10 +160,14 @@ fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn)
         let (node, cause) = if is_known(view, &cause) { (node, cause) } else { left(view, &request, node, &cause) };
         Death { leg, node, cause, certain: false, cure: Vec::new() }
     });
+    let ends = death.as_ref().map(|death| death.node.clone());
+    let death = death.map(|death| match cables::gap(view, &map, (from, to), &death.cause) {
+        Some((node, cause)) => Death { node, cause, ..death },
+        None => death,
+    });
     let notes = std::mem::take(&mut world.notes).into_iter().filter(|note| is_known(view, note));
     let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
     let notes = notes.map(|cause| Note { cure: Vec::new(), cause }).collect();
-    let ends = death.as_ref().map(|death| death.node.clone());
     Prediction { request, reply, death, ends, receiver, notes, unsure: world.several || world.fabric.raced }
 }
 

@@ -78,7 +78,12 @@ impl Seen for Found {
                 let cause = Cause::NotInBridge { interface: interface.clone(), bridges: vec![bridge.clone()] };
                 cure(bench.view, &cause)
             }
-            Self::CableElsewhere { .. } => Vec::new(),
+            Self::CableElsewhere { interface, end } => {
+                let host = interface.node.split('.').next().unwrap_or(&interface.node).to_owned();
+                let port = end.as_ref().map_or_else(String::new, |end| end.interface.clone());
+                let home = Interface { node: host, interface: port };
+                cure(bench.view, &Cause::CableElsewhere { interface: interface.clone(), end: end.clone(), home })
+            }
         }
     }
 }

@@ -67,6 +67,14 @@ impl Cures<'_> {
         }
     }
 
+    /// Each address to the cable that leads to its subnet.
+    pub(super) fn address_elsewhere(&mut self, from: &Interface, address: IpNet, to: &Interface, instead: Option<IpNet>) {
+        self.readdress(from, address, &to.interface, address);
+        if let Some(other) = instead {
+            self.readdress(to, other, &from.interface, other);
+        }
+    }
+
     /// From the loopback to the cable.
     pub(super) fn on_loopback(&mut self, interface: &Interface, address: IpNet) {
         let lo = Interface { node: interface.node.clone(), interface: "lo".to_owned() };
@@ -79,6 +87,9 @@ impl Cures<'_> {
         let Some(ns) = self.ns(node) else { return };
         if self.off_loopback(place) {
             return;
+        }
+        if self.map.interfaces(place).all(|at| self.map.is_loopback(at)) {
+            return self.no_cable(node, &[]);
         }
         let has = |port: &str, net: &IpNet| {
             let link = self.map.tables(place).named(port);
@@ -158,7 +169,7 @@ impl Cures<'_> {
     }
 
     /// An address of the subnet that nobody has.
-    fn free(&self, net: IpNet) -> Option<IpNet> {
+    pub(super) fn free(&self, net: IpNet) -> Option<IpNet> {
         let address = net.hosts().take(FREE).find(|address| self.map.owners(*address).is_empty())?;
         IpNet::new(address, net.prefix_len()).ok()
     }

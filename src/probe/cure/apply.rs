@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use netlink_packet_route::route::RouteType;
 
 use super::addressing::{Effect, add_address, add_route, connect, del_address, set, with, without_ipv6};
+use super::cabling::{netns, veth};
 use super::edit::Edit;
 use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, Route, Tables};
 use crate::name::Mac;
@@ -21,7 +22,11 @@ pub fn rehearse(view: &View, place: usize, edit: &Edit) -> (Effect, View) {
 /// Makes the change in the node at `place`.
 pub(super) fn apply(places: &mut [Place], place: usize, edit: &Edit) -> Effect {
     let mut before: Vec<Vec<u32>> = places.iter().map(|place| open_ports(&place.tables)).collect();
-    let effect = change(&mut places[place].tables, edit);
+    let effect = match edit {
+        Edit::Veth { dev, mac, peer, peer_mac, to } => veth(places, place, (dev, *mac), (peer, *peer_mac), to),
+        Edit::Netns { dev, from, to, name } => netns(places, place, dev, (from.as_deref(), to.as_deref()), name.as_deref()),
+        _ => change(&mut places[place].tables, edit),
+    };
     if let Edit::Master { dev, .. } = edit
         && let Some(link) = places[place].tables.named(dev)
     {
@@ -98,7 +103,8 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
             if now == before { Effect::Same } else { Effect::Done }
         }
         Edit::Setting { name, value } => setting(tables, name, *value),
-        Edit::Other { .. } => Effect::Done,
+        // These are of two nodes; of what is not modelled nothing is known.
+        Edit::Veth { .. } | Edit::Netns { .. } | Edit::Other { .. } => Effect::Done,
     }
 }
 

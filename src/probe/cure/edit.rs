@@ -15,6 +15,10 @@ pub enum Edit {
     Up { dev: String },
     /// A bridge is made; it is down.
     Bridge { dev: String },
+    /// A cable is made between a host and its container `to`; both ends are down.
+    Veth { dev: String, mac: Option<Mac>, peer: String, peer_mac: Option<Mac>, to: String },
+    /// An interface goes from a node of a host to another one, the host itself where none is named, perhaps by a new name.
+    Netns { dev: String, from: Option<String>, to: Option<String>, name: Option<String> },
     /// An interface becomes a port of the bridge; with none it leaves the one that it is in.
     Master { dev: String, bridge: Option<String> },
     /// A switch of a bridge's port: `isolated`, `flood`, `learning`, `locked` ...
@@ -85,6 +89,17 @@ impl Edit {
         match self {
             Self::Up { dev } => format!("ip link set {} up", quoted(dev)),
             Self::Bridge { dev } => format!("ip link add {} type bridge", quoted(dev)),
+            Self::Veth { dev, mac, peer, peer_mac, to } => {
+                let address = |mac: &Option<Mac>| mac.map(|mac| format!(" address {mac}")).unwrap_or_default();
+                let (dev, peer, to) = (quoted(dev), quoted(peer), quoted(to));
+                format!("ip link add {dev}{} type veth peer name {peer}{} netns {to}", address(mac), address(peer_mac))
+            }
+            // In a host's own shell the first process is the host's.
+            Self::Netns { dev, from, to, name } => {
+                let from = from.as_ref().map(|node| format!(" -n {}", quoted(node))).unwrap_or_default();
+                let name = name.as_ref().map(|name| format!(" name {}", quoted(name))).unwrap_or_default();
+                format!("ip{from} link set {} netns {}{name}", quoted(dev), to.as_deref().map_or("1".into(), quoted))
+            }
             Self::Master { dev, bridge: Some(bridge) } => format!("ip link set {} master {}", quoted(dev), quoted(bridge)),
             Self::Master { dev, bridge: None } => format!("ip link set {} nomaster", quoted(dev)),
             Self::PortFlag { dev, flag, on } => {

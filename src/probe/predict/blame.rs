@@ -114,6 +114,9 @@ impl World<'_> {
         if !self.map.link(out).up {
             return Cause::LinkDown { interface, peer: None };
         }
+        if let Some(cause) = self.address_elsewhere(out, next) {
+            return cause;
+        }
         if let Some((path, owner)) = paths.first() {
             if path.is_plugged() {
                 let there = self.map.obstacle(path).or_else(|| self.on_port(*owner, next));

@@ -84,6 +84,31 @@ impl World<'_> {
         Some(Cause::OtherSubnet { interface: self.map.interface(at), own, owner: self.map.interface(owner), other })
     }
 
+    /// An address of the outgoing interface whose subnet is on the cable of another one of the node's: nobody of it is here.
+    pub(super) fn address_elsewhere(&self, out: At, next: IpAddr) -> Option<Cause> {
+        let address = self.nets(out, next).find(|net| net.contains(&next))?;
+        let lives = |at: At, net: IpNet| {
+            let inside = |other: IpNet| net.contains(&other.addr()) && other.contains(&net.addr());
+            self.segment_of(at).into_iter().any(|other| self.nets(other, next).any(inside))
+        };
+        let own = |at: At, wanted: &dyn Fn(IpNet) -> bool| self.nets(at, next).find(|net| *net != address && wanted(*net));
+        let right = |at: &At| {
+            *at != out
+                && self.map.bridge(*at).is_none()
+                && self.segment_of(*at).into_iter().any(|other| self.map.owners(next).contains(&other))
+                && self.nets(*at, next).all(|net| !net.contains(&next))
+        };
+        let belongs = self.map.interfaces(out.place).find(right).filter(|_| !lives(out, address))?;
+        let instead = own(belongs, &|net| lives(out, net) && !lives(belongs, net));
+        // A cable's end without an address may belong in the bridge, unless that is the gateway of another subnet.
+        let router = own(out, &|net| lives(out, net)).is_some();
+        if self.map.is_bridge(out) && self.map.is_loose(belongs) && !router {
+            return None;
+        }
+        let (interface, belongs) = (self.map.interface(out), self.map.interface(belongs));
+        Some(Cause::AddressElsewhere { interface, address, belongs, instead })
+    }
+
     /// An interface of the node that is down and would lead to the destination's owner, by way of routers.
     pub(super) fn down_towards(&self, place: usize, to: IpAddr) -> Option<Cause> {
         let down = |at: &At| !self.map.link(*at).up && self.map.peer(*at).is_some();

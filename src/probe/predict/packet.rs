@@ -442,6 +442,7 @@ fn scene(cause: &Cause) -> Option<&str> {
         | Cause::ReversePath { interface, .. }
         | Cause::TooBig { interface, .. }
         | Cause::AddressOnPort { interface, .. }
+        | Cause::AddressElsewhere { interface, .. }
         | Cause::WrongPrefix { interface, .. }
         | Cause::OtherSubnet { interface, .. }
         | Cause::NotOnLink { interface, .. }

@@ -166,6 +166,32 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             let (interface, peer) = (at(interface), at(peer));
             t!(lang, "{interface} has no carrier: the other end of its cable, {peer}, is down.", interface, peer)
         }
+        Cause::NoCable { node, ends } => match ends.as_slice() {
+            [one, other] => t!(lang, "The cable between {one} and {other} is gone.", one = at(one), other = at(other)),
+            _ => t!(lang, "No cable leads from {node} to anything.", node = word(node)),
+        },
+        Cause::CableElsewhere { interface, end, home } => {
+            let (interface, home) = (at(interface), word(&home.node));
+            match end {
+                Some(end) => {
+                    let (end, node) = (&end.interface, word(&end.node));
+                    t!(
+                        lang,
+                        "The other end of the cable of {interface}, {end}, is in {node}; it belongs in {home}.",
+                        interface,
+                        end,
+                        node,
+                        home
+                    )
+                }
+                None => t!(
+                    lang,
+                    "The other end of the cable of {interface} is in no node of the lab; it belongs in {home}.",
+                    interface,
+                    home
+                ),
+            }
+        }
         Cause::NotInBridge { interface, bridges } if bridges.is_empty() => {
             t!(lang, "The cable ends in {interface}, which is no port of a bridge.", interface = at(interface))
         }
@@ -347,6 +373,27 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             interface = at(interface),
             bridge
         ),
+        Cause::AddressElsewhere { interface, address, belongs, instead } => {
+            let (interface, belongs) = (at(interface), at(belongs));
+            match instead {
+                Some(instead) => t!(
+                    lang,
+                    "The addresses of {interface} ({address}) and {belongs} ({instead}) are swapped: the cable of each leads to \
+                     the other's subnet.",
+                    interface,
+                    address,
+                    belongs,
+                    instead
+                ),
+                None => t!(
+                    lang,
+                    "{address} is on {interface}, but the others of its subnet are on the cable of {belongs}.",
+                    address,
+                    interface,
+                    belongs
+                ),
+            }
+        }
         Cause::OtherNic { interface, route: taken, owner } => {
             let (interface, route) = (at(interface), route(taken));
             match owner {

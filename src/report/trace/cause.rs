@@ -40,6 +40,10 @@ pub enum Cause {
     NoSuchGateway { node: String, gateway: IpAddr, route: Route },
     /// An interface on the way is down; with `peer` it is the other end of its cable that is.
     LinkDown { interface: Interface, peer: Option<Interface> },
+    /// No cable leads from the node to anything, or the one between these `ends` is gone.
+    NoCable { node: String, ends: Vec<Interface> },
+    /// The end of the interface's cable is not where it belongs, in its `home`: it is in another node, or in none of the lab.
+    CableElsewhere { interface: Interface, end: Option<Interface>, home: Interface },
     /// A cable ends in a host that has not plugged it into a bridge.
     NotInBridge { interface: Interface, bridges: Vec<String> },
     /// A cable ends in a bridge where it does not belong; with `wanted` in another one.
@@ -87,6 +91,9 @@ pub enum Cause {
     Loop { to: IpAddr, routes: Vec<(String, Route)>, crossings: u32 },
     /// An address is on a port of a bridge, where it is of no use, instead of on the bridge.
     AddressOnPort { interface: Interface, address: IpNet, bridge: String },
+    /// An address is on another interface of its node than the one whose cable leads to its subnet; with `instead` that one's
+    /// address is here in turn.
+    AddressElsewhere { interface: Interface, address: IpNet, belongs: Interface, instead: Option<IpNet> },
     /// The packet leaves by a NIC that does not lead to the destination.
     OtherNic { interface: Interface, route: Route, owner: Option<Interface> },
     /// The network delivers unicast only to the NICs' own MAC addresses.
@@ -111,6 +118,7 @@ impl Cause {
         match self {
             Self::NoRoute { node, .. }
             | Self::NoAddress { node }
+            | Self::NoCable { node, .. }
             | Self::ForwardingOff { node, .. }
             | Self::NoSuchGateway { node, .. }
             | Self::NotARouter { node, .. }
@@ -138,12 +146,14 @@ impl Cause {
             | Self::WrongNeighbour { interface, .. }
             | Self::WrongFdb { interface, .. }
             | Self::AddressOnPort { interface, .. }
+            | Self::AddressElsewhere { interface, .. }
             | Self::OtherNic { interface, .. } => vec![&interface.node],
             Self::LinkDown { interface, peer: other }
             | Self::Unresolved { interface, owner: other, .. }
             | Self::Broadcast { interface, owner: other, .. } => {
                 vec![&other.as_ref().unwrap_or(interface).node]
             }
+            Self::CableElsewhere { end, home, .. } => vec![&end.as_ref().unwrap_or(home).node],
             Self::DuplicateAddress { owners, .. } | Self::DuplicateMac { owners, .. } | Self::ClonedMac { owners, .. } => {
                 owners.iter().map(|owner| owner.node.as_str()).collect()
             }

@@ -55,6 +55,14 @@ every!(causes: Cause {
         Cause::LinkDown { interface: near("a1"), peer: None },
         Cause::LinkDown { interface: near("a1"), peer: Some(near("host-a")) },
     ],
+    Cause::NoCable { .. } => [
+        Cause::NoCable { node: word("a1"), ends: Vec::new() },
+        Cause::NoCable { node: word("a1"), ends: vec![near("a1"), near("host-a")] },
+    ],
+    Cause::CableElsewhere { .. } => [
+        Cause::CableElsewhere { interface: near("a1"), end: Some(near("a2")), home: near("host-a") },
+        Cause::CableElsewhere { interface: near("a1"), end: None, home: near("host-a") },
+    ],
     Cause::NotInBridge { .. } => [
         Cause::NotInBridge { interface: near("host-a"), bridges: Vec::new() },
         Cause::NotInBridge { interface: near("host-a"), bridges: vec![word("br0"), word("br1")] },
@@ -108,6 +116,15 @@ every!(causes: Cause {
     Cause::Loop { .. } => [Cause::Loop { to: addr("10.2.0.2"), routes: vec![(word("host-a"), route(true)), (word("host-b"), route(false))], crossings: 62 }],
     Cause::AddressOnPort { .. } => [
         Cause::AddressOnPort { interface: near("host-a"), address: net("10.0.0.1/24"), bridge: word("br0") },
+    ],
+    Cause::AddressElsewhere { .. } => [
+        Cause::AddressElsewhere { interface: near("host-a"), address: net("10.0.0.1/24"), belongs: near("a1"), instead: None },
+        Cause::AddressElsewhere {
+            interface: near("host-a"),
+            address: net("10.0.0.1/24"),
+            belongs: near("a1"),
+            instead: Some(net("10.1.0.1/24")),
+        },
     ],
     Cause::OtherNic { .. } => [
         Cause::OtherNic { interface: near("host-a"), route: route(true), owner: None },
