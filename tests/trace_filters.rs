@@ -57,6 +57,20 @@ fn a_rule_in_a_chain_that_another_jumps_to_is_named_with_the_hook_of_the_first()
 }
 
 #[test]
+fn a_filter_that_drops_the_question_for_a_mac_address_is_named() {
+    in_box(|| {
+        let arp = "nft add table arp t; nft add chain arp t c '{ type filter hook input priority 0; policy drop; }'";
+        dropped("bridged", "host-b.b1", arp, "request host-b.b1 filtered", ["arp", "t", "c", "input"]);
+        let answer = "nft add table arp t; nft add chain arp t c '{ type filter hook output priority 0; }'; \
+                      nft add rule arp t c arp operation reply drop";
+        dropped("bridged", "host-b.b1", answer, "request host-b.b1 filtered", ["arp", "t", "c", "output"]);
+        let bridge = "nft add table bridge t; nft add chain bridge t c '{ type filter hook forward priority 0; }'; \
+                      nft add rule bridge t c ether type arp drop";
+        dropped("bridged", "host-a", bridge, "request host-a filtered", ["bridge", "t", "c", "forward"]);
+    });
+}
+
+#[test]
 fn a_rule_of_the_bridge_family_is_named() {
     in_box(|| {
         // Where br_netfilter passes frames on, Linux 6.1 leaves out a chain of priority 0: `filter` is -200 here.

@@ -37,21 +37,6 @@ fn a_queue_that_drops_is_no_cause_that_is_named() {
 }
 
 #[test]
-fn a_question_that_a_filter_drops_is_not_explained() {
-    in_box(|| {
-        ok("up bridged");
-        let arp = "nft add table arp t; nft add chain arp t c '{ type filter hook input priority 0; policy drop; }'";
-        uncertain("bridged", "host-b.b1", arp, "a1 b1", "request host-a.a1 unresolved? at host-a.a1.eth0");
-        ok("down");
-        ok("up bridged");
-        let bridge = "nft add table bridge t; nft add chain bridge t c '{ type filter hook forward priority 0; }'; \
-                      nft add rule bridge t c ether type arp drop";
-        uncertain("bridged", "host-a", bridge, "a1 b1", "request host-a.a1 unresolved? at host-a.a1.eth0");
-        ok("down");
-    });
-}
-
-#[test]
 fn addresses_that_a_filter_translates_are_told_and_no_fault() {
     in_box(|| {
         ok("up routed");

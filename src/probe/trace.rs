@@ -28,7 +28,7 @@ use crate::report::probe::Transport;
 use crate::report::trace::{Cause, Direction, Note, Outcome, Trace, Visit};
 use crate::report::wire::Names;
 use account::Account;
-use filters::{Acted, acts, tracer};
+use filters::{Acted, acts, of_question, tracer};
 use prober::Prober;
 use sighting::Probed;
 
@@ -112,6 +112,20 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
             acted = acts(view, &end.node, &tracer);
         }
     }
+    if let Some(((_, address), leg)) = account.unanswered().filter(|_| acted.iter().all(|acted| !acted.step.drops))
+        && (prediction.death.is_none() || !account.confirms(&prediction) || is_unexplained(&prediction))
+    {
+        let address = *address;
+        let owners = view.owners_of_address(address).into_iter().map(|owner| owner.node);
+        let nodes: Vec<String> = on_the_way(&prediction).into_iter().chain(owners).collect();
+        view.read_settings(&nodes)?;
+        let tracers = of_question(view, &nodes, address);
+        if !tracers.is_empty() {
+            account = probed(view, &watch.probe(ASKING)?.after(&first));
+            acted.extend(tracers.iter().flat_map(|(node, tracer)| acts(view, node, tracer)));
+            acted.iter_mut().for_each(|acted| acted.step.reply |= leg == Direction::Reply);
+        }
+    }
     let dropped = acted.iter().any(|acted| acted.step.drops);
     if !account.answered && !account.confirms(&prediction) && !dropped && !account.is_over(order.transport) {
         let asks = account.unanswered().is_some() || is_asking(view, &account.end(&sender).node);
@@ -130,6 +144,11 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     let _ = closing.join();
     forget(view, &report)?;
     Ok(report)
+}
+
+/// It dies of a question that its owner hears and does not answer, as far as the tables tell.
+fn is_unexplained(prediction: &Prediction) -> bool {
+    prediction.death.as_ref().is_some_and(|death| matches!(death.cause, Cause::Unresolved { owner: Some(_), .. }))
 }
 
 /// How long an answer is waited for that did not come at once; not at all where what is known says that none comes.

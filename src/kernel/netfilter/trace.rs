@@ -1,6 +1,7 @@
 //! Which rule or policy drops a packet, as the kernel's own tracing tells (`meta nftrace`, `nft monitor trace`).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -19,12 +20,15 @@ const TRACE_GROUP: u32 = 9;
 const OWNED: u32 = 2;
 /// `NF_INET_PRE_ROUTING` and `NF_INET_LOCAL_OUT`; the bridge's have the same numbers.
 const HOOKS: [(&str, u32); 2] = [("in", 0), ("out", 3)];
+/// `NF_ARP_IN`, `NF_ARP_OUT`
+const HOOKS_OF_ARP: [(&str, u32); 2] = [("in", 0), ("out", 1)];
 /// Before every other chain (`NF_IP_PRI_FIRST` is the least number).
 const FIRST: i32 = i32::MIN + 1;
 /// The families whose hooks see IP packets, as in `nfgenmsg`.
 const INET: u8 = 1;
 const BRIDGE: u8 = 7;
 const NETDEV: u8 = 5;
+const ARP: u8 = 3;
 
 /// The packet to trace, or its reply.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +41,11 @@ pub enum Traced {
         id: u16,
         /// The first bytes of its payload.
         magic: [u8; 8],
+    },
+    /// Questions for the MAC address of an address and their answers: ARP, or neighbour discovery.
+    Question {
+        /// The address.
+        address: IpAddr,
     },
     /// A packet of TCP or UDP.
     Ports {
@@ -79,21 +88,24 @@ impl AsFd for Tracer {
 }
 
 impl Tracer {
-    /// Begins to trace a packet in the namespace pinned there, and at one device of it from where frames come in.
+    /// Begins to trace a packet in the namespace pinned there, and at devices of it from where frames come in.
     ///
     /// None where the namespace cannot be entered, or the kernel has no nftables.
-    pub fn open(pin: &Path, packet: Traced, device: Option<&str>) -> Option<Self> {
-        within(pin, "", || Self::begin(packet, device)).ok()?.ok()
+    pub fn open(pin: &Path, packet: Traced, devices: &[&str]) -> Option<Self> {
+        within(pin, "", || Self::begin(packet, devices)).ok()?.ok()
     }
 
-    fn begin(packet: Traced, device: Option<&str>) -> Result<Self, Errno> {
+    fn begin(packet: Traced, devices: &[&str]) -> Result<Self, Errno> {
         let mut socket = Netlink::netfilter()?.join(&[TRACE_GROUP])?;
         let table = format!("nslab-trace-{}", std::process::id());
         transact(&mut socket, rules(INET, &table, packet))?;
-        // A kernel may be without bridge tables; then nothing drops a frame there.
+        // A kernel may be without tables for bridges or ARP; then nothing drops a frame there.
         let _ = transact(&mut socket, rules(BRIDGE, &table, packet));
+        if matches!(packet, Traced::Question { address: IpAddr::V4(_) }) {
+            let _ = transact(&mut socket, rules(ARP, &table, packet));
+        }
         // What drops at a device itself has no other hook; not every kernel and device has that.
-        if let Some(device) = device {
+        for device in devices {
             let _ = transact(&mut socket, at_device(&table, device, packet));
         }
         Ok(Self { socket, table, packet })
@@ -156,7 +168,7 @@ fn at_device(table: &str, device: &str, packet: Traced) -> Vec<Raw> {
 /// The table of a family with its two chains and their rule.
 fn rules(family: u8, table: &str, packet: Traced) -> Vec<Raw> {
     let mut parts = vec![request(NEW_TABLE, NLM_F_CREATE, family, &[string(1, table), big(2, OWNED)])];
-    for (chain, hook) in HOOKS {
+    for (chain, hook) in if family == ARP { HOOKS_OF_ARP } else { HOOKS } {
         let place = nested(4, &[big(1, hook), attribute(2, &FIRST.to_be_bytes())]);
         parts.push(request(NEW_CHAIN, NLM_F_CREATE, family, &[string(1, table), string(3, chain), place, string(7, "filter")]));
         parts.extend(marked(family, table, chain, packet));
@@ -169,10 +181,26 @@ type Field = (u32, Vec<u8>);
 
 /// The rules of a chain that mark a packet and its reply.
 fn marked(family: u8, table: &str, chain: &str, packet: Traced) -> Vec<Raw> {
+    /// Neighbour solicitation and advertisement (RFC 4861), and where both have the address.
+    const QUESTIONS: [u8; 2] = [135, 136];
+    const TARGET: u32 = 8;
+    /// Where ARP has the address of the one who asks or answers, and of the one who is asked (RFC 826).
+    const OF_ARP: [u32; 2] = [14, 24];
+    let add = |expressions: &[Vec<u8>]| {
+        let rule = [string(1, table), string(2, chain), nested(4, expressions)];
+        request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, family, &rule)
+    };
     let (protocol, kinds): (i32, Vec<Vec<Field>>) = match packet {
         Traced::Echo { ipv6, id, magic } => {
             let protocol = if ipv6 { libc::IPPROTO_ICMPV6 } else { libc::IPPROTO_ICMP };
             (protocol, vec![vec![(4, id.to_be_bytes().to_vec()), (8, magic.to_vec())]])
+        }
+        Traced::Question { address: IpAddr::V6(address) } => {
+            let fields = |kind: &u8| vec![(0, vec![*kind]), (TARGET, address.octets().to_vec())];
+            (libc::IPPROTO_ICMPV6, QUESTIONS.iter().map(fields).collect())
+        }
+        Traced::Question { address: IpAddr::V4(address) } => {
+            return OF_ARP.iter().map(|at| add(&of_arp((*at, address.octets().to_vec())))).collect();
         }
         Traced::Ports { udp, from } => {
             let port = from.to_be_bytes().to_vec();
@@ -181,37 +209,67 @@ fn marked(family: u8, table: &str, chain: &str, packet: Traced) -> Vec<Raw> {
         }
     };
     let protocol = u8::try_from(protocol).unwrap_or_default();
-    let rule = |fields: &Vec<Field>| [string(1, table), string(2, chain), nested(4, &expressions(protocol, fields))];
-    kinds.iter().map(|fields| request(NEW_RULE, NLM_F_CREATE | NLM_F_APPEND, family, &rule(fields))).collect()
+    kinds.iter().map(|fields| add(&expressions(protocol, fields))).collect()
 }
+
+/// `NFT_REG_1`
+const REGISTER: u32 = 1;
 
 /// `meta l4proto PROTOCOL @th,AT,LENGTH BYTES ... meta nftrace set 1`
 fn expressions(protocol: u8, fields: &[Field]) -> Vec<Vec<u8>> {
-    /// `NFT_REG_1`
-    const REGISTER: u32 = 1;
     const TRANSPORT_HEADER: u32 = 2;
-    const NFTRACE: u32 = 12;
     const L4PROTO: u32 = 16;
-    let expression = |name: &str, data: &[Vec<u8>]| nested(1, &[string(1, name), nested(2, data)]);
-    let value = |kind: u16, bytes: &[u8]| nested(kind, &[attribute(1, bytes)]);
-    let equals = |bytes: &[u8]| expression("cmp", &[big(1, REGISTER), big(2, 0), value(3, bytes)]);
-    let load = |offset: u32, length: u32| {
-        let place = [big(1, REGISTER), big(2, TRANSPORT_HEADER), big(3, offset), big(4, length)];
-        expression("payload", &place)
-    };
-    let mut all = vec![expression("meta", &[big(2, L4PROTO), big(1, REGISTER)]), equals(&[protocol])];
-    for (at, bytes) in fields {
-        all.extend([load(*at, u32::try_from(bytes.len()).unwrap_or_default()), equals(bytes)]);
-    }
-    all.push(expression("immediate", &[big(1, REGISTER), value(2, &[1])]));
-    all.push(expression("meta", &[big(2, NFTRACE), big(3, REGISTER)]));
+    let mut all = vec![meta(L4PROTO), equals(&[protocol])];
+    all.extend(fields.iter().flat_map(|field| has(TRANSPORT_HEADER, field)));
+    all.extend(traced());
     all
+}
+
+/// `meta protocol arp @nh,AT,LENGTH BYTES meta nftrace set 1`
+fn of_arp(field: Field) -> Vec<Vec<u8>> {
+    const NETWORK_HEADER: u32 = 1;
+    const PROTOCOL: u32 = 1;
+    const ETHERTYPE: [u8; 2] = [8, 6];
+    let mut all = vec![meta(PROTOCOL), equals(&ETHERTYPE)];
+    all.extend(has(NETWORK_HEADER, &field));
+    all.extend(traced());
+    all
+}
+
+/// A header has these bytes at that place.
+fn has(header: u32, (offset, bytes): &Field) -> [Vec<u8>; 2] {
+    let length = u32::try_from(bytes.len()).unwrap_or_default();
+    let place = [big(1, REGISTER), big(2, header), big(3, *offset), big(4, length)];
+    [expression("payload", &place), equals(bytes)]
+}
+
+fn expression(name: &str, data: &[Vec<u8>]) -> Vec<u8> {
+    nested(1, &[string(1, name), nested(2, data)])
+}
+
+fn value(kind: u16, bytes: &[u8]) -> Vec<u8> {
+    nested(kind, &[attribute(1, bytes)])
+}
+
+fn equals(bytes: &[u8]) -> Vec<u8> {
+    expression("cmp", &[big(1, REGISTER), big(2, 0), value(3, bytes)])
+}
+
+fn meta(key: u32) -> Vec<u8> {
+    expression("meta", &[big(2, key), big(1, REGISTER)])
+}
+
+fn traced() -> Vec<Vec<u8>> {
+    const NFTRACE: u32 = 12;
+    let one = expression("immediate", &[big(1, REGISTER), value(2, &[1])]);
+    vec![one, expression("meta", &[big(2, NFTRACE), big(3, REGISTER)])]
 }
 
 /// Whether a transport header is that of the reply: its first byte is the ICMP type, 0 or 129; or the port is the other one.
 fn is_reply(header: &[u8], packet: Traced) -> bool {
     match packet {
         Traced::Echo { .. } => matches!(header.first(), Some(0 | 129)),
+        Traced::Question { .. } => false,
         Traced::Ports { from, .. } => header.get(2..4) == Some(&from.to_be_bytes()),
     }
 }

@@ -203,8 +203,13 @@ impl Cures<'_> {
             (Some(program), Some(_), Some(number)) => format!("{program}{of_table} -D {chain} {number}"),
             (Some(program), None, _) => format!("{program}{of_table} -P {chain} ACCEPT"),
             (_, Some(handle), _) => format!("nft delete rule {place} handle {handle}"),
+            (None, None, _) if family == "arp" => format!("nft add rule {place} accept"),
             (None, None, _) => format!("nft add rule {place} meta l4proto '{{ icmp, icmpv6 }}' accept"),
         };
+        // Such chains see the questions for MAC addresses, too.
+        if rule.is_none() && ["bridge", "netdev"].contains(&family.as_str()) {
+            self.step(node, Edit::Other { command: format!("nft add rule {place} meta protocol arp accept") });
+        }
         self.step(node, Edit::Other { command });
     }
 }

@@ -90,9 +90,10 @@ impl Account {
         !self.answered && agrees(&self.request) && if replied { agrees(&self.reply) } else { gone(&self.reply) }
     }
 
-    /// A question for a MAC address that nobody was seen to answer.
-    pub fn unanswered(&self) -> Option<&(Interface, IpAddr)> {
-        self.reply.iter().chain(&self.request).find_map(|compared| compared.unanswered.as_ref())
+    /// A question for a MAC address that nobody was seen to answer, and what waits for it: the packet or its reply.
+    pub fn unanswered(&self) -> Option<(&(Interface, IpAddr), Direction)> {
+        let all = [(&self.reply, Direction::Reply), (&self.request, Direction::Request)];
+        all.into_iter().find_map(|(compared, leg)| Some((compared.as_ref()?.unanswered.as_ref()?, leg)))
     }
 
     /// How it ended; `unheard` is what the port at its end has to do with it, with the node and whether that is certain.
@@ -143,7 +144,7 @@ impl Account {
         if let Some((leg, node, cause)) = self.reported_cause(view, (goal.probe.ttl, goal.probe.size)) {
             return (leg, node, cause, true);
         }
-        if let Some((interface, address)) = self.unanswered() {
+        if let Some(((interface, address), _)) = self.unanswered() {
             let owner = view.owners_of_address(*address).into_iter().next();
             if let Some(cause) = owner.as_ref().and_then(|owner| other_machine(view, &owner.node, interface.clone())) {
                 return (end.leg, interface.node.clone(), cause, false);

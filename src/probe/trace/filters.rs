@@ -1,8 +1,10 @@
 //! Packet filters where the probe died: the kernel's own tracing, and which rule or policy drops it.
 
+use std::net::IpAddr;
+
 use super::compare::End;
 use super::prober::Prober;
-use crate::kernel::netfilter::trace::{Step, Tracer, number_of};
+use crate::kernel::netfilter::trace::{Step, Traced, Tracer, number_of};
 use crate::probe::view::{Place, View};
 use crate::report::trace::{Cause, Direction};
 
@@ -23,7 +25,21 @@ pub fn tracer(view: &View, end: &End, watch: &Prober) -> Option<Tracer> {
     if place.tables.settings.as_ref().is_none_or(|settings| settings.chains.is_empty()) {
         return None;
     }
-    Tracer::open(&place.pin, watch.traced(), end.interface.as_deref().filter(|_| !end.outgoing))
+    let device = end.interface.as_deref().filter(|_| !end.outgoing);
+    Tracer::open(&place.pin, watch.traced(), device.as_slice())
+}
+
+/// The nodes that a question for a MAC address may come to, or its answer, and that have rules: there both are traced.
+pub fn of_question(view: &View, nodes: &[String], address: IpAddr) -> Vec<(String, Tracer)> {
+    let filters = |place: &&Place| place.tables.settings.as_ref().is_some_and(|settings| !settings.chains.is_empty());
+    let asked = view.here().filter(|place| nodes.contains(&place.node.node)).filter(filters);
+    let open = |place: &Place| {
+        let devices: Vec<&str> = place.tables.links.iter().map(|link| link.name.as_str()).collect();
+        let at_devices = place.tables.settings.iter().flat_map(|settings| &settings.chains).any(|chain| chain.family == "netdev");
+        let tracer = Tracer::open(&place.pin, Traced::Question { address }, if at_devices { &devices } else { &[] })?;
+        Some((place.node.node.clone(), tracer))
+    };
+    asked.filter_map(open).collect()
 }
 
 /// What rules and policies of a node did with the packet.
