@@ -421,7 +421,7 @@ fn may_live(scene: &Scene<'_>, pair: &Pair, number: usize) -> bool {
     let Some(from) = named(&scene.stations, &pair.from) else { return false };
     let open = pair.attempts.iter().filter(|attempt| !attempt.answered);
     let probe = Probe { size: 44, ttl: 64, may_fragment: true, source: None };
-    let lives = |address: IpAddr| number > PREDICTED || predict(scene.view, &from.id, address, &probe).death.is_none();
+    let lives = |address: IpAddr| number > PREDICTED || predict(scene.view, &from.id, address, &probe).may_live();
     open.into_iter().any(|attempt| lives(attempt.address))
 }
 

@@ -22,7 +22,7 @@ use super::netlink::{self, Netlink, messages, name_of};
 use super::netns::{self, Space, enter, failed, within};
 use super::requests::settle;
 use super::sys::process;
-use super::tables::{Link, NextHop, Settings, Tables, VethPeer, read, report};
+use super::tables::{Conf, Link, NextHop, Settings, Tables, VethPeer, read, report};
 use crate::error::Result;
 use crate::plan::NodeId;
 use crate::report::machine::Node;
@@ -169,6 +169,7 @@ fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, 
         redirects: routes.iter().filter_map(read::redirect).collect(),
         rules: rules.iter().filter_map(read::rule).collect(),
         neighbours: neighbours.iter().filter_map(read::neighbour).collect(),
+        proxied: read::proxies(socket).unwrap_or_default(),
         all4: read::all(socket, AddressFamily::Inet),
         all6: read::all(socket, AddressFamily::Inet6),
         ..Tables::default()
@@ -269,6 +270,14 @@ fn own_settings() -> Settings {
         proxy_arp: on("ipv4/conf/all/proxy_arp"),
         arp_ignore: setting("ipv4/conf/all/arp_ignore").unwrap_or(0),
         echo_ignored: (on("ipv4/icmp_echo_ignore_all"), on("ipv6/icmp/echo_ignore_all")),
+        conf: Conf {
+            arp_filter: on("ipv4/conf/all/arp_filter"),
+            arp_announce: setting("ipv4/conf/all/arp_announce").unwrap_or(0),
+            proxy_arp_pvlan: on("ipv4/conf/all/proxy_arp_pvlan"),
+            proxy_ndp: on("ipv6/conf/all/proxy_ndp"),
+            send_redirects: on("ipv4/conf/all/send_redirects"),
+            accept_redirects: on("ipv4/conf/all/accept_redirects"),
+        },
         ttl: setting("ipv4/ip_default_ttl"),
         chains: chains(),
     }

@@ -30,6 +30,8 @@ pub struct Tables {
     pub rules: Vec<Rule>,
     /// Neighbours.
     pub neighbours: Vec<Neighbour>,
+    /// Addresses that an interface answers for in place of others (`ip neighbour add proxy`), by its index.
+    pub proxied: Vec<(u32, IpAddr)>,
     /// The forwarding tables of the bridges.
     pub fdb: Vec<Fdb>,
     /// `net.ipv4.conf.all`
@@ -58,6 +60,8 @@ pub struct Settings {
     pub proxy_arp: bool,
     /// `net.ipv4.conf.all.arp_ignore`
     pub arp_ignore: u8,
+    /// `net.ipv4.conf.all`, `net.ipv6.conf.all`
+    pub conf: Conf,
     /// `net.ipv4.icmp_echo_ignore_all`, `net.ipv6.icmp.echo_ignore_all`
     pub echo_ignored: (bool, bool),
     /// `net.ipv4.ip_default_ttl`; none where it could not be read.
@@ -125,10 +129,39 @@ pub struct Link {
     pub proxy_arp: bool,
     /// `arp_ignore`
     pub arp_ignore: u8,
+    /// What else is set there.
+    pub conf: Conf,
+    /// `net.ipv6.conf.DEV.forwarding`: it is a router's; whether packets are forwarded, that of all says.
+    pub forwarding6: bool,
     /// `net.ipv6.conf.DEV.disable_ipv6`
     pub ipv6_off: bool,
     /// The hop limit of IPv6 packets that are sent here.
     pub hop_limit: Option<u8>,
+}
+
+/// Switches of `net.ipv4.conf` and `net.ipv6.conf`, of an interface or of all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the kernel's own switches")]
+pub struct Conf {
+    /// Answers only where the way back to the asker leads (`arp_filter`).
+    pub arp_filter: bool,
+    /// Which address it asks with: 0 the packet's, 1 one of the subnet, 2 the best (`arp_announce`).
+    pub arp_announce: u8,
+    /// Answers for what is on the same interface (`proxy_arp_pvlan`).
+    pub proxy_arp_pvlan: bool,
+    /// Answers for the IPv6 addresses that are told (`proxy_ndp`).
+    pub proxy_ndp: bool,
+    /// Tells senders of a better router (`send_redirects`).
+    pub send_redirects: bool,
+    /// Believes that (`accept_redirects`).
+    pub accept_redirects: bool,
+}
+
+impl Default for Conf {
+    fn default() -> Self {
+        let (arp_filter, arp_announce, proxy_arp_pvlan, proxy_ndp) = (false, 0, false, false);
+        Self { arp_filter, arp_announce, proxy_arp_pvlan, proxy_ndp, send_redirects: true, accept_redirects: true }
+    }
 }
 
 /// The other end of a veth pair.
@@ -217,6 +250,8 @@ pub struct Address {
     pub scope: u8,
     /// Duplicate address detection has not ended well: it is not in use.
     pub tentative: bool,
+    /// New packets of its node do not bear it, where there is another one.
+    pub deprecated: bool,
 }
 
 /// A route.
@@ -325,6 +360,20 @@ impl Tables {
     /// The interface of that index.
     pub fn link(&self, index: u32) -> Option<&Link> {
         self.links.iter().find(|link| link.index == index)
+    }
+
+    /// What holds at an interface, by its own switches and those of all (`linux/inetdevice.h`).
+    pub fn conf(&self, link: &Link) -> Conf {
+        let (own, all) = (link.conf, self.settings.as_ref().map_or(link.conf, |settings| settings.conf));
+        let redirects = [own.accept_redirects, all.accept_redirects];
+        Conf {
+            arp_filter: own.arp_filter || all.arp_filter,
+            arp_announce: own.arp_announce.max(all.arp_announce),
+            proxy_arp_pvlan: own.proxy_arp_pvlan || all.proxy_arp_pvlan,
+            proxy_ndp: own.proxy_ndp || all.proxy_ndp,
+            send_redirects: own.send_redirects || all.send_redirects,
+            accept_redirects: if link.forwarding4 { redirects == [true; 2] } else { redirects != [false; 2] },
+        }
     }
 
     /// The interface of that name.

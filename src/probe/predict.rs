@@ -8,10 +8,13 @@ pub(in crate::probe) mod lookup;
 pub(in crate::probe) mod map;
 mod packet;
 mod path;
+mod redirect;
+mod ways;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
@@ -20,6 +23,7 @@ use lookup::{Flow, Found, lookup};
 use lookup::{Martian, validate};
 use map::{At, Map};
 use packet::{End, Packet};
+use ways::{Fork, Picks};
 
 use super::view::{Place, View};
 use crate::kernel::tables::{self, NextHop, Tables};
@@ -59,26 +63,40 @@ pub struct Prediction {
     pub receiver: Option<String>,
     /// What is odd on the way and does not stop the packet.
     pub notes: Vec<Note>,
-    /// Several answer to an address, and whether the packet is answered depends on who of them is first.
+    /// Whether the packet is answered depends on which of the ways it goes.
     pub unsure: bool,
+    /// What may happen as well: by other next hops, or where another one's answer comes first.
+    pub others: Vec<Prediction>,
 }
+
+impl Prediction {
+    /// All that may happen.
+    pub fn ways(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    /// Whether it may be answered.
+    pub fn may_live(&self) -> bool {
+        self.ways().any(|way| way.death.is_none())
+    }
+}
+
+/// A packet: its sender, its destination, and the rest.
+type Order<'a> = (&'a NodeId, IpAddr, &'a Probe);
 
 /// Follows a packet and its reply through the tables. What it dies of is told as it would be if nobody had learned anything
 /// before, where that is known: a full neighbour table leads a packet past its cause, to a consequence.
 pub fn predict(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Prediction {
-    let mut prediction = follow(view, (from, to, probe), Turn::First);
-    if prediction.unsure {
-        let other = follow(view, (from, to, probe), Turn::Last);
-        prediction.unsure = other.death.is_some() != prediction.death.is_some();
-    }
-    if let Some(death) = &mut prediction.death {
-        let mut places = view.places.clone();
-        forget(&mut places);
-        let unlearned = follow(&view.with(places), (from, to, probe), Turn::First).death;
-        let is_vague = |cause: &Cause| matches!(cause, Cause::Unresolved { .. } | Cause::Unknown { .. });
-        if let Some(root) = unlearned.filter(|root| !is_vague(&root.cause)) {
-            (death.node, death.cause) = (root.node, root.cause);
-        }
+    let mut first = ways::ways(view, (from, to, probe));
+    first.unsure = first.others.iter().any(|other| other.death.is_some() != first.death.is_some());
+    first
+}
+
+/// A prediction of death, with what it would be if nobody had learned anything before.
+fn rooted(mut prediction: Prediction, unlearned: Option<Death>) -> Prediction {
+    let is_vague = |cause: &Cause| matches!(cause, Cause::Unresolved { .. } | Cause::Unknown { .. });
+    if let (Some(death), Some(root)) = (&mut prediction.death, unlearned.filter(|root| !is_vague(&root.cause))) {
+        (death.node, death.cause) = (root.node, root.cause);
     }
     prediction
 }
@@ -105,22 +123,16 @@ pub fn share_segment(view: &View, one: &Interface, other: &Interface) -> bool {
     ends.and_then(|(one, other)| map.path(one, other)).is_some_and(|path| path.is_plugged())
 }
 
-/// What a packet, or its reply, dies of.
+/// What a packet, or its reply, dies of, by whichever way it goes.
 pub(in crate::probe) fn forecast(view: &View, from: &NodeId, to: IpAddr, probe: &Probe) -> Option<Cause> {
-    follow(view, (from, to, probe), Turn::First).death.map(|death| death.cause)
+    let mut ways = ways::by_routes(view, (from, to, probe));
+    ways.find_map(|way| way.death).map(|death| death.cause)
 }
 
-/// Of several who answer for an address, the one who is believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    First,
-    Last,
-}
-
-/// Whoever answers in that turn is believed; `unsure` where there was somebody else.
-fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn) -> Prediction {
+/// Follows the way that the picks say; with all the forks on it, and whether it depends on a race that is none of them.
+fn follow(view: &View, (from, to, probe): Order<'_>, picks: Picks) -> (Prediction, Picks, bool) {
     let map = Map::new(view);
-    let mut world = World::new(&map, turn);
+    let mut world = World::new(&map, picks);
     let start = view.places.iter().position(|place| place.id == *from);
     let Probe { size, ttl, may_fragment, source } = *probe;
     let mut packet = Packet { source, destination: to, ttl, size, may_fragment, answers: false, leaves: None };
@@ -168,7 +180,9 @@ fn follow(view: &View, (from, to, probe): (&NodeId, IpAddr, &Probe), turn: Turn)
     let notes = std::mem::take(&mut world.notes).into_iter().filter(|note| is_known(view, note));
     let notes = notes.filter(|note| death.as_ref().is_none_or(|death| death.cause != *note));
     let notes = notes.map(|cause| Note { cure: Vec::new(), cause }).collect();
-    Prediction { request, reply, death, ends, receiver, notes, unsure: world.several || world.fabric.raced }
+    let raced = world.fabric.raced;
+    let prediction = Prediction { request, reply, death, ends, receiver, notes, unsure: false, others: Vec::new() };
+    (prediction, world.picks, raced)
 }
 
 /// Whether everything that a cause blames was looked at; that several have an address takes two that were. A NIC of another
@@ -249,14 +263,12 @@ struct World<'a> {
     /// Neighbours that nodes met on the way.
     pub met: HashMap<(At, IpAddr), Mac>,
     pub notes: Vec<Cause>,
-    turn: Turn,
-    /// Several answered for an address.
-    several: bool,
+    picks: Picks,
 }
 
 impl<'a> World<'a> {
-    fn new(map: &'a Map<'a>, turn: Turn) -> Self {
-        Self { map, fabric: Fabric::new(map, turn == Turn::Last), met: HashMap::new(), notes: Vec::new(), turn, several: false }
+    fn new(map: &'a Map<'a>, picks: Picks) -> Self {
+        Self { map, fabric: Fabric::new(map, picks.is_last()), met: HashMap::new(), notes: Vec::new(), picks }
     }
 
     /// Whether the node takes packets for the address.
@@ -376,9 +388,8 @@ impl World<'_> {
                 silence.lost.push((landing.at, back));
             }
         }
-        self.several |= by.len() > 1;
-        let believed = if self.turn == Turn::First { by.first() } else { by.last() };
-        match believed {
+        let believed = self.picks.pick(Fork::Answer(out, address), by.len());
+        match by.get(believed) {
             None => Neighbour::Silent(Box::new(silence)),
             Some((_, mac)) => {
                 self.meet(out, address, *mac);
@@ -396,7 +407,13 @@ impl World<'_> {
         if address.is_ipv6() {
             return here(&|own| own == source).or_else(|| here(&super::is_link_local));
         }
-        if self.has(out.place, source) {
+        let near = |net: IpNet| net.contains(&address) && net.contains(&source);
+        let may = match self.map.tables(out.place).conf(self.map.link(out)).arp_announce {
+            0 => true,
+            1 => self.map.nets(out).any(near),
+            _ => false,
+        };
+        if may && self.has(out.place, source) {
             return Some(source);
         }
         // Its own first address on the interface, in the subnet if there is one, else any (`arp_solicit`).
@@ -418,6 +435,7 @@ impl World<'_> {
             return None;
         }
         let here = link.addresses.iter().any(|own| own.net.addr() == address && !own.tentative);
+        let proxied = tables.proxied.contains(&(link.index, address));
         if address.is_ipv6() {
             // Routers answer for the first address of their subnets, too (`ndisc_recv_ns`).
             let of_routers = |route: &tables::Route| {
@@ -425,16 +443,26 @@ impl World<'_> {
                     && route.to.addr() == address
                     && route.hops.iter().any(|hop| hop.dev == link.index)
             };
-            return (here || tables.routes.iter().any(of_routers)).then_some(Ok(()));
+            let proxy = link.forwarding6 && tables.conf(link).proxy_ndp && proxied;
+            return (here || proxy || tables.routes.iter().any(of_routers)).then_some(Ok(()));
         }
         let settings = tables.settings.as_ref();
         let ignore = link.arp_ignore.max(settings.map_or(0, |settings| settings.arp_ignore));
         let proxy = link.proxy_arp || settings.is_some_and(|settings| settings.proxy_arp);
+        let conf = tables.conf(link);
+        // `arp_filter` (`net/ipv4/arp.c`)
+        let leads = |to: IpAddr, from: IpAddr| match lookup(tables, Flow { to, from: Some(from), enters: None, leaves: None }) {
+            Found::Way(_, hops) => hops.first().is_some_and(|hop| hop.dev == link.index),
+            _ => false,
+        };
         match lookup(tables, Flow { to: address, from: Some(asker), enters: Some(&link.name), leaves: None }) {
             Found::Local(_) if ignore >= 8 || ignore > 0 && !here => None,
+            Found::Local(_) if conf.arp_filter && !leads(asker, address) => None,
             Found::Local(_) => Some(validate(tables, link, asker, address)),
-            Found::Way(_, hops) if proxy && link.forwarding4 && hops.iter().all(|hop| hop.dev != link.index) => {
-                Some(validate(tables, link, asker, address))
+            Found::Way(_, hops) if link.forwarding4 => {
+                let away = hops.iter().all(|hop| hop.dev != link.index);
+                let answers = if away { proxy || proxied } else { conf.proxy_arp_pvlan };
+                answers.then(|| validate(tables, link, asker, address))
             }
             _ => None,
         }

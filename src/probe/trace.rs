@@ -16,6 +16,7 @@ use std::time::Duration;
 use netlink_packet_route::neighbour::NeighbourState;
 
 use super::cure::{Goal, cure};
+use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::{self, Prediction, predict};
 use super::view::{Place, View};
 use super::watch::Patience;
@@ -100,11 +101,12 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         Transport::Udp { .. } => Patience { quiet: order.wait.unwrap_or(ASKED), whole: None },
         _ => HOPED,
     };
-    let first = watch.probe(if prediction.death.is_some() { FORETOLD } else { hoped })?;
-    let probed = |view: &View, probed: &Probed| Account::from_probe(view, &prediction, probed, order.transport);
+    let first = watch.probe(if prediction.may_live() { hoped } else { FORETOLD })?;
+    let prediction = taken(view, &prediction, &first, order.transport);
+    let probed = |view: &View, probed: &Probed| Account::from_probe(view, prediction, probed, order.transport);
     let mut account = probed(view, &first);
     let mut acted = Vec::new();
-    if !account.answered && !account.confirms(&prediction) {
+    if !account.answered && !account.confirms(prediction) {
         let end = account.stage(&sender);
         view.read_settings(std::slice::from_ref(&end.node))?;
         if let Some(tracer) = tracer(view, &end, &watch) {
@@ -113,11 +115,11 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         }
     }
     if let Some(((_, address), leg)) = account.unanswered().filter(|_| acted.iter().all(|acted| !acted.step.drops))
-        && (prediction.death.is_none() || !account.confirms(&prediction) || is_unexplained(&prediction))
+        && (prediction.death.is_none() || !account.confirms(prediction) || is_unexplained(prediction))
     {
         let address = *address;
         let owners = view.owners_of_address(address).into_iter().map(|owner| owner.node);
-        let nodes: Vec<String> = on_the_way(&prediction).into_iter().chain(owners).collect();
+        let nodes: Vec<String> = on_the_way(prediction).into_iter().chain(owners).collect();
         view.read_settings(&nodes)?;
         let tracers = of_question(view, &nodes, address);
         if !tracers.is_empty() {
@@ -127,7 +129,7 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         }
     }
     let dropped = acted.iter().any(|acted| acted.step.drops);
-    if !account.answered && !account.confirms(&prediction) && !dropped && !account.is_over(order.transport) {
+    if !account.answered && !account.confirms(prediction) && !dropped && !account.is_over(order.transport) {
         let asks = account.unanswered().is_some() || is_asking(view, &account.end(&sender).node);
         let patience = if asks && prediction.death.is_none() { ASKING } else { HOPED };
         account = probed(view, &watch.probe(patience)?.after(&first));
@@ -135,12 +137,12 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
     if !account.answered
         && !dropped
         && !account.is_over(order.transport)
-        && let Some(quiet) = patience(view, &prediction, &account, &order)
+        && let Some(quiet) = patience(view, prediction, &account, &order)
     {
         account = probed(view, &watch.probe(Patience { quiet, whole: None })?.after(&first));
     }
     let closing = std::thread::spawn(move || drop(watch));
-    let report = report(view, &order, names, &prediction, account, &acted, &packet);
+    let report = report(view, &order, names, prediction, account, &acted, &packet);
     let _ = closing.join();
     forget(view, &report)?;
     Ok(report)
@@ -149,6 +151,13 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
 /// It dies of a question that its owner hears and does not answer, as far as the tables tell.
 fn is_unexplained(prediction: &Prediction) -> bool {
     prediction.death.as_ref().is_some_and(|death| matches!(death.cause, Cause::Unresolved { owner: Some(_), .. }))
+}
+
+/// Of all ways that the tables allow, the one that the packet was seen to go, or to go furthest.
+fn taken<'a>(view: &View, prediction: &'a Prediction, probed: &Probed, transport: Transport) -> &'a Prediction {
+    let agreement = |way: &Prediction| Account::from_probe(view, way, probed, transport).agreement(way);
+    // Of equals the last of these is the first of all.
+    prediction.others.iter().rev().chain([prediction]).max_by_key(|way| agreement(way)).unwrap_or(prediction)
 }
 
 /// How long an answer is waited for that did not come at once; not at all where what is known says that none comes.
@@ -214,8 +223,9 @@ fn foretell(view: &mut View, order: &Order<'_>, packet: &predict::Probe) -> Resu
     let mut asked: HashSet<(String, IpAddr)> = HashSet::new();
     loop {
         let prediction = predict(view, order.from, order.to, packet);
-        let back = prediction.receiver.clone().zip(prediction.request.source).filter(|back| asked.insert(back.clone()));
-        if let Some(back) = back {
+        let backs = prediction.ways().filter_map(|way| way.receiver.clone().zip(way.request.source));
+        let new = backs.into_iter().find(|back| asked.insert(back.clone()));
+        if let Some(back) = new {
             view.read_redirects(&[back])?;
             continue;
         }
@@ -239,14 +249,22 @@ fn foretell(view: &mut View, order: &Order<'_>, packet: &predict::Probe) -> Resu
 }
 
 fn on_the_way(prediction: &Prediction) -> HashSet<String> {
-    let ways = std::iter::once(&prediction.request).chain(&prediction.reply);
-    ways.flat_map(|way| &way.visits).map(|visit| visit.node.clone()).collect()
+    let journeys = prediction.ways().flat_map(|way| std::iter::once(&way.request).chain(&way.reply));
+    journeys.flat_map(|journey| &journey.visits).map(|visit| visit.node.clone()).collect()
 }
 
 fn ttl(view: &View, order: &Order<'_>) -> u8 {
     /// `IPDEFTTL` (`linux/ip.h`)
     const DEFAULT: u8 = 64;
-    let own = view.place(order.from).and_then(|place| place.tables.settings.as_ref()?.ttl);
+    let tables = view.place(order.from).map(|place| &place.tables);
+    let own = tables.and_then(|tables| {
+        if order.to.is_ipv4() {
+            return tables.settings.as_ref()?.ttl;
+        }
+        let flow = Flow { to: order.to, from: order.source, enters: None, leaves: (order.scope > 0).then_some(order.scope) };
+        let Found::Way(_, hops) = lookup(tables, flow) else { return None };
+        tables.link(hops.first()?.dev)?.hop_limit
+    });
     order.ttl.or(own).unwrap_or(DEFAULT)
 }
 

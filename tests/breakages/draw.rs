@@ -112,8 +112,9 @@ impl<'a> Urn<'a> {
     }
 
     fn draw(&mut self, place: &'a Place) -> Option<String> {
-        match self.roll(5) {
+        match self.roll(6) {
             0 => self.of_link(place),
+            5 => self.of_table(place),
             1 => self.of_address(place),
             2 => self.of_route(place),
             3 => self.of_setting(place),
@@ -195,7 +196,13 @@ impl<'a> Urn<'a> {
             let (link, net) = urn.addressed(place)?;
             Some((link.name.clone(), urn.neighbour(place, net)?))
         };
-        Some(match self.roll(12) {
+        Some(match self.roll(14) {
+            12 | 13 => {
+                let ((one, first), (other, second)) = (near(self)?, near(self)?);
+                let verb = if self.ipv6 { "del default 2>/dev/null; ip -6 route add default" } else { "replace default" };
+                let onlink = self.word(&["", "", " onlink"]);
+                format!("{ip} route {verb} nexthop via {first} dev {one}{onlink} nexthop via {second} dev {other}{onlink}")
+            }
             0 | 1 => {
                 let ipv6 = self.ipv6;
                 let own: Vec<_> = place.node.routes.iter().filter(|route| route.to.addr().is_ipv6() == ipv6).collect();
@@ -232,13 +239,21 @@ impl<'a> Urn<'a> {
     fn of_setting(&mut self, place: &'a Place) -> Option<String> {
         let dev = if self.roll(3) == 0 { "all" } else { self.link(place, |_| true)?.name.as_str() };
         if self.ipv6 {
-            return Some(match self.roll(3) {
-                0 => "sysctl -qw net.ipv6.conf.all.forwarding=0".to_owned(),
-                1 => "sysctl -qw net.ipv6.conf.all.forwarding=1".to_owned(),
-                _ => "sysctl -qw net.ipv6.icmp.echo_ignore_all=1".to_owned(),
-            });
+            let (name, value) = match self.roll(6) {
+                0 => ("all.forwarding".to_owned(), self.word(&["0", "1"])),
+                1 => (format!("{dev}.forwarding"), self.word(&["0", "1"])),
+                2 => (format!("{dev}.proxy_ndp"), "1"),
+                3 if dev != "all" => (format!("{dev}.hop_limit"), self.word(&["1", "2"])),
+                4 if dev != "all" => (format!("{dev}.disable_ipv6"), "1"),
+                _ => return Some("sysctl -qw net.ipv6.icmp.echo_ignore_all=1".to_owned()),
+            };
+            return Some(format!("sysctl -qw net.ipv6.conf.{name}={value}"));
         }
-        let (name, value) = match self.roll(9) {
+        let (name, value) = match self.roll(13) {
+            9 => (format!("conf.{dev}.arp_filter"), "1"),
+            10 => (format!("conf.{dev}.arp_announce"), self.word(&["1", "2"])),
+            11 => (format!("conf.{dev}.proxy_arp_pvlan"), "1"),
+            12 => (format!("conf.{dev}.{}_redirects", self.word(&["send", "accept"])), self.word(&["0", "1"])),
             0 => ("ip_forward".to_owned(), self.word(&["0", "0", "1"])),
             1 | 2 => (format!("conf.{dev}.forwarding"), self.word(&["0", "0", "1"])),
             3 | 4 => (format!("conf.{dev}.rp_filter"), self.word(&["1", "1", "2"])),
@@ -248,6 +263,38 @@ impl<'a> Urn<'a> {
             _ => [("icmp_echo_ignore_all".to_owned(), "1"), ("ip_default_ttl".to_owned(), "1")][self.roll(2)].clone(),
         };
         Some(format!("sysctl -qw net.ipv4.{name}={value}"))
+    }
+
+    /// Entries of tables, and what they begin with.
+    fn of_table(&mut self, place: &'a Place) -> Option<String> {
+        let (ip, to) = (if self.ipv6 { "ip -6" } else { "ip" }, self.far(place)?);
+        let dev = &self.link(place, |_| true)?.name;
+        Some(match self.roll(9) {
+            0 | 1 => {
+                let on = if self.ipv6 { format!("; sysctl -qw net.ipv6.conf.{dev}.proxy_ndp=1") } else { String::new() };
+                format!("ip neighbour add proxy {} dev {dev}{on}", to.addr())
+            }
+            2 => format!("{ip} neighbour flush dev {dev}"),
+            3 => {
+                let (link, net) = self.addressed(place)?;
+                let (near, mac) = (self.neighbour(place, net)?, self.mac(place));
+                let state = self.word(&["stale", "reachable", "noarp"]);
+                format!("ip neighbour replace {near} lladdr {mac} dev {} nud {state}", link.name)
+            }
+            4 => format!("{ip} rule add fwmark 7 {}", self.word(&["unreachable", "table 100"])),
+            5 => format!("{ip} rule add not from {} {}", to.trunc(), self.word(&["prohibit", "table 100"])),
+            6 => format!("{ip} rule del preference 32766"),
+            7 if self.ipv6 => {
+                let (link, net) = self.addressed(place)?;
+                format!("ip address change {net} dev {} preferred_lft 0", link.name)
+            }
+            8 if self.ipv6 => format!("ip address add {}/{} dev {dev}; sleep 2.2", to.addr(), to.prefix_len()),
+            _ => {
+                let port = self.link(place, |link| link.bridge.is_some())?;
+                let sticky = self.word(&["static sticky", "dynamic", "local"]);
+                format!("bridge fdb replace {} dev {} master {sticky}", self.mac(place), port.name)
+            }
+        })
     }
 
     fn of_bridge(&mut self, place: &'a Place) -> Option<String> {

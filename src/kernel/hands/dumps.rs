@@ -15,8 +15,7 @@ use crate::kernel::tables::{Fdb, Neighbour, read};
 use crate::plan::Port;
 use crate::plan::hand::{Held, OfPort, OfSpace, Queue, Rule};
 
-/// `RTM_GETNEIGH`, `RTM_GETRULE`, `RTM_GETQDISC` (`linux/rtnetlink.h`)
-const GET_NEIGHBOUR: u16 = 30;
+/// `RTM_GETRULE`, `RTM_GETQDISC` (`linux/rtnetlink.h`)
 const GET_RULE: u16 = 34;
 const GET_QDISC: u16 = 38;
 /// `XFRM_MSG_GETPOLICY`, `XFRM_MSG_GETDEFAULT` (`linux/xfrm.h`)
@@ -42,10 +41,7 @@ pub fn of_links(sight: &Sight<'_>, socket: &mut Netlink, found: &mut dyn FnMut(P
     for neighbour in neighbours.iter().filter_map(read::neighbour).filter(|neighbour| is_kept(sight, neighbour)) {
         at(neighbour.dev, OfPort::Neighbour(neighbour.address, neighbour.mac));
     }
-    // `NTF_PROXY` in `struct ndmsg`
-    let proxied = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0];
-    let proxied = socket.dump(GET_NEIGHBOUR, &proxied, |_, body| Some((number(body.get(4..8)?)?, ip(find(body, 12, 1)?)?)));
-    for (index, address) in absent(proxied, "ip neighbour show proxy")? {
+    for (index, address) in absent(read::proxies(socket), "ip neighbour show proxy")? {
         at(index, OfPort::Neighbour(address, None));
     }
     entries(sight, &mut at);

@@ -15,6 +15,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags, RuleMessage};
 use netlink_packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
+use nix::errno::Errno;
 
 use super::{Address, All, BridgePort, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction, VethPeer};
 use crate::kernel::fallback::is_fallback;
@@ -136,12 +137,19 @@ fn of_family(link: &mut Link, family: &AfSpecUnspec) {
                 link.accept_local = conf.accept_local != 0;
                 link.proxy_arp = conf.proxy_arp != 0;
                 link.arp_ignore = u8::try_from(conf.arp_ignore).unwrap_or(0);
+                link.conf.arp_filter = conf.arpfilter != 0;
+                link.conf.arp_announce = u8::try_from(conf.arp_announce).unwrap_or(0);
+                link.conf.proxy_arp_pvlan = conf.proxy_arp_pvlan != 0;
+                link.conf.send_redirects = conf.send_redirects != 0;
+                link.conf.accept_redirects = conf.accept_redirects != 0;
             }
         }
         AfSpecUnspec::Inet6(settings) => {
             for setting in settings {
                 let AfSpecInet6::DevConf(conf) = setting else { continue };
                 link.ipv6_off = conf.disable_ipv6 != 0;
+                link.forwarding6 = conf.forwarding != 0;
+                link.conf.proxy_ndp = conf.proxy_ndp != 0;
                 link.hop_limit = u8::try_from(conf.hoplimit).ok();
             }
         }
@@ -187,7 +195,8 @@ fn address(message: &AddressMessage) -> Option<(u32, Address)> {
         && !has(AddressFlags::Optimistic, AddressHeaderFlags::Optimistic))
         || has(AddressFlags::Dadfailed, AddressHeaderFlags::Dadfailed);
     let secondary = net.addr().is_ipv4() && has(AddressFlags::Secondary, AddressHeaderFlags::Secondary);
-    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative }))
+    let deprecated = has(AddressFlags::Deprecated, AddressHeaderFlags::Deprecated);
+    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative, deprecated }))
 }
 
 /// The MTU of the way to one address, as a router has told it.
@@ -283,6 +292,10 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
 
 pub(in crate::kernel) fn rule(message: &RuleMessage) -> Option<Rule> {
     let header = &message.header;
+    // Those for routing multicast are families of their own (`RTNL_FAMILY_IPMR`).
+    if !matches!(header.family, AddressFamily::Inet | AddressFamily::Inet6) {
+        return None;
+    }
     let mut rule = Rule {
         ipv6: header.family == AddressFamily::Inet6,
         priority: 0,
@@ -325,6 +338,18 @@ pub(in crate::kernel) fn rule(message: &RuleMessage) -> Option<Rule> {
         _ => RuleAction::Nop,
     };
     Some(rule)
+}
+
+/// `RTM_GETNEIGH` (`linux/rtnetlink.h`)
+const GET_NEIGHBOUR: u16 = 30;
+
+/// Addresses that interfaces answer for in place of others, by their indices.
+pub(in crate::kernel) fn proxies(socket: &mut Netlink) -> Result<Vec<(u32, IpAddr)>, Errno> {
+    // `NTF_PROXY` in `struct ndmsg`
+    let proxied = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+    socket.dump(GET_NEIGHBOUR, &proxied, |_, body| {
+        Some((netlink::number(body.get(4..8)?)?, netlink::ip(netlink::find(body, 12, 1)?)?))
+    })
 }
 
 fn link_layer(message: &NeighbourMessage) -> Option<Mac> {

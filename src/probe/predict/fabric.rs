@@ -240,7 +240,7 @@ impl<'a> Fabric<'a> {
         let (tables, index) = (self.map.tables(bridge.place), self.map.link(bridge).index);
         self.map.link(bridge).mac == Some(mac)
             || self.map.ports(bridge).iter().any(|port| self.map.link(*port).mac == Some(mac))
-            || tables.fdb.iter().any(|entry| entry.bridge == index && entry.own && !entry.fixed && entry.mac == mac)
+            || tables.fdb.iter().any(|entry| entry.bridge == index && entry.own && entry.mac == mac)
     }
 
     pub(super) fn port_of(&self, bridge: At, mac: Mac) -> Option<At> {

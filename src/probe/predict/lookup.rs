@@ -1,7 +1,7 @@
 //! The kernel's decisions about one packet in one node: rules, routes, source addresses, the reverse path.
 
 use std::cmp::Reverse;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
@@ -42,7 +42,8 @@ pub(in crate::probe) enum Found<'a> {
 pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<'a> {
     let ipv6 = flow.to.is_ipv6();
     let mut rules: Vec<_> = tables.rules.iter().filter(|rule| rule.ipv6 == ipv6).collect();
-    if rules.is_empty() {
+    // IPv6 asks its rules once there was one beside the kernel's own (`fib6_has_custom_rules`), not where one is gone.
+    if rules.is_empty() || ipv6 && rules.iter().all(|rule| [0, 32766].contains(&rule.priority)) {
         // The kernel's own three, of a kernel without policy routing.
         let usual = [LOCAL_TABLE, 254, 253];
         return usual.iter().find_map(|table| in_table(tables, *table, flow, None)).unwrap_or(Found::Nothing);
@@ -106,6 +107,11 @@ fn in_table<'a>(tables: &'a Tables, table: u32, flow: Flow<'_>, suppressed: Opti
     None
 }
 
+/// The address that IPv6 puts into a packet of the node's own where no route is for packets without one (`ip6_dst_lookup_tail`).
+pub(super) fn sourceless(tables: &Tables, to: IpAddr) -> Option<IpAddr> {
+    source6(tables, None, to)
+}
+
 /// The address that the kernel puts into a packet of the node's own (`inet_select_addr`, `ipv6_dev_get_saddr`).
 pub(super) fn source(tables: &Tables, route: &Route, hop: &NextHop, to: IpAddr) -> Option<IpAddr> {
     if route.source.is_some() {
@@ -125,10 +131,10 @@ fn source4(tables: &Tables, dev: Option<&Link>, via: Option<IpAddr>) -> Option<I
     near.copied().or_else(elsewhere).map(|net| net.addr())
 }
 
-/// RFC 6724 section 5, as far as addresses of a lab differ: scope, outgoing interface, longest common prefix.
+/// RFC 6724 section 5, as far as addresses of a lab differ: scope, deprecation, outgoing interface, label, longest common prefix.
 fn source6(tables: &Tables, dev: Option<&Link>, to: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(to) = to else { return None };
-    let mut best: Option<((bool, bool, u32), IpAddr)> = None;
+    let mut best: Option<((bool, bool, bool, bool, u32), IpAddr)> = None;
     for link in &tables.links {
         for address in &link.addresses {
             let IpAddr::V6(own) = address.net.addr() else { continue };
@@ -138,13 +144,23 @@ fn source6(tables: &Tables, dev: Option<&Link>, to: IpAddr) -> Option<IpAddr> {
                 continue;
             }
             let common = (u128::from(own) ^ u128::from(to)).leading_zeros().min(u32::from(address.net.prefix_len()));
-            let score = (near == to.is_unicast_link_local(), here, common);
+            let score = (near == to.is_unicast_link_local(), !address.deprecated, here, label(own) == label(to), common);
             if best.is_none_or(|(other, _)| score > other) {
                 best = Some((score, own.into()));
             }
         }
     }
     best.map(|(_, address)| address)
+}
+
+/// The kind of network that an address is of (RFC 6724 section 2.1).
+fn label(address: Ipv6Addr) -> u8 {
+    match address.segments() {
+        [first, ..] if first & 0xfe00 == 0xfc00 => 13,
+        [0x2002, ..] => 2,
+        [0x2001, 0, ..] => 5,
+        _ => 1,
+    }
 }
 
 /// Why a packet is refused for its source address.

@@ -7,8 +7,9 @@ use ipnet::IpNet;
 use netlink_packet_route::route::RouteType;
 
 use super::fabric::{BROADCAST, Delivery, Ether, Landing, Passage, Stop, Why};
-use super::lookup::{Flow, Found, Martian, forwards, lookup, source, validate};
+use super::lookup::{Flow, Found, Martian, forwards, lookup, source, sourceless, validate};
 use super::map::At;
+use super::ways::Fork;
 use super::{Neighbour, World, refusal, route_of};
 use crate::kernel::tables::{NextHop, Route, Rule};
 use crate::name::Mac;
@@ -149,7 +150,15 @@ impl<'a> World<'a> {
         }
         // Once the source is chosen, rules are asked again (`ip_route_connect`): `ping` connects.
         if let (None, None, Found::Way(route, hops)) = (link, packet.source, &found)
-            && let Some(own) = hops.first().and_then(|hop| source(tables, route, hop, packet.destination))
+            && let Some(own) = hops
+                .get(self.picks.pick(Fork::Source(stand.place, packet.destination), hops.len()))
+                .and_then(|hop| source(tables, route, hop, packet.destination))
+        {
+            packet.source = Some(own);
+            return self.decide(stand, packet, (start, first));
+        }
+        if let (None, None, Found::Nothing | Found::Barred(..) | Found::Refused(..)) = (link, packet.source, &found)
+            && let Some(own) = sourceless(tables, packet.destination)
         {
             packet.source = Some(own);
             return self.decide(stand, packet, (start, first));
@@ -182,8 +191,8 @@ impl<'a> World<'a> {
                 if stand.enters.is_some() && packet.ttl <= 1 {
                     return Act::Die(Cause::TtlExpired { node, ttl: first });
                 }
-                // Of several next hops, which take turns, the first is followed.
-                hops.first().map_or_else(|| Act::Die(self.no_route(stand, packet)), |hop| Act::Pass(route, hop))
+                let taken = self.picks.pick(Fork::Hop(stand.place, packet.destination), hops.len());
+                hops.get(taken).map_or_else(|| Act::Die(self.no_route(stand, packet)), |hop| Act::Pass(route, hop))
             }
         }
     }
@@ -266,6 +275,11 @@ impl<'a> World<'a> {
             walk.visits.push(visit);
             return die(Cause::NoAddress { node });
         }
+        if let (true, None, Some(limit)) =
+            (packet.answers && packet.destination.is_ipv6(), stand.enters, self.map.link(out).hop_limit)
+        {
+            packet.ttl = limit;
+        }
         // A router passes packets on whatever it has learned (`net.ipv4.ip_forward_use_pmtu` is 0).
         let exceptions = tables.exceptions.iter().filter(|_| stand.enters.is_none());
         let learned = exceptions.filter(|(to, _)| *to == packet.destination).map(|(_, mtu)| *mtu);
@@ -276,6 +290,10 @@ impl<'a> World<'a> {
                 return die(Cause::TooBig { interface: self.map.interface(out), mtu, size: packet.size });
             }
             packet.size = mtu;
+        }
+        if let ([Taken { route, segment, .. }], true) = (walk.taken.as_slice(), stand.enters == Some(out)) {
+            let (sender, told_by) = (if segment.0 == out { segment.1 } else { segment.0 }, route.via);
+            self.redirect(sender, told_by, out, packet, hop.via.unwrap_or(packet.destination));
         }
         packet.ttl = packet.ttl.saturating_sub(u8::from(stand.enters.is_some()));
         let sent = self.segment(out, packet, (&reported, route.kind));
@@ -305,7 +323,10 @@ impl<'a> World<'a> {
             }
             Err((stop, cause)) => {
                 let last = stop.and_then(|stop| stop.entered).filter(|_| recording);
-                if let Some(at) = last {
+                // Where a bridge has sent it on to others, that is what is seen of it.
+                let floods = matches!(walk.visits.last(), Some(Visit { deed: Action::Bridges { floods: true, .. }, .. }));
+                let here = last.filter(|at| !floods || self.map.bridge(*at).is_none());
+                if let Some(at) = here {
                     walk.visits.push(self.visit(Stand { place: at.place, enters: Some(at) }, Action::Drops));
                 }
                 Err(Box::new((last.map_or(stand.place, |at| at.place), cause)))
@@ -319,7 +340,10 @@ impl<'a> World<'a> {
         let source = packet.source.unwrap_or(next);
         let known = match kind {
             // An entry that is made for it has the address of all (`arp_constructor`).
-            RouteType::Broadcast => Neighbour::Entry(self.kept(out, next).unwrap_or(BROADCAST)),
+            RouteType::Broadcast => {
+                let all = if self.map.link(out).noarp { self.map.link(out).mac } else { None };
+                Neighbour::Entry(self.kept(out, next).or(all).unwrap_or(BROADCAST))
+            }
             _ => self.neighbour(out, next, source),
         };
         let asked = |answer| Resolution { address: next, answer };
@@ -455,9 +479,18 @@ fn scene(cause: &Cause) -> Option<&str> {
     }
 }
 
-/// The end that the frame came furthest to, or that at the address that it was for.
+/// The end that the frame came furthest to, or that at the address that it was for; a port that is closed is one that it does
+/// not come to, while others get it.
 fn furthest(delivery: &mut Delivery, owners: &[At]) -> Option<Stop> {
     let seen = |stop: &Stop| (owners.contains(&stop.at), stop.why != Why::Foreign, stop.way.len());
     let at = (0..delivery.stops.len()).max_by_key(|at| seen(&delivery.stops[*at]))?;
-    Some(delivery.stops.swap_remove(at))
+    let mut stop = delivery.stops.swap_remove(at);
+    let onward = delivery
+        .stops
+        .iter()
+        .filter(|other| other.way.strip_prefix(stop.way.as_slice()).and_then(<[_]>::first).is_some_and(|passage| passage.floods));
+    if let (Why::Closed, Some(other)) = (stop.why, onward.max_by_key(|other| other.way.len())) {
+        stop.way.clone_from(&other.way);
+    }
+    Some(stop)
 }

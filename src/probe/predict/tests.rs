@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod causes;
+mod neighbours;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -254,17 +255,19 @@ fn the_longest_prefix_wins_and_of_equals_the_lowest_metric() {
 }
 
 #[test]
-fn a_dead_next_hop_is_passed_over_and_of_several_the_first_is_followed() {
+fn a_dead_next_hop_is_passed_over_and_of_several_any_may_be_taken() {
     let mut view = Bench::new("routed").view();
     let dev = view.link("host-a", "enp0s8").index;
     let routes = &mut view.tables("host-a").routes;
     let route = routes.iter_mut().find(|route| route.to.prefix_len() == 0).unwrap();
     route.hops.insert(0, NextHop { via: Some(address("192.168.100.9")), dev, dead: true });
     let prediction = ask(&view, "host-a.a1", "10.2.0.2");
-    assert!(prediction.death.is_none());
+    assert!(prediction.death.is_none() && prediction.others.is_empty());
     let routes = &mut view.tables("host-a").routes;
     routes.iter_mut().find(|route| route.to.prefix_len() == 0).unwrap().hops[0].dead = false;
     let prediction = ask(&view, "host-a.a1", "10.2.0.2");
+    let [other] = prediction.others.as_slice() else { panic!("{:?}", prediction.others) };
+    assert!(other.death.is_none() && prediction.unsure && prediction.may_live());
     let (leg, cause) = death(&prediction);
     assert!(leg == Direction::Request && cause.blames().contains(&"host-a"), "{cause:?}");
 }

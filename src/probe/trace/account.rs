@@ -13,7 +13,7 @@ use crate::probe::predict::Prediction;
 use crate::probe::predict::map::is_followed;
 use crate::probe::view::View;
 use crate::report::probe::Transport;
-use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Outcome};
+use crate::report::trace::{Cause, Death, Difference, Direction, IcmpMessage, IcmpWord, Known, Outcome};
 use crate::report::wire::Interface;
 
 /// What became of a probe, both ways.
@@ -88,6 +88,14 @@ impl Account {
         let gone = |compared: &Option<compare::Compared>| compared.as_ref().is_none_or(|compared| compared.end.is_none());
         let replied = death.leg == Direction::Reply && prediction.reply.is_some();
         !self.answered && agrees(&self.request) && if replied { agrees(&self.reply) } else { gone(&self.reply) }
+    }
+
+    /// How well a prediction agrees with what was seen: in all, and in how many visits.
+    pub fn agreement(&self, prediction: &Prediction) -> (bool, usize) {
+        let agrees = |compared: &Option<compare::Compared>| compared.as_ref().is_some_and(|compared| compared.agrees);
+        let answered = self.answered && prediction.death.is_none() && agrees(&self.request) && agrees(&self.reply);
+        let visits = self.request.iter().chain(&self.reply).flat_map(|compared| &compared.journey.visits);
+        (answered || self.confirms(prediction), visits.filter(|visit| visit.known == Known::Both).count())
     }
 
     /// A question for a MAC address that nobody was seen to answer, and what waits for it: the packet or its reply.
