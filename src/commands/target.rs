@@ -9,6 +9,7 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{Context, completions, lacking};
 use crate::check::KINDS;
 use crate::error::{Error, Result, Takes, Thing, Usage, WrongValue};
+use crate::kernel::sockets;
 use crate::lab::instances::InstanceId;
 use crate::lab::resolve::{self, Target};
 use crate::lab::{self, Casting, Entry, Journal, NicChoice, Subject};
@@ -280,8 +281,13 @@ impl Source {
     /// When it is not; those that the node has are named.
     pub(super) fn of(&self, from: &Station) -> Result<Option<IpAddr>> {
         let own: Vec<IpAddr> = from.addresses.iter().map(|(_, net)| net.addr()).filter(|own| !is_link_local(*own)).collect();
+        // One on the loopback is the node's own, too: what goes there comes from there.
+        let has = |source: IpAddr| {
+            let asked = sockets::sources(&from.pin, &from.id.to_string(), &[(source, 9).into()])?;
+            Ok::<_, Error>(own.contains(&source) || asked.first() == Some(&Ok(source)))
+        };
         match self.source {
-            Some(source) if !own.contains(&source) => Err(Error::Usage(Usage::NotOwnAddress(
+            Some(source) if !has(source)? => Err(Error::Usage(Usage::NotOwnAddress(
                 from.id.to_string().replacen('.', "/", 1),
                 source.to_string(),
                 own.iter().map(ToString::to_string).collect(),

@@ -213,7 +213,7 @@ impl Cures<'_> {
     /// Whether the change takes something away that the lab's topology or the kernel itself put there.
     fn is_protected(&self, step: &Step) -> bool {
         // What came with an address is not to go without it.
-        if let Edit::DelRoute { to, kind: None, .. } = &step.edit {
+        if let Edit::DelRoute { to, kind: None, .. } | Edit::AddRoute { to, replace: true, .. } = &step.edit {
             let kernel = |route: &tables::Route| route.to == *to && route.protocol == RouteProtocol::Kernel;
             if self.map.tables(step.place).routes.iter().any(kernel) {
                 return true;

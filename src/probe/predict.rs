@@ -312,6 +312,8 @@ struct Silence {
     pub refusals: Vec<(At, Martian)>,
     /// Interfaces that answered, with what became of the answer.
     pub lost: Vec<(At, Delivery)>,
+    /// Interfaces that heard the question and say nothing, though their node has the address.
+    pub secretive: Vec<At>,
     /// It is the asker's own address.
     pub own: bool,
     /// The asker has no address of its own to ask with.
@@ -369,7 +371,12 @@ impl World<'_> {
         let (mut by, mut silence) = (Vec::new(), Silence::default());
         for landing in heard.landings {
             match self.answers(landing.at, address, asker) {
-                None => continue,
+                None => {
+                    if self.has(landing.at.place, address) && address.is_ipv4() {
+                        silence.secretive.push(landing.at);
+                    }
+                    continue;
+                }
                 Some(Err(martian)) => {
                     silence.refusals.push((landing.at, martian));
                     continue;

@@ -164,12 +164,7 @@ impl Cures<'_> {
             self.or();
         }
         let owner = self.map.owners(to).iter().copied().find(|owner| owner.place != place);
-        let leads = |at: &At| {
-            !self.map.is_loopback(*at)
-                && self.map.bridge(*at).is_none()
-                && owner.is_some_and(|owner| self.map.path(*at, owner).is_some_and(|path| path.is_plugged()))
-        };
-        if let Some(at) = self.map.interfaces(place).find(leads) {
+        if let Some(at) = owner.and_then(|owner| self.direct(place, owner)) {
             let dev = Some(self.map.link(at).name.clone());
             self.step_at(place, Edit::AddRoute { to: IpNet::from(to), via: None, dev, replace: false });
             self.or();
@@ -177,6 +172,13 @@ impl Cures<'_> {
         if route.to.prefix_len() > 0 {
             self.step_at(place, Edit::DelRoute { to: route.to, via: None, kind: None, table: MAIN_TABLE });
         }
+    }
+
+    /// The node's interface that is on one segment with another.
+    fn direct(&self, place: usize, owner: At) -> Option<At> {
+        let leads = |at: &At| self.map.path(*at, owner).is_some_and(|path| path.is_plugged());
+        let mut own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
+        own.find(leads)
     }
 
     fn described_via(&self, node: &str, to: IpNet) -> Option<IpAddr> {
@@ -256,6 +258,14 @@ impl Cures<'_> {
         let of_family = |net: &IpNet| net.addr().is_ipv4() == route.to.addr().is_ipv4() && !is_link_local(net.addr());
         if let Some(to) = goal.or_else(|| self.map.nets(owner).find(of_family).map(|net| net.addr())) {
             self.no_route(&interface.node, to);
+            self.or();
+        }
+        // Where the same subnet is on both, the address gets a route of its own.
+        if let Some(at) = self.direct(here, owner) {
+            for address in self.map.nets(owner).map(|net| net.addr()).filter(|address| route.to.contains(address)) {
+                let dev = Some(self.map.link(at).name.clone());
+                self.step_at(here, Edit::AddRoute { to: IpNet::from(address), via: None, dev, replace: false });
+            }
             self.or();
         }
         let leads = |at: &At| {

@@ -39,7 +39,7 @@ impl World<'_> {
             if let Some(cause) = macs.into_iter().flatten().find_map(|mac| self.map.shared(mac)) {
                 return cause;
             }
-            if let Some(cause) = own.and_then(|mac| self.unflooded(delivery, mac)) {
+            if let Some(cause) = own.and_then(|mac| self.unflooded(delivery, mac).or_else(|| self.misdirected(*owner, mac))) {
                 return cause;
             }
             if let Some(cause) = self.closed(delivery) {
@@ -49,7 +49,23 @@ impl World<'_> {
         if let Some((at, martian)) = silence.refusals.first() {
             return self.martian(*at, packet.source.unwrap_or(next), *martian);
         }
+        // An owner that the question comes to by another interface than the address's.
+        let known = |at: &At| self.map.owners(next).iter().any(|owner| owner.place == at.place);
+        if let Some(at) = silence.secretive.iter().find(|at| !known(at)) {
+            return self.secretive(*at).unwrap_or_else(|| self.blocked(out, next, route, packet));
+        }
         self.blocked(out, next, route, packet)
+    }
+
+    /// Why an interface does not say its MAC address to who asks.
+    fn secretive(&self, at: At) -> Option<Cause> {
+        let interface = self.map.interface(at);
+        if self.map.link(at).noarp {
+            return Some(Cause::NoArp { interface });
+        }
+        let all = self.map.tables(at.place).settings.as_ref().map_or(0, |settings| settings.arp_ignore);
+        let value = self.map.link(at).arp_ignore.max(all);
+        (value > 0).then_some(Cause::ArpIgnored { interface, value })
     }
 
     /// An address on a bridge's port, here or at the owner's.
@@ -82,7 +98,7 @@ impl World<'_> {
             }
             let right = self.map.link(port).name.clone();
             match self.fabric.port_of(bridge, mac) {
-                Some(other) if other != port => Some(Cause::WrongFdb {
+                Some(other) if other != port || self.fabric.keeps(bridge, mac) => Some(Cause::WrongFdb {
                     interface: self.map.interface(other),
                     bridge: self.map.link(bridge).name.clone(),
                     mac: mac.to_string(),
@@ -120,14 +136,9 @@ impl World<'_> {
         if let Some((path, owner)) = paths.first() {
             if path.is_plugged() {
                 let there = self.map.obstacle(path).or_else(|| self.on_port(*owner, next));
-                let noarp = || self.map.link(*owner).noarp.then(|| Cause::NoArp { interface: self.map.interface(*owner) });
-                let ignored = self.map.link(*owner).arp_ignore;
-                let all = self.map.tables(owner.place).settings.as_ref().map_or(0, |settings| settings.arp_ignore);
-                let silent = || {
-                    let value = ignored.max(all);
-                    (value > 0 && next.is_ipv4()).then(|| Cause::ArpIgnored { interface: self.map.interface(*owner), value })
-                };
-                let there = there.or_else(noarp).or_else(|| self.not_flooded(path, next)).or_else(silent);
+                let secretive = || self.secretive(*owner).filter(|_| next.is_ipv4() || self.map.link(*owner).noarp);
+                let noarp = || secretive().filter(|cause| matches!(cause, Cause::NoArp { .. }));
+                let there = there.or_else(noarp).or_else(|| self.not_flooded(path, next)).or_else(secretive);
                 let unresolved = || Cause::Unresolved { interface, address: next, owner: Some(self.map.interface(*owner)) };
                 return there.unwrap_or_else(unresolved);
             }
@@ -194,6 +205,10 @@ impl World<'_> {
         for (own, other) in [(&near, &there), (&there, &near)] {
             for port in own.iter().copied().filter(|at| self.map.kind(at.place) == Kind::Host && self.map.peer(*at).is_some()) {
                 let Some(bridge) = self.map.bridge(port) else { continue };
+                // What a topology plugs into a container manager's bridge is left there to be moved.
+                if self.map.belongs(port, bridge) && !is_managed(&self.map.link(bridge).name) {
+                    continue;
+                }
                 let others = self.map.interfaces(port.place).filter(|at| self.map.is_bridge(*at) && *at != bridge);
                 let end = if std::ptr::eq(own, &raw const near) { out } else { owner };
                 let carries = self.map.path(end, bridge).is_some_and(|path| path.steps.contains(&port));

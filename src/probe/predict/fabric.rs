@@ -235,6 +235,16 @@ impl<'a> Fabric<'a> {
         entry.map_or(link.mac == Some(mac), |entry| entry.port == link.index)
     }
 
+    /// Somebody gave the bridge the address of another as one of its own: frames for it go up, not on (`br_handle_frame_finish`).
+    pub(super) fn keeps(&self, bridge: At, mac: Mac) -> bool {
+        let index = self.map.link(bridge).index;
+        self.map
+            .tables(bridge.place)
+            .fdb
+            .iter()
+            .any(|entry| entry.bridge == index && entry.mac == mac && entry.own && entry.fixed)
+    }
+
     /// The bridge's own address, or one of its ports'.
     fn is_own(&self, bridge: At, mac: Mac) -> bool {
         let (tables, index) = (self.map.tables(bridge.place), self.map.link(bridge).index);

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::kernel::tables::{Link, PortState, Tables};
-use crate::name::Mac;
+use crate::name::{IfName, Mac};
+use crate::plan::{Ns, Port, State};
 use crate::probe::view::{Place, View};
 use crate::report::machine::Kind;
 use crate::report::trace::Cause;
@@ -23,6 +24,7 @@ pub(in crate::probe) struct At {
 #[derive(Debug)]
 pub(in crate::probe) struct Map<'a> {
     places: &'a [Place],
+    described: Option<&'a State>,
     indices: HashMap<(usize, u32), At>,
     cables: HashMap<At, At>,
     ports: HashMap<At, Vec<At>>,
@@ -37,6 +39,7 @@ impl<'a> Map<'a> {
             places.iter().enumerate().map(|(place, each)| (each.node.node.as_str(), place)).collect();
         let mut map = Self {
             places,
+            described: view.described.as_ref().known().map(AsRef::as_ref),
             indices: HashMap::new(),
             cables: HashMap::new(),
             ports: HashMap::new(),
@@ -124,6 +127,14 @@ impl<'a> Map<'a> {
     /// The bridge that it is a port of.
     pub(in crate::probe) fn bridge(&self, port: At) -> Option<At> {
         self.link(port).master.and_then(|index| self.at(port.place, index)).filter(|bridge| self.is_bridge(*bridge))
+    }
+
+    /// The topology says that the port is in that bridge.
+    pub(in crate::probe) fn belongs(&self, port: At, bridge: At) -> bool {
+        let ns = Ns::Node(self.places[port.place].id.clone());
+        let key = Port { ns, dev: IfName::observed(&self.link(port).name) };
+        let said = self.described.and_then(|state| state.master(&key));
+        said.is_some_and(|said| said.as_str() == self.link(bridge).name)
     }
 
     pub(in crate::probe) fn is_bridge(&self, at: At) -> bool {

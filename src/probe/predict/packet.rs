@@ -177,6 +177,12 @@ impl<'a> World<'a> {
         {
             return if martian == Martian::Own { Act::Return } else { Act::Die(self.martian(at, source, martian)) };
         }
+        // What is for the node itself goes by its loopback.
+        if let (None, Found::Local(_)) = (link, &found)
+            && let Some(lo) = map.interfaces(stand.place).find(|at| map.is_loopback(*at) && !map.link(*at).up)
+        {
+            return Act::Die(Cause::LinkDown { interface: map.interface(lo), peer: None });
+        }
         match found {
             Found::Local(route) => Act::Take(route),
             // An answer goes there (`icmp_reply`); `ping` and routers send nothing.
@@ -375,7 +381,9 @@ impl<'a> World<'a> {
             seen: None,
         });
         let mut delivery = self.fabric.send(out, Ether { source: own, destination: mac, size: packet.size });
-        let wanted = |landing: &Landing| by.contains(&landing.at) || self.has(landing.at.place, next);
+        // Who answers for the address passes it on.
+        let stands_in = |at: At| matches!(self.answers(at, next, source), Some(Ok(())));
+        let wanted = |landing: &Landing| by.contains(&landing.at) || self.has(landing.at.place, next) || stands_in(landing.at);
         let right = delivery.landings.iter().position(wanted);
         if let Some(right) = right {
             return Sent { resolution, frame, outcome: Ok(delivery.landings.swap_remove(right)), suspect: None };

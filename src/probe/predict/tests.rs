@@ -4,6 +4,7 @@
 
 mod causes;
 mod neighbours;
+mod segments;
 
 use std::net::IpAddr;
 use std::sync::Arc;

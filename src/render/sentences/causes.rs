@@ -311,6 +311,13 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::Barred { node, rule, priority, .. } => {
             t!(lang, "A policy rule of {node} refuses it: {priority}: {rule}.", node = word(node), priority, rule)
         }
+        Cause::WrongFdb { interface, bridge, mac, right } if interface.interface == *right => t!(
+            lang,
+            "The forwarding table of {bridge} has {mac} as an address of the bridge's own, but it is behind {interface}.",
+            bridge,
+            mac,
+            interface = at(interface)
+        ),
         Cause::WrongFdb { interface, bridge, mac, right } => t!(
             lang,
             "The forwarding table of {bridge} has {mac} at {interface}, but it is behind {right}.",

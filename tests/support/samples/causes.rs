@@ -102,12 +102,10 @@ every!(causes: Cause {
         priority: 32765,
         ipv6: false,
     }],
-    Cause::WrongFdb { .. } => [Cause::WrongFdb {
-        interface: near("host-a"),
-        bridge: word("br0"),
-        mac: word("02:00:00:00:00:01"),
-        right: word("veth-a2"),
-    }],
+    Cause::WrongFdb { .. } => [
+        Cause::WrongFdb { interface: near("host-a"), bridge: word("br0"), mac: word("02:00:00:00:00:01"), right: word("veth-a2") },
+        Cause::WrongFdb { interface: near("host-a"), bridge: word("br0"), mac: word("02:00:00:00:00:01"), right: word("eth0") },
+    ],
     Cause::WrongNeighbour { .. } => [
         Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: None },
         Cause::WrongNeighbour { interface: near("a1"), address: addr("10.0.0.9"), mac: word("02:00"), right: Some(word("02:01")) },

@@ -17,7 +17,7 @@ use crate::report::trace::{Cause, Direction, Journey};
 use crate::topology::catalog;
 
 /// The cause as JSON with the leg and the node of the death.
-fn fate(prediction: &Prediction) -> String {
+pub(super) fn fate(prediction: &Prediction) -> String {
     let (leg, cause) = death(prediction);
     let leg = if leg == Direction::Request { "" } else { "reply: " };
     format!("{leg}{}: {}", prediction.death.as_ref().unwrap().node, serde_json::to_string(cause).unwrap())
