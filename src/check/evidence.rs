@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::lab::resolve::Prompt;
+use crate::plan::NodeId;
 use crate::probe::cure::cure;
-use crate::probe::view::View;
+use crate::probe::view::{Place, View};
 use crate::render::lang::{Lang, and, n, t, w};
 use crate::render::sentences::statement::{Say, Statement, Words};
 use crate::render::sentences::{causes, packets};
+use crate::report::machine::Link;
 use crate::report::probe::Family;
 use crate::report::trace::{Cause, Trace};
 use crate::report::wire::{Interface, Names};
@@ -179,6 +181,16 @@ impl Seen for Common {
                 cure(bench.view, &Cause::CableElsewhere { interface, end, home })
             }
             Self::Because { cause, .. } => cure(bench.view, cause),
+            Self::TooFew { configured, .. } => {
+                let bare = |place: &&Place| {
+                    let cable = |link: &Link| link.peer.is_some() && link.kind != "loopback";
+                    matches!(place.id, NodeId::Container(..))
+                        && place.node.links.iter().any(cable)
+                        && !configured.contains(&place.node.node)
+                };
+                let first = bench.view.here().find(bare).map(|place| Cause::NoAddress { node: place.node.node.clone() });
+                first.map_or_else(Vec::new, |cause| cure(bench.view, &cause))
+            }
             Self::NoAddress { node, .. } => cure(bench.view, &Cause::NoAddress { node: node.clone() }),
             Self::NoCable { node } => cure(bench.view, &Cause::NoCable { node: node.clone(), ends: Vec::new() }),
             Self::Duplicate { address, owners } => {

@@ -68,6 +68,8 @@ enum Found {
         #[serde(skip)]
         right: Option<Way>,
     },
+    /// The node's route is right, but a router has redirected it to somebody else.
+    Redirected { node: String, to: String, via: IpAddr, over: Option<String> },
     /// The next router's address is not on the interface that the cable leads to; the one in the node's subnet that is.
     RouterElsewhere {
         address: IpAddr,
@@ -96,6 +98,9 @@ impl Seen for Found {
                 let gateway = route.via.unwrap_or(route.to.addr());
                 cure(bench.view, &Cause::NoSuchGateway { node: node.clone(), gateway, route: route.clone() })
             }
+            Self::Redirected { node, via, .. } => {
+                vec![bench.exec(node, if via.is_ipv4() { "ip route flush cache" } else { "ip -6 route flush cache" })]
+            }
             Self::RouterElsewhere { instead: Some(via), way: (node, route), .. } => {
                 lead_over(bench.view, node, route, route.to.addr(), *via)
             }
@@ -118,6 +123,16 @@ impl Say for Found {
                     }
                     None => t!(lang, "{node} sends packets for {to} by: {route}.", node, to, route),
                 }
+            }
+            Self::Redirected { node, to, via, over } => {
+                let over = over.as_ref().map_or_else(|| via.to_string(), |over| words.node(over));
+                t!(
+                    lang,
+                    "A router has redirected {node}: it sends packets for {to} to {over} until the redirect expires.",
+                    node = words.node(node),
+                    to = words.node(to),
+                    over
+                )
             }
             Self::RouterElsewhere { address, on, belongs, instead: Some(instead), .. } => t!(
                 lang,
@@ -280,12 +295,20 @@ fn over(routes: &Routes, (to, address): (&str, IpAddr), route: &Route, stage: &S
         };
         view.places.iter().flat_map(has).collect::<Vec<_>>()
     };
-    let otherwise = || Found::RouteVia {
-        node: routes.node.to_string(),
-        to: to.to_owned(),
-        route: route.clone(),
-        over: route.via.and_then(|via| owners(via).into_iter().next()).map(|owner| owner.node),
-        right: router_at(routes, route, stage).map(|via| Way { to: address, via }),
+    let otherwise = || {
+        let over = route.via.and_then(|via| owners(via).into_iter().next()).map(|owner| owner.node);
+        let (node, to) = (routes.node.to_string(), to.to_owned());
+        let told = |place: &Place| {
+            let hops = place.tables.redirects.iter().filter(|(to, _)| *to == address).map(|(_, hop)| hop.via);
+            hops.flatten().find(|via| Some(*via) == route.via)
+        };
+        match view.place(&routes.node.0).and_then(told) {
+            Some(via) => Found::Redirected { node, to, via, over },
+            None => {
+                let right = router_at(routes, route, stage).map(|via| Way { to: address, via });
+                Found::RouteVia { node, to, route: route.clone(), over, right }
+            }
+        }
     };
     match (&routes.via, route.via) {
         (None, None) => None,

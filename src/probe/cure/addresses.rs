@@ -9,6 +9,7 @@ use super::{At, Cures, Fact, Interface};
 use crate::name::Mac;
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
+use crate::report::machine::Kind;
 
 /// Addresses of a subnet that are looked through for one that nobody has.
 const FREE: usize = 2000;
@@ -29,9 +30,20 @@ impl Cures<'_> {
 
     /// A bridge's port is in the bridge by mistake, or the address is.
     pub(super) fn on_port(&mut self, interface: &Interface, address: IpNet, bridge: &str) {
-        if self.is_nic(interface) {
+        // A check that wants the port in the bridge has no packet to try.
+        if self.is_nic(interface) && self.goal.is_some() {
             self.step(&interface.node, Edit::Master { dev: interface.interface.clone(), bridge: None });
             self.or();
+        }
+        let bare = |place: &usize| {
+            let mut cards = self.map.interfaces(*place).filter(|at| !self.map.is_loopback(*at)).peekable();
+            self.map.kind(*place) == Kind::Container
+                && cards.peek().is_some()
+                && cards.all(|at| self.map.nets(at).all(|net| net.addr().is_ipv6()))
+        };
+        let bare: Vec<usize> = (0..self.map.places().len()).filter(bare).collect();
+        if self.goal.is_none() && bare.into_iter().any(|place| self.misplaced(place, Some(address))) {
+            return;
         }
         self.readdress(interface, address, bridge, address);
         self.or();
@@ -47,11 +59,11 @@ impl Cures<'_> {
     /// Whether the cable leads to another host.
     fn is_nic(&self, interface: &Interface) -> bool {
         let peer = self.at(interface).and_then(|at| self.map.peer(at));
-        peer.is_some_and(|peer| self.map.kind(peer.place) != crate::report::machine::Kind::Container)
+        peer.is_some_and(|peer| self.map.kind(peer.place) != Kind::Container)
     }
 
     /// Replaces an address by one with another prefix, or on another interface, with the routes that go with it.
-    fn readdress(&mut self, interface: &Interface, old: IpNet, dev: &str, new: IpNet) {
+    pub(super) fn readdress(&mut self, interface: &Interface, old: IpNet, dev: &str, new: IpNet) {
         let (Some(at), node) = (self.at(interface), &interface.node) else { return };
         self.step(node, Edit::del_address(&interface.interface, old));
         self.step(node, Edit::add_address(dev, new));
@@ -100,10 +112,11 @@ impl Cures<'_> {
             self.described_routes(node, |_| true);
             self.or();
         }
-        if self.misplaced(place) {
+        if self.misplaced(place, None) {
             return;
         }
-        if let Some((dev, net)) = self.link_local(place).or_else(|| self.free_on_segment(place)) {
+        let found = self.link_local(place).or_else(|| self.free_on_segment(place)).or_else(|| self.first_on_segment(place));
+        if let Some((dev, net)) = found {
             self.step(node, Edit::add_address(&dev, net));
         }
     }
@@ -123,15 +136,25 @@ impl Cures<'_> {
         true
     }
 
-    /// An address that was typed at the host's end of a cable, in a bridge, goes to the container's end; whether there is one.
-    fn misplaced(&mut self, place: usize) -> bool {
+    /// An address that was typed at the host's end of a cable, in a bridge, goes to the container's end; so does one at another port
+    /// of the bridge that is in the subnet of a container behind it. Whether there is one.
+    fn misplaced(&mut self, place: usize, wanted: Option<IpNet>) -> bool {
         let bare = |at: &At| self.map.nets(*at).all(|net| is_link_local(net.addr()));
         let cables: Vec<(At, At)> =
             self.map.interfaces(place).filter(bare).filter_map(|at| Some((at, self.map.peer(at)?))).collect();
         for (at, peer) in cables.into_iter().filter(|(_, peer)| self.map.bridge(*peer).is_some()) {
-            let Some(net) = self.map.nets(peer).find(|net| !is_link_local(net.addr())) else { continue };
-            let (near, there) = (self.map.link(at).name.clone(), self.map.link(peer).name.clone());
-            self.step_at(peer.place, Edit::del_address(&there, net));
+            let own = self.map.nets(peer).find(|net| !is_link_local(net.addr())).map(|net| (peer, net));
+            let of_containers = |(port, net): &(At, IpNet)| {
+                let others = self.map.open_to(*port).into_iter().filter(|other| self.map.kind(other.place) == Kind::Container);
+                net.addr().is_ipv4()
+                    && others.into_iter().any(|other| self.map.nets(other).any(|other| other.trunc() == net.trunc()))
+            };
+            let ports = self.map.bridge(peer).into_iter().flat_map(|bridge| self.map.ports(bridge)).copied();
+            let mut all = ports.flat_map(|port| self.map.nets(port).map(move |net| (port, net)));
+            let found = own.or_else(|| all.find(of_containers)).filter(|(_, net)| wanted.is_none_or(|wanted| wanted == *net));
+            let Some((port, net)) = found else { continue };
+            let (near, there) = (self.map.link(at).name.clone(), self.map.link(port).name.clone());
+            self.step_at(port.place, Edit::del_address(&there, net));
             self.step_at(place, Edit::add_address(&near, net));
             self.or();
             return true;
@@ -166,6 +189,19 @@ impl Cures<'_> {
             }
         }
         None
+    }
+
+    /// A container's cable to a bridge where nobody has an address yet, and one of a subnet that is nowhere in the lab.
+    fn first_on_segment(&self, place: usize) -> Option<(String, IpNet)> {
+        let plugged = |at: &At| self.map.peer(*at).is_some_and(|peer| self.map.bridge(peer).is_some());
+        let at = self.map.interfaces(place).find(plugged)?;
+        let places = 0..self.map.places().len();
+        let all: Vec<IpNet> = places.flat_map(|place| self.map.interfaces(place)).flat_map(|at| self.map.nets(at)).collect();
+        let apart = |net: &IpNet| all.iter().all(|own| !own.contains(net) && !net.contains(own));
+        let subnet = (0..=u8::MAX).filter_map(|third| IpNet::new(IpAddr::from([10, 0, third, 0]), 24).ok()).find(apart)?;
+        // Each of several gets another one.
+        let address = subnet.hosts().nth(place)?;
+        Some((self.map.link(at).name.clone(), IpNet::new(address, subnet.prefix_len()).ok()?))
     }
 
     /// An address of the subnet that nobody has.

@@ -55,6 +55,20 @@ impl Cures<'_> {
                 self.or();
             }
         }
+        if !is_container && !has && self.done.is_empty() && to.is_ipv4() {
+            self.first_router(place, to);
+        }
+    }
+
+    /// The NICs that lead to an address's host have no subnet in common: they get one, and the way leads over it.
+    fn first_router(&mut self, place: usize, to: IpAddr) {
+        let Some(owner) = self.map.owners(to).iter().copied().find(|owner| owner.place != place) else { return };
+        let bare = |at: &At| self.map.nets(*at).all(|net| net.addr().is_ipv6()) && self.map.bridge(*at).is_none();
+        let leads = |at: &At| self.map.peer(*at).is_some() && bare(at) && self.map.reach(*at).contains(&owner.place);
+        let Some(near) = self.map.interfaces(place).find(leads) else { return };
+        if let Some((_, [_, router])) = self.join(near, self.host_of(owner.place)) {
+            self.step_at(place, Edit::route(default_of(to), router));
+        }
     }
 
     /// Makes the described routes again that the node has lost; whether there are any.
@@ -201,11 +215,24 @@ impl Cures<'_> {
         }
         let Some(out) = self.map.interfaces(place).find(|at| self.map.link(*at).name == route.dev) else { return };
         let Some(like) = route.via else { return };
+        for to in self.goal.map(|goal| goal.to).into_iter().chain(self.sender(like)) {
+            for router in self.routers(place, to).into_iter().filter(|router| Some(router.address) != route.via) {
+                self.step_at(place, Edit::replace(route.to, router.address));
+                self.or();
+            }
+        }
         let routers = self.neighbours(out, like).into_iter().filter(|(at, _)| self.forwards(*at, like.is_ipv6()));
         for (_, via) in routers.filter(|(_, via)| Some(*via) != route.via).collect::<Vec<_>>() {
             self.step_at(place, Edit::replace(route.to, via));
             self.or();
         }
+    }
+
+    /// The address that the packet to be answered is sent from, as far as it is known.
+    fn sender(&self, like: IpAddr) -> Option<IpAddr> {
+        let from = self.place(&self.goal?.from.to_string())?;
+        let nets = self.map.interfaces(from).filter(|at| !self.map.is_loopback(*at)).flat_map(|at| self.map.nets(at));
+        nets.map(|net| net.addr()).find(|own| own.is_ipv4() == like.is_ipv4() && !is_link_local(*own))
     }
 
     pub(super) fn refused(&mut self, node: &str, kind: &str, to: IpNet) {
@@ -274,29 +301,9 @@ impl Cures<'_> {
                 && self.map.reach(*at).contains(&owner.place)
         };
         let Some(near) = self.map.interfaces(here).find(leads) else { return };
+        self.other_card(interface, route, near);
         let host = self.host_of(owner.place);
-        let mut ends = self.map.interfaces(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
-        let Some(there) = ends.find(|at| self.map.peer(*at).is_some() && self.map.bridge(*at).is_none()) else {
-            return self.step_at(here, Edit::up(&self.map.link(near).name));
-        };
-        let link = IpAddr::from([192, 168, 100, 0]);
-        let Ok(net) = IpNet::new(link, 24) else { return };
-        let mut free = net.hosts().filter(|address| self.map.owners(*address).is_empty()).collect::<Vec<_>>().into_iter();
-        let mut ends = Vec::new();
-        for (at, place) in [(near, here), (there, host)] {
-            let dev = self.map.link(at).name.clone();
-            if !self.map.link(at).up {
-                self.step_at(place, Edit::up(&dev));
-            }
-            let own = self.map.nets(at).find(|net| net.addr().is_ipv4());
-            let address = own.map(|net| net.addr()).or_else(|| free.next());
-            let Some(address) = address else { return };
-            if own.is_none() {
-                self.step_at(place, Edit::add_address(&dev, IpNet::new_assert(address, 24)));
-            }
-            ends.push(address);
-        }
-        let [from, to] = ends[..] else { return };
+        let Some((there, [from, to])) = self.join(near, host) else { return };
         let behind = |place: usize, at: At| -> Vec<IpNet> {
             let others = self
                 .map
@@ -309,6 +316,52 @@ impl Cures<'_> {
                 self.step_at(place, Edit::route(net, via));
             }
         }
+    }
+
+    /// The address that leads to a router by the wrong NIC goes to the right one.
+    fn other_card(&mut self, interface: &Interface, route: &Route, near: At) {
+        let Some(from) = self.at(interface) else { return };
+        let inside = |net: &IpNet| route.via.map_or(route.to == net.trunc(), |via| net.contains(&via));
+        let Some(net) = self.map.nets(from).find(inside) else { return };
+        let shares = |at: At| self.map.nets(at).any(|other| other.trunc() == net.trunc());
+        let met = self.map.open_to(near).into_iter().any(|other| other.place != near.place && shares(other));
+        if met && self.map.nets(near).all(|own| own.addr().is_ipv6()) {
+            let dev = self.map.link(near).name.clone();
+            self.readdress(interface, net, &dev, net);
+            self.or();
+        }
+    }
+
+    /// Gives an interface and its counterpart at another host addresses of one subnet, where they have none: the counterpart, and
+    /// the addresses of both.
+    fn join(&mut self, near: At, host: usize) -> Option<(At, [IpAddr; 2])> {
+        let mut ends = self.map.interfaces(host).filter(|at| self.map.path(near, *at).is_some_and(|path| path.is_plugged()));
+        let Some(there) = ends.find(|at| self.map.peer(*at).is_some() && self.map.bridge(*at).is_none()) else {
+            self.step_at(near.place, Edit::up(&self.map.link(near).name));
+            return None;
+        };
+        let link = IpNet::new(IpAddr::from([192, 168, 100, 0]), 24).ok()?;
+        let four = |at: At| self.map.nets(at).find(|net| net.addr().is_ipv4());
+        let subnet = four(near).or_else(|| four(there)).map_or(link, |net| net.trunc());
+        let mut free =
+            subnet.hosts().filter(|address| self.map.owners(*address).is_empty()).take(2).collect::<Vec<_>>().into_iter();
+        let mut addresses = Vec::new();
+        for at in [near, there] {
+            let dev = self.map.link(at).name.clone();
+            if !self.map.link(at).up {
+                self.step_at(at.place, Edit::up(&dev));
+            }
+            let address = match four(at) {
+                Some(own) => own.addr(),
+                None => {
+                    let address = free.next()?;
+                    self.step_at(at.place, Edit::add_address(&dev, IpNet::new(address, subnet.prefix_len()).ok()?));
+                    address
+                }
+            };
+            addresses.push(address);
+        }
+        Some((there, addresses.try_into().ok()?))
     }
 
     /// The host itself, or that of a container.

@@ -11,6 +11,7 @@ use super::packet::{Packet, Stand};
 use super::path::Path;
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
+use crate::probe::view::is_managed;
 use crate::report::trace::Cause;
 use crate::topology::LEAST_MTU6;
 
@@ -95,6 +96,8 @@ impl World<'_> {
         let right = |at: &At| {
             *at != out
                 && self.map.bridge(*at).is_none()
+                // A container manager's bridge has a subnet of its own.
+                && !is_managed(&self.map.link(*at).name)
                 && self.segment_of(*at).into_iter().any(|other| self.map.owners(next).contains(&other))
                 && self.nets(*at, next).all(|net| !net.contains(&next))
         };
