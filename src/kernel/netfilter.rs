@@ -2,6 +2,7 @@
 //! iptables among them, as [`walk`] judges them. nslab itself keeps none.
 
 pub mod iptables;
+pub mod nat;
 pub mod trace;
 pub mod walk;
 

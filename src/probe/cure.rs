@@ -112,6 +112,9 @@ fn within(view: &View, place: usize, command: &str) -> String {
     }
 }
 
+/// The priority of the kernel's own rule for the main table (`fib_default_rules_init`).
+const MAIN_RULE: u32 = 32766;
+
 /// Changes being written down.
 struct Cures<'a> {
     view: &'a View,
@@ -127,6 +130,8 @@ impl Cures<'_> {
     fn find(&mut self, cause: &Cause) {
         match cause {
             Cause::NoRoute { node, to } => self.no_route(node, *to),
+            Cause::NoRule { node, to } => self.step(node, Edit::AddRule { priority: MAIN_RULE, ipv6: to.is_ipv6() }),
+            Cause::TtlExpired { ttl, .. } => self.short_lived(*ttl),
             Cause::NoAddress { node } => self.no_address(node),
             Cause::ForwardingOff { node, ipv6 } => self.forwarding_off(node, *ipv6),
             Cause::WrongPrefix { interface, address, other, .. } => self.wrong_prefix(interface, *address, *other),
@@ -180,7 +185,6 @@ impl Cures<'_> {
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
             Cause::NotFollowed { .. }
-            | Cause::TtlExpired { .. }
             | Cause::ForeignMac { .. }
             | Cause::OtherMachine { .. }
             | Cause::Unknown { .. }

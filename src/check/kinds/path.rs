@@ -4,17 +4,20 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::evidence::{Common, Evidence, Seen};
+use crate::check::evidence::{Bench, Common, Evidence, Seen};
 use crate::check::kinds::{Kind, Stage, Target, Verdict};
 use crate::check::players::Players;
 use crate::check::players::{Machine, node, nodes};
 use crate::check::scene::Scene;
+use crate::kernel::netfilter::nat;
+use crate::kernel::tables;
+use crate::probe::cure::cure;
 use crate::probe::predict::{Probe, predict};
 use crate::probe::watch::WatchedPing;
 use crate::problem::Problem;
 use crate::render::lang::{t, w};
 use crate::render::sentences::statement::{Say, Words};
-use crate::report::trace::Action;
+use crate::report::trace::{Action, Cause};
 use crate::topology::reader::Item;
 use crate::topology::values::last;
 
@@ -40,7 +43,30 @@ pub(super) enum Found {
     Unexplained { lost: u8 },
 }
 
-impl Seen for Found {}
+impl Seen for Found {
+    /// The rule goes that changes the source, where it is known which one that is.
+    fn cures(&self, bench: &Bench<'_>) -> Vec<String> {
+        let Self::Translated { to, by: Some(by), source, became, .. } = self else { return Vec::new() };
+        let (Some(place), Some(target)) = (bench.view.named(by), bench.view.named(to)) else { return Vec::new() };
+        let has = |link: &&tables::Link| link.addresses.iter().any(|own| own.net.addr() == *became);
+        let dev = place.tables.links.iter().find(has).map_or("", |link| &link.name);
+        let links = target.tables.links.iter().filter(|link| link.kind != "loopback");
+        let mut addresses = links.flat_map(|link| &link.addresses).map(|own| own.net.addr());
+        let Some(destination) = addresses.find(|own| own.is_ipv4() == source.is_ipv4()) else { return Vec::new() };
+        let Some(rule) = nat::hider(&place.pin, nat::Leaving { source: *source, destination, dev }) else { return Vec::new() };
+        let cause = Cause::Filtered {
+            node: by.clone(),
+            family: rule.family,
+            table: rule.table,
+            chain: rule.chain,
+            hook: None,
+            rule: Some(rule.handle),
+            number: Some(rule.number),
+            policy: false,
+        };
+        cure(bench.view, &cause)
+    }
+}
 
 impl Say for Found {
     fn sentence(&self, words: &Words<'_>) -> String {

@@ -7,8 +7,9 @@ use netlink_packet_route::route::RouteType;
 use super::addressing::{Effect, add_address, add_route, connect, del_address, set, with, without_ipv6};
 use super::cabling::{netns, veth};
 use super::edit::Edit;
-use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, Route, Tables};
+use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, Route, Rule, RuleAction, Tables};
 use crate::name::Mac;
+use crate::plan::MAIN_TABLE;
 use crate::probe::view::{Place, View};
 use crate::topology::LEAST_MTU6;
 
@@ -93,6 +94,16 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         Edit::DelFdb { dev, mac } => {
             let Some(index) = tables.named(dev).map(|link| link.index) else { return Effect::Refused };
             removed(&mut tables.fdb, |entry| entry.port == index && entry.mac == *mac)
+        }
+        Edit::AddRule { priority, ipv6 } => {
+            let (priority, ipv6, action) = (*priority, *ipv6, RuleAction::Table(MAIN_TABLE));
+            let (from, to, enters, suppressed) = (None, None, None, None);
+            let rule = Rule { ipv6, priority, from, to, enters, strange: false, inverted: false, suppressed, action };
+            if tables.rules.contains(&rule) {
+                return Effect::Refused;
+            }
+            tables.rules.push(rule);
+            Effect::Done
         }
         Edit::DelRule { priority, ipv6 } => removed(&mut tables.rules, |rule| rule.priority == *priority && rule.ipv6 == *ipv6),
         Edit::FlushCache { ipv6 } => {
@@ -245,6 +256,10 @@ fn setting(tables: &mut Tables, name: &str, value: u32) -> Effect {
         ["ipv4", "conf", "all", "rp_filter"] => set(&mut tables.all4.rp_filter, small),
         ["ipv4", "conf", "all", "arp_ignore"] => match &mut tables.settings {
             Some(settings) => set(&mut settings.arp_ignore, small),
+            None => Effect::Refused,
+        },
+        ["ipv4", "ip_default_ttl"] => match &mut tables.settings {
+            Some(settings) => set(&mut settings.ttl, Some(small)),
             None => Effect::Refused,
         },
         ["ipv4", "icmp_echo_ignore_all"] => match &mut tables.settings {

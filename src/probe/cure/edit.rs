@@ -43,6 +43,8 @@ pub enum Edit {
     DelNeighbour { address: IpAddr, dev: String },
     /// An entry of a bridge's forwarding table goes.
     DelFdb { dev: String, mac: Mac },
+    /// A policy rule comes that leads to the main table.
+    AddRule { priority: u32, ipv6: bool },
     /// A policy rule goes.
     DelRule { priority: u32, ipv6: bool },
     /// What routers have told of ways is forgotten.
@@ -129,6 +131,9 @@ impl Edit {
             }
             Self::DelNeighbour { address, dev } => format!("ip neighbour del {address} dev {}", quoted(dev)),
             Self::DelFdb { dev, mac } => format!("bridge fdb del {mac} dev {} master", quoted(dev)),
+            Self::AddRule { priority, ipv6 } => {
+                format!("{} rule add lookup main preference {priority}", if *ipv6 { "ip -6" } else { "ip" })
+            }
             Self::DelRule { priority, ipv6 } => {
                 format!("{} rule del preference {priority}", if *ipv6 { "ip -6" } else { "ip" })
             }

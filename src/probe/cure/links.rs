@@ -10,6 +10,9 @@ use super::{At, Cures, Fact, Flow, Found, Interface, lookup, quoted};
 use crate::kernel::tables::PortState;
 use crate::report::trace::Cause;
 
+/// `IPDEFTTL` (`linux/ip.h`)
+const DEFAULT_TTL: u8 = 64;
+
 impl Cures<'_> {
     /// Up again, with the addresses and routes that left with it.
     pub(super) fn link_down(&mut self, interface: &Interface) {
@@ -170,6 +173,20 @@ impl Cures<'_> {
         let six = |net: &ipnet::IpNet| net.addr().is_ipv6() && !map.nets(at).any(|own| own == *net);
         self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && six(net)));
         self.described_routes(node, |net| net.addr().is_ipv6());
+    }
+
+    /// The default of whoever sends packets that live for so few hops.
+    pub(super) fn short_lived(&mut self, ttl: u8) {
+        let Some(goal) = self.goal else { return };
+        let ends = self.map.owners(goal.to).iter().map(|owner| owner.place);
+        let places = self.view.places.iter().position(|place| place.id == *goal.from).into_iter().chain(ends);
+        for place in places.collect::<Vec<_>>() {
+            let own = self.map.tables(place).settings.as_ref().and_then(|settings| settings.ttl);
+            if own == Some(ttl) && ttl < DEFAULT_TTL {
+                self.step_at(place, Edit::setting("ipv4.ip_default_ttl", DEFAULT_TTL.into()));
+                self.or();
+            }
+        }
     }
 
     pub(super) fn echo(&mut self, node: &str) {

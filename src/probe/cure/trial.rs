@@ -162,7 +162,14 @@ impl Trial<'_> {
     fn next(&mut self, places: &[Place]) -> Option<Cause> {
         self.budget = self.budget.saturating_sub(1);
         let to = self.target.and_then(|target| places[target].like(self.goal.to)).unwrap_or(self.goal.to);
-        forecast(&self.view.with(places.to_vec()), self.goal.from, to, self.goal.probe)
+        // Another default of the sender's is another packet.
+        let default = |places: &[Place]| {
+            let sender = places.iter().find(|place| place.id == *self.goal.from);
+            sender.and_then(|place| place.tables.settings.as_ref()?.ttl)
+        };
+        let (before, now) = (default(&self.view.places), default(places));
+        let ttl = now.filter(|_| now != before).unwrap_or(self.goal.probe.ttl);
+        forecast(&self.view.with(places.to_vec()), self.goal.from, to, &Probe { ttl, ..*self.goal.probe })
     }
 
     /// Where nothing leads to an answer: the first changes after which the packet comes to more nodes than before.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::World;
-use super::lookup::forwards;
+use super::lookup::{forwards, unruled};
 use super::map::At;
 use super::packet::{Packet, Stand};
 use super::path::Path;
@@ -20,6 +20,10 @@ impl World<'_> {
     pub(super) fn no_route(&self, stand: Stand, packet: &Packet) -> Cause {
         let (place, to) = (stand.place, packet.destination);
         let node = self.map.name(place);
+        let tables = self.map.tables(place);
+        if unruled(tables, to) {
+            return Cause::NoRule { node, to };
+        }
         let cables: Vec<At> = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at)).collect();
         let covers = |at: &At| self.nets(*at, to).any(|net| net.contains(&to));
         if let Some(down) = cables.iter().find(|at| !self.map.link(**at).up && covers(at)) {

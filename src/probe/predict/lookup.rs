@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use crate::kernel::tables::{Address, LOCAL_TABLE, Link, NextHop, Route, Rule, RuleAction, Tables};
+use crate::plan::MAIN_TABLE;
 
 /// `RT_SCOPE_LINK` (`linux/rtnetlink.h`)
 const SCOPE_LINK: u8 = 253;
@@ -74,6 +75,14 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
         }
     }
     Found::Nothing
+}
+
+/// Whether the main table has a route to the address, and no rule for packets like any other leads to that table.
+pub(super) fn unruled(tables: &Tables, to: IpAddr) -> bool {
+    let own: Vec<&Rule> = tables.rules.iter().filter(|rule| rule.ipv6 == to.is_ipv6()).collect();
+    let leads = |rule: &&Rule| rule.action == RuleAction::Table(MAIN_TABLE) && rule.suppressed.is_none();
+    let flow = Flow { to, from: None, enters: None, leaves: None };
+    !own.is_empty() && !own.iter().any(leads) && in_table(tables, MAIN_TABLE, flow, None).is_some()
 }
 
 /// The longest prefix, of equals the lowest metric, of those the first in the kernel's order.

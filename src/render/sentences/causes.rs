@@ -18,6 +18,9 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
     let at = |interface: &Interface| trace.interface(interface);
     match cause {
         Cause::NoRoute { node, to } => t!(lang, "{node} has no route to {to}.", node = word(node), to),
+        Cause::NoRule { node, to } => {
+            t!(lang, "{node} has a route to {to} in its main table, but no policy rule looks it up there.", node = word(node), to)
+        }
         Cause::NoAddress { node } => t!(lang, "{node} has no address to send from.", node = word(node)),
         Cause::ForwardingOff { node, ipv6 } => {
             let (node, family) = (word(node), if *ipv6 { "IPv6" } else { "IPv4" });

@@ -16,6 +16,8 @@ use crate::report::wire::Interface;
 pub enum Cause {
     /// The node has no route to the destination; on the way back, none to the sender.
     NoRoute { node: String, to: IpAddr },
+    /// The node has a route, but no policy rule leads to the table that it is in, the main one.
+    NoRule { node: String, to: IpAddr },
     /// The sender has no address of the family to put into the packet.
     NoAddress { node: String },
     /// The node is asked to pass a packet on and does not forward.
@@ -117,6 +119,7 @@ impl Cause {
     pub fn blames(&self) -> Vec<&str> {
         match self {
             Self::NoRoute { node, .. }
+            | Self::NoRule { node, .. }
             | Self::NoAddress { node }
             | Self::NoCable { node, .. }
             | Self::ForwardingOff { node, .. }

@@ -21,6 +21,7 @@ fn filtered(rule: Option<u64>, number: Option<usize>) -> Cause {
 
 every!(causes: Cause {
     Cause::NoRoute { .. } => [Cause::NoRoute { node: word("a1"), to: addr("10.0.0.1") }],
+    Cause::NoRule { .. } => [Cause::NoRule { node: word("a1"), to: addr("10.0.0.1") }],
     Cause::NoAddress { .. } => [Cause::NoAddress { node: word("a1") }],
     Cause::ForwardingOff { .. } => [
         Cause::ForwardingOff { node: word("host-a"), ipv6: false },
