@@ -244,11 +244,13 @@ fn a_format_in_a_placeholder_is_no_sentence() {
 }
 
 /// What begins a line that is typed, or names a thing, and is the same in every language.
-const TYPED: [&str; 14] = [
+const TYPED: [&str; 16] = [
     "nslab ",
     "sudo ",
     "{sudo}",
     "ip ",
+    "tc ",
+    "iptables-legacy ",
     "lxc ",
     "unshare ",
     "VBoxManage ",

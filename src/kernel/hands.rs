@@ -24,6 +24,7 @@ use crate::name::IfName;
 use crate::plan::hand::{OfPort, OfSpace, Turned};
 use crate::plan::{Fact, Ns, Port, Slot, State, Sysctl};
 
+pub use dumps::hooked;
 pub use undo::undo;
 
 /// A step that failed, and its error number.

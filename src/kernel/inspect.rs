@@ -16,13 +16,14 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 
 use super::caller::{shared, thread};
-use super::fault;
 use super::netfilter::chains;
 use super::netlink::{self, Netlink, messages, name_of};
 use super::netns::{self, Space, enter, failed, within};
 use super::requests::settle;
 use super::sys::process;
+use super::tables::policies::Policies;
 use super::tables::{Conf, Link, NextHop, Settings, Tables, VethPeer, read, report};
+use super::{fault, hands};
 use crate::error::Result;
 use crate::plan::NodeId;
 use crate::report::machine::Node;
@@ -117,6 +118,11 @@ pub fn redirects(asked: &[(Pin, Vec<Ipv4Addr>)]) -> Result<Vec<Vec<(IpAddr, Next
         Ok(())
     })?;
     Ok(all.into_iter().map(|(_, _, redirects)| redirects).collect())
+}
+
+/// The indices of the interfaces whose frames filters of `tc` see before anybody else does.
+pub fn hooked(pin: &Path) -> Vec<u32> {
+    within(pin, "", || Netlink::open().map_or_else(|_| Vec::new(), |mut socket| hands::hooked(&mut socket))).unwrap_or_default()
 }
 
 /// Moves the calling thread into the namespace; the socket may leave it.
@@ -280,6 +286,7 @@ fn own_settings() -> Settings {
         },
         ttl: setting("ipv4/ip_default_ttl"),
         chains: chains(),
+        policies: Policies::read().unwrap_or_default(),
     }
 }
 

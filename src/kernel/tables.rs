@@ -1,5 +1,6 @@
 //! The tables of one network namespace, as the kernel's own decisions use them.
 
+pub mod policies;
 pub(super) mod read;
 
 use std::net::IpAddr;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub ttl: Option<u8>,
     /// Base chains.
     pub chains: Vec<Chain>,
+    /// Policies of `IPsec`.
+    pub policies: policies::Policies,
 }
 
 /// A base chain of a packet filter.
@@ -250,6 +253,8 @@ pub struct Address {
     pub scope: u8,
     /// Duplicate address detection has not ended well: it is not in use.
     pub tentative: bool,
+    /// It never will be: another one had it.
+    pub failed: bool,
     /// New packets of its node do not bear it, where there is another one.
     pub deprecated: bool,
 }

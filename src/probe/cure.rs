@@ -140,6 +140,11 @@ impl Cures<'_> {
             Cause::OnLoopback { interface, address } => self.on_loopback(interface, *address),
             Cause::NoSuchGateway { node, gateway, route } => self.no_such_gateway(node, *gateway, route),
             Cause::LinkDown { interface, peer } => self.link_down(peer.as_ref().unwrap_or(interface)),
+            Cause::Ipsec { node, policy } => self.step(node, Edit::DelPolicy { words: policy.clone() }),
+            Cause::AddressUnused { interface, address, failed: true } => {
+                self.step(&interface.node, Edit::del_address(&interface.interface, *address));
+                self.step(&interface.node, Edit::add_address(&interface.interface, *address));
+            }
             Cause::NoCable { node, ends } => self.no_cable(node, ends),
             Cause::CableElsewhere { end, home, .. } => self.cable_elsewhere(end.as_ref(), home),
             Cause::NotInBridge { interface, bridges } => self.not_in_bridge(interface, bridges),
@@ -187,6 +192,7 @@ impl Cures<'_> {
             Cause::NotFollowed { .. }
             | Cause::ForeignMac { .. }
             | Cause::OtherMachine { .. }
+            | Cause::AddressUnused { .. }
             | Cause::Unknown { .. }
             | Cause::NobodyListens { .. }
             | Cause::Silent { .. } => {}
@@ -226,7 +232,12 @@ impl Cures<'_> {
         let ns = Ns::Node(self.view.places[step.place].id.clone());
         let port = |dev: &str| Port { ns: ns.clone(), dev: IfName::observed(dev) };
         self.view.described().chain(&self.view.kept).any(|fact| match (&step.edit, fact) {
-            (Edit::DelAddress { dev, net }, Fact::Addr(at, own)) => own == net && *at == port(dev),
+            // One that was refused as another one's comes back anew.
+            (Edit::DelAddress { dev, net }, Fact::Addr(at, own)) => {
+                let link = self.map.tables(step.place).named(dev);
+                let failed = link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net && own.failed));
+                own == net && *at == port(dev) && !failed
+            }
             (Edit::Master { dev, bridge }, Fact::Member(at, own)) => {
                 bridge.as_deref() != Some(own.as_str())
                     && *at == port(dev)

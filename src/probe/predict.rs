@@ -1,5 +1,6 @@
 //! What the tables of a lab say about the way of a packet and of its reply.
 
+mod barred;
 mod blame;
 mod cables;
 mod fabric;
@@ -169,6 +170,7 @@ fn follow(view: &View, (from, to, probe): Order<'_>, picks: Picks) -> (Predictio
         }
     };
     let death = died.map(|(leg, node, cause)| {
+        let cause = world.unused(&cause).unwrap_or(cause);
         let (node, cause) = if is_known(view, &cause) { (node, cause) } else { left(view, &request, node, &cause) };
         Death { leg, node, cause, certain: false, cure: Vec::new() }
     });
@@ -460,6 +462,7 @@ impl World<'_> {
         // `arp_filter` (`net/ipv4/arp.c`)
         let leads = |to: IpAddr, from: IpAddr| match lookup(tables, Flow { to, from: Some(from), enters: None, leaves: None }) {
             Found::Way(_, hops) => hops.first().is_some_and(|hop| hop.dev == link.index),
+            Found::Several(route) => route.hops.first().is_some_and(|hop| hop.dev == link.index),
             _ => false,
         };
         match lookup(tables, Flow { to: address, from: Some(asker), enters: Some(&link.name), leaves: None }) {

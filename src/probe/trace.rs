@@ -21,6 +21,7 @@ use super::predict::{self, Prediction, predict};
 use super::view::{Place, View};
 use super::watch::Patience;
 use crate::error::Result;
+use crate::kernel::inspect;
 use crate::kernel::netfilter::iptables;
 use crate::kernel::sockets;
 use crate::plan::NodeId;
@@ -320,6 +321,9 @@ fn report(
     };
     let place = unknown.and_then(|node| view.here().find(|place| place.node.node == *node));
     let legacy = place.map_or_else(Vec::new, |place| iptables::tables(&place.pin));
+    let hooks = place.map_or_else(Vec::new, |place| {
+        inspect::hooked(&place.pin).into_iter().filter_map(|index| Some(place.tables.link(index)?.name.clone())).collect()
+    });
     let request = account.request.map_or_else(|| prediction.request.clone(), |compared| compared.journey);
     Trace {
         lab: view.lab.to_string(),
@@ -338,6 +342,7 @@ fn report(
         ping,
         notes,
         legacy,
+        hooks,
         several: view.prompt.lab.is_some(),
         names,
     }

@@ -47,6 +47,8 @@ pub struct Trace {
     pub notes: Vec<Note>,
     /// Where the packet died of nothing known: tables of iptables-legacy there, whose rules cannot be traced.
     pub legacy: Vec<String>,
+    /// As well: interfaces there with filters of `tc`, which are not followed.
+    pub hooks: Vec<String>,
     /// Several labs are up, so that a command must name this one.
     #[serde(skip)]
     pub several: bool,
@@ -323,6 +325,7 @@ impl Trace {
             ping: None,
             notes: Vec::new(),
             legacy: Vec::new(),
+            hooks: Vec::new(),
             several: false,
             names,
         }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::IpAddr;
-use std::sync::OnceLock;
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use nix::errno::Errno;
 
 use super::{Failure, Sight, routes};
-use crate::kernel::netlink::{Netlink, attributes, find, ip, number, push, text};
+use crate::kernel::netlink::{Netlink, find, ip, number, push, text};
+use crate::kernel::tables::policies::Policies;
 use crate::kernel::tables::{Fdb, Neighbour, read};
 use crate::plan::Port;
 use crate::plan::hand::{Held, OfPort, OfSpace, Queue, Rule};
@@ -18,9 +18,6 @@ use crate::plan::hand::{Held, OfPort, OfSpace, Queue, Rule};
 /// `RTM_GETRULE`, `RTM_GETQDISC` (`linux/rtnetlink.h`)
 const GET_RULE: u16 = 34;
 const GET_QDISC: u16 = 38;
-/// `XFRM_MSG_GETPOLICY`, `XFRM_MSG_GETDEFAULT` (`linux/xfrm.h`)
-const GET_POLICY: u16 = 0x15;
-const GET_DEFAULT: u16 = 0x28;
 
 /// What a kernel says to a question about what it does not have.
 fn absent<T: Default>(result: Result<T, Errno>, tried: &'static str) -> Result<T, Failure> {
@@ -93,6 +90,12 @@ fn entries(sight: &Sight<'_>, at: &mut dyn FnMut(u32, OfPort)) {
     }
 }
 
+/// The indices of the interfaces with filters of `tc` ahead of what comes in or goes out: `ingress`, `clsact`.
+pub fn hooked(socket: &mut Netlink) -> Vec<u32> {
+    let qdiscs = socket.dump(GET_QDISC, &[0; 20], |_, body| qdisc(body)).unwrap_or_default();
+    qdiscs.into_iter().filter(|(_, queue, _)| *queue == Queue::Ingress).map(|(index, ..)| index).collect()
+}
+
 /// `struct tcmsg`: the index, its handle, what it is under; then its kind and its options.
 fn qdisc(body: &[u8]) -> Option<(u32, Queue, String)> {
     let word = |at: usize| number(body.get(at..)?);
@@ -159,32 +162,15 @@ pub fn of_space(socket: &mut Netlink, found: &mut dyn FnMut(OfSpace)) -> Result<
     // A kernel without policy routing refuses.
     let rules = absent(socket.dump(GET_RULE, &[0; 12], |_, body| Some(body.to_vec())), "ip rule show")?;
     rules_of(&rules).into_iter().for_each(&mut *found);
-    if !has_ipsec() {
-        return Ok(());
-    }
-    let mut socket = match Netlink::xfrm() {
-        Ok(socket) => socket,
-        Err(errno) => return absent(Err(errno), "socket(NETLINK_XFRM)"),
+    let ipsec = match Policies::read() {
+        Err((tried, errno)) => absent(Err(errno), tried)?,
+        Ok(ipsec) => ipsec,
     };
-    let policies = absent(socket.dump(GET_POLICY, &[0; 64], |_, body| policy(body)), "ip xfrm policy show")?;
-    policies.into_iter().for_each(&mut *found);
-    // `struct xfrm_userpolicy_default`: in, forwarded, out; 1 is to block. An older kernel knows no such thing.
-    if let Ok(Some((_, defaults))) = socket.ask(GET_DEFAULT, &[0; 4]) {
-        let blocked = (0..3).filter(|way| defaults.get(*way) == Some(&1)).fold(0, |bits, way| bits | 1 << way);
-        if blocked != 0 {
-            found(OfSpace::PolicyDefault(blocked));
-        }
+    ipsec.all.into_iter().for_each(|policy| found(OfSpace::Policy(policy.words, policy.named)));
+    if ipsec.default != 0 {
+        found(OfSpace::PolicyDefault(ipsec.default));
     }
     Ok(())
-}
-
-/// To ask would load the module.
-fn has_ipsec() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| {
-        let sockets = std::fs::read_to_string("/proc/thread-self/net/netlink").unwrap_or_default();
-        sockets.lines().any(|line| line.split_whitespace().nth(1) == Some("6"))
-    })
 }
 
 /// `struct fib_rule_hdr`
@@ -327,49 +313,4 @@ impl Reading {
         }
         Some(Self { family, priority, table, plain, of_kernel, words })
     }
-}
-
-/// `struct xfrm_selector` and `xfrm_userpolicy_info` (`linux/xfrm.h`): addresses, ports, lifetimes, priority, index, direction.
-const SELECTOR: usize = 56;
-const INFO: usize = 168;
-/// `XFRMA_TMPL`, and what the kernel asks for beside the index: `XFRMA_MARK`, `XFRMA_POLICY_TYPE`, `XFRMA_IF_ID`.
-const TEMPLATES: u16 = 5;
-const NAMED: [u16; 3] = [16, 21, 31];
-
-fn policy(body: &[u8]) -> Option<OfSpace> {
-    let word = |at: usize| number(body.get(at..)?);
-    let family = u16::from_ne_bytes(body.get(40..42)?.try_into().ok()?);
-    let length = if i32::from(family) == libc::AF_INET6 { 16 } else { 4 };
-    let address = |at: usize| ip(body.get(at..at + length)?);
-    let (index, direction, action) = (word(156)?, *body.get(160)?, *body.get(161)?);
-    // Those of single sockets have other directions.
-    let direction_word = *["in", "out", "fwd"].get(usize::from(direction))?;
-    let mut words = format!("src {}/{} dst {}/{}", address(16)?, body.get(43)?, address(0)?, body.get(42)?);
-    if let Some(protocol) = body.get(44).filter(|protocol| **protocol != 0) {
-        let _ = write!(words, " proto {protocol}");
-    }
-    let _ = write!(words, " dir {direction_word} action {}", if action == 1 { "block" } else { "allow" });
-    if let Some(priority) = word(152).filter(|priority| *priority != 0) {
-        let _ = write!(words, " priority {priority}");
-    }
-    for template in find(body, INFO, TEMPLATES).unwrap_or_default().chunks_exact(64) {
-        let number_at = |at: usize| template.get(at..).and_then(number).unwrap_or(0);
-        let address = |at: usize| template.get(at..at + length).and_then(ip);
-        let (Some(to), Some(from)) = (address(0), address(28)) else { continue };
-        let protocol = match template[20] {
-            50 => "esp",
-            51 => "ah",
-            _ => "comp",
-        };
-        let mode = if template[48] == 0 { "transport" } else { "tunnel" };
-        let _ = write!(words, " tmpl src {from} dst {to} proto {protocol} reqid {} mode {mode}", number_at(44));
-    }
-    // `struct xfrm_userpolicy_id`
-    let mut named = body.get(..SELECTOR)?.to_vec();
-    named.extend_from_slice(&index.to_ne_bytes());
-    named.extend_from_slice(&[direction, 0, 0, 0]);
-    for (kind, value) in attributes(body, INFO).filter(|(kind, _)| NAMED.contains(kind)) {
-        push(&mut named, kind, value);
-    }
-    Some(OfSpace::Policy(words, named))
 }

@@ -191,12 +191,13 @@ fn address(message: &AddressMessage) -> Option<(u32, Address)> {
     let net = IpNet::new(own.or(any)?, message.header.prefix_len).ok()?;
     let short = message.header.flags;
     let has = |long_flag, short_flag| long.map_or_else(|| short.contains(short_flag), |long| long.contains(long_flag));
-    let tentative = (has(AddressFlags::Tentative, AddressHeaderFlags::Tentative)
-        && !has(AddressFlags::Optimistic, AddressHeaderFlags::Optimistic))
-        || has(AddressFlags::Dadfailed, AddressHeaderFlags::Dadfailed);
+    let failed = has(AddressFlags::Dadfailed, AddressHeaderFlags::Dadfailed);
+    let tentative = failed
+        || has(AddressFlags::Tentative, AddressHeaderFlags::Tentative)
+            && !has(AddressFlags::Optimistic, AddressHeaderFlags::Optimistic);
     let secondary = net.addr().is_ipv4() && has(AddressFlags::Secondary, AddressHeaderFlags::Secondary);
     let deprecated = has(AddressFlags::Deprecated, AddressHeaderFlags::Deprecated);
-    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative, deprecated }))
+    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative, failed, deprecated }))
 }
 
 /// The MTU of the way to one address, as a router has told it.

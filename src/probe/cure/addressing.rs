@@ -47,7 +47,7 @@ pub(super) fn add_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect 
         return Effect::Refused;
     }
     let secondary = net.addr().is_ipv4() && link.addresses.iter().any(|own| own.net.trunc() == net.trunc());
-    let address = Address { net, secondary, scope: 0, tentative: false, deprecated: false };
+    let address = Address { net, secondary, scope: 0, tentative: false, failed: false, deprecated: false };
     with(tables, dev, |link| {
         link.addresses.push(address);
         Effect::Done

@@ -105,6 +105,13 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
             tables.rules.push(rule);
             Effect::Done
         }
+        Edit::DelPolicy { words } => match &mut tables.settings {
+            Some(settings) => {
+                let less = settings.policies.without(words);
+                set(&mut settings.policies, less)
+            }
+            None => Effect::Refused,
+        },
         Edit::DelRule { priority, ipv6 } => removed(&mut tables.rules, |rule| rule.priority == *priority && rule.ipv6 == *ipv6),
         Edit::FlushCache { ipv6 } => {
             let before = tables.exceptions.len() + tables.redirects.len();

@@ -47,6 +47,8 @@ pub enum Edit {
     AddRule { priority: u32, ipv6: bool },
     /// A policy rule goes.
     DelRule { priority: u32, ipv6: bool },
+    /// A policy of IPsec goes, or what is dropped without one passes.
+    DelPolicy { words: String },
     /// What routers have told of ways is forgotten.
     FlushCache { ipv6: bool },
     /// A setting by its name under `net`: `ipv4.ip_forward`.
@@ -136,6 +138,13 @@ impl Edit {
             }
             Self::DelRule { priority, ipv6 } => {
                 format!("{} rule del preference {priority}", if *ipv6 { "ip -6" } else { "ip" })
+            }
+            Self::DelPolicy { words } if words.starts_with("default ") => {
+                "ip xfrm policy setdefault in accept fwd accept out accept".to_owned()
+            }
+            Self::DelPolicy { words } => {
+                let named = words.split(" action ").next().unwrap_or(words);
+                format!("ip xfrm policy delete {named}")
             }
             Self::FlushCache { ipv6 } => format!("{} route flush cache", if *ipv6 { "ip -6" } else { "ip" }),
             Self::Setting { name, value } => format!("sysctl -w {}={value}", quoted(&format!("net.{name}"))),

@@ -155,6 +155,21 @@ impl World<'_> {
         Some(Cause::Ipv6Off { interface: self.map.interface(at), mtu })
     }
 
+    /// The address that a cause is about, where it is there and not in use.
+    pub(super) fn unused(&self, cause: &Cause) -> Option<Cause> {
+        let at = |node: &str| self.map.places().iter().position(|place| place.node.node == node);
+        let (place, wanted) = match cause {
+            Cause::Unresolved { address, owner: Some(owner), .. } => (at(&owner.node)?, Some(*address)),
+            Cause::NoAddress { node } => (at(node)?, None),
+            _ => return None,
+        };
+        let fits = |net: IpNet| wanted.map_or(!is_link_local(net.addr()), |wanted| net.addr() == wanted);
+        self.map.interfaces(place).find_map(|at| {
+            let own = self.map.link(at).addresses.iter().find(|own| own.tentative && fits(own.net))?;
+            Some(Cause::AddressUnused { interface: self.map.interface(at), address: own.net, failed: own.failed })
+        })
+    }
+
     /// An address that belongs on the node's cable.
     pub(super) fn on_loopback(&self, place: usize, to: IpAddr) -> Option<Cause> {
         let lo = self.map.interfaces(place).find(|at| self.map.is_loopback(*at))?;

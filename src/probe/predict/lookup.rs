@@ -196,7 +196,7 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
         Found::Local(_) if !accept => Err(Martian::Own),
         Found::Local(_) => Ok(()),
         // Looked at only where there are rules beside the kernel's own (`fib4_has_custom_rules`), or the filter is on.
-        Found::Several(_) if filter != 0 || tables.rules.iter().any(is_custom) => Err(Martian::Broadcast),
+        Found::Several(_) if filter != 0 || has_custom(tables) => Err(Martian::Broadcast),
         _ if filter == 0 => Ok(()),
         Found::Way(_, hops) => {
             let same = hops.iter().any(|hop| hop.dev == link.index);
@@ -207,8 +207,11 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
     }
 }
 
-fn is_custom(rule: &Rule) -> bool {
-    !rule.ipv6 && ![0, 32766, 32767].contains(&rule.priority)
+/// There is a rule beside the kernel's own, or one of those is gone.
+fn has_custom(tables: &Tables) -> bool {
+    let own = [0, 32766, 32767];
+    let mut rules = tables.rules.iter().filter(|rule| !rule.ipv6).peekable();
+    rules.peek().is_some() && (rules.clone().any(|rule| !own.contains(&rule.priority)) || rules.count() < own.len())
 }
 
 /// Whether packets of the family that come in by the interface are passed on, as far as is known: what the kernel did not tell

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
 use netlink_packet_route::route::RouteType;
 
+use super::barred::barred;
 use super::fabric::{BROADCAST, Delivery, Ether, Landing, Passage, Stop, Why};
 use super::lookup::{Flow, Found, Martian, forwards, lookup, source, sourceless, validate};
 use super::map::At;
 use super::ways::Fork;
 use super::{Neighbour, World, refusal, route_of};
-use crate::kernel::tables::{NextHop, Route, Rule};
+use crate::kernel::tables::{NextHop, Route};
 use crate::name::Mac;
 use crate::probe::is_link_local;
 use crate::report::machine::Kind;
@@ -182,6 +182,11 @@ impl<'a> World<'a> {
             && let Some(lo) = map.interfaces(stand.place).find(|at| map.is_loopback(*at) && !map.link(*at).up)
         {
             return Act::Die(Cause::LinkDown { interface: map.interface(lo), peer: None });
+        }
+        if let Some(cause) =
+            packet.source.and_then(|from| self.ipsec(stand.place, &found, link.is_some(), (from, packet.destination)))
+        {
+            return Act::Die(cause);
         }
         match found {
             Found::Local(route) => Act::Take(route),
@@ -447,22 +452,6 @@ impl<'a> World<'a> {
         let node = scene(&cause).map_or_else(|| self.map.name(place), str::to_owned);
         (walk.visits, End::Died { node, cause })
     }
-}
-
-/// A rule that refuses, as `ip rule` writes it.
-fn barred(node: String, kind: RouteType, rule: &Rule) -> Cause {
-    let all = || "all".to_owned();
-    let from = rule.from.filter(|net| net.prefix_len() > 0).map_or_else(all, bare);
-    let to = rule.to.map(|net| format!(" to {}", bare(net))).unwrap_or_default();
-    let enters = rule.enters.as_ref().map(|dev| format!(" iif {dev}")).unwrap_or_default();
-    let not = if rule.inverted { "not " } else { "" };
-    let text = format!("{not}from {from}{to}{enters} {}", refusal(kind));
-    Cause::Barred { node, rule: text, priority: rule.priority, ipv6: rule.ipv6 }
-}
-
-/// A single address without its prefix length.
-fn bare(net: IpNet) -> String {
-    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
 }
 
 /// The node that a cause is about, where it is one.

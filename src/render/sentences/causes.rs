@@ -1,6 +1,7 @@
 //! Why a packet goes no further, in words.
 
 mod advice;
+mod unknown;
 
 use std::net::IpAddr;
 
@@ -321,6 +322,19 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             mac,
             interface = at(interface)
         ),
+        Cause::Ipsec { node, policy } => t!(lang, "A policy of IPsec in {node} drops it: {policy}.", node = word(node), policy),
+        Cause::AddressUnused { interface, address, failed: false } => t!(
+            lang,
+            "{interface} has {address}, but does not use it yet: it asks first whether somebody else has it.",
+            interface = at(interface),
+            address
+        ),
+        Cause::AddressUnused { interface, address, failed: true } => t!(
+            lang,
+            "{interface} has {address}, but does not use it: when it asked for it, somebody else had it (dadfailed).",
+            interface = at(interface),
+            address
+        ),
         Cause::WrongFdb { interface, bridge, mac, right } => t!(
             lang,
             "The forwarding table of {bridge} has {mac} at {interface}, but it is behind {right}.",
@@ -446,7 +460,7 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             interface = at(interface),
             host = word(host)
         ),
-        Cause::Unknown { node, interface } => unknown(lang, trace, node, interface.as_deref()),
+        Cause::Unknown { node, interface } => unknown::cause(lang, trace, node, interface.as_deref()),
     }
 }
 
@@ -457,21 +471,6 @@ fn nobody_listens(lang: Lang, node: &str, transport: Transport, at: &[IpAddr]) -
     }
     let addresses = and(lang, &at.iter().map(ToString::to_string).collect::<Vec<_>>());
     t!(lang, "On {node} somebody listens on {protocol} port {port}, but only at {addresses}.", node, protocol, port, addresses)
-}
-
-fn unknown(lang: Lang, trace: &Trace, node: &str, interface: Option<&str>) -> String {
-    let word = trace.word(node);
-    let place = interface.map_or_else(|| word.clone(), |interface| format!("{word}.{interface}"));
-    let seen = t!(lang, "It was last seen at {place}. Neither the tables nor nftables tell what stops it there.", place);
-    if trace.legacy.is_empty() {
-        return seen;
-    }
-    let legacy = t!(
-        lang,
-        "iptables-legacy has tables there ({tables}), whose rules cannot be traced: it may be one of them.",
-        tables = trace.legacy.join(", ")
-    );
-    format!("{seen} {legacy}")
 }
 
 fn list(trace: &Trace, interfaces: &[Interface]) -> String {

@@ -74,6 +74,10 @@ pub enum Cause {
     Refused { node: String, kind: String, to: IpNet },
     /// A policy rule that refuses, as `ip rule` writes it.
     Barred { node: String, rule: String, priority: u32, ipv6: bool },
+    /// A policy of IPsec drops it, as `ip xfrm policy` writes it, or what it says of all others.
+    Ipsec { node: String, policy: String },
+    /// The interface has the address and does not use it: it asks whether another one has it, or one had.
+    AddressUnused { interface: Interface, address: IpNet, failed: bool },
     /// An entry of a bridge's forwarding table sends frames for the address to another port than the one that leads there.
     WrongFdb { interface: Interface, bridge: String, mac: String, right: String },
     /// A neighbour entry, mostly a permanent one, says a MAC address that is not the owner's.
@@ -128,6 +132,7 @@ impl Cause {
             | Self::TtlExpired { node, .. }
             | Self::Refused { node, .. }
             | Self::Barred { node, .. }
+            | Self::Ipsec { node, .. }
             | Self::Filtered { node, .. }
             | Self::EchoIgnored { node }
             | Self::NobodyListens { node, .. }
@@ -141,6 +146,7 @@ impl Cause {
             | Self::OnLoopback { interface, .. }
             | Self::NotInBridge { interface, .. }
             | Self::WrongBridge { interface, .. }
+            | Self::AddressUnused { interface, .. }
             | Self::NoArp { interface }
             | Self::PortClosed { interface, .. }
             | Self::ReversePath { interface, .. }

@@ -103,6 +103,11 @@ every!(causes: Cause {
         priority: 32765,
         ipv6: false,
     }],
+    Cause::Ipsec { .. } => [Cause::Ipsec { node: word("a1"), policy: word("default out block") }],
+    Cause::AddressUnused { .. } => [
+        Cause::AddressUnused { interface: near("a1"), address: net("fd00::1/64"), failed: false },
+        Cause::AddressUnused { interface: near("a1"), address: net("fd00::1/64"), failed: true },
+    ],
     Cause::WrongFdb { .. } => [
         Cause::WrongFdb { interface: near("host-a"), bridge: word("br0"), mac: word("02:00:00:00:00:01"), right: word("veth-a2") },
         Cause::WrongFdb { interface: near("host-a"), bridge: word("br0"), mac: word("02:00:00:00:00:01"), right: word("eth0") },
@@ -167,6 +172,7 @@ pub fn trace(cause: Cause) -> Trace {
         ping: Some(true),
         notes: Vec::new(),
         legacy: vec![word("filter")],
+        hooks: vec![word("eth0")],
         several: false,
         names: Names::default(),
     }

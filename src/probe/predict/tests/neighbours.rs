@@ -156,3 +156,37 @@ fn a_deprecated_address_is_a_source_only_where_there_is_no_other() {
     view.link("host-a.a1", "eth0").addresses.retain(|own| own.net.addr() == first);
     assert_eq!(ask(&view, "host-a.a1", "fd00:2::2").request.source, Some(first));
 }
+
+#[test]
+fn an_address_that_is_still_asked_for_is_of_no_use() {
+    for failed in [false, true] {
+        let mut view = Bench::new(SIX).view();
+        let own = view.link("host-b.b1", "eth0").addresses.iter_mut().find(|own| own.net == net("fd00:2::2/64")).unwrap();
+        (own.tentative, own.failed) = (true, failed);
+        let prediction = ask(&view, "host-a.a1", "fd00:2::2");
+        let (leg, Cause::AddressUnused { interface, failed: told, .. }) = death(&prediction) else { panic!("{prediction:?}") };
+        assert_eq!((leg, interface.node.as_str(), *told), (Direction::Request, "host-b.b1", failed));
+        let prediction = ask(&view, "host-b.b1", "fd00:1::11");
+        assert!(matches!(death(&prediction), (Direction::Request, Cause::AddressUnused { .. })), "{prediction:?}");
+        assert_eq!(prediction.death.unwrap().cure.len(), if failed { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn what_ipsec_drops_by_default_gets_no_further() {
+    // 1 of what comes in, 2 of what is forwarded, 4 of what goes out.
+    let ends = |node: &str, default| {
+        let mut view = Bench::new("routed").view();
+        view.tables(node).settings.as_mut().unwrap().policies.default = default;
+        let death = ask(&view, "host-a.a1", "10.2.0.2").death?;
+        matches!(death.cause, Cause::Ipsec { .. }).then_some((death.leg, death.node, death.cure.len()))
+    };
+    let request = |node: &str| Some((Direction::Request, node.to_owned(), 1));
+    assert_eq!(ends("host-a", 1), None);
+    assert_eq!(ends("host-a", 2), request("host-a"));
+    assert_eq!(ends("host-a", 4), request("host-a"));
+    assert_eq!(ends("host-a.a1", 4), request("host-a.a1"));
+    assert_eq!(ends("host-b.b1", 1), request("host-b.b1"));
+    assert_eq!(ends("host-b.b1", 4), Some((Direction::Reply, "host-b.b1".to_owned(), 1)));
+    assert_eq!(ends("host-a.a1", 1), Some((Direction::Reply, "host-a.a1".to_owned(), 1)));
+}

@@ -1,5 +1,6 @@
 //! What to do about a cause that is no command.
 
+use crate::plan::quoted;
 use crate::render::lang::{Lang, t};
 use crate::report::probe::Transport;
 use crate::report::trace::{Cause, Trace};
@@ -36,11 +37,18 @@ pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
             lang,
             "The spanning tree opens the port by itself after twice the bridge's forward delay: 30 s where nobody changed it."
         )),
+        Cause::AddressUnused { failed: false, .. } => Some(t!(lang, "The address is in use after two seconds.")),
         Cause::OtherMachine { .. } => {
             Some(t!(lang, "On the other machine: sudo\u{a0}nslab\u{a0}status, then sudo\u{a0}nslab\u{a0}check."))
         }
         Cause::Unknown { node, .. } => {
-            let command = format!("sudo nslab exec {} sh -c 'tc -s qdisc; ip -s link; ip xfrm policy'", trace.typed(node));
+            let mut looks = vec!["tc -s qdisc".to_owned(), "ip -s link".to_owned(), "ip xfrm policy".to_owned()];
+            // A name that has to be quoted has no place in quotes.
+            for dev in trace.hooks.iter().filter(|dev| quoted(dev) == **dev) {
+                looks.extend(["ingress", "egress"].map(|way| format!("tc -s filter show dev {dev} {way}")));
+            }
+            looks.extend(trace.legacy.iter().map(|table| format!("iptables-legacy -t {table} -vnL")));
+            let command = format!("sudo nslab exec {} sh -c '{}'", trace.typed(node), looks.join("; "));
             Some(t!(lang, "To look closer: {command}", command = whole(&typed::here(&command))))
         }
         _ => None,
