@@ -204,6 +204,12 @@ fn left(view: &View, request: &Journey, node: String, cause: &Cause) -> (String,
     let unknown = |node: &str| view.is_unseen(node);
     let Some(there) = cause.blames().into_iter().find(|node| unknown(node)) else { return (node, cause.clone()) };
     let host = there.split('.').next().unwrap_or(there).to_owned();
+    // The cable between the two machines, whose end here is seen.
+    if let Cause::LinkDown { interface, peer: Some(_) } = cause
+        && !unknown(&interface.node)
+    {
+        return (interface.node.clone(), Cause::OtherMachine { interface: interface.clone(), host });
+    }
     let known = request.visits.iter().take_while(|visit| !unknown(&visit.node));
     let last = known.last().map(|visit| (visit.node.clone(), visit.leaves.clone()));
     match last {

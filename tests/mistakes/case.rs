@@ -6,6 +6,9 @@ use serde_json::Value;
 
 pub const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mistakes");
 
+/// How a lab is told that two machines make.
+const HALVES: &str = ", in halves";
+
 /// A mistake in a lab that was right a moment before.
 #[derive(Default)]
 pub struct Case {
@@ -14,9 +17,17 @@ pub struct Case {
     pub lab: String,
     /// The scenario that is then made in it by hand, whose checkpoints judge; else the lab's own do.
     pub by_hand: Option<String>,
-    /// Where each command is typed, a node or `here`, the machine itself, and the command.
+    /// It is made by two machines, of which this one plays the first host.
+    pub halves: bool,
+    /// Where each command is typed, a node or `here`, the machine itself, or `there`, the other one, and the command.
     pub mistake: Vec<(String, String)>,
     pub trace: String,
+    /// What is traced on the other machine where this one cannot mend it.
+    pub back: String,
+    /// What that may name first.
+    pub there: Vec<Named>,
+    /// No cure is right: what has to be done is no command of a node's, or is not known.
+    pub no_cure: bool,
     /// `warm` or `cold`, where a mistake costs nothing otherwise.
     pub only: Option<String>,
     /// How many facts the mistake changed, with those that the kernel took along.
@@ -91,6 +102,10 @@ fn case(part: &str, path: &str) -> Case {
         let (key, value) = line.split_once(": ").unwrap_or_else(|| panic!("{bad}"));
         match key {
             "mistake" => value.clone_into(&mut case.name),
+            "lab" if value.ends_with(HALVES) => {
+                value.trim_end_matches(HALVES).clone_into(&mut case.lab);
+                case.halves = true;
+            }
             "lab" => match value.split_once(", by hand ") {
                 Some((lab, scenario)) => {
                     lab.clone_into(&mut case.lab);
@@ -99,6 +114,9 @@ fn case(part: &str, path: &str) -> Case {
                 None => value.clone_into(&mut case.lab),
             },
             "trace" => value.clone_into(&mut case.trace),
+            "back" => value.clone_into(&mut case.back),
+            "there" => case.there.push(Named::parse(value)),
+            "cure" if value == "none" => case.no_cure = true,
             "only" => case.only = Some(value.to_owned()),
             "facts" => case.facts = value.parse().unwrap_or_else(|_| panic!("{bad}")),
             "cause" => case.causes.push(Named::parse(value)),

@@ -1,12 +1,12 @@
 //! Who makes a mistake and then types, without a thought, what nslab says.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use serde_json::{Value, json};
 
-use super::case::{Case, FOLDER};
+use super::case::{Case, FOLDER, Named};
+use super::support::other::{Other, cable};
 use super::support::{Ran, run};
 
 const ROUNDS: usize = 6;
@@ -37,63 +37,66 @@ impl Student {
 
     /// Makes the lab and the mistake, and does what nslab says until there is nothing to lose, six rounds at most.
     pub fn try_case(&self, case: &Case) -> Result<Outcome, Void> {
-        prepare();
-        make(case)?;
-        let right = check(case);
-        if !is_full(&right) {
-            return Err(Void(format!("the right lab has not full points: {}", failing(&right).join("; "))));
+        let other = case.halves.then(Other::boot);
+        let here = Desk::new(Vec::new(), &case.trace, &case.causes);
+        let there = other.as_ref().map(|other| Desk::new(other.enter(), &case.back, &case.there));
+        make(case, &here, other.as_ref().zip(there.as_ref()))?;
+        let tried = self.spoil(case, &here, there.as_ref());
+        if let Some(there) = &there {
+            drop(there.nslab("--quiet down --all"));
+            drop(here.nslab("--quiet down --all"));
+            drop(here.shell("ip link del enp0s8", &[]));
         }
-        warm(case);
-        for (node, command) in &case.mistake {
-            let ran = if node == "here" { shell(command, &[]) } else { at(node, command) };
+        tried
+    }
+
+    fn spoil(&self, case: &Case, here: &Desk<'_>, there: Option<&Desk<'_>>) -> Result<Outcome, Void> {
+        let desks = || std::iter::once(here).chain(there);
+        for desk in desks() {
+            let right = desk.check(case);
+            if !is_full(&right) {
+                return Err(Void(format!("the right lab has not full points: {}", failing(&right).join("; "))));
+            }
+            desk.warm();
+        }
+        for (place, command) in &case.mistake {
+            let ran = match (place.as_str(), there) {
+                ("here", _) => here.shell(command, &[]),
+                ("there", Some(there)) => there.shell(command, &[]),
+                (node, _) => here.at(node, command),
+            };
             if ran.code != 0 {
                 return Err(Void(format!("the mistake itself fails: {ran}")));
             }
         }
-        if self.cold {
-            forget(case);
-        }
-        let wrong = check(case);
+        let forget = || {
+            if self.cold {
+                desks().for_each(|desk| desk.forget(case));
+            }
+        };
+        forget();
+        let wrong = here.check(case);
         if is_full(&wrong) {
             return Err(Void("the mistake costs nothing".to_owned()));
         }
-        if self.cold {
-            forget(case);
-        }
-        Ok(self.mend(case, &wrong))
+        forget();
+        Ok(self.mend(case, here, there, &wrong))
     }
 
-    fn mend(&self, case: &Case, wrong: &Value) -> Outcome {
-        let mut faults = Vec::new();
-        let traced = nslab(&format!("--format json trace {}", case.trace));
-        let traced: Value = serde_json::from_str(&traced.out).unwrap_or(Value::Null);
-        if let Some(said) = misnamed(case, &traced, wrong) {
-            let right = case.causes.iter().chain(&case.evidence);
-            let right: Vec<String> = right.map(|one| format!("{} {}", one.word, one.places.join(" "))).collect();
-            faults.push(format!("says {said}; right: {}", right.join(", or ")));
-        }
-        let (mut typed, mut last, mut now) = (Vec::new(), Vec::new(), wrong.clone());
-        for _ in 0..ROUNDS {
-            let cures = self.cures(case);
-            if cures.is_empty() || cures == last {
-                break;
+    fn mend(&self, case: &Case, here: &Desk<'_>, there: Option<&Desk<'_>>, wrong: &Value) -> Outcome {
+        let (mut faults, mut typed) = (Vec::new(), Vec::new());
+        let mut now = self.at_desk(case, here, wrong.clone(), (&mut faults, &mut typed));
+        if let Some(there) = there.filter(|_| !is_full(&now) && !case.back.is_empty()) {
+            if !typed.is_empty() {
+                faults.push("typed here what is to be mended there".to_owned());
             }
-            for line in &cures {
-                drop(shell(line, &[]));
-            }
-            typed.extend(cures.iter().cloned());
-            last = cures;
-            now = check(case);
-            if is_full(&now) {
-                break;
-            }
-        }
-        // What takes the kernel a second is no fault of the last cure.
-        if !is_full(&now) && !typed.is_empty() {
-            now = check(case);
+            self.at_desk(case, there, there.check(case), (&mut faults, &mut typed));
+            now = here.check(case);
         }
         let broken = broken(wrong, &now);
-        if !is_full(&now) {
+        if case.no_cure {
+            faults.extend((!typed.is_empty()).then(|| "a cure where none is right".to_owned()));
+        } else if !is_full(&now) {
             faults.push(format!("not mended: {}", failing(&now).first().cloned().unwrap_or_default()));
         } else if changes(&typed) > case.facts {
             faults.push(format!("{} commands for {}", changes(&typed), case.facts));
@@ -104,14 +107,48 @@ impl Student {
         Outcome { faults, typed }
     }
 
+    /// Hears what is named at a desk, and types there what is said.
+    fn at_desk(&self, case: &Case, desk: &Desk<'_>, wrong: Value, told: (&mut Vec<String>, &mut Vec<String>)) -> Value {
+        let (faults, typed) = told;
+        let traced = desk.nslab(&format!("--format json trace {}", desk.trace));
+        let traced: Value = serde_json::from_str(&traced.out).unwrap_or(Value::Null);
+        if let Some(said) = misnamed(desk.causes, &case.evidence, &traced, &wrong) {
+            let right = desk.causes.iter().chain(&case.evidence);
+            let right: Vec<String> = right.map(|one| format!("{} {}", one.word, one.places.join(" "))).collect();
+            faults.push(format!("says {said}; right: {}", right.join(", or ")));
+        }
+        let (mut last, mut now) = (Vec::new(), wrong);
+        let before = typed.len();
+        for _ in 0..ROUNDS {
+            let cures = self.cures(case, desk);
+            if cures.is_empty() || cures == last {
+                break;
+            }
+            for line in &cures {
+                drop(desk.shell(line, &[]));
+            }
+            typed.extend(cures.iter().cloned());
+            last = cures;
+            now = desk.check(case);
+            if is_full(&now) {
+                break;
+            }
+        }
+        // What takes the kernel a second is no fault of the last cure.
+        if !is_full(&now) && typed.len() > before {
+            now = desk.check(case);
+        }
+        now
+    }
+
     /// What is printed as cure: by `trace`, and where that is answered or has none, by `check`.
-    fn cures(&self, case: &Case) -> Vec<String> {
-        let traced = self.ask(&format!("trace {}", case.trace));
+    fn cures(&self, case: &Case, desk: &Desk<'_>) -> Vec<String> {
+        let traced = self.ask(desk, &format!("trace {}", desk.trace));
         let cures = commands(&format!("{}{}", traced.out, traced.err));
         if traced.code != 0 && !cures.is_empty() {
             return cures;
         }
-        let checked = self.ask(&judging(case));
+        let checked = self.ask(desk, &judging(case));
         let mut cures = Vec::new();
         for line in commands(&checked.out) {
             if !cures.contains(&line) {
@@ -121,16 +158,16 @@ impl Student {
         cures
     }
 
-    fn ask(&self, words: &str) -> Ran {
-        nslab(&format!("--lang {} {words}", self.lang))
+    fn ask(&self, desk: &Desk<'_>, words: &str) -> Ran {
+        desk.nslab(&format!("--lang {} {words}", self.lang))
     }
 }
 
 /// What was named in place of what is right; nothing where that was it.
-fn misnamed(case: &Case, traced: &Value, checked: &Value) -> Option<String> {
+fn misnamed(causes: &[Named], told_by_check: &[Named], traced: &Value, checked: &Value) -> Option<String> {
     let death = &traced["outcome"]["died"];
     if death.is_object() {
-        let right = case.causes.iter().any(|named| named.is_cause(death));
+        let right = causes.iter().any(|named| named.is_cause(death));
         let told = &death["cause"];
         let values = told.as_object().into_iter().flatten().filter(|(key, _)| *key != "cause");
         let values: Vec<String> = values.map(|(key, value)| format!("{key} {}", short(value))).collect();
@@ -138,7 +175,7 @@ fn misnamed(case: &Case, traced: &Value, checked: &Value) -> Option<String> {
         return (!right).then_some(told);
     }
     let evidence: Vec<&Value> = checks(checked).filter_map(|check| check["evidence"].as_array()).flatten().collect();
-    let right = case.evidence.iter().any(|named| evidence.iter().any(|item| named.is_evidence(item)));
+    let right = told_by_check.iter().any(|named| evidence.iter().any(|item| named.is_evidence(item)));
     let told = if traced.is_null() { "nothing" } else { "answered" };
     (!right).then(|| format!("{told}, and check {}", evidence.first().map(|item| short(item)).unwrap_or_default()))
 }
@@ -166,57 +203,91 @@ fn changes(typed: &[String]) -> usize {
     typed.len() - typed.iter().filter(forgets).count()
 }
 
-/// A `sudo` and the nslab that is tried, for what is typed as it is printed.
-fn prepare() {
-    let binary = env::var("NSLAB_RELEASE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_nslab").to_owned());
-    drop(fs::remove_dir_all(BIN));
-    fs::create_dir(BIN).unwrap();
-    symlink(binary, format!("{BIN}/nslab")).unwrap();
-    let sudo = format!("{BIN}/sudo");
-    fs::write(&sudo, "#!/bin/sh\nexec \"$@\"\n").unwrap();
-    fs::set_permissions(&sudo, fs::Permissions::from_mode(0o755)).unwrap();
+/// A machine, and what is asked there.
+struct Desk<'a> {
+    /// The command that enters it.
+    enter: Vec<String>,
+    trace: &'a str,
+    causes: &'a [Named],
 }
 
-fn nslab(words: &str) -> Ran {
-    shell(&format!("nslab {words}"), &[])
-}
-
-fn at(node: &str, command: &str) -> Ran {
-    shell("nslab exec \"$0\" sh -c \"$1\"", &[node, command])
-}
-
-fn shell(line: &str, words: &[&str]) -> Ran {
-    let mut command = Command::new("timeout");
-    command.args(["-k", "1", "30", "sh", "-c", line]).args(words).stdin(Stdio::null());
-    for name in ["NO_COLOR", "NSLAB_LAB", "NSLAB_FAULT", "LC_ALL", "LC_MESSAGES", "SUDO_UID", "SUDO_GID", "RUST_BACKTRACE"] {
-        command.env_remove(name);
+impl<'a> Desk<'a> {
+    /// Puts a `sudo` there and the nslab that is tried, for what is typed as it is printed.
+    fn new(enter: Vec<String>, trace: &'a str, causes: &'a [Named]) -> Self {
+        let desk = Self { enter, trace, causes };
+        let binary = env::var("NSLAB_RELEASE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_nslab").to_owned());
+        let script = "rm -rf $1; mkdir $1; ln -s $0 $1/nslab; printf '#!/bin/sh\nexec \"$@\"\n' >$1/sudo; chmod 755 $1/sudo";
+        desk.shell(script, &[&binary, BIN]).expect(0);
+        desk
     }
-    let path = env::var("PATH").unwrap_or_default();
-    run(command.env("PATH", format!("{BIN}:{path}:/usr/sbin:/sbin")).env("LANG", "C.UTF-8").env("COLUMNS", "200"))
+
+    fn nslab(&self, words: &str) -> Ran {
+        self.shell(&format!("nslab {words}"), &[])
+    }
+
+    fn at(&self, node: &str, command: &str) -> Ran {
+        self.shell("nslab exec \"$0\" sh -c \"$1\"", &[node, command])
+    }
+
+    fn shell(&self, line: &str, words: &[&str]) -> Ran {
+        let mut command = Command::new("timeout");
+        command.args(["-k", "1", "30"]).args(&self.enter).args(["sh", "-c", line]).args(words).stdin(Stdio::null());
+        for name in ["NO_COLOR", "NSLAB_LAB", "NSLAB_FAULT", "LC_ALL", "LC_MESSAGES", "SUDO_UID", "SUDO_GID", "RUST_BACKTRACE"] {
+            command.env_remove(name);
+        }
+        let path = env::var("PATH").unwrap_or_default();
+        run(command.env("PATH", format!("{BIN}:{path}:/usr/sbin:/sbin")).env("LANG", "C.UTF-8").env("COLUMNS", "200"))
+    }
+
+    fn check(&self, case: &Case) -> Value {
+        let ran = self.nslab(&format!("--format json {}", judging(case)));
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| {
+            let nothing =
+                json!({ "kind": "check", "state": "fail", "evidence": [format!("ended with {}: {}", ran.code, ran.err)] });
+            json!({ "points": 1, "reached": 0, "checkpoints": [{ "checks": [nothing] }] })
+        })
+    }
+
+    /// Pings there and back, so that every table on the way has learned.
+    fn warm(&self) {
+        let words: Vec<&str> = self.trace.split_whitespace().collect();
+        let family = words.iter().find(|word| ["-4", "-6"].contains(word)).unwrap_or(&"-c 1");
+        let [from, to, ..] = words[..] else { return };
+        let _ = self.nslab(&format!("ping {from} {to} -c 1 {family}"));
+        let _ = self.nslab(&format!("ping {to} {from} -c 1 {family}"));
+    }
+
+    /// Forgets what was learned: neighbours, what bridges know of MAC addresses, what routers said of packets that are too big.
+    fn forget(&self, case: &Case) {
+        let lab = case.lab.trim_end_matches(".yaml");
+        let script = "for node in $(cd /run/netns; ls -d $0.*) $1; do
+                on=\"-n $node\"; [ $node = machine ] && on=
+                ip $on neigh flush all; ip $on route flush cache; ip $on -6 route flush cache
+                for bridge in $(ip $on -br link show type bridge | cut -d' ' -f1); do ip $on link set $bridge type bridge fdb_flush; done
+            done 2>/run/forgotten";
+        drop(self.shell(script, &[lab, if case.halves { "machine" } else { "" }]));
+    }
 }
 
-fn make(case: &Case) -> Result<(), Void> {
+fn make(case: &Case, here: &Desk<'_>, there: Option<(&Other, &Desk<'_>)>) -> Result<(), Void> {
     let wrong = |ran: Ran| if ran.code == 0 { Ok(()) } else { Err(Void(format!("the right lab cannot be made: {ran}"))) };
-    drop(nslab("--quiet down --all"));
+    drop(here.nslab("--quiet down --all"));
     let own = format!("{FOLDER}/{}", case.lab);
     let lab = if fs::exists(&own).unwrap() { &own } else { &case.lab };
-    wrong(nslab(&format!("--quiet up {lab}")))?;
+    if let Some((other, there)) = there {
+        cable(other);
+        wrong(here.nslab(&format!("--quiet up {lab} --role host-a --nic enp0s8")))?;
+        return wrong(there.nslab(&format!("--quiet up {lab} --role host-b --nic eth1")));
+    }
+    wrong(here.nslab(&format!("--quiet up {lab}")))?;
     let Some(scenario) = &case.by_hand else { return Ok(()) };
     let steps =
         format!("LAB={}; . {FOLDER}/../hand/steps; . {FOLDER}/by-hand; on_{} {scenario}", case.lab, case.lab.replace('-', "_"));
-    wrong(shell(&steps, &[]))
+    wrong(here.shell(&steps, &[]))
 }
 
 fn judging(case: &Case) -> String {
     case.by_hand.as_ref().map_or_else(|| "check".to_owned(), |scenario| format!("check --against {scenario}"))
-}
-
-fn check(case: &Case) -> Value {
-    let ran = nslab(&format!("--format json {}", judging(case)));
-    serde_json::from_str(&ran.out).unwrap_or_else(|_| {
-        let nothing = json!({ "kind": "check", "state": "fail", "evidence": [format!("ended with {}: {}", ran.code, ran.err)] });
-        json!({ "points": 1, "reached": 0, "checkpoints": [{ "checks": [nothing] }] })
-    })
 }
 
 fn is_full(checked: &Value) -> bool {
@@ -239,23 +310,4 @@ fn broken(then: &Value, now: &Value) -> Vec<String> {
     let broken = pairs
         .filter(|(then, now)| then["state"] == "pass" && now["state"] == "fail" && !now["evidence"][0]["unseen"].is_object());
     broken.map(|(_, now)| format!("{} {}", short(&now["kind"]), short(&now["evidence"][0]))).collect()
-}
-
-/// Pings there and back, so that every table on the way has learned.
-fn warm(case: &Case) {
-    let words: Vec<&str> = case.trace.split_whitespace().collect();
-    let family = words.iter().find(|word| ["-4", "-6"].contains(word)).unwrap_or(&"-c 1");
-    let _ = nslab(&format!("ping {} {} -c 1 {family}", words[0], words[1]));
-    let _ = nslab(&format!("ping {} {} -c 1 {family}", words[1], words[0]));
-}
-
-/// Forgets what was learned: neighbours, what bridges know of MAC addresses, what routers said of packets that are too big.
-fn forget(case: &Case) {
-    let lab = case.lab.trim_end_matches(".yaml");
-    let script = "for node in /run/netns/$0.*; do
-            node=${node##*/}
-            ip -n $node neigh flush all; ip -n $node route flush cache; ip -n $node -6 route flush cache
-            for bridge in $(ip -n $node -br link show type bridge | cut -d' ' -f1); do ip -n $node link set $bridge type bridge fdb_flush; done
-        done 2>/run/forgotten";
-    drop(shell(script, &[lab]));
 }

@@ -31,11 +31,17 @@ impl Other {
         self.0.id()
     }
 
+    /// The command that enters it.
+    pub fn enter(&self) -> Vec<String> {
+        let pid = self.0.id().to_string();
+        ["nsenter", "-t", &pid, "-n", "-m", "-u"].map(str::to_owned).to_vec()
+    }
+
     /// Runs a shell script there and expects 0.
     #[track_caller]
     pub fn sh(&self, script: &str) -> String {
-        let pid = self.0.id().to_string();
-        run(Command::new("nsenter").args(["-t", &pid, "-n", "-m", "-u", "sh", "-euc", script])).expect(0).out
+        let enter = self.enter();
+        run(Command::new(&enter[0]).args(&enter[1..]).args(["sh", "-euc", script])).expect(0).out
     }
 
     #[track_caller]

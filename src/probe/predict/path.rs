@@ -164,8 +164,8 @@ impl Map<'_> {
         if self.forwards(port) {
             return None;
         }
-        // A port whose cable's other end is down is disabled for that.
-        if let Some(peer) = self.peer(port).filter(|peer| !self.link(*peer).up) {
+        // A port whose cable's other end is down is disabled for that; that of another machine tells only by the carrier.
+        if let Some(peer) = self.peer(port).filter(|peer| !self.link(*peer).up || !self.link(port).carrier) {
             return Some(self.down(port, Some(peer)));
         }
         let state = self.link(port).port.unwrap_or_default().state.word().to_owned();
