@@ -302,13 +302,11 @@ fn over(routes: &Routes, (to, address): (&str, IpAddr), route: &Route, stage: &S
             let hops = place.tables.redirects.iter().filter(|(to, _)| *to == address).map(|(_, hop)| hop.via);
             hops.flatten().find(|via| Some(*via) == route.via)
         };
-        match view.place(&routes.node.0).and_then(told) {
-            Some(via) => Found::Redirected { node, to, via, over },
-            None => {
-                let right = router_at(routes, route, stage).map(|via| Way { to: address, via });
-                Found::RouteVia { node, to, route: route.clone(), over, right }
-            }
+        if let Some(via) = view.place(&routes.node.0).and_then(told) {
+            return Found::Redirected { node, to, via, over };
         }
+        let right = router_at(routes, route, stage).map(|via| Way { to: address, via });
+        Found::RouteVia { node, to, route: route.clone(), over, right }
     };
     match (&routes.via, route.via) {
         (None, None) => None,
@@ -340,9 +338,9 @@ fn is_near(routes: &Routes, route: &Route, address: IpAddr, stage: &Stage<'_>) -
 
 /// An address of the router that should be asked, in a subnet of the node's own.
 fn router_at(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<IpAddr> {
-    let Some(Router::Node(router)) = &routes.via else { return None };
+    let Some(Router::Node(machine)) = &routes.via else { return None };
     let from = stage.scene.view.place(&routes.node.0)?;
-    let links = &stage.scene.view.place(&router.0)?.node.links;
+    let links = &stage.scene.view.place(&machine.0)?.node.links;
     let all = links.iter().flat_map(|link| &link.addresses).map(IpNet::addr);
     let mut near = all.filter(|address| address.is_ipv4() == route.to.addr().is_ipv4() && !is_link_local(*address));
     near.find(|address| {
