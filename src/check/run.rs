@@ -17,7 +17,7 @@ use super::scene::{self, Pairs, Pinged, Scene, addresses, containers};
 use crate::error::{Error, JournalFault, Result};
 use crate::lab::Subject;
 use crate::name::NodeName;
-use crate::plan::{Fact, NodeId};
+use crate::plan::{Fact, NodeId, Ns};
 use crate::probe::cure::cure;
 use crate::probe::ping::stations::Stations;
 use crate::probe::trace::{self, trace};
@@ -295,7 +295,8 @@ impl<'a> Hints<'a> {
             && let Looked::Known(described) = &mut view.described
         {
             // The way to the Internet stays as it is.
-            view.kept = described.iter().filter(|fact| matches!(fact, Fact::Route(..))).cloned().collect();
+            let of_host = |ns: &Ns| !matches!(ns, Ns::Node(NodeId::Container(..)));
+            view.kept = described.iter().filter(|fact| matches!(fact, Fact::Route(ns, ..) if of_host(ns))).cloned().collect();
             Arc::make_mut(described).retain(|fact| !matches!(fact, Fact::Addr(..) | Fact::Route(..) | Fact::Member(..)));
         }
     }

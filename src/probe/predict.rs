@@ -146,8 +146,8 @@ fn follow(view: &View, (from, to, probe): Order<'_>, picks: Picks) -> (Predictio
     let request = Journey { source: packet.source, destination: to, visits };
     let (mut reply, mut receiver) = (None, None);
     let swallowed = match end {
-        End::Received { place } if Some(place) == start => world.swallows(place, to),
-        _ => None,
+        End::Received { place } => world.swallows(place, to),
+        End::Died { .. } => None,
     };
     let died = match (end, start) {
         (End::Died { node, cause }, _) => Some((Direction::Request, node, cause)),
@@ -242,7 +242,7 @@ fn answer(
     let (visits, end) = world.carry(place, &mut answer);
     let death = match end {
         End::Died { node, cause } => Some((node, cause)),
-        End::Received { place } if place != start => Some((world.map.name(place), world.duplicate(back))),
+        End::Received { place } if place != start => Some((world.map.name(place), world.taken(place, back))),
         End::Received { .. } => None,
     };
     (Journey { source: answer.source, destination: back, visits }, death)

@@ -104,6 +104,12 @@ impl Seen for Found {
             Self::RouterElsewhere { instead: Some(via), way: (node, route), .. } => {
                 lead_over(bench.view, node, route, route.to.addr(), *via)
             }
+            Self::RouterElsewhere { address, on, belongs, instead: None, .. } => {
+                let own = bench.view.interface(on).and_then(|link| link.addresses.iter().find(|own| own.addr() == *address));
+                let (interface, belongs) = (on.clone(), belongs.clone());
+                let moved = own.map(|own| Cause::AddressElsewhere { interface, address: *own, belongs, instead: None });
+                moved.map_or_else(Vec::new, |cause| cure(bench.view, &cause))
+            }
             _ => Vec::new(),
         }
     }

@@ -9,6 +9,7 @@ use super::{At, Cures, Fact, Interface};
 use crate::name::Mac;
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
+use crate::probe::view::is_managed;
 use crate::report::machine::Kind;
 
 /// Addresses of a subnet that are looked through for one that nobody has.
@@ -214,7 +215,11 @@ impl Cures<'_> {
     /// whose subnet fewer on the segment share.
     pub(super) fn other_subnet(&mut self, interface: &Interface, own: Option<IpNet>, owner: &Interface, other: IpNet) {
         let ends = [(interface, own, other), (owner, Some(other), own.unwrap_or(other))];
-        for (end, has, _) in &ends {
+        // Who left a container manager's bridge and kept its address there is the odd one.
+        let odd = own.is_some_and(|own| self.is_managed_subnet(own)) != self.is_managed_subnet(other);
+        let may = |has: Option<IpNet>| !odd || has.is_none_or(|has| self.is_managed_subnet(has));
+        let may = ends.map(|(_, has, _)| may(has));
+        for ((end, has, _), _) in ends.iter().zip(may).filter(|(_, may)| *may) {
             self.restore(end, *has);
             self.or();
         }
@@ -225,10 +230,10 @@ impl Cures<'_> {
             }
             return;
         };
-        let mut ends = ends;
+        let mut ends: Vec<_> = ends.into_iter().zip(may).filter(|(_, may)| *may).map(|(end, _)| end).collect();
         let companions = |end: &Interface, net| self.at(end).map_or(0, |at| self.map.companions(at, net));
         if companions(owner, other) < companions(interface, own) {
-            ends.swap(0, 1);
+            ends.reverse();
         }
         for (end, has, subnet) in ends {
             let peer = if end == interface { owner } else { interface };
@@ -238,6 +243,13 @@ impl Cures<'_> {
                 self.or();
             }
         }
+    }
+
+    /// Whether a container manager's bridge has the subnet.
+    fn is_managed_subnet(&self, net: IpNet) -> bool {
+        let bridges = (0..self.map.places().len()).flat_map(|place| self.map.interfaces(place));
+        let mut bridges = bridges.filter(|at| is_managed(&self.map.link(*at).name));
+        bridges.any(|at| self.map.nets(at).any(|own| own.trunc() == net.trunc()))
     }
 
     /// The interface's described address of the family, in place of the one that it has.

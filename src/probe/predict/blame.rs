@@ -28,7 +28,7 @@ impl World<'_> {
             return Cause::NoArp { interface };
         }
         if silence.own {
-            return self.duplicate(next);
+            return self.taken(out.place, next);
         }
         if silence.mute {
             return Cause::NoAddress { node: interface.node };

@@ -185,8 +185,20 @@ impl World<'_> {
         let lo = self.map.interfaces(place).find(|at| self.map.is_loopback(*at))?;
         let is_own = self.nets(lo, to).any(|net| net.addr() == to) || owners.iter().any(|owner| owner.place == place);
         let address = self.nets(lo, to).find(|net| net.contains(&to) && !net.addr().is_loopback())?;
-        let cable = self.map.interfaces(place).find(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at))?;
+        let cables = self.map.interfaces(place).filter(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at));
+        // Where the subnet is.
+        let near = |at: &At| {
+            self.segment_of(*at)
+                .into_iter()
+                .any(|other| other.place != place && self.nets(other, to).any(|net| address.contains(&net.addr())))
+        };
+        let cable = cables.min_by_key(|at| (!near(at), self.map.bridge(*at).is_some()))?;
         (!is_own && !owners.is_empty()).then(|| Cause::OnLoopback { interface: self.map.interface(cable), address })
+    }
+
+    /// The node takes an address for its own that is not its own alone.
+    pub(super) fn taken(&self, place: usize, address: IpAddr) -> Cause {
+        self.swallows(place, address).unwrap_or_else(|| self.duplicate(address))
     }
 
     /// The address is that of all in a subnet of the node's.

@@ -191,9 +191,13 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
     let filter = link.rp_filter.max(tables.all4.rp_filter);
     let accept = link.accept_local || tables.settings.as_ref().is_some_and(|settings| settings.accept_local);
     let strict = filter == 1;
+    let typed = |route: &Route| route.kind == RouteType::Local && route.protocol != RouteProtocol::Kernel;
+    let custom = tables.rules.iter().any(is_custom) || tables.routes.iter().any(typed);
+    let has = |address: IpAddr| tables.links.iter().flat_map(|link| &link.addresses).any(|own| own.net.addr() == address);
     let back = Flow { to: source, from: Some(to), enters: Some(&link.name), leaves: None };
     match lookup(tables, back) {
-        Found::Local(_) if !accept => Err(Martian::Own),
+        // Otherwise addresses alone are looked at, not subnets on the loopback (`fib_has_custom_local_routes`).
+        Found::Local(_) if !accept && (filter != 0 || custom || has(source)) => Err(Martian::Own),
         Found::Local(_) => Ok(()),
         // Looked at only where there are rules beside the kernel's own (`fib4_has_custom_rules`), or the filter is on.
         Found::Several(_) if filter != 0 || has_custom(tables) => Err(Martian::Broadcast),

@@ -108,7 +108,7 @@ impl<'a> World<'a> {
                     return self.die(walk, stand, packet.destination, ended);
                 }
                 Act::Return => {
-                    let cause = self.duplicate(packet.source.unwrap_or(packet.destination));
+                    let cause = self.taken(stand.place, packet.source.unwrap_or(packet.destination));
                     return self.die(walk, stand, packet.destination, cause);
                 }
                 Act::Die(cause) => {
@@ -213,7 +213,7 @@ impl<'a> World<'a> {
         let interface = self.map.interface(at);
         match martian {
             Martian::ReversePath { strict } => Cause::ReversePath { interface, source, strict },
-            Martian::Own => self.duplicate(source),
+            Martian::Own => self.taken(at.place, source),
             Martian::Broadcast => self.broadcast(Stand { place: at.place, enters: Some(at) }, source),
         }
     }

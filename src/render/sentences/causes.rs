@@ -115,6 +115,17 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 owner
             )
         }
+        Cause::OnLoopback { interface, address } if address.addr().is_ipv4() && address.prefix_len() < 32 => {
+            let (node, subnet) = (word(&interface.node), address.trunc());
+            t!(
+                lang,
+                "{address} is on the loopback of {node} and not on {interface}: {node} takes all of {subnet} for its own.",
+                address,
+                node,
+                interface = at(interface),
+                subnet
+            )
+        }
         Cause::OnLoopback { interface, address } => {
             let node = word(&interface.node);
             t!(

@@ -42,7 +42,10 @@ every!(causes: Cause {
     Cause::NotOnLink { .. } => [
         Cause::NotOnLink { interface: near("a1"), route: route(false), to: addr("10.2.0.2"), owner: near("b1") },
     ],
-    Cause::OnLoopback { .. } => [Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/24") }],
+    Cause::OnLoopback { .. } => [
+        Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/24") },
+        Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/32") },
+    ],
     Cause::NotARouter { .. } => [
         Cause::NotARouter { node: word("a1"), gateway: addr("10.1.0.12"), route: route(true), owner: word("a2") },
     ],
