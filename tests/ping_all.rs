@@ -68,6 +68,25 @@ fn every_pair_is_pinged_and_the_matrix_says_which_fail() {
 }
 
 #[test]
+fn pcs_are_pinged_too_and_what_is_stopped_is_said() {
+    in_box(|| {
+        let text = "name: class\nnetworks: { lan: {} }\nhosts:\n  pc1: { nics: { eth0: { network: lan, address: 10.0.0.1/24 } } }\n  \
+                    pc2: { nics: { eth0: { network: lan, address: 10.0.0.2/24 } } }\n  h:\n    nics: { eth0: { network: lan, address: 10.0.0.3/24 } }\n    \
+                    bridges: { br0: {} }\n    containers:\n      c: { nics: { eth0: { bridge: br0, address: 10.0.0.4/24 } } }\n";
+        std::fs::write("/run/class.yaml", text).unwrap();
+        ok("up /run/class.yaml");
+        let matrix = json_of("ping --all");
+        assert_eq!((&matrix["nodes"], &matrix["pairs"]), (&json!(["pc1", "pc2", "h.c"]), &json!(6)), "{matrix}");
+        assert_eq!(json_of("ping --all --hosts")["nodes"], json!(["pc1", "pc2", "h", "h.c"]));
+        ok("stop c");
+        let matrix = json_of("ping --all");
+        assert_eq!((&matrix["nodes"], &matrix["stopped"]), (&json!(["pc1", "pc2"]), &json!(["h.c"])), "{matrix}");
+        assert!(ok("ping --all").out.contains("Not pinged, being stopped: c."));
+        ok("down");
+    });
+}
+
+#[test]
 fn a_lab_without_pairs_says_so() {
     in_box(|| {
         std::fs::write("/run/lone.yaml", "name: lone\nhosts: { h: { containers: { c: { nics: { eth0: { address: 10.0.0.1/24, host: { address: 10.0.0.2/24 } } } } } } }\n").unwrap();

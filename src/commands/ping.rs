@@ -11,6 +11,7 @@ use super::{Context, Place, Run, completions, target};
 use crate::error::{Error, Result, Takes, Usage};
 use crate::kernel::sockets::{self, Manner};
 use crate::lab::Subject;
+use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::probe::ping::all;
 use crate::probe::ping::stations::{Station, Stations, goal};
@@ -41,10 +42,10 @@ pub struct Ping {
     /// Whom: a node, one of its interfaces NODE.INTERFACE, or an address
     #[arg(value_name = "B", required_unless_present = "all", conflicts_with = "all", add = ArgValueCompleter::new(completions::nodes))]
     to: Option<String>,
-    /// Ping between every ordered pair of containers, by each family that both have
+    /// Ping between every ordered pair of containers and PCs, by each family that both have
     #[arg(long, conflicts_with_all = ["record_route", "count", "size", "ttl", "df", "interval", "patience", "source", "ipv4", "ipv6"])]
     all: bool,
-    /// With --all: also the hosts that have addresses
+    /// With --all: also the other hosts that have addresses
     #[arg(long, requires = "all")]
     hosts: bool,
     /// Record the route: each node writes the address by which it sends the packet on (IPv4)
@@ -130,10 +131,18 @@ impl Ping {
         let begin = Instant::now();
         let entry = target::current(self.from.as_deref(), context)?;
         let stations = Stations::look(&Subject::new(entry.clone()))?;
-        let is_member = |station: &&Station| match station.id {
+        let houses = |host: &NodeName| {
+            let inside = format!("{host}.");
+            let running = stations.all.iter().any(|other| matches!(&other.id, NodeId::Container(of, _) if of == host));
+            running || stations.stopped().iter().any(|node| node.starts_with(&inside))
+        };
+        let is_member = |station: &&Station| match &station.id {
             NodeId::Container(..) => true,
-            NodeId::Host(_) => {
-                self.hosts && [Family::Ipv4, Family::Ipv6].iter().any(|family| station.reachable(*family).next().is_some())
+            NodeId::Host(host) => {
+                let families = [Family::Ipv4, Family::Ipv6].into_iter();
+                let wired: BTreeSet<&str> = families.flat_map(|family| station.reachable(family)).map(|(name, _)| name).collect();
+                // A PC is a host without containers that is in one network alone.
+                !wired.is_empty() && (self.hosts || wired.len() == 1 && !houses(host))
             }
             NodeId::Switch(_) => false,
         };
@@ -142,6 +151,7 @@ impl Ping {
         Ok(Pinged::All(Matrix {
             lab: entry.lab.to_string(),
             nodes: outcome.nodes.iter().map(ToString::to_string).collect(),
+            stopped: stations.stopped().to_vec(),
             pairs: outcome.pairs,
             answered: outcome.pairs - outcome.failed.len(),
             pings: outcome.pings,

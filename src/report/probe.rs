@@ -206,6 +206,8 @@ pub struct Matrix {
     pub lab: String,
     /// Who was pinged, in the order of the lab, `host` or `host.container`.
     pub nodes: Vec<String>,
+    /// Containers that were left out because they are stopped.
+    pub stopped: Vec<String>,
     /// How many ordered pairs of them there are.
     pub pairs: usize,
     /// Pairs in which every family that both have was answered.

@@ -94,6 +94,11 @@ impl Stations {
         Self { all: all.collect(), names: names(entry), stopped: entry.stopped.clone() }
     }
 
+    /// Containers that are stopped, as `host.container`: they have no address.
+    pub fn stopped(&self) -> &[String] {
+        &self.stopped
+    }
+
     /// A node of the lab.
     ///
     /// # Errors

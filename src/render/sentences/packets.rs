@@ -4,7 +4,7 @@ use nix::errno::Errno;
 
 use super::causes::{self, route};
 use crate::render::escape::escape;
-use crate::render::lang::{Lang, n, reason, t, w};
+use crate::render::lang::{Lang, listed, n, reason, t, w};
 use crate::report::probe::{Event, Fault, Matrix, Party, Ping, Start, Times, Transport};
 use crate::report::trace::{
     Action, Cause, Death, Difference, Direction, Frame, IcmpMessage, IcmpWord, Known, Resolution, Trace, Visit,
@@ -206,21 +206,18 @@ pub fn failing(lang: Lang, group: &Failing) -> String {
 
 /// The last lines of `ping --all`.
 pub fn matrix_end(lang: Lang, matrix: &Matrix) -> Vec<String> {
-    if matrix.pairs == 0 {
-        return vec![t!(
+    let mut lines = vec![if matrix.pairs == 0 {
+        t!(lang, "{lab} has no two containers to ping one another; --hosts adds the hosts that have addresses.", lab = matrix.lab)
+    } else {
+        t!(
             lang,
-            "{lab} has no two containers to ping one another; --hosts adds the hosts that have addresses.",
-            lab = matrix.lab
-        )];
-    }
-    let mut lines = vec![t!(
-        lang,
-        "{pairs}: {answered} answered, {failed} not; {time} ms",
-        pairs = n!(lang, matrix.pairs, "pair", "pairs"),
-        answered = matrix.answered,
-        failed = matrix.failed.len(),
-        time = format!("{:.0}", matrix.milliseconds)
-    )];
+            "{pairs}: {answered} answered, {failed} not; {time} ms",
+            pairs = n!(lang, matrix.pairs, "pair", "pairs"),
+            answered = matrix.answered,
+            failed = matrix.failed.len(),
+            time = format!("{:.0}", matrix.milliseconds)
+        )
+    }];
     if matrix.rounds > 1 {
         lines.push(t!(
             lang,
@@ -228,6 +225,10 @@ pub fn matrix_end(lang: Lang, matrix: &Matrix) -> Vec<String> {
             rounds = matrix.rounds,
             limit = matrix.limit
         ));
+    }
+    if !matrix.stopped.is_empty() {
+        let nodes: Vec<String> = matrix.stopped.iter().map(|node| matrix.names.node(node)).collect();
+        lines.push(t!(lang, "Not pinged, being stopped: {nodes}.", nodes = listed(lang, &nodes)));
     }
     if let Some(pair) = matrix.failed.first() {
         lines.push(trace(lang, &matrix.names.node(&pair.from), &matrix.names.node(&pair.to)));
