@@ -161,6 +161,7 @@ fn what_lxd_does_not_know_and_what_nslab_does_not_do_are_refused_by_name() {
             "nslab does not support \"linux.sysctl.net.ipv4.ip_forward\"",
         );
         refused("lxc network create br9 bogus=1", "Unknown configuration key: bogus");
+        refused("lxc launch host Web-Server", "Names are in lower case here, though LXD takes capitals");
         assert!(!typed("host-a", "lxc config device list a1").contains("eth9"), "nothing was added");
 
         // What has no effect on a network is kept, and an option may say what is so anyway.

@@ -87,7 +87,7 @@ every!(things: Thing {
 every!(name_faults: NameFault {
     NameFault::Empty => [NameFault::Empty],
     NameFault::TooLong { .. } => [NameFault::TooLong { len: 70, max: 63 }, NameFault::TooLong { len: 16, max: 15 }],
-    NameFault::Character(_) => [NameFault::Character('/')],
+    NameFault::Character(_) => [NameFault::Character('/'), NameFault::Character('C')],
     NameFault::Reserved => [NameFault::Reserved],
 });
 

@@ -159,6 +159,12 @@ fn bad_name(lang: Lang, what: Thing, word: &str, fault: &NameFault) -> Message {
     {
         NameFault::Empty => w!(lang, "It is empty.").to_owned(),
         NameFault::TooLong { len, max } => t!(lang, "It has {len} characters; at most {max} fit.", len, max),
+        NameFault::Character(letter) if letter.is_ascii_uppercase() => t!(
+            lang,
+            "Names are in lower case here, though LXD takes capitals: as names of hosts, {word} and {lower} are the same.",
+            word = quoted(lang, word),
+            lower = quoted(lang, &word.to_ascii_lowercase())
+        ),
         NameFault::Character(letter) => t!(
             lang,
             "A name starts with a letter a-z, then may have a-z 0-9 _ -; {letter} may not stand there.",

@@ -8,13 +8,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::resources::{image_fingerprint, is_image, network};
-use crate::error::Error;
+use crate::error::{Error, Thing};
 use crate::kernel::inspect::{Pin, inspect, traffic};
 use crate::kernel::sandbox::processes;
 use crate::lab::instances::{self, InstanceId, Options};
 use crate::lab::paths::{self, netns_path};
 use crate::lxd::server::agent::{Agent, Call};
-use crate::lxd::server::answer::{Answer, Fault, NEVER, New, seconds, sync, tagged};
+use crate::lxd::server::answer::{Answer, Fault, NEVER, New, error_text, seconds, sync, tagged};
 use crate::name::NodeName;
 use crate::plan::NodeId;
 use crate::report::machine::Link;
@@ -40,7 +40,10 @@ async fn free(call: &Call, name: &NodeName) -> Result<(), Fault> {
 }
 
 fn instance_id(agent: &Agent, name: &str) -> Result<InstanceId, Fault> {
-    let name: NodeName = name.parse().map_err(|_| Fault::bad(format!("Invalid instance name {name:?}")))?;
+    let name: NodeName = name.parse().map_err(|fault| {
+        let why = error_text(&Error::BadName { what: Thing::Container, word: name.to_owned(), fault });
+        Fault::bad(format!("Invalid instance name: {why}"))
+    })?;
     Ok(InstanceId { lab: agent.lab.clone(), host: agent.host.clone(), name })
 }
 
