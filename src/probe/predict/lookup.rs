@@ -192,7 +192,7 @@ pub(super) fn validate(tables: &Tables, link: &Link, source: IpAddr, to: IpAddr)
     let accept = link.accept_local || tables.settings.as_ref().is_some_and(|settings| settings.accept_local);
     let strict = filter == 1;
     let typed = |route: &Route| route.kind == RouteType::Local && route.protocol != RouteProtocol::Kernel;
-    let custom = tables.rules.iter().any(is_custom) || tables.routes.iter().any(typed);
+    let custom = has_custom(tables) || tables.routes.iter().any(typed);
     let has = |address: IpAddr| tables.links.iter().flat_map(|link| &link.addresses).any(|own| own.net.addr() == address);
     let back = Flow { to: source, from: Some(to), enters: Some(&link.name), leaves: None };
     match lookup(tables, back) {

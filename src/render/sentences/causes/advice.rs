@@ -47,7 +47,7 @@ pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
             for dev in trace.hooks.iter().filter(|dev| quoted(dev) == **dev) {
                 looks.extend(["ingress", "egress"].map(|way| format!("tc -s filter show dev {dev} {way}")));
             }
-            looks.extend(trace.legacy.iter().map(|table| format!("iptables-legacy -t {table} -vnL")));
+            looks.extend(trace.legacy.iter().map(|table| format!("iptables-legacy -t {table} -v -n -L")));
             let command = format!("sudo nslab exec {} sh -c '{}'", trace.typed(node), looks.join("; "));
             Some(t!(lang, "To look closer: {command}", command = whole(&typed::here(&command))))
         }
