@@ -117,6 +117,10 @@ fn section_three_typed_with_lxc_and_ip_has_all_points() {
         assert!(links().contains("theirs"));
         typed("host-b", "lxc start p2");
         assert!(!links().contains("theirs") && typed("host-b", "lxc exec p2 -- ip -o link show eth1").contains("UP"));
+        // Where its name was taken meanwhile it keeps that which it had inside.
+        typed("host-b", "ip link add theirs type veth peer name other; lxc stop -f p2; [ $(lxc list p2 -c s -f csv) = STOPPED ]");
+        assert!(links().contains("eth1@mine"));
+        typed("host-b", "ip link del theirs; ip link set eth1 name theirs; lxc start p2");
         typed("host-b", "lxc config device remove p2 eth1");
         assert!(links().contains("theirs"));
         let taken = nslab("exec host-b lxc config device add p1 eth2 nic nictype=p2p host_name=veth-p1");

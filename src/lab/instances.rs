@@ -423,9 +423,14 @@ fn enter_links(id: &InstanceId, own: &BTreeMap<String, Keys>) -> Result<()> {
     links(own).iter().try_for_each(enter)
 }
 
-/// Gives the links of devices back to the host, under the names that they had there.
+/// Gives the links of devices back to the host, under the names that they had there, or where somebody has taken one, under that
+/// which the link had inside.
 fn leave_links(id: &InstanceId, own: &BTreeMap<String, Keys>) -> Result<()> {
     let (host, inside) = (Ns::Node(NodeId::Host(id.host.clone())), Ns::Node(id.node()));
-    let leave = |(parent, inner): &_| kernel::move_link(&paths::pins(&id.lab), (&inside, inner), (&host, parent)).map(drop);
+    let is_back = |inner: &IfName| !has(id, &id.node(), inner) && has(id, &NodeId::Host(id.host.clone()), inner);
+    let leave = |(parent, inner): &(IfName, IfName)| {
+        let left = kernel::move_link(&paths::pins(&id.lab), (&inside, inner), (&host, parent));
+        left.map(drop).or_else(|error| if is_back(inner) { Ok(()) } else { Err(error) })
+    };
     links(own).iter().try_for_each(leave)
 }
