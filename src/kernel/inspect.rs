@@ -22,7 +22,7 @@ use super::netns::{self, Space, enter, failed, within};
 use super::requests::settle;
 use super::sys::process;
 use super::tables::policies::Policies;
-use super::tables::{Conf, Link, NextHop, Settings, Tables, VethPeer, read, report};
+use super::tables::{Conf, Filtering, Link, NextHop, Settings, Tables, VethPeer, read, report};
 use super::{fault, hands};
 use crate::error::Result;
 use crate::plan::NodeId;
@@ -77,8 +77,8 @@ pub fn look(pins: &[Pin]) -> Result<Vec<Tables>> {
         Ok(())
     })?;
     join(&mut all);
-    // Pairs that somebody made between containers.
-    let lost = |tables: &Tables| tables.links.iter().any(|link| link.peer.as_ref().is_some_and(|peer| peer.node.is_none()));
+    // Pairs that somebody made between containers, and links on those of another container.
+    let lost = |tables: &Tables| tables.links.iter().flat_map(Link::ends).any(|end| end.node.is_none());
     if all.iter().any(|(_, tables)| lost(tables)) {
         shared(&mut all, |(pin, tables)| {
             if lost(tables) {
@@ -182,18 +182,23 @@ fn contents(socket: &mut Netlink) -> std::result::Result<Tables, (&'static str, 
     };
     // A fallback device that nobody has touched carries nothing, and nobody looks for it.
     tables.links.retain(|link| !link.fallback || link.up || link.master.is_some() || !link.addresses.is_empty());
-    if tables.links.iter().any(|link| link.kind == "bridge") {
+    if tables.links.iter().any(|link| ["bridge", "vxlan"].contains(&link.kind.as_str())) {
         // A kernel without bridges refuses the question; then there is nothing to show.
         let entries = socket.neighbours(AddressFamily::Bridge).unwrap_or_default();
         tables.fdb = entries.iter().filter_map(|entry| read::fdb(entry, &tables.links)).collect();
+        tables.remotes = entries.iter().filter_map(read::remote).collect();
+    }
+    if tables.links.iter().any(|link| link.filtering == Filtering::On) {
+        let ports = socket.port_vlans().map_err(|errno| ("bridge vlan show", errno))?;
+        tables.vlans = ports.iter().flat_map(read::vlans).collect();
     }
     Ok(tables)
 }
 
 /// Says of every pair where its other end is, as far as it is in one of these nodes, or in this one.
 fn place<'a>(socket: &mut Netlink, links: &mut [Link], here: &Pin, among: impl IntoIterator<Item = &'a Pin>) {
-    let peers = links.iter().filter_map(|link| link.peer.as_ref());
-    let wanted: HashSet<i32> = peers.filter(|peer| peer.node.is_none()).filter_map(|peer| peer.namespace).collect();
+    let wanted: HashSet<i32> =
+        links.iter().flat_map(Link::ends).filter(|peer| peer.node.is_none()).filter_map(|peer| peer.namespace).collect();
     // The nodes by the numbers that this namespace gives theirs.
     let mut nodes = HashMap::new();
     for pin in among {
@@ -204,7 +209,7 @@ fn place<'a>(socket: &mut Netlink, links: &mut [Link], here: &Pin, among: impl I
             nodes.insert(number, pin.node.as_str());
         }
     }
-    for peer in links.iter_mut().filter_map(|link| link.peer.as_mut()) {
+    for peer in links.iter_mut().flat_map(Link::ends_mut) {
         let node = peer.namespace.map_or(Some(here.node.as_str()), |number| nodes.get(&number).copied());
         peer.node = node.map(str::to_owned).or(peer.node.take());
     }
@@ -250,15 +255,15 @@ fn join(all: &mut [(&Pin, Tables)]) {
     }
     for (Pin { node, .. }, tables) in all {
         for link in &mut tables.links {
-            let Some(peer) = &mut link.peer else { continue };
-            if peer.node.is_none()
+            if let Some(peer) = &mut link.peer
+                && peer.node.is_none()
                 && let Some((there, index)) = known.get(&(node.clone(), link.index))
                 && *index == peer.index
             {
                 peer.node = Some(there.clone());
             }
-            if let Some(there) = &peer.node {
-                peer.name = names.get(&(there.clone(), peer.index)).cloned();
+            for end in link.ends_mut() {
+                end.name = end.node.as_ref().and_then(|there| names.get(&(there.clone(), end.index)).cloned());
             }
         }
     }

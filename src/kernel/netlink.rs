@@ -256,6 +256,15 @@ impl Netlink {
         self.list(&RouteNetlinkMessage::GetLink(message), link)
     }
 
+    /// Every port of a bridge, and every bridge, with its VLANs.
+    pub fn port_vlans(&mut self) -> Result<Vec<LinkMessage>, Errno> {
+        let mut message = LinkMessage::default();
+        message.header.interface_family = AddressFamily::Bridge;
+        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::Brvlan]));
+        let link = |answer| if let RouteNetlinkMessage::NewLink(link) = answer { Some(link) } else { None };
+        self.list(&RouteNetlinkMessage::GetLink(message), link)
+    }
+
     /// Every address.
     pub fn addresses(&mut self) -> Result<Vec<AddressMessage>, Errno> {
         let address = |answer| if let RouteNetlinkMessage::NewAddress(address) = answer { Some(address) } else { None };

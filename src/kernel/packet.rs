@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
 use super::netns::enter;
+pub use super::sys::packet::bare_passes;
 use super::sys::packet::{self, Beside, Ring};
 
 /// Bytes that one frame may have: more than 64 KiB with headers, as segmentation offload makes them.
@@ -196,9 +197,21 @@ pub fn close(taps: Vec<Tap>) {
 /// Where a VLAN tag is: after the two MAC addresses.
 const TAG: usize = 12;
 
+/// Puts an Ethernet header without addresses before a packet that came without one.
+fn framed(beside: Beside, bytes: &[u8], each: &mut dyn FnMut(Seen<'_>)) {
+    let Beside { interface, nanoseconds, outgoing, length, .. } = beside;
+    let kind: [u8; 2] = if bytes.first().is_some_and(|first| first >> 4 == 6) { [0x86, 0xdd] } else { [0x08, 0x00] };
+    let whole = [&[0; TAG][..], &kind, bytes].concat();
+    let length = length + u32::try_from(TAG + kind.len()).unwrap_or(0);
+    each(Seen { interface, nanoseconds, outgoing, length, bytes: &whole });
+}
+
 /// Puts the VLAN tag back to where it is on the wire.
 fn restore(beside: Beside, bytes: &[u8], each: &mut dyn FnMut(Seen<'_>)) {
     let Beside { interface, nanoseconds, outgoing, length, .. } = beside;
+    if beside.bare {
+        return framed(beside, bytes, each);
+    }
     match beside.tag {
         Some(tag) if bytes.len() >= TAG => {
             let tagged = [&bytes[..TAG], &tag, &bytes[TAG..]].concat();

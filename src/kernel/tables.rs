@@ -2,6 +2,7 @@
 
 pub mod policies;
 pub(super) mod read;
+mod stack;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use crate::name::Mac;
 use crate::report::machine::{self, FdbState, Forwarding, Node, Peer};
+
+pub use stack::{Filtering, PortVlan, Remote, Stack, Tunnel};
 
 /// `RT_TABLE_LOCAL` (`linux/rtnetlink.h`): a node's own addresses.
 pub const LOCAL_TABLE: u32 = 255;
@@ -35,6 +38,10 @@ pub struct Tables {
     pub proxied: Vec<(u32, IpAddr)>,
     /// The forwarding tables of the bridges.
     pub fdb: Vec<Fdb>,
+    /// The VLANs of the ports of bridges that sort frames by them.
+    pub vlans: Vec<PortVlan>,
+    /// Where VXLANs send what is for a MAC address.
+    pub remotes: Vec<Remote>,
     /// `net.ipv4.conf.all`
     pub all4: All,
     /// `net.ipv6.conf.all`
@@ -118,6 +125,12 @@ pub struct Link {
     pub port: Option<BridgePort>,
     /// The other end of a veth pair.
     pub peer: Option<VethPeer>,
+    /// What it makes of frames, where it stands on others.
+    pub stack: Stack,
+    /// The link that it stands on.
+    pub lower: Option<VethPeer>,
+    /// Whether it sorts frames by VLAN, where it is a bridge.
+    pub filtering: Filtering,
     /// Its addresses.
     pub addresses: Vec<Address>,
     /// It is the kernel's own: a fallback device, which somebody gave an address or put up.
@@ -167,7 +180,7 @@ impl Default for Conf {
     }
 }
 
-/// The other end of a veth pair.
+/// The other end of a veth pair, or a link below.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct VethPeer {
     /// The number of its namespace as this one counts; none where it is the same.
@@ -351,6 +364,8 @@ pub struct Fdb {
     pub mac: Mac,
     /// The index of the port behind which it is.
     pub port: u32,
+    /// The VLAN that it is for; 0 where the bridge does not sort frames by VLAN.
+    pub vlan: u16,
     /// It is an address of the bridge's or its ports': frames for it go up the stack.
     pub own: bool,
     /// Told, and kept.
@@ -359,6 +374,18 @@ pub struct Fdb {
     pub sticky: bool,
     /// How long ago a frame came from it last; none where the kernel does not tell.
     pub age: Option<Duration>,
+}
+
+impl Link {
+    /// The other end of its cable, and the link below it.
+    pub fn ends(&self) -> impl Iterator<Item = &VethPeer> {
+        self.peer.iter().chain(&self.lower)
+    }
+
+    /// The same, to be filled in.
+    pub fn ends_mut(&mut self) -> impl Iterator<Item = &mut VethPeer> {
+        self.peer.iter_mut().chain(&mut self.lower)
+    }
 }
 
 impl Tables {

@@ -149,6 +149,7 @@ impl Cures<'_> {
             Cause::CableElsewhere { end, home, .. } => self.cable_elsewhere(end.as_ref(), home),
             Cause::NotInBridge { interface, bridges } => self.not_in_bridge(interface, bridges),
             Cause::WrongBridge { interface, wanted, .. } => self.wrong_bridge(interface, wanted.as_deref()),
+            Cause::VlanSorted { interface, vlan, .. } => self.vlan_sorted(interface, *vlan),
             Cause::PortClosed { interface, state } => self.port_closed(interface, state),
             Cause::Unresolved { owner, .. } => {
                 if let Some(owner) = owner {
@@ -190,6 +191,10 @@ impl Cures<'_> {
             Cause::Filtered { .. } => self.filtered(cause),
             // No command's business.
             Cause::NotFollowed { .. }
+            | Cause::OtherVlan { .. }
+            | Cause::MacvlanParent { .. }
+            | Cause::Dummy { .. }
+            | Cause::TunnelEnd { .. }
             | Cause::ForeignMac { .. }
             | Cause::OtherMachine { .. }
             | Cause::AddressUnused { .. }

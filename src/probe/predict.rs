@@ -10,6 +10,7 @@ pub(in crate::probe) mod map;
 mod packet;
 mod path;
 mod redirect;
+mod tunnel;
 mod ways;
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
-use fabric::{BROADCAST, Delivery, Ether, Fabric, SOLICITED};
+use fabric::{BROADCAST, Delivery, Ether, Fabric, SOLICITED, Stop};
 use lookup::{Flow, Found, lookup};
 use lookup::{Martian, validate};
 use map::{At, Map};
@@ -272,11 +273,14 @@ struct World<'a> {
     pub met: HashMap<(At, IpAddr), Mac>,
     pub notes: Vec<Cause>,
     picks: Picks,
+    /// In how many tunnels within each other the packet is.
+    depth: usize,
 }
 
 impl<'a> World<'a> {
     fn new(map: &'a Map<'a>, picks: Picks) -> Self {
-        Self { map, fabric: Fabric::new(map, picks.is_last()), met: HashMap::new(), notes: Vec::new(), picks }
+        let fabric = Fabric::new(map, picks.is_last());
+        Self { map, fabric, met: HashMap::new(), notes: Vec::new(), picks, depth: 0 }
     }
 
     /// Whether the node takes packets for the address.
@@ -326,6 +330,10 @@ struct Silence {
     pub own: bool,
     /// The asker has no address of its own to ask with.
     pub mute: bool,
+    /// What is wrong with a tunnel, or with a link that is not followed, on the way of the question.
+    pub wrong: Option<Cause>,
+    /// What became of the question.
+    pub stops: Vec<Stop>,
 }
 
 impl World<'_> {
@@ -375,8 +383,8 @@ impl World<'_> {
             return Neighbour::Silent(Box::new(Silence { mute: true, ..Silence::default() }));
         };
         let all = if address.is_ipv6() { SOLICITED } else { BROADCAST };
-        let heard = self.fabric.send(out, Ether { source: own, destination: all, size: QUESTION });
-        let (mut by, mut silence) = (Vec::new(), Silence::default());
+        let (heard, wrong) = self.send(out, Ether { source: own, destination: all, size: QUESTION });
+        let (mut by, mut silence) = (Vec::new(), Silence { wrong, stops: heard.stops, ..Silence::default() });
         for landing in heard.landings {
             match self.answers(landing.at, address, asker) {
                 None => {
@@ -396,7 +404,8 @@ impl World<'_> {
             // An answer of IPv6 goes as any packet does, by what is kept of the asker (`ndisc_send_na`).
             let kept = self.kept(landing.at, asker).filter(|_| address.is_ipv6());
             let answer = Ether { source: mac, destination: kept.unwrap_or(own), size: QUESTION };
-            let back = self.fabric.send(landing.at, answer);
+            let (back, wrong) = self.send(landing.at, answer);
+            silence.wrong = silence.wrong.or(wrong);
             if back.landings.iter().any(|back| back.at == out) {
                 by.push((landing.at, mac));
             } else {

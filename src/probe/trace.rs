@@ -310,6 +310,9 @@ fn report(
         notes.retain(|note| note.cause != death.cause);
     }
     if account.answered {
+        let unknown =
+            prediction.death.as_ref().map(|death| &death.cause).filter(|cause| matches!(cause, Cause::NotFollowed { .. }));
+        notes.extend(unknown.map(|cause| Note { cause: cause.clone(), cure: Vec::new() }));
         notes.extend(port::black_hole(view, order, prediction).map(|cause| Note { cause, cure: Vec::new() }));
     }
     for note in &mut notes {

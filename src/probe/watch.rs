@@ -94,7 +94,8 @@ impl Watch {
     /// # Errors
     /// When a namespace cannot be entered or the kernel refuses a socket.
     pub fn open(places: &[&Place], filter: &str, echoes: Vec<Echo>, magic: [u8; 8]) -> Result<Self> {
-        let filter = Filter::parse(filter, &())?.program()?;
+        let mut filter = Filter::parse(filter, &())?.program()?;
+        packet::bare_passes(&mut filter);
         let spots: Vec<Spot<'_>> = places
             .iter()
             .map(|place| Spot { pin: &place.pin, on: None, filter: &filter, buffer: Buffer::Queue(QUEUE) })

@@ -24,6 +24,8 @@ pub struct Beside {
     pub captured: usize,
     /// The VLAN tag that the kernel keeps beside the frame: its type and its value, as on the wire.
     pub tag: Option<[u8; 4]>,
+    /// It is a packet without a frame: a tunnel's.
+    pub bare: bool,
 }
 
 fn size<T>() -> socklen_t {
@@ -159,6 +161,7 @@ pub fn receive(socket: &impl AsFd, buffer: &mut [u8]) -> Result<Beside> {
             outgoing: from.sll_pkttype == libc::PACKET_OUTGOING,
             length: u32::try_from(length).unwrap_or(u32::MAX),
             captured: length.min(buffer.len()),
+            bare: is_bare(from.sll_hatype),
             ..Beside::default()
         };
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
@@ -187,6 +190,27 @@ unsafe fn read_control(header: *const libc::cmsghdr, received: &mut Beside) {
             _ => {}
         }
     }
+}
+
+/// Kinds of hardware whose frames begin with two MAC addresses (`linux/if_arp.h`).
+const FRAMED: [u16; 2] = [libc::ARPHRD_ETHER, libc::ARPHRD_LOOPBACK];
+
+/// Whether frames of that kind of hardware have no header of their own.
+pub(super) fn is_bare(hardware: u16) -> bool {
+    !FRAMED.contains(&hardware)
+}
+
+/// Before a filter of frames: what comes without a frame passes it.
+pub fn bare_passes(filter: &mut Vec<libc::sock_filter>) {
+    /// `SKF_AD_OFF + SKF_AD_HATYPE` (`linux/filter.h`)
+    const HARDWARE: u32 = 0xffff_f01c;
+    const LOAD: u16 = 0x20;
+    const EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let [ether, loopback] = FRAMED.map(u32::from);
+    let first = [step(LOAD, 0, 0, HARDWARE), step(EQUAL, 2, 0, ether), step(EQUAL, 1, 0, loopback), step(RETURN, 0, 0, u32::MAX)];
+    filter.splice(..0, first);
 }
 
 /// Seconds and nanoseconds as one number.
@@ -300,6 +324,7 @@ unsafe fn walk(block: *const c_void, each: &mut dyn FnMut(Beside, &[u8])) -> usi
             let beside = Beside {
                 interface: u32::try_from(from.sll_ifindex).unwrap_or(0),
                 nanoseconds: nanoseconds(header.tp_sec.into(), header.tp_nsec.into()),
+                bare: is_bare(from.sll_hatype),
                 outgoing: from.sll_pkttype == libc::PACKET_OUTGOING,
                 length: header.tp_len,
                 captured,

@@ -17,7 +17,11 @@ use netlink_packet_route::rule::{RuleAction as Action, RuleAttribute, RuleFlags,
 use netlink_packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
 use nix::errno::Errno;
 
-use super::{Address, All, BridgePort, Fdb, Link, Neighbour, NextHop, PortState, Route, Rule, RuleAction, VethPeer};
+use super::stack;
+use super::{
+    Address, All, BridgePort, Fdb, Link, Neighbour, NextHop, PortState, PortVlan, Remote, Route, Rule, RuleAction, Stack,
+    VethPeer,
+};
 use crate::kernel::fallback::is_fallback;
 use crate::kernel::netlink::{self, Netlink, attributes};
 use crate::name::Mac;
@@ -43,6 +47,7 @@ const EVERY_INTERFACE: i32 = -1;
 pub(in crate::kernel) fn links(messages: &[LinkMessage], addresses: &[AddressMessage]) -> Vec<Link> {
     let mut links: Vec<Link> = messages.iter().map(link).collect();
     links.sort_by_key(|link| link.index);
+    stack::settle(&mut links);
     for (index, address) in addresses.iter().filter_map(address) {
         if let Ok(at) = links.binary_search_by_key(&index, |link| link.index) {
             links[at].addresses.push(address);
@@ -78,15 +83,25 @@ fn link(message: &LinkMessage) -> Link {
             _ => {}
         }
     }
-    if link.kind == "veth" {
-        link.peer = end.map(|index| VethPeer { namespace, index, node: None, name: None });
+    let end = end.map(|index| VethPeer { namespace, index, node: None, name: None });
+    match link.kind.as_str() {
+        "veth" => link.peer = end,
+        "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "macsec" => link.lower = end,
+        _ => {}
     }
     link
 }
 
 fn of_kind(link: &mut Link, info: &LinkInfo) {
     match info {
-        LinkInfo::Kind(kind) => link.kind = kind.to_string(),
+        LinkInfo::Kind(kind) => {
+            link.kind = kind.to_string();
+            if link.kind == "dummy" {
+                link.stack = Stack::Dummy;
+            }
+        }
+        LinkInfo::Data(InfoData::Bridge(options)) => link.filtering = stack::filtering(options),
+        LinkInfo::Data(data) => link.stack = stack::stack(data),
         LinkInfo::PortData(InfoPortData::BridgePort(flags)) => link.port = Some(bridge_port(flags)),
         _ => {}
     }
@@ -385,7 +400,24 @@ pub(in crate::kernel) fn fdb(message: &NeighbourMessage, links: &[Link]) -> Opti
         NeighbourAttribute::CacheInfo(info) => Some(Duration::from_millis(u64::from(info.updated) * TICK)),
         _ => None,
     });
-    Some(Fdb { bridge, mac, port, own, fixed, sticky, age })
+    let of = |attribute: &NeighbourAttribute| if let NeighbourAttribute::Vlan(vlan) = attribute { Some(*vlan) } else { None };
+    let vlan = message.attributes.iter().find_map(of).unwrap_or(0);
+    Some(Fdb { bridge, mac, port, vlan, own, fixed, sticky, age })
+}
+
+/// Where a VXLAN sends frames for a MAC address.
+pub(in crate::kernel) fn remote(message: &NeighbourMessage) -> Option<Remote> {
+    let to = message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some((*address).into()),
+        _ => None,
+    })?;
+    Some(Remote { dev: message.header.ifindex, mac: link_layer(message), to })
+}
+
+/// The VLANs that a port, or a bridge itself, is in.
+pub(in crate::kernel) fn vlans(message: &LinkMessage) -> Vec<PortVlan> {
+    stack::vlans(message)
 }
 
 /// What a router has told of the way to an address, where the namespace's own packets take that.

@@ -7,7 +7,7 @@ use netlink_packet_route::route::RouteType;
 use super::addressing::{Effect, add_address, add_route, connect, del_address, set, with, without_ipv6};
 use super::cabling::{netns, veth};
 use super::edit::Edit;
-use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, Route, Rule, RuleAction, Tables};
+use crate::kernel::tables::{BridgePort, Fdb, Link, PortState, PortVlan, Route, Rule, RuleAction, Tables};
 use crate::name::Mac;
 use crate::plan::MAIN_TABLE;
 use crate::probe::view::{Place, View};
@@ -52,6 +52,7 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         Edit::Up { dev } => up(tables, dev),
         Edit::Bridge { dev } => bridge(tables, dev),
         Edit::Master { dev, bridge } => master(tables, dev, bridge.as_deref()),
+        Edit::Vlan { dev, vlan, native, .. } => join_vlan(tables, dev, *vlan, *native),
         Edit::PortFlag { dev, flag, on } => port_flag(tables, dev, flag, *on),
         Edit::Forwarding { dev } => with(tables, dev, |link| {
             let up = link.up && link.carrier;
@@ -142,6 +143,14 @@ fn up(tables: &mut Tables, dev: &str) -> Effect {
         for hop in tables.routes.iter_mut().flat_map(|route| &mut route.hops).filter(|hop| hop.dev == link.index) {
             hop.dead = false;
         }
+        // Its VLANs come up with it (`vlan_device_event`).
+        let above =
+            |upper: &&Link| upper.lower.as_ref().is_some_and(|lower| lower.namespace.is_none() && lower.index == link.index);
+        let vlans = tables.links.iter().filter(|upper| upper.kind == "vlan").filter(above);
+        let names: Vec<String> = vlans.filter(|vlan| !vlan.up).map(|vlan| vlan.name.clone()).collect();
+        for vlan in names {
+            up(tables, &vlan);
+        }
     }
     effect
 }
@@ -176,7 +185,7 @@ fn keep_own(tables: &mut Tables, link: &Link) {
         if !tables.fdb.iter().any(there) {
             tables.fdb.retain(|entry| entry.bridge != bridge || entry.mac != mac);
             let (own, port) = (true, link.index);
-            tables.fdb.push(Fdb { bridge, mac, port, own, fixed: false, sticky: false, age: None });
+            tables.fdb.push(Fdb { bridge, mac, port, vlan: 0, own, fixed: false, sticky: false, age: None });
         }
     }
 }
@@ -220,6 +229,19 @@ fn master(tables: &mut Tables, dev: &str, bridge: Option<&str>) -> Effect {
         keep_own(tables, &link);
     }
     effect
+}
+
+/// `br_vlan_add`; a new VLAN for frames without a tag takes the place of the old.
+fn join_vlan(tables: &mut Tables, dev: &str, id: u16, native: bool) -> Effect {
+    let Some(port) = tables.named(dev).map(|link| link.index) else { return Effect::Refused };
+    let vlan = PortVlan { port, id, pvid: native, untagged: native };
+    if tables.vlans.contains(&vlan) {
+        return Effect::Same;
+    }
+    tables.vlans.retain(|own| (own.port, own.id) != (port, id));
+    tables.vlans.iter_mut().filter(|own| native && own.port == port).for_each(|own| own.pvid = false);
+    tables.vlans.push(vlan);
+    Effect::Done
 }
 
 fn port_flag(tables: &mut Tables, dev: &str, flag: &str, on: bool) -> Effect {

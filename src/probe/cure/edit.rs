@@ -25,6 +25,8 @@ pub enum Edit {
     PortFlag { dev: String, flag: &'static str, on: bool },
     /// A port passes frames again, whatever took it out of use.
     Forwarding { dev: String },
+    /// A bridge's port, or its own interface, is in a VLAN; where `native`, with the frames that have no tag.
+    Vlan { dev: String, vlan: u16, native: bool, own: bool },
     /// An interface's MTU in bytes.
     Mtu { dev: String, mtu: u32 },
     /// An interface's Ethernet address.
@@ -110,6 +112,10 @@ impl Edit {
                 format!("ip link set {} type bridge_slave {flag} {}", quoted(dev), if *on { "on" } else { "off" })
             }
             Self::Forwarding { dev } => format!("ip link set {} type bridge_slave state 3", quoted(dev)),
+            Self::Vlan { dev, vlan, native, own } => {
+                let native = if *native { " pvid untagged" } else { "" };
+                format!("bridge vlan add dev {} vid {vlan}{native}{}", quoted(dev), if *own { " self" } else { "" })
+            }
             Self::Mtu { dev, mtu } => format!("ip link set {} mtu {mtu}", quoted(dev)),
             Self::Mac { dev, mac } => format!("ip link set {} address {mac}", quoted(dev)),
             Self::Arp { dev } => format!("ip link set {} arp on", quoted(dev)),

@@ -20,7 +20,9 @@ impl Cures<'_> {
         self.step(node, Edit::up(&interface.interface));
         let (Some(port), Some(at)) = (self.port(interface), self.at(interface)) else { return };
         let map = self.map;
-        self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && !map.nets(at).any(|own| own == *net)));
+        // An address may be on another interface by now: a slave's is on its bond.
+        let has = |net: &ipnet::IpNet| map.interfaces(at.place).any(|own| map.nets(own).any(|own| own == *net));
+        self.make(node, |fact| matches!(fact, Fact::Addr(of, net) if *of == port && !has(net)));
         self.described_routes(node, |_| true);
     }
 
@@ -87,6 +89,22 @@ impl Cures<'_> {
             _ => return,
         };
         self.step(&interface.node, edit);
+    }
+
+    /// The port comes into the VLAN, with a tag or as the one for frames without.
+    pub(super) fn vlan_sorted(&mut self, interface: &Interface, vlan: Option<u16>) {
+        let Some(at) = self.at(interface) else { return };
+        let (dev, own) = (interface.interface.clone(), self.map.is_bridge(at));
+        let mut all: Vec<u16> =
+            vlan.map_or_else(|| self.map.tables(at.place).vlans.iter().map(|known| known.id).collect(), |vlan| vec![vlan]);
+        all.sort_unstable();
+        all.dedup();
+        for vlan in all {
+            for native in [false, true] {
+                self.step(&interface.node, Edit::Vlan { dev: dev.clone(), vlan, native, own });
+                self.or();
+            }
+        }
     }
 
     /// For all interfaces, or for those that were taken out.

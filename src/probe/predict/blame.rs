@@ -9,6 +9,7 @@ use super::map::At;
 use super::packet::Packet;
 use super::path::Path;
 use super::{Neighbour, Silence, World};
+use crate::kernel::tables::Stack;
 use crate::name::Mac;
 use crate::probe::view::is_managed;
 use crate::report::machine::Kind;
@@ -19,7 +20,10 @@ impl World<'_> {
     pub(super) fn silence(&self, out: At, next: IpAddr, silence: &Silence, route: &Route, packet: &Packet) -> Cause {
         let interface = self.map.interface(out);
         if !self.map.is_followed(out) && self.map.link(out).up {
-            return Cause::NotFollowed { interface, kind: self.map.link(out).kind.clone() };
+            return self.not_followed(out);
+        }
+        if let Some(cause) = &silence.wrong {
+            return cause.clone();
         }
         if let Some(cause) = self.on_port(out, next) {
             return cause;
@@ -45,6 +49,9 @@ impl World<'_> {
             if let Some(cause) = self.closed(delivery) {
                 return cause;
             }
+            if let Some(at) = delivery.not_followed() {
+                return self.not_followed(at);
+            }
         }
         if let Some((at, martian)) = silence.refusals.first() {
             return self.martian(*at, packet.source.unwrap_or(next), *martian);
@@ -54,7 +61,12 @@ impl World<'_> {
         if let Some(at) = silence.secretive.iter().find(|at| !known(at)) {
             return self.secretive(*at).unwrap_or_else(|| self.blocked(out, next, route, packet));
         }
-        self.blocked(out, next, route, packet)
+        let cause = self.blocked(out, next, route, packet);
+        match silence.stops.iter().find(|stop| stop.why == Why::NotFollowed) {
+            // Nobody knows who is behind it.
+            Some(stop) if is_unsure(&cause) => self.not_followed(stop.at),
+            _ => cause,
+        }
     }
 
     /// Why an interface does not say its MAC address to who asks.
@@ -91,13 +103,14 @@ impl World<'_> {
     fn misdirected(&self, out: At, mac: Mac) -> Option<Cause> {
         let [owner] = self.map.owners_of_mac(mac) else { return None };
         let path = self.map.path(out, *owner).filter(Path::is_plugged)?;
-        path.steps.windows(2).find_map(|pair| {
+        path.steps.windows(2).zip(&path.tags).find_map(|(pair, tag)| {
             let &[bridge, port] = pair else { return None };
             if self.map.bridge(port) != Some(bridge) {
                 return None;
             }
+            let vlan = self.map.sorted(bridge, *tag);
             let right = self.map.link(port).name.clone();
-            match self.fabric.port_of(bridge, mac) {
+            match self.fabric.port_of(bridge, mac, vlan) {
                 Some(other) if other != port || self.fabric.keeps(bridge, mac) => Some(Cause::WrongFdb {
                     interface: self.map.interface(other),
                     bridge: self.map.link(bridge).name.clone(),
@@ -132,6 +145,11 @@ impl World<'_> {
         }
         if let Some(cause) = self.address_elsewhere(out, next) {
             return cause;
+        }
+        if let Some(owner) = owners.iter().find(|owner| self.is_own_parent(out, **owner)) {
+            let child = if self.map.lower(out) == Some(*owner) { out } else { *owner };
+            let parent = if child == out { *owner } else { out };
+            return Cause::MacvlanParent { interface: self.map.interface(child), parent: self.map.interface(parent) };
         }
         if let Some((path, owner)) = paths.first() {
             if path.is_plugged() {
@@ -177,6 +195,12 @@ impl World<'_> {
             Some(gateway) if owners.is_empty() => Cause::NoSuchGateway { node: interface.node, gateway, route: route.clone() },
             _ => Cause::Unresolved { interface, address: next, owner: owners.first().map(|at| self.map.interface(*at)) },
         }
+    }
+
+    /// One is a macvlan on the other.
+    fn is_own_parent(&self, one: At, other: At) -> bool {
+        let over = |upper: At, lower: At| self.map.lower(upper) == Some(lower) && self.map.link(upper).stack == Stack::Macvlan;
+        over(one, other) || over(other, one)
     }
 
     /// On the way of a question, a port that gets no broadcasts, or of IPv6 no multicasts; on the way back of its answer, none.
@@ -290,7 +314,10 @@ impl World<'_> {
             return Cause::TooBig { interface: self.map.interface(stop.at), mtu, size: packet.size };
         }
         if !self.map.is_followed(out) && self.map.link(out).up {
-            return Cause::NotFollowed { interface: self.map.interface(out), kind: self.map.link(out).kind.clone() };
+            return self.not_followed(out);
+        }
+        if let Some(at) = delivery.not_followed() {
+            return self.not_followed(at);
         }
         let own = self.map.link(out).mac;
         if self.map.link(out).noarp && own == Some(mac) {
@@ -322,4 +349,9 @@ impl World<'_> {
             .or_else(|| self.closed(delivery))
             .unwrap_or_else(|| self.blocked(out, next, route, packet))
     }
+}
+
+/// It rests on nobody's answering.
+fn is_unsure(cause: &Cause) -> bool {
+    matches!(cause, Cause::Unresolved { .. } | Cause::NoSuchGateway { .. } | Cause::NotOnLink { .. } | Cause::OtherNic { .. })
 }

@@ -1,8 +1,9 @@
-//! The way of a frame over cables and bridges.
+//! The way of a frame over cables, bridges and stacked links.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::map::{At, Map};
+use crate::kernel::tables::{Fdb, Stack};
 use crate::name::Mac;
 
 /// Every station.
@@ -11,6 +12,8 @@ pub(super) const BROADCAST: Mac = Mac([0xff; 6]);
 pub(super) const SOLICITED: Mac = Mac([0x33, 0x33, 0xff, 0, 0, 0]);
 /// More steps than this are a storm: bridges in a circle without a spanning tree.
 const STORM: usize = 20_000;
+/// Links upon each other within a node, as deep as they are followed.
+const DEEPEST: u8 = 24;
 /// A forwarding device lets frames pass that are longer by a VLAN tag (`is_skb_forwardable`, `net/core/dev.c`).
 const SLACK: u32 = 4;
 
@@ -63,6 +66,14 @@ pub(super) enum Why {
     Locked,
     /// It came to an interface with another MAC address.
     Foreign,
+    /// It came with the tag of a VLAN that the interface is not in.
+    Tagged(u16),
+    /// The port is not in the VLAN, or in none that takes frames without a tag (0).
+    Sorted(u16),
+    /// The link throws away what is sent there.
+    Dummy,
+    /// The link is of a kind, or set in a way, that is not followed.
+    NotFollowed,
     /// It is longer than the interface's MTU.
     TooBig(u32),
     /// No port takes frames for addresses that the bridge does not know.
@@ -76,13 +87,41 @@ pub(super) enum Why {
 pub(super) struct Delivery {
     pub landings: Vec<Landing>,
     pub stops: Vec<Stop>,
+    /// Tunnels that took it.
+    pub packed: Vec<(At, Trip)>,
+}
+
+impl Delivery {
+    /// What became of another copy.
+    pub(super) fn add(&mut self, other: Self) {
+        self.landings.extend(other.landings);
+        self.stops.extend(other.stops);
+        self.packed.extend(other.packed);
+    }
+
+    /// A link on the way that is not followed.
+    pub(super) fn not_followed(&self) -> Option<At> {
+        self.stops.iter().find(|stop| stop.why == Why::NotFollowed).map(|stop| stop.at)
+    }
+}
+
+/// What a frame has behind it, and on it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trip {
+    pub way: Vec<Passage>,
+    /// The VLAN of its tag; 0 without one.
+    pub tag: u16,
+    /// It came in by an interface with the MAC address that it is for.
+    taken: bool,
+    /// How many links upon each other it has passed.
+    depth: u8,
 }
 
 /// The cables and bridges of a lab, with what the bridges learn while frames pass.
 #[derive(Debug)]
 pub(super) struct Fabric<'a> {
     pub map: &'a Map<'a>,
-    learned: HashMap<(At, Mac), At>,
+    learned: HashMap<(At, Mac, u16), At>,
     /// A bridge believes the first copy of a frame that comes back to it, else the last: which is so, is a matter of time.
     first: bool,
     /// There was such a frame.
@@ -96,99 +135,234 @@ impl<'a> Fabric<'a> {
 
     /// Sends a frame out of an interface.
     pub(super) fn send(&mut self, from: At, frame: Ether) -> Delivery {
+        self.run(frame, |fabric, run| fabric.transmit(run, from, Trip::default()))
+    }
+
+    /// A frame comes out of a tunnel's end.
+    pub(super) fn unpack(&mut self, at: At, frame: Ether, trip: Trip) -> Delivery {
+        self.run(frame, |fabric, run| fabric.receive(run, at, trip))
+    }
+
+    fn run(&mut self, frame: Ether, begin: impl FnOnce(&mut Self, &mut Run)) -> Delivery {
         let (queue, seen, learners) = (VecDeque::new(), HashSet::new(), HashMap::new());
         let mut run = Run { frame, queue, seen, learners, delivery: Delivery::default() };
-        self.transmit(&mut run, from, Vec::new());
+        begin(self, &mut run);
         let mut steps = 0;
-        while let Some((at, way)) = run.queue.pop_front() {
+        while let Some((at, trip)) = run.queue.pop_front() {
             steps += 1;
             if steps > STORM {
                 break;
             }
-            self.receive(&mut run, at, way);
+            self.receive(&mut run, at, trip);
         }
         run.delivery
     }
 
-    fn transmit(&mut self, run: &mut Run, at: At, way: Vec<Passage>) {
+    fn transmit(&mut self, run: &mut Run, at: At, mut trip: Trip) {
         let link = self.map.link(at);
+        trip.depth += 1;
+        if trip.depth > DEEPEST {
+            return run.stop(at, None, Why::NotFollowed, trip);
+        }
         if !link.up {
-            return run.stop(at, None, Why::Down, way);
+            return run.stop(at, None, Why::Down, trip);
         }
         if link.kind == "bridge" {
             if !link.carrier {
-                return run.stop(at, None, Why::Down, way);
+                return run.stop(at, None, Why::Down, trip);
             }
-            return self.switch(run, at, None, way);
+            return match self.map.ingress(at, at, trip.tag) {
+                Some(tag) => self.switch(run, at, None, Trip { tag, ..trip }),
+                None => run.stop(at, None, Why::Sorted(trip.tag), trip),
+            };
         }
         if run.frame.size > link.mtu.saturating_add(SLACK) {
-            return run.stop(at, None, Why::TooBig(link.mtu), way);
+            return run.stop(at, None, Why::TooBig(link.mtu), trip);
         }
-        match self.map.peer(at) {
-            None => run.stop(at, None, Why::Outside, way),
-            Some(peer) if !self.map.link(peer).up => run.stop(at, None, Why::Down, way),
-            Some(peer) => run.queue.push_back((peer, way)),
+        let lower = self.map.lower(at);
+        match (&link.stack, lower) {
+            // A tag within a tag is not followed.
+            (Stack::Vlan { id }, Some(lower)) if trip.tag == 0 => {
+                trip.tag = *id;
+                self.transmit(run, lower, trip);
+            }
+            (Stack::Macvlan, Some(lower)) => {
+                if !self.to_siblings(run, at, lower, &trip) {
+                    self.transmit(run, lower, trip);
+                }
+            }
+            (Stack::Bond { .. }, _) => match self.map.active(at) {
+                Some(slave) => self.transmit(run, slave, trip),
+                None => run.stop(at, None, Why::Down, trip),
+            },
+            (Stack::Dummy, _) => run.stop(at, None, Why::Dummy, trip),
+            (Stack::Tunnel(_), _) => run.delivery.packed.push((at, trip)),
+            (Stack::Vlan { .. } | Stack::Macvlan, _) => run.stop(at, None, Why::NotFollowed, trip),
+            (Stack::Unknown, _) if !self.map.is_followed(at) => run.stop(at, None, Why::NotFollowed, trip),
+            (Stack::Unknown, _) => match self.map.peer(at) {
+                None => run.stop(at, None, Why::Outside, trip),
+                Some(peer) if !self.map.link(peer).up => run.stop(at, None, Why::Down, trip),
+                Some(peer) => run.queue.push_back((peer, Trip { depth: 0, ..trip })),
+            },
         }
     }
 
-    fn receive(&mut self, run: &mut Run, at: At, way: Vec<Passage>) {
+    /// From a macvlan to others on the same link (`macvlan_queue_xmit`); whether it goes no further.
+    fn to_siblings(&mut self, run: &mut Run, at: At, lower: At, trip: &Trip) -> bool {
+        for sibling in self.map.uppers(lower).to_vec() {
+            let link = self.map.link(sibling);
+            let wanted = link.mac == Some(run.frame.destination);
+            if sibling != at && link.stack == Stack::Unknown {
+                run.stop(sibling, None, Why::NotFollowed, trip.clone());
+            }
+            if sibling == at || link.stack != Stack::Macvlan || !wanted && !is_group(run.frame.destination) {
+                continue;
+            }
+            self.rise(run, lower, sibling, trip.clone());
+            if wanted {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn receive(&mut self, run: &mut Run, at: At, mut trip: Trip) {
         let link = self.map.link(at);
         if !link.up {
-            return run.stop(at, None, Why::Down, way);
+            return run.stop(at, None, Why::Down, trip);
         }
         if run.frame.size > link.mtu.saturating_add(SLACK) {
             // The sending end drops it (`is_skb_forwardable`): here it is not seen.
-            return run.stop(at, None, Why::TooBig(link.mtu), way);
+            return run.stop(at, None, Why::TooBig(link.mtu), trip);
         }
-        let Some(bridge) = self.map.bridge(at) else {
-            let taken = is_group(run.frame.destination) || link.mac == Some(run.frame.destination);
-            return if taken { run.land(at, way) } else { run.stop(at, Some(at), Why::Foreign, way) };
-        };
-        if !self.map.link(bridge).up || !self.map.forwards(at) {
-            return run.stop(at, Some(at), Why::Closed, way);
-        }
-        let source = run.frame.source;
-        if link.port.unwrap_or_default().locked && self.port_of(bridge, source) != Some(at) {
-            return run.stop(at, Some(at), Why::Locked, way);
-        }
-        if link.port.unwrap_or_default().learns && !self.is_own(bridge, source) && !self.is_sticky(bridge, source) {
-            self.learn(run, bridge, at);
-        }
-        if is_group(run.frame.destination) {
-            run.land(bridge, way.clone());
-        } else if self.is_own(bridge, run.frame.destination) {
-            // A frame for another port's own address goes up the stack, which takes it for somebody else's.
-            let taken = [link.mac, self.map.link(bridge).mac].contains(&Some(run.frame.destination));
-            return if taken { run.land(bridge, way) } else { run.stop(bridge, Some(at), Why::Foreign, way) };
-        }
-        self.switch(run, bridge, Some(at), way);
+        trip.taken = link.mac == Some(run.frame.destination);
+        self.enter(run, at, trip);
     }
 
-    fn learn(&mut self, run: &mut Run, bridge: At, port: At) {
-        let again = run.learners.insert(bridge, port).is_some_and(|before| before != port);
+    /// It comes out of a link above the one by which it came.
+    fn rise(&mut self, run: &mut Run, at: At, upper: At, mut trip: Trip) {
+        let link = self.map.link(upper);
+        // A bond takes what its slaves get whether it is up or not.
+        if !link.up && link.kind != "bond" {
+            return run.stop(upper, Some(at), Why::Down, trip);
+        }
+        trip.taken |= link.mac == Some(run.frame.destination);
+        self.enter(run, upper, trip);
+    }
+
+    /// To whom a frame goes that has come to an interface (`__netif_receive_skb_core`): to a VLAN, to what the interface is a part
+    /// of, or to its own node.
+    fn enter(&mut self, run: &mut Run, at: At, mut trip: Trip) {
+        trip.depth += 1;
+        if trip.depth > DEEPEST {
+            return run.stop(at, None, Why::NotFollowed, trip);
+        }
+        let destination = run.frame.destination;
+        let uppers = self.map.uppers(at).to_vec();
+        let is_its = |upper: &At| self.map.link(*upper).stack == (Stack::Vlan { id: trip.tag });
+        if let Some(vlan) = uppers.iter().find(|upper| trip.tag != 0 && is_its(upper)) {
+            return self.rise(run, at, *vlan, Trip { tag: 0, ..trip });
+        }
+        if let Some(bond) = self.map.bond(at) {
+            return match self.map.active(bond) {
+                Some(active) if active == at => self.rise(run, at, bond, trip),
+                _ => run.stop(bond, Some(at), Why::NotFollowed, trip),
+            };
+        }
+        for upper in uppers {
+            let link = self.map.link(upper);
+            if link.stack == Stack::Unknown {
+                run.stop(upper, None, Why::NotFollowed, trip.clone());
+            }
+            if link.stack != Stack::Macvlan {
+                continue;
+            }
+            if link.mac == Some(destination) {
+                return self.rise(run, at, upper, trip);
+            }
+            if is_group(destination) && link.mac != Some(run.frame.source) {
+                self.rise(run, at, upper, trip.clone());
+            }
+        }
+        match self.map.bridge(at) {
+            Some(bridge) => self.bridged(run, at, bridge, trip),
+            None if trip.tag != 0 => run.stop(at, Some(at), Why::Tagged(trip.tag), trip),
+            None if is_group(destination) || trip.taken => run.land(at, trip),
+            None => run.stop(at, Some(at), Why::Foreign, trip),
+        }
+    }
+
+    /// It has come to a bridge's port.
+    fn bridged(&mut self, run: &mut Run, at: At, bridge: At, mut trip: Trip) {
+        let link = self.map.link(at);
+        if !self.map.link(bridge).up || !self.map.forwards(at) {
+            return run.stop(at, Some(at), Why::Closed, trip);
+        }
+        if !self.map.is_followed(bridge) {
+            return run.stop(bridge, Some(at), Why::NotFollowed, trip);
+        }
+        let Some(tag) = self.map.ingress(bridge, at, trip.tag) else {
+            return run.stop(at, Some(at), Why::Sorted(trip.tag), trip);
+        };
+        trip.tag = tag;
+        let (source, destination, vlan) = (run.frame.source, run.frame.destination, self.map.sorted(bridge, tag));
+        if link.port.unwrap_or_default().locked && self.port_of(bridge, source, vlan) != Some(at) {
+            return run.stop(at, Some(at), Why::Locked, trip);
+        }
+        if link.port.unwrap_or_default().learns && !self.is_own(bridge, source) && !self.is_sticky(bridge, source) {
+            self.learn(run, bridge, at, vlan);
+        }
+        let own = self.is_own(bridge, destination);
+        // With a macvlan on it a bridge takes everything (`__dev_set_rx_mode`).
+        let wanted = |upper: &At| self.map.link(*upper).mac == Some(destination) && self.map.lower(*upper) == Some(bridge);
+        if is_group(destination) || own || self.map.uppers(bridge).iter().any(wanted) {
+            // A frame for another port's own address goes up the stack, which takes it for somebody else's.
+            let taken = [link.mac, self.map.link(bridge).mac].contains(&Some(destination));
+            match self.map.egress(bridge, bridge, tag) {
+                Some(tag) => self.enter_bridge(run, at, bridge, Trip { tag, taken, ..trip.clone() }),
+                None if own => run.stop(bridge, Some(at), Why::Sorted(tag), trip.clone()),
+                None => {}
+            }
+        }
+        if !own {
+            self.switch(run, bridge, Some(at), trip);
+        }
+    }
+
+    /// It goes up the stack by the bridge's own interface.
+    fn enter_bridge(&mut self, run: &mut Run, port: At, bridge: At, trip: Trip) {
+        let before = run.delivery.stops.len();
+        self.enter(run, bridge, trip);
+        for stop in &mut run.delivery.stops[before..] {
+            stop.entered = stop.entered.map(|_| port);
+        }
+    }
+
+    fn learn(&mut self, run: &mut Run, bridge: At, port: At, vlan: u16) {
+        let again = run.learners.insert((bridge, vlan), port).is_some_and(|before| before != port);
         self.raced |= again;
         if !(again && self.first) {
-            self.learned.insert((bridge, run.frame.source), port);
+            self.learned.insert((bridge, run.frame.source, vlan), port);
         }
     }
 
     /// From a port, or the bridge's own interface, to the port of the address, or to all.
-    fn switch(&mut self, run: &mut Run, bridge: At, enters: Option<At>, way: Vec<Passage>) {
-        if !run.seen.insert((bridge, enters)) {
+    fn switch(&mut self, run: &mut Run, bridge: At, enters: Option<At>, trip: Trip) {
+        if !run.seen.insert((bridge, enters, trip.tag)) {
             return;
         }
         let destination = run.frame.destination;
         if enters.is_none() && self.is_itself(bridge, destination) {
-            return run.stop(bridge, None, Why::SamePort, way);
+            return run.stop(bridge, None, Why::SamePort, trip);
         }
-        let known = if is_group(destination) { None } else { self.port_of(bridge, destination) };
+        let vlan = self.map.sorted(bridge, trip.tag);
+        let known = if is_group(destination) { None } else { self.port_of(bridge, destination, vlan) };
         if let Some(leaves) = known {
             if !self.delivers(enters, leaves) {
                 let why = if enters == Some(leaves) { Why::SamePort } else { Why::Closed };
-                return run.stop(leaves, enters, why, way);
+                return run.stop(leaves, enters, why, trip);
             }
-            let passage = Passage { bridge, enters, leaves, floods: false };
-            return self.transmit(run, leaves, with(way, passage));
+            return self.leave(run, Passage { bridge, enters, leaves, floods: false }, trip);
         }
         let mut none = true;
         for leaves in self.map.ports(bridge).to_vec() {
@@ -204,13 +378,21 @@ impl<'a> Fabric<'a> {
             }
             none = false;
             if self.delivers(enters, leaves) {
-                self.transmit(run, leaves, with(way.clone(), Passage { bridge, enters, leaves, floods: true }));
+                self.leave(run, Passage { bridge, enters, leaves, floods: true }, trip.clone());
             } else {
-                run.stop(leaves, enters, Why::Closed, way.clone());
+                run.stop(leaves, enters, Why::Closed, trip.clone());
             }
         }
         if none {
-            run.stop(enters.unwrap_or(bridge), enters, Why::Unflooded, way);
+            run.stop(enters.unwrap_or(bridge), enters, Why::Unflooded, trip);
+        }
+    }
+
+    /// Out of a port of its VLAN.
+    fn leave(&mut self, run: &mut Run, passage: Passage, trip: Trip) {
+        match self.map.egress(passage.bridge, passage.leaves, trip.tag) {
+            Some(tag) => self.transmit(run, passage.leaves, Trip { tag, ..with(trip, passage) }),
+            None => run.stop(passage.leaves, passage.enters, Why::Sorted(trip.tag), trip),
         }
     }
 
@@ -253,12 +435,13 @@ impl<'a> Fabric<'a> {
             || tables.fdb.iter().any(|entry| entry.bridge == index && entry.own && entry.mac == mac)
     }
 
-    pub(super) fn port_of(&self, bridge: At, mac: Mac) -> Option<At> {
-        if let Some(port) = self.learned.get(&(bridge, mac)) {
+    pub(super) fn port_of(&self, bridge: At, mac: Mac, vlan: u16) -> Option<At> {
+        if let Some(port) = self.learned.get(&(bridge, mac, vlan)) {
             return Some(*port);
         }
         let (tables, index) = (self.map.tables(bridge.place), self.map.link(bridge).index);
-        let entry = tables.fdb.iter().find(|entry| entry.bridge == index && entry.mac == mac && entry.port != index)?;
+        let is_it = |entry: &&Fdb| (entry.bridge, entry.mac, entry.vlan) == (index, mac, vlan) && entry.port != index;
+        let entry = tables.fdb.iter().find(is_it)?;
         self.map.at(bridge.place, entry.port)
     }
 }
@@ -267,26 +450,26 @@ impl<'a> Fabric<'a> {
 #[derive(Debug)]
 struct Run {
     frame: Ether,
-    queue: VecDeque<(At, Vec<Passage>)>,
-    seen: HashSet<(At, Option<At>)>,
-    /// Bridges that have learned the sender's port.
-    learners: HashMap<At, At>,
+    queue: VecDeque<(At, Trip)>,
+    seen: HashSet<(At, Option<At>, u16)>,
+    /// Bridges that have learned the sender's port in a VLAN.
+    learners: HashMap<(At, u16), At>,
     delivery: Delivery,
 }
 
 impl Run {
-    fn land(&mut self, at: At, way: Vec<Passage>) {
-        self.delivery.landings.push(Landing { at, way });
+    fn land(&mut self, at: At, trip: Trip) {
+        self.delivery.landings.push(Landing { at, way: trip.way });
     }
 
-    fn stop(&mut self, at: At, entered: Option<At>, why: Why, way: Vec<Passage>) {
-        self.delivery.stops.push(Stop { at, entered, why, way });
+    fn stop(&mut self, at: At, entered: Option<At>, why: Why, trip: Trip) {
+        self.delivery.stops.push(Stop { at, entered, why, way: trip.way });
     }
 }
 
-fn with(mut way: Vec<Passage>, passage: Passage) -> Vec<Passage> {
-    way.push(passage);
-    way
+fn with(mut trip: Trip, passage: Passage) -> Trip {
+    trip.way.push(passage);
+    trip
 }
 
 /// Broadcast and multicast.

@@ -9,6 +9,7 @@ use super::lookup::{forwards, unruled};
 use super::map::At;
 use super::packet::{Packet, Stand};
 use super::path::Path;
+use crate::kernel::tables::Stack;
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
 use crate::probe::view::is_managed;
@@ -27,7 +28,7 @@ impl World<'_> {
         let cables: Vec<At> = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at)).collect();
         let covers = |at: &At| self.nets(*at, to).any(|net| net.contains(&to));
         if let Some(down) = cables.iter().find(|at| !self.map.link(**at).up && covers(at)) {
-            return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
+            return Cause::LinkDown { interface: self.map.interface(self.map.lowest_down(*down)), peer: None };
         }
         let addressed = cables.iter().any(|at| self.nets(*at, to).next().is_some());
         if let Some(cause) = self.own_twice(place, to) {
@@ -50,10 +51,11 @@ impl World<'_> {
         }
         // Routes leave with the link that they lead over, and IPv6 addresses too.
         let lost = |at: &&At| {
-            !self.map.link(**at).up && self.map.peer(**at).is_some() && (to.is_ipv6() || self.nets(**at, to).next().is_some())
+            let cable = self.map.peer(**at).is_some() || self.map.link(**at).stack != Stack::Unknown;
+            !self.map.link(**at).up && cable && (to.is_ipv6() || self.nets(**at, to).next().is_some())
         };
         if let Some(down) = cables.iter().find(lost) {
-            return Cause::LinkDown { interface: self.map.interface(*down), peer: None };
+            return Cause::LinkDown { interface: self.map.interface(self.map.lowest_down(*down)), peer: None };
         }
         if addressed { Cause::NoRoute { node, to } } else { Cause::NoAddress { node } }
     }
@@ -99,6 +101,8 @@ impl World<'_> {
         let own = |at: At, wanted: &dyn Fn(IpNet) -> bool| self.nets(at, next).find(|net| *net != address && wanted(*net));
         let right = |at: &At| {
             *at != out
+                && !self.map.stands_on(out, *at)
+                && !self.map.stands_on(*at, out)
                 && self.map.bridge(*at).is_none()
                 // A container manager's bridge has a subnet of its own.
                 && !is_managed(&self.map.link(*at).name)

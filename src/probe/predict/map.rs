@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::kernel::tables::{Link, PortState, Tables};
+use crate::kernel::tables::{Filtering, Link, PortState, Stack, Tables, VethPeer};
 use crate::name::{IfName, Mac};
 use crate::plan::{Ns, Port, State};
 use crate::probe::view::{Place, View};
@@ -28,6 +28,8 @@ pub(in crate::probe) struct Map<'a> {
     indices: HashMap<(usize, u32), At>,
     cables: HashMap<At, At>,
     ports: HashMap<At, Vec<At>>,
+    lowers: HashMap<At, At>,
+    uppers: HashMap<At, Vec<At>>,
     macs: HashMap<Mac, Vec<At>>,
     addresses: HashMap<IpAddr, Vec<At>>,
 }
@@ -43,6 +45,8 @@ impl<'a> Map<'a> {
             indices: HashMap::new(),
             cables: HashMap::new(),
             ports: HashMap::new(),
+            lowers: HashMap::new(),
+            uppers: HashMap::new(),
             macs: HashMap::new(),
             addresses: HashMap::new(),
         };
@@ -63,9 +67,15 @@ impl<'a> Map<'a> {
         for (place, each) in places.iter().enumerate() {
             for (link, found) in each.tables.links.iter().enumerate() {
                 let at = At { place, link };
-                let peer = found.peer.as_ref().and_then(|peer| Some((*names.get(peer.node.as_deref()?)?, peer.index)));
-                if let Some(peer) = peer.and_then(|key| map.indices.get(&key)) {
-                    map.cables.insert(at, *peer);
+                let end = |end: &Option<VethPeer>| {
+                    let key = end.as_ref().and_then(|end| Some((*names.get(end.node.as_deref()?)?, end.index)));
+                    key.and_then(|key| map.indices.get(&key).copied())
+                };
+                let (peer, lower) = (end(&found.peer), end(&found.lower));
+                map.cables.extend(peer.map(|peer| (at, peer)));
+                if let Some(lower) = lower {
+                    map.lowers.insert(at, lower);
+                    map.uppers.entry(lower).or_default().push(at);
                 }
                 if let Some(bridge) = found.master.and_then(|index| map.indices.get(&(place, index))) {
                     map.ports.entry(*bridge).or_default().push(at);
@@ -98,6 +108,12 @@ impl<'a> Map<'a> {
 
     pub(in crate::probe) fn interface(&self, at: At) -> Interface {
         Interface { node: self.name(at.place), interface: self.link(at).name.clone() }
+    }
+
+    /// The interface of that name in the node, `host` or `host.container`.
+    pub(in crate::probe) fn named(&self, node: &str, dev: &str) -> Option<At> {
+        let place = self.places.iter().position(|place| place.node.node == node)?;
+        self.interfaces(place).find(|at| self.link(*at).name == dev)
     }
 
     pub(in crate::probe) fn at(&self, place: usize, index: u32) -> Option<At> {
@@ -137,6 +153,70 @@ impl<'a> Map<'a> {
         said.is_some_and(|said| said.as_str() == self.link(bridge).name)
     }
 
+    /// The link that it stands on.
+    pub(in crate::probe) fn lower(&self, at: At) -> Option<At> {
+        self.lowers.get(&at).copied()
+    }
+
+    /// One is a link above the other, with others between or not.
+    pub(in crate::probe) fn stands_on(&self, upper: At, lower: At) -> bool {
+        let below = |at: &At| self.lower(*at).or_else(|| self.active(*at));
+        std::iter::successors(below(&upper), below).take(self.uppers.len() + 1).any(|at| at == lower)
+    }
+
+    /// What is down at the bottom of a link: a VLAN goes down with the link that it stands on, and comes up with it.
+    pub(in crate::probe) fn lowest_down(&self, mut at: At) -> At {
+        for _ in 0..self.uppers.len() {
+            let Some(lower) = self.lower(at).filter(|lower| !self.link(*lower).up) else { break };
+            at = lower;
+        }
+        at
+    }
+
+    /// The links that stand on it: VLANs, macvlans.
+    pub(in crate::probe) fn uppers(&self, at: At) -> &[At] {
+        self.uppers.get(&at).map_or(&[], Vec::as_slice)
+    }
+
+    /// The bond that it is a slave of.
+    pub(in crate::probe) fn bond(&self, slave: At) -> Option<At> {
+        let bond = self.link(slave).master.and_then(|index| self.at(slave.place, index))?;
+        (self.link(bond).kind == "bond").then_some(bond)
+    }
+
+    /// The slave by which a bond's frames leave, and by which they have to come in.
+    pub(in crate::probe) fn active(&self, bond: At) -> Option<At> {
+        match self.link(bond).stack {
+            Stack::Bond { active } => self.at(bond.place, active?),
+            _ => None,
+        }
+    }
+
+    /// The tag of a frame that came to a bridge by that port, or from its own interface, within it; none where it is not let in.
+    pub(in crate::probe) fn ingress(&self, bridge: At, port: At, tag: u16) -> Option<u16> {
+        if self.link(bridge).filtering != Filtering::On {
+            return Some(tag);
+        }
+        let index = self.link(port).index;
+        let mut own = self.tables(port.place).vlans.iter().filter(|vlan| vlan.port == index);
+        own.find(|vlan| if tag == 0 { vlan.pvid } else { vlan.id == tag }).map(|vlan| vlan.id)
+    }
+
+    /// The tag with which a frame leaves a bridge by that port, or to its own interface; none where it does not leave there.
+    pub(in crate::probe) fn egress(&self, bridge: At, port: At, tag: u16) -> Option<u16> {
+        if self.link(bridge).filtering != Filtering::On {
+            return Some(tag);
+        }
+        let index = self.link(port).index;
+        let own = self.tables(port.place).vlans.iter().find(|vlan| vlan.port == index && vlan.id == tag)?;
+        Some(if own.untagged { 0 } else { tag })
+    }
+
+    /// The VLAN for which a bridge's forwarding table has entries of frames that have the tag within it.
+    pub(in crate::probe) fn sorted(&self, bridge: At, tag: u16) -> u16 {
+        if self.link(bridge).filtering == Filtering::On { tag } else { 0 }
+    }
+
     pub(in crate::probe) fn is_bridge(&self, at: At) -> bool {
         self.link(at).kind == "bridge"
     }
@@ -165,9 +245,30 @@ impl<'a> Map<'a> {
         self.link(port).port.unwrap_or_default().state == PortState::Forwarding
     }
 
+    /// What a stacked link stands on at last, or the bond that it is a slave of.
+    fn base(&self, mut at: At) -> At {
+        for _ in 0..self.uppers.len() + 1 {
+            let same = |lower: &At| self.link(*lower).mac == self.link(at).mac;
+            let Some(lower) = self.bond(at).or_else(|| self.lower(at)).filter(same) else { break };
+            at = lower;
+        }
+        at
+    }
+
+    /// Every interface that has the MAC address; stacked links that share it are one.
+    fn stations(&self, mac: Mac) -> Vec<At> {
+        let mut all: Vec<At> = Vec::new();
+        for base in self.owners_of_mac(mac).iter().map(|at| self.base(*at)) {
+            if !all.contains(&base) {
+                all.push(base);
+            }
+        }
+        all
+    }
+
     /// The MAC address with its owner; a bridge that shares its port's counts as one with it.
     pub(in crate::probe) fn station(&self, mac: Mac) -> Station {
-        let owner = match self.owners_of_mac(mac) {
+        let owner = match self.stations(mac).as_slice() {
             [one] => Some(*one),
             many => {
                 let bridge = many.iter().find(|at| self.is_bridge(**at)).copied();
@@ -179,7 +280,7 @@ impl<'a> Map<'a> {
 
     /// What is wrong where several interfaces have the MAC address.
     pub(in crate::probe) fn shared(&self, mac: Mac) -> Option<Cause> {
-        let owners = self.owners_of_mac(mac);
+        let owners = self.stations(mac);
         if owners.len() < 2 || self.station(mac).owner.is_some() {
             return None;
         }
@@ -197,7 +298,7 @@ impl<'a> Map<'a> {
 /// Kinds of links that are followed; `device` is a real NIC.
 const FOLLOWED: [&str; 4] = ["veth", "bridge", "loopback", "device"];
 
-/// Whether the link is of a kind that is followed.
+/// Whether the link is of a kind that is followed, with what it is set to.
 pub(in crate::probe) fn is_followed(link: &Link) -> bool {
-    FOLLOWED.contains(&link.kind.as_str())
+    link.stack != Stack::Unknown || FOLLOWED.contains(&link.kind.as_str()) && link.filtering != Filtering::Unknown
 }

@@ -319,7 +319,9 @@ impl<'a> World<'a> {
         if recording {
             walk.visits.push(visit);
             walk.visits.extend(
-                way.iter().filter(|passage| passage.enters.is_some()).map(|each| self.bridged(each, sent.frame.as_ref())),
+                way.iter()
+                    .filter(|passage| passage.enters.is_some() || passage.bridge.place != out.place)
+                    .map(|each| self.bridged(each, sent.frame.as_ref())),
             );
         }
         if let Some(cause) = sent.suspect {
@@ -334,9 +336,12 @@ impl<'a> World<'a> {
             }
             Err((stop, cause)) => {
                 let last = stop.and_then(|stop| stop.entered).filter(|_| recording);
-                // Where a bridge has sent it on to others, that is what is seen of it.
-                let floods = matches!(walk.visits.last(), Some(Visit { deed: Action::Bridges { floods: true, .. }, .. }));
-                let here = last.filter(|at| !floods || self.map.bridge(*at).is_none());
+                // Where the bridge has sent it on to others, that is what is seen of it.
+                let floods = |at: &At| {
+                    let before = walk.visits.last().filter(|visit| visit.node == self.map.name(at.place));
+                    before.is_some_and(|visit| matches!(visit.deed, Action::Bridges { floods: true, .. }))
+                };
+                let here = last.filter(|at| !floods(at) || self.map.bridge(*at).is_none());
                 if let Some(at) = here {
                     walk.visits.push(self.visit(Stand { place: at.place, enters: Some(at) }, Action::Drops));
                 }
@@ -349,6 +354,9 @@ impl<'a> World<'a> {
     fn segment(&mut self, out: At, packet: &Packet, (route, kind): (&ReportedRoute, RouteType)) -> Sent {
         let next = route.via.unwrap_or(packet.destination);
         let source = packet.source.unwrap_or(next);
+        if let Some(outcome) = self.at_once(out, packet) {
+            return Sent { resolution: None, frame: None, outcome, suspect: None };
+        }
         let known = match kind {
             // An entry that is made for it has the address of all (`arp_constructor`).
             RouteType::Broadcast => {
@@ -385,7 +393,7 @@ impl<'a> World<'a> {
             ttl: packet.ttl,
             seen: None,
         });
-        let mut delivery = self.fabric.send(out, Ether { source: own, destination: mac, size: packet.size });
+        let (mut delivery, wrong) = self.send(out, Ether { source: own, destination: mac, size: packet.size });
         // Who answers for the address passes it on.
         let stands_in = |at: At| matches!(self.answers(at, next, source), Some(Ok(())));
         let wanted = |landing: &Landing| by.contains(&landing.at) || self.has(landing.at.place, next) || stands_in(landing.at);
@@ -393,7 +401,7 @@ impl<'a> World<'a> {
         if let Some(right) = right {
             return Sent { resolution, frame, outcome: Ok(delivery.landings.swap_remove(right)), suspect: None };
         }
-        let cause = self.astray(out, next, (mac, entry), &delivery, route, packet);
+        let cause = wrong.unwrap_or_else(|| self.astray(out, next, (mac, entry), &delivery, route, packet));
         if delivery.landings.is_empty() {
             let stop = furthest(&mut delivery, self.map.owners(next));
             return Sent { resolution, frame, outcome: Err((stop, cause)), suspect: None };
@@ -437,7 +445,7 @@ impl<'a> World<'a> {
             if let Some((place, cause)) = lacks {
                 return (
                     walk.visits,
-                    End::Died { node: scene(&cause).map_or_else(|| self.map.name(place), str::to_owned), cause },
+                    End::Died { node: cause.scene().map_or_else(|| self.map.name(place), str::to_owned), cause },
                 );
             }
             return (walk.visits, End::Died { node, cause: Cause::Loop { to, routes, crossings } });
@@ -449,30 +457,8 @@ impl<'a> World<'a> {
     /// What was wrong before is what it dies of.
     fn end(&self, walk: Walk, cause: (usize, Cause)) -> (Vec<Visit>, End) {
         let (place, cause) = walk.suspect.unwrap_or(cause);
-        let node = scene(&cause).map_or_else(|| self.map.name(place), str::to_owned);
+        let node = cause.scene().map_or_else(|| self.map.name(place), str::to_owned);
         (walk.visits, End::Died { node, cause })
-    }
-}
-
-/// The node that a cause is about, where it is one.
-fn scene(cause: &Cause) -> Option<&str> {
-    match cause {
-        Cause::LinkDown { interface, .. }
-        | Cause::NotInBridge { interface, .. }
-        | Cause::PortClosed { interface, .. }
-        | Cause::ReversePath { interface, .. }
-        | Cause::TooBig { interface, .. }
-        | Cause::AddressOnPort { interface, .. }
-        | Cause::AddressElsewhere { interface, .. }
-        | Cause::WrongPrefix { interface, .. }
-        | Cause::OtherSubnet { interface, .. }
-        | Cause::NotOnLink { interface, .. }
-        | Cause::NoArp { interface }
-        | Cause::WrongNeighbour { interface, .. }
-        | Cause::OtherNic { interface, .. }
-        | Cause::Unresolved { interface, .. } => Some(&interface.node),
-        Cause::NotARouter { node, .. } => Some(node),
-        _ => None,
     }
 }
 
@@ -486,7 +472,7 @@ fn furthest(delivery: &mut Delivery, owners: &[At]) -> Option<Stop> {
         .stops
         .iter()
         .filter(|other| other.way.strip_prefix(stop.way.as_slice()).and_then(<[_]>::first).is_some_and(|passage| passage.floods));
-    if let (Why::Closed, Some(other)) = (stop.why, onward.max_by_key(|other| other.way.len())) {
+    if let (Why::Closed | Why::Sorted(_), Some(other)) = (stop.why, onward.max_by_key(|other| other.way.len())) {
         stop.way.clone_from(&other.way);
     }
     Some(stop)

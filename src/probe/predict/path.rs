@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use ipnet::IpNet;
 
 use super::map::{At, Map};
+use crate::kernel::tables::{Filtering, Stack};
 use crate::probe::is_link_local;
 use crate::report::machine::Kind;
 use crate::report::trace::Cause;
@@ -19,6 +20,8 @@ const UNPLUGGED: u32 = 1_000_000;
 #[derive(Debug, Clone)]
 pub(in crate::probe) struct Path {
     pub steps: Vec<At>,
+    /// The tag of the frame at each of them; within a bridge that sorts by VLAN its VLAN.
+    pub tags: Vec<u16>,
     cost: u32,
 }
 
@@ -33,24 +36,103 @@ impl Path {
     }
 }
 
+/// Where a frame is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Spot {
+    at: At,
+    tag: u16,
+    heading: Heading,
+}
+
+/// Where it goes from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Heading {
+    /// It begins there.
+    Any,
+    /// Out, from a link above or from a bridge.
+    Out,
+    /// In, from a cable or a link below.
+    In,
+    /// It has left the bridge's ports for its own interface.
+    Own,
+}
+
 impl Map<'_> {
-    /// Interfaces that a frame could come to next, and what that costs.
-    fn next(&self, at: At) -> Vec<(At, u32)> {
+    /// Where a frame could come to next, and what that costs.
+    fn next(&self, spot: Spot) -> Vec<(Spot, u32)> {
+        let Spot { at, tag, heading } = spot;
         let mut next = Vec::new();
+        let mut go = |at, tag, heading, cost| next.push((Spot { at, tag, heading }, cost));
         let down = |at: At| if self.link(at).up { STEP } else { OFF };
-        if let Some(peer) = self.peer(at) {
-            next.push((peer, down(at).max(down(peer))));
-        }
         let closed = |port: At| if self.forwards(port) { STEP } else { OFF };
-        if let Some(bridge) = self.bridge(at) {
-            next.push((bridge, down(bridge).max(closed(at))));
-        } else if self.is_bridge(at) {
-            next.extend(self.ports(at).iter().map(|port| (*port, down(at).max(closed(*port)))));
+        let (rises, falls) = (heading != Heading::Out, matches!(heading, Heading::Any | Heading::Out));
+        if let Some(peer) = self.peer(at).filter(|_| heading != Heading::In) {
+            go(peer, tag, Heading::In, down(at).max(down(peer)));
+        }
+        if falls {
+            self.siblings(at).into_iter().for_each(|sibling| go(sibling, tag, Heading::In, down(sibling)));
+            self.below(at, tag, &mut |lower, tag| go(lower, tag, Heading::Out, down(at).max(down(lower))));
+        }
+        if rises && heading != Heading::Any {
+            for upper in self.uppers(at) {
+                let fits = match self.link(*upper).stack {
+                    Stack::Vlan { id } => tag == id,
+                    _ => tag == 0,
+                };
+                go(*upper, 0, Heading::In, if fits { down(*upper) } else { OFF });
+            }
+            if let Some(bond) = self.bond(at) {
+                go(bond, tag, Heading::In, down(bond));
+            }
+        }
+        if let Some(bridge) = self.bridge(at).filter(|_| rises) {
+            let within = self.ingress(bridge, at, tag);
+            let cost = down(bridge).max(closed(at)).max(if within.is_some() { STEP } else { OFF });
+            go(bridge, within.unwrap_or(tag), Heading::In, cost);
+        } else if self.is_bridge(at) && heading != Heading::Own {
+            let within = if heading == Heading::In { Some(tag) } else { self.ingress(at, at, tag) };
+            for port in self.ports(at) {
+                let leaves = within.and_then(|tag| self.egress(at, *port, tag));
+                let cost = down(at).max(closed(*port)).max(if leaves.is_some() { STEP } else { OFF });
+                go(*port, leaves.unwrap_or(0), Heading::Out, cost);
+            }
+            if heading == Heading::In && self.link(at).filtering == Filtering::On {
+                let own = self.egress(at, at, tag);
+                go(at, own.unwrap_or(0), Heading::Own, if own.is_some() { STEP } else { OFF });
+            }
+        } else if tag != 0 && rises {
+            go(at, 0, Heading::In, OFF);
         }
         if self.kind(at.place) == Kind::Host {
-            next.extend(self.patches(at).into_iter().map(|other| (other, UNPLUGGED)));
+            self.patches(at).into_iter().for_each(|other| go(other, tag, Heading::Any, UNPLUGGED));
         }
         next
+    }
+
+    /// The macvlans that a macvlan's frames come to at once.
+    fn siblings(&self, at: At) -> Vec<At> {
+        let meets = |at: At| self.link(at).stack == Stack::Macvlan;
+        let lower = self.lower(at).filter(|_| meets(at));
+        let all = lower.map_or(&[][..], |lower| self.uppers(lower));
+        all.iter().copied().filter(|other| *other != at && meets(*other)).collect()
+    }
+
+    /// The links by which a stacked link's frames leave.
+    fn below(&self, at: At, tag: u16, go: &mut dyn FnMut(At, u16)) {
+        match (&self.link(at).stack, self.lower(at)) {
+            (Stack::Vlan { id }, Some(lower)) => go(lower, *id),
+            (Stack::Macvlan, Some(lower)) => go(lower, tag),
+            (Stack::Bond { .. }, _) => self.active(at).into_iter().for_each(|slave| go(slave, tag)),
+            _ => {}
+        }
+    }
+
+    /// Whether a frame there is one that the interface's own node takes.
+    fn lands(&self, spot: Spot) -> bool {
+        let sorts = self.link(spot.at).filtering == Filtering::On;
+        // A port's own address is of no use, and is looked for all the same.
+        let out = spot.heading == Heading::Out && self.bridge(spot.at).is_none();
+        spot.tag == 0 && !out && (!sorts || spot.heading != Heading::In)
     }
 
     /// A cable's end that is plugged into nothing and has no address of its own.
@@ -80,13 +162,15 @@ impl Map<'_> {
     /// The least wrong way from one interface to another.
     pub(in crate::probe) fn path(&self, from: At, to: At) -> Option<Path> {
         let best = self.spread(from, Some(to), u32::MAX);
-        let (cost, _) = *best.get(&to)?;
-        let mut steps = vec![to];
-        while let Some((_, Some(before))) = steps.last().and_then(|last| best.get(last)) {
-            steps.push(*before);
+        let ends = best.iter().filter(|(spot, _)| spot.at == to && self.lands(**spot));
+        let (end, (cost, _)) = ends.min_by_key(|(spot, (cost, _))| (*cost, **spot))?;
+        let mut spots = vec![*end];
+        while let Some((_, Some(before))) = spots.last().and_then(|last| best.get(last)) {
+            spots.push(*before);
         }
-        steps.reverse();
-        Some(Path { steps, cost })
+        spots.reverse();
+        let (steps, tags) = (spots.iter().map(|spot| spot.at).collect(), spots.iter().map(|spot| spot.tag).collect());
+        Some(Path { steps, tags, cost: *cost })
     }
 
     /// How many other nodes' interfaces on the interface's segment are in the subnet.
@@ -97,28 +181,31 @@ impl Map<'_> {
 
     /// Every interface that frames from there come to as things are.
     pub(in crate::probe) fn open_to(&self, from: At) -> Vec<At> {
-        let mut all: Vec<At> = self.spread(from, None, OFF).into_keys().collect();
+        let spots = self.spread(from, None, OFF).into_keys();
+        let mut all: Vec<At> =
+            spots.filter(|spot| spot.heading == Heading::Out || self.lands(*spot)).map(|spot| spot.at).collect();
         all.sort_unstable();
+        all.dedup();
         all
     }
 
     /// From an interface outwards (Dijkstra): what it costs to come to each other one, and from where one comes to it; until
     /// `to` is reached, and no further than costs below `limit` go.
-    fn spread(&self, from: At, to: Option<At>, limit: u32) -> HashMap<At, (u32, Option<At>)> {
-        let mut best: HashMap<At, (u32, Option<At>)> = HashMap::from([(from, (0, None))]);
-        let mut queue = BinaryHeap::from([Reverse((0, from))]);
-        while let Some(Reverse((cost, at))) = queue.pop() {
-            if Some(at) == to {
+    fn spread(&self, from: At, to: Option<At>, limit: u32) -> HashMap<Spot, (u32, Option<Spot>)> {
+        let start = Spot { at: from, tag: 0, heading: Heading::Any };
+        let mut best: HashMap<Spot, (u32, Option<Spot>)> = HashMap::from([(start, (0, None))]);
+        let mut queue = BinaryHeap::from([Reverse((0, start))]);
+        while let Some(Reverse((cost, spot))) = queue.pop() {
+            if Some(spot.at) == to && self.lands(spot) {
                 break;
             }
-            if best.get(&at).is_some_and(|(known, _)| *known < cost) {
+            if best.get(&spot).is_some_and(|(known, _)| *known < cost) {
                 continue;
             }
-            // A frame that comes to a bridge's own interface, or begins at a port, stays within the bridge.
-            for (next, step) in self.next(at) {
+            for (next, step) in self.next(spot) {
                 let cost = cost.saturating_add(step);
                 if cost < limit && best.get(&next).is_none_or(|(known, _)| cost < *known) {
-                    best.insert(next, (cost, Some(at)));
+                    best.insert(next, (cost, Some(spot)));
                     queue.push(Reverse((cost, next)));
                 }
             }
@@ -130,12 +217,31 @@ impl Map<'_> {
     pub(in crate::probe) fn obstacle(&self, path: &Path) -> Option<Cause> {
         for (place, pair) in path.steps.windows(2).enumerate() {
             let &[at, next] = pair else { continue };
-            if self.peer(at) == Some(next) {
+            let (before, after) = (path.tags[place], path.tags[place + 1]);
+            if let Some(at) = [at, next].into_iter().find(|at| self.link(*at).up && !self.is_followed(*at)) {
+                return Some(Cause::NotFollowed { interface: self.interface(at), kind: self.link(at).kind.clone() });
+            }
+            let cable = self.peer(at) == Some(next);
+            if cable || self.is_over(at, next) || self.is_over(next, at) || self.siblings(at).contains(&next) {
                 if !self.link(at).up {
                     return Some(self.down(at, None));
                 }
                 if !self.link(next).up {
-                    return Some(self.down(at, Some(next)));
+                    return Some(if cable { self.down(at, Some(next)) } else { self.down(next, None) });
+                }
+                if self.lower(next) == Some(at)
+                    && let Some(cause) = self.other_vlan(path.steps[0], before, next)
+                {
+                    return Some(cause);
+                }
+                continue;
+            }
+            if at == next {
+                if self.is_bridge(at) && self.egress(at, at, before).is_none() {
+                    return Some(self.sorted_out(at, at, before));
+                }
+                if !self.is_bridge(at) && before != after {
+                    return self.other_vlan(path.steps[0], before, at);
                 }
                 continue;
             }
@@ -145,6 +251,10 @@ impl Map<'_> {
             }
             if let Some(cause) = self.shut(port, bridge) {
                 return Some(cause);
+            }
+            let passes = if bridge == next { self.ingress(bridge, port, before) } else { self.egress(bridge, port, before) };
+            if passes.is_none() {
+                return Some(self.sorted_out(bridge, port, before));
             }
             let before = place.checked_sub(1).and_then(|before| path.steps.get(before)).filter(|_| !self.is_bridge(next));
             let isolated = |at: &At| self.link(*at).port.unwrap_or_default().isolated;
@@ -172,7 +282,27 @@ impl Map<'_> {
         Some(Cause::PortClosed { interface: self.interface(port), state })
     }
 
+    /// One stands on the other, or has it for a slave.
+    fn is_over(&self, upper: At, lower: At) -> bool {
+        self.lower(upper) == Some(lower) || self.bond(lower) == Some(upper)
+    }
+
+    /// The port, or the bridge's own interface, is not in the VLAN.
+    fn sorted_out(&self, bridge: At, port: At, tag: u16) -> Cause {
+        let (interface, bridge) = (self.interface(port), self.link(bridge).name.clone());
+        Cause::VlanSorted { interface, bridge, vlan: Some(tag).filter(|tag| *tag != 0) }
+    }
+
+    /// Frames come with another tag than an interface takes.
+    fn other_vlan(&self, from: At, tag: u16, at: At) -> Option<Cause> {
+        let takes = if let Stack::Vlan { id } = self.link(at).stack { id } else { 0 };
+        let vlan = |tag: u16| Some(tag).filter(|tag| *tag != 0);
+        let (interface, owner) = (self.interface(from), self.interface(at));
+        (takes != tag).then(|| Cause::OtherVlan { interface, vlan: vlan(tag), owner, takes: vlan(takes) })
+    }
+
     fn down(&self, at: At, peer: Option<At>) -> Cause {
+        let at = if peer.is_some() { at } else { self.lowest_down(at) };
         Cause::LinkDown { interface: self.interface(at), peer: peer.map(|peer| self.interface(peer)) }
     }
 
@@ -187,14 +317,16 @@ impl Map<'_> {
 
     /// Every node that an interface leads to, over routers too, but not through its own node.
     pub(in crate::probe) fn reach(&self, from: At) -> BTreeSet<usize> {
-        let (mut places, mut seen, mut queue) = (BTreeSet::new(), BTreeSet::from([from]), vec![from]);
-        while let Some(at) = queue.pop() {
-            let mut next: Vec<At> = self.next(at).into_iter().filter(|(_, cost)| *cost < UNPLUGGED).map(|(at, _)| at).collect();
-            if at.place != from.place && places.insert(at.place) {
-                next.extend(self.interfaces(at.place));
+        let start = |at| Spot { at, tag: 0, heading: Heading::Any };
+        let (mut places, mut seen, mut queue) = (BTreeSet::new(), BTreeSet::from([start(from)]), vec![start(from)]);
+        while let Some(spot) = queue.pop() {
+            let mut next: Vec<Spot> =
+                self.next(spot).into_iter().filter(|(_, cost)| *cost < UNPLUGGED).map(|(at, _)| at).collect();
+            if spot.at.place != from.place && places.insert(spot.at.place) {
+                next.extend(self.interfaces(spot.at.place).map(start));
             }
-            let within =
-                |next: &At| next.place != from.place || self.bridge(from) == Some(*next) || self.bridge(*next) == Some(from);
+            let below = |at: At| self.is_over(from, at) || self.bridge(from) == Some(at) || self.bridge(at) == Some(from);
+            let within = |next: &Spot| next.at.place != from.place || below(next.at);
             queue.extend(next.into_iter().filter(within).filter(|next| seen.insert(*next)));
         }
         places

@@ -5,6 +5,7 @@
 mod causes;
 mod neighbours;
 mod segments;
+mod stacked;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -336,6 +337,7 @@ fn a_frame_for_a_known_address_goes_to_its_port_alone() {
         bridge,
         mac: mac("02:00:02:00:01:00"),
         port,
+        vlan: 0,
         own: false,
         fixed: false,
         sticky: false,

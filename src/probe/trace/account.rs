@@ -205,6 +205,11 @@ impl Account {
     pub fn differences(&self, prediction: &Prediction) -> Vec<Difference> {
         let compared = self.request.iter().chain(&self.reply);
         let mut all: Vec<Difference> = compared.flat_map(|compared| compared.differences.clone()).collect();
+        // Beyond what is not followed the tables say nothing.
+        if prediction.death.as_ref().is_some_and(|death| matches!(death.cause, Cause::NotFollowed { .. })) {
+            all.retain(|difference| !matches!(difference, Difference::Way { predicted: None, .. }));
+            return all;
+        }
         let lives = prediction.death.as_ref().filter(|death| self.answered && !matches!(death.cause, Cause::OnLoopback { .. }));
         if let Some(death) = lives {
             all.push(Difference::Lives { cause: death.cause.clone() });

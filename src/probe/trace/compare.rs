@@ -207,7 +207,9 @@ impl Comparison<'_> {
             });
         }
         let resolution = self.resolution(visit, Some(seen));
-        self.visits.push(Visit { known: Known::Both, frame: Some(frame), resolution, ..visit.clone() });
+        // What goes into a tunnel has no frame.
+        let frame = Some(frame).filter(|_| visit.frame.is_some());
+        self.visits.push(Visit { known: Known::Both, frame, resolution, ..visit.clone() });
     }
 
     /// The NIC of a host on another machine that the frame is for.

@@ -9,8 +9,10 @@ use nix::errno::Errno;
 
 use super::mark::Mark;
 use crate::kernel::packet::Seen;
+use crate::kernel::tables::Stack;
 use crate::name::Mac;
 use crate::probe::frame::{Body, Frame, Packet, Payload};
+use crate::probe::predict::map::{At, Map};
 use crate::probe::view::View;
 use crate::report::machine::Link;
 use crate::report::trace::{Direction, IcmpWord};
@@ -213,9 +215,10 @@ impl Stop<'_> {
 /// The longest way that the packet was seen to go; where it was flooded, the copies that end sooner are left out.
 /// Of several that are as long, one through interfaces that are `expected` is taken.
 pub fn way<'a>(view: &View, sightings: &'a [Sighting], leg: Direction, expected: &dyn Fn(&Sighting) -> bool) -> Vec<Stop<'a>> {
-    let graph = Graph::new(view, sightings, leg, expected);
+    let map = Map::new(view);
+    let graph = Graph::new(view, &map, sightings, leg, expected);
     let mut stops: Vec<Stop<'a>> = Vec::new();
-    for seen in graph.longest() {
+    for seen in within_nodes(&map, graph.longest()) {
         match stops.last_mut() {
             // A packet that comes in again has been elsewhere, even where nobody watched.
             Some(stop) if stop.node == seen.node && (seen.outgoing || !stop.seen.iter().any(|seen| seen.outgoing)) => {
@@ -227,11 +230,36 @@ pub fn way<'a>(view: &View, sightings: &'a [Sighting], leg: Direction, expected:
     stops
 }
 
+/// Without what was seen on the link below of a stacked link that is in another node: there it was only passed down, or up.
+fn within_nodes<'a>(map: &Map<'_>, way: Vec<&'a Sighting>) -> Vec<&'a Sighting> {
+    let at = |seen: &Sighting| map.named(&seen.node, &seen.interface);
+    let below = |upper: &Sighting, seen: &Sighting| {
+        let lower = at(upper).and_then(|upper| map.lower(upper));
+        upper.outgoing == seen.outgoing && upper.node != seen.node && lower.is_some() && lower == at(seen)
+    };
+    let is_bridge = |seen: &Sighting| at(seen).is_some_and(|at| map.is_bridge(at));
+    let mut kept: Vec<&Sighting> = Vec::new();
+    for (place, seen) in way.iter().enumerate() {
+        let down = seen.outgoing && place > 0 && below(way[place - 1], seen) && !is_bridge(seen);
+        let up = !seen.outgoing && way.get(place + 1).is_some_and(|next| below(next, seen));
+        if up {
+            while kept.last().is_some_and(|last| !last.outgoing && last.node == seen.node) {
+                kept.pop();
+            }
+        }
+        if !down && !up {
+            kept.push(seen);
+        }
+    }
+    kept
+}
+
 /// Where a sighting is: node, interface, direction, time to live.
 type Spot<'a> = (&'a str, &'a str, bool, u8);
 
 struct Graph<'a, 'v> {
     view: &'v View,
+    map: &'v Map<'v>,
     sightings: &'a [Sighting],
     leg: Direction,
     spots: HashMap<Spot<'a>, Vec<usize>>,
@@ -248,8 +276,14 @@ enum Best {
 }
 
 impl<'a, 'v> Graph<'a, 'v> {
-    fn new(view: &'v View, sightings: &'a [Sighting], leg: Direction, expected: &'v dyn Fn(&Sighting) -> bool) -> Self {
-        let mut graph = Self { view, sightings, leg, spots: HashMap::new(), by_node: HashMap::new(), expected };
+    fn new(
+        view: &'v View,
+        map: &'v Map<'v>,
+        sightings: &'a [Sighting],
+        leg: Direction,
+        expected: &'v dyn Fn(&Sighting) -> bool,
+    ) -> Self {
+        let mut graph = Self { view, map, sightings, leg, spots: HashMap::new(), by_node: HashMap::new(), expected };
         for (at, seen) in sightings.iter().enumerate() {
             let Some((its, ttl)) = seen.packet().filter(|(its, _)| *its == leg) else { continue };
             debug_assert_eq!(its, leg);
@@ -353,8 +387,45 @@ impl<'a, 'v> Graph<'a, 'v> {
             }
             (false, None) => found.extend(ttl.checked_sub(1).map_or(&[][..], |ttl| self.leaving(seen, ttl))),
         }
+        found.extend(self.stacked(seen, ttl).into_iter().filter(|next| same(&next)));
+        found.extend(self.tunnelled(seen, ttl));
         found.retain(|&next| next != at);
         found
+    }
+
+    /// On the link below, and on those above.
+    fn stacked(&self, seen: &Sighting, ttl: u8) -> Vec<usize> {
+        let Some(at) = self.map.named(&seen.node, &seen.interface) else { return Vec::new() };
+        let (mut found, lower) = (Vec::new(), self.map.lower(at));
+        let mut add = |at: At, outgoing| {
+            let there = self.map.interface(at);
+            let spots = self.spots.iter().find(|(spot, _)| **spot == (&*there.node, &*there.interface, outgoing, ttl));
+            found.extend(spots.map(|(_, all)| all).into_iter().flatten().copied());
+        };
+        if seen.outgoing {
+            lower.into_iter().chain(self.map.active(at)).for_each(|lower| add(lower, true));
+            // Others on the same link are met there.
+            lower.into_iter().for_each(|lower| add(lower, false));
+        } else {
+            self.map.uppers(at).iter().copied().chain(self.map.bond(at)).for_each(|upper| add(upper, false));
+        }
+        found
+    }
+
+    /// Out of another tunnel.
+    fn tunnelled(&self, seen: &Sighting, ttl: u8) -> Vec<usize> {
+        let is_tunnel = |node: &str, dev: &str| {
+            let at = self.map.named(node, dev);
+            at.is_some_and(|at| matches!(self.map.link(at).stack, Stack::Tunnel(_)))
+        };
+        if !seen.outgoing || !is_tunnel(&seen.node, &seen.interface) {
+            return Vec::new();
+        }
+        let ends = self
+            .spots
+            .iter()
+            .filter(|((node, dev, outgoing, its), _)| !outgoing && *its == ttl && *node != seen.node && is_tunnel(node, dev));
+        ends.flat_map(|(_, all)| all).copied().collect()
     }
 
     fn spot<'s>(&'s self, node: &'s str, interface: &'s str, ttl: u8) -> &'s [usize] {

@@ -135,7 +135,7 @@ fn place(id: &NodeId, state: &State) -> Place {
             && let Some(port) = index(&at.dev)
             && let Some(bridge) = tables.link(port).and_then(|link| link.master)
         {
-            tables.fdb.push(Fdb { bridge, mac: *mac, port, own: false, fixed: true, sticky: false, age: None });
+            tables.fdb.push(Fdb { bridge, mac: *mac, port, vlan: 0, own: false, fixed: true, sticky: false, age: None });
         }
     }
     Place {

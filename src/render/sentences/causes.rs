@@ -1,6 +1,7 @@
 //! Why a packet goes no further, in words.
 
 mod advice;
+mod stacked;
 mod unknown;
 
 use std::net::IpAddr;
@@ -136,12 +137,12 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 interface = at(interface)
             )
         }
-        Cause::NotFollowed { interface, kind } => t!(
-            lang,
-            "It leaves by {interface}, a link of the kind {kind}, which nslab cannot follow.",
-            interface = at(interface),
-            kind
-        ),
+        Cause::VlanSorted { .. }
+        | Cause::OtherVlan { .. }
+        | Cause::MacvlanParent { .. }
+        | Cause::Dummy { .. }
+        | Cause::TunnelEnd { .. }
+        | Cause::NotFollowed { .. } => stacked::cause(lang, trace, cause),
         Cause::NotARouter { node, gateway, route: taken, owner } => {
             let (node, route, owner) = (word(node), route(taken), word(owner));
             t!(

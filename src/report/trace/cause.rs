@@ -110,7 +110,18 @@ pub enum Cause {
     Silent { node: String, transport: Transport },
     /// The node has the address and answers no echo requests.
     EchoIgnored { node: String },
-    /// It leaves by a link of a kind that nslab cannot follow: a tunnel, a VLAN, a bond, a macvlan ...
+    /// A bridge sorts frames by VLAN, and a port, or its own interface, is not in that of the frames; with none it is in none
+    /// that takes frames without a tag.
+    VlanSorted { interface: Interface, bridge: String, vlan: Option<u16> },
+    /// Frames from an interface come with the tag of a VLAN, or with none, and the one that they are for takes another.
+    OtherVlan { interface: Interface, vlan: Option<u16>, owner: Interface, takes: Option<u16> },
+    /// A macvlan and the link that it stands on exchange no frames, by design.
+    MacvlanParent { interface: Interface, parent: Interface },
+    /// It leaves by a link that throws away what is sent there.
+    Dummy { interface: Interface },
+    /// Nobody at the other end of a tunnel takes what comes out of it: no tunnel of the kind has the same two addresses and key.
+    TunnelEnd { interface: Interface, kind: String, remote: IpAddr, node: String, key: Option<u32> },
+    /// It goes by a link of a kind that nslab cannot follow, or that is set in a way that it cannot follow.
     NotFollowed { interface: Interface, kind: String },
     /// It left for the machine that plays the host, or asked there, and nothing came back.
     OtherMachine { interface: Interface, host: String },
@@ -156,7 +167,12 @@ impl Cause {
             | Self::WrongFdb { interface, .. }
             | Self::AddressOnPort { interface, .. }
             | Self::AddressElsewhere { interface, .. }
+            | Self::VlanSorted { interface, .. }
+            | Self::MacvlanParent { interface, .. }
+            | Self::Dummy { interface }
             | Self::OtherNic { interface, .. } => vec![&interface.node],
+            Self::OtherVlan { interface, owner, .. } => vec![&interface.node, &owner.node],
+            Self::TunnelEnd { interface, node, .. } => vec![&interface.node, node],
             Self::LinkDown { interface, peer: other }
             | Self::Unresolved { interface, owner: other, .. }
             | Self::Broadcast { interface, owner: other, .. } => {
@@ -169,6 +185,32 @@ impl Cause {
             Self::Loop { routes, .. } => routes.iter().map(|(node, _)| node.as_str()).collect(),
             // What a network is, no table of a node tells.
             Self::ForeignMac { .. } | Self::OtherMachine { .. } | Self::NotFollowed { .. } => Vec::new(),
+        }
+    }
+
+    /// The node that it is about, where it is one.
+    pub fn scene(&self) -> Option<&str> {
+        match self {
+            Self::LinkDown { interface, .. }
+            | Self::NotInBridge { interface, .. }
+            | Self::PortClosed { interface, .. }
+            | Self::ReversePath { interface, .. }
+            | Self::TooBig { interface, .. }
+            | Self::AddressOnPort { interface, .. }
+            | Self::AddressElsewhere { interface, .. }
+            | Self::WrongPrefix { interface, .. }
+            | Self::OtherSubnet { interface, .. }
+            | Self::NotOnLink { interface, .. }
+            | Self::NoArp { interface }
+            | Self::WrongNeighbour { interface, .. }
+            | Self::OtherNic { interface, .. }
+            | Self::VlanSorted { interface, .. }
+            | Self::MacvlanParent { interface, .. }
+            | Self::Dummy { interface }
+            | Self::NotFollowed { interface, .. }
+            | Self::Unresolved { interface, .. } => Some(&interface.node),
+            Self::NotARouter { node, .. } => Some(node),
+            _ => None,
         }
     }
 }

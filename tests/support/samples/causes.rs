@@ -75,6 +75,21 @@ every!(causes: Cause {
         Cause::WrongBridge { interface: near("host-a"), bridge: word("lxdbr0"), wanted: Some(word("br0")) },
         Cause::WrongBridge { interface: near("host-a"), bridge: word("br0"), wanted: None },
     ],
+    Cause::VlanSorted { .. } => [
+        Cause::VlanSorted { interface: near("host-a"), bridge: word("br0"), vlan: Some(10) },
+        Cause::VlanSorted { interface: near("host-a"), bridge: word("br0"), vlan: None },
+    ],
+    Cause::OtherVlan { .. } => [
+        Cause::OtherVlan { interface: near("host-a"), vlan: Some(10), owner: near("host-b"), takes: Some(20) },
+        Cause::OtherVlan { interface: near("host-a"), vlan: Some(10), owner: near("host-b"), takes: None },
+        Cause::OtherVlan { interface: near("host-a"), vlan: None, owner: near("host-b"), takes: Some(20) },
+    ],
+    Cause::MacvlanParent { .. } => [Cause::MacvlanParent { interface: near("a1"), parent: near("host-a") }],
+    Cause::Dummy { .. } => [Cause::Dummy { interface: near("host-a") }],
+    Cause::TunnelEnd { .. } => [
+        Cause::TunnelEnd { interface: near("host-a"), kind: word("gre"), remote: addr("192.168.100.2"), node: word("host-b"), key: Some(7) },
+        Cause::TunnelEnd { interface: near("host-a"), kind: word("gre"), remote: addr("192.168.100.2"), node: word("host-b"), key: None },
+    ],
     Cause::NotFollowed { .. } => [Cause::NotFollowed { interface: near("host-a"), kind: word("gre") }],
     Cause::NoArp { .. } => [Cause::NoArp { interface: near("a1") }],
     Cause::PortClosed { .. } => [

@@ -382,6 +382,7 @@ fn mutate(tables: &mut Tables, stock: &Stock, dice: &mut Dice) {
                 bridge,
                 mac,
                 port,
+                vlan: 0,
                 own,
                 fixed: dice.one_in(2),
                 sticky: dice.one_in(2),

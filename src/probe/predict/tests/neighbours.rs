@@ -104,7 +104,16 @@ fn a_bridge_takes_frames_for_an_address_that_it_is_told_is_its_own() {
     let mut view = Bench::new("bridged").view();
     let (bridge, port) = (view.link("host-b", "br0").index, view.link("host-b", "veth-b1").index);
     let (mac, own, fixed) = (mac("02:00:02:00:01:00"), true, true);
-    view.tables("host-b").fdb.push(crate::kernel::tables::Fdb { bridge, mac, port, own, fixed, sticky: false, age: None });
+    view.tables("host-b").fdb.push(crate::kernel::tables::Fdb {
+        bridge,
+        mac,
+        port,
+        vlan: 0,
+        own,
+        fixed,
+        sticky: false,
+        age: None,
+    });
     assert!(ask(&view, "host-a.a1", "10.0.0.21").death.is_some());
 }
 

@@ -86,7 +86,8 @@ fn a_bridge_that_keeps_the_address_of_another_passes_nothing_to_it() {
         for dev in ["veth-a2", if leg.is_empty() { "enp0s8" } else { "veth-a1" }] {
             let mut view = Bench::new("bridged").view();
             let (bridge, port) = (view.link("host-a", "br0").index, view.link("host-a", dev).index);
-            let entry = Fdb { bridge, mac: mac.parse().unwrap(), port, own: true, fixed: true, sticky: false, age: None };
+            let entry =
+                Fdb { bridge, mac: mac.parse().unwrap(), port, vlan: 0, own: true, fixed: true, sticky: false, age: None };
             view.tables("host-a").fdb.push(entry);
             let told = ask(&view, "host-a.a1", "10.0.0.21");
             let wanted = format!(

@@ -14,6 +14,10 @@ pub fn advice(lang: Lang, trace: &Trace, cause: &Cause) -> Option<String> {
             "In VirtualBox: Settings > Network > Adapter 2 > Advanced > Promiscuous\u{a0}Mode\u{a0}>\u{a0}Allow\u{a0}All; \
              in a topology file: promiscuous:\u{a0}allow."
         )),
+        Cause::MacvlanParent { parent, .. } => {
+            let parent = trace.interface(parent);
+            Some(t!(lang, "A second macvlan on {parent}, with the address in its place, reaches it.", parent))
+        }
         Cause::ClonedMac { .. } => Some(t!(
             lang,
             "In VirtualBox: Settings > Network > Adapter 2 > Advanced > MAC Address > Generate, on one of the VMs."
