@@ -20,7 +20,8 @@ use ipnet::IpNet;
 use netlink_packet_route::neighbour::NeighbourState;
 use netlink_packet_route::route::RouteType;
 
-use fabric::{BROADCAST, Delivery, Ether, Fabric, SOLICITED, Stop};
+use blame::Silence;
+use fabric::{BROADCAST, Ether, Fabric, SOLICITED};
 use lookup::{Flow, Found, lookup};
 use lookup::{Martian, validate};
 use map::{At, Map};
@@ -315,25 +316,6 @@ enum Neighbour {
     Answered { mac: Mac, by: Vec<At> },
     /// Nobody does.
     Silent(Box<Silence>),
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, Default)]
-struct Silence {
-    /// Interfaces that have the address and heard the question, and refused to answer for the asker's address.
-    pub refusals: Vec<(At, Martian)>,
-    /// Interfaces that answered, with what became of the answer.
-    pub lost: Vec<(At, Delivery)>,
-    /// Interfaces that heard the question and say nothing, though their node has the address.
-    pub secretive: Vec<At>,
-    /// It is the asker's own address.
-    pub own: bool,
-    /// The asker has no address of its own to ask with.
-    pub mute: bool,
-    /// What is wrong with a tunnel, or with a link that is not followed, on the way of the question.
-    pub wrong: Option<Cause>,
-    /// What became of the question.
-    pub stops: Vec<Stop>,
 }
 
 impl World<'_> {
