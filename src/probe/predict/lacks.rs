@@ -43,7 +43,7 @@ impl World<'_> {
         if let Some(cause) = self.other_subnet(place, to).filter(|_| addressed || stand.enters.is_some()) {
             return cause;
         }
-        if let Some(cause) = self.on_loopback(place, to).filter(|_| !addressed) {
+        if let Some(cause) = self.on_loopback(place, to, addressed) {
             return cause;
         }
         if !addressed && stand.enters.is_none() && cables.iter().all(|at| self.map.link(*at).up) {
@@ -174,12 +174,18 @@ impl World<'_> {
         })
     }
 
-    /// An address that belongs on the node's cable.
-    pub(super) fn on_loopback(&self, place: usize, to: IpAddr) -> Option<Cause> {
+    /// An address that belongs on the node's cable; where it has others, one of a subnet that is there.
+    pub(super) fn on_loopback(&self, place: usize, to: IpAddr, addressed: bool) -> Option<Cause> {
         let lo = self.map.interfaces(place).find(|at| self.map.is_loopback(*at))?;
         let address = self.nets(lo, to).find(|net| !net.addr().is_loopback())?;
         let mut cables = self.map.interfaces(place).filter(|at| self.map.peer(*at).is_some());
-        let at = cables.find(|at| self.nets(*at, to).next().is_none())?;
+        let there = |at: At| {
+            let others = self.segment_of(at).into_iter().filter(|other| other.place != place);
+            others
+                .flat_map(|other| self.nets(other, to))
+                .any(|net| net.contains(&address.addr()) && address.contains(&net.addr()))
+        };
+        let at = cables.find(|at| self.nets(*at, to).next().is_none() && (!addressed || there(*at)))?;
         Some(Cause::OnLoopback { interface: self.map.interface(at), address })
     }
 
