@@ -306,6 +306,10 @@ fn ipv6_that_is_off_or_has_lost_its_route_comes_back() {
         ] {
             inside(&lab, node, &typed).expect(0);
             assert!(!nslab("status").out.contains(AS_DESCRIBED), "{typed}");
+            if typed.contains("disable_ipv6") {
+                let up = nslab("up tests/good/ipv6.yaml");
+                assert!(up.code != 0 && up.err.contains("try: nslab reset"), "{up}");
+            }
             let reset = ok("reset --yes");
             assert_eq!(ok("status").out, first, "{typed}: {reset}");
         }
