@@ -316,8 +316,18 @@ impl<'a> Hints<'a> {
         if let Some(suspect) = suspect
             && let Some((cause, certain, cures)) = self.death(suspect)?.and_then(|death| self.elsewhere(view, death))
         {
-            hints.extend(cures);
-            evidence.push(Common::because(cause, certain).into());
+            // Two cures of one fault would make it anew.
+            let known = match &cause {
+                Cause::DuplicateAddress { address, owners } => {
+                    let same = Common::Duplicate { address: *address, owners: owners.clone() };
+                    evidence.contains(&same.into())
+                }
+                _ => false,
+            };
+            if !known {
+                hints.extend(cures);
+                evidence.push(Common::because(cause, certain).into());
+            }
         }
         let mut kept: Vec<String> = Vec::new();
         for hint in hints {

@@ -372,6 +372,8 @@ impl World<'_> {
                 None => {
                     if self.has(landing.at.place, address) && address.is_ipv4() {
                         silence.secretive.push(landing.at);
+                    } else if self.overhears(landing.at, asker) && address.is_ipv4() {
+                        self.meet(landing.at, asker, own);
                     }
                     continue;
                 }
@@ -473,6 +475,13 @@ impl World<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether a question for somebody else tells an interface where the asker is by now: it knows the asker (`arp_process`).
+    fn overhears(&self, at: At, asker: IpAddr) -> bool {
+        let link = self.map.link(at);
+        let neighbours = &self.map.tables(at.place).neighbours;
+        !link.noarp && neighbours.iter().any(|one| one.dev == link.index && one.address == asker)
     }
 
     /// A node takes the address of somebody who asks it, or answers it.

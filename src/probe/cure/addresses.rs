@@ -32,7 +32,7 @@ impl Cures<'_> {
     /// A bridge's port is in the bridge by mistake, or the address is.
     pub(super) fn on_port(&mut self, interface: &Interface, address: IpNet, bridge: &str) {
         // A check that wants the port in the bridge has no packet to try.
-        if self.is_nic(interface) && self.goal.is_some() {
+        if self.goal.is_some() && (self.is_nic(interface) || self.is_between_two(interface, address)) {
             self.step(&interface.node, Edit::Master { dev: interface.interface.clone(), bridge: None });
             self.or();
         }
@@ -55,6 +55,14 @@ impl Cures<'_> {
             let dev = self.map.link(peer).name.clone();
             self.step_at(peer.place, Edit::add_address(&dev, address));
         }
+    }
+
+    /// Whether nobody has an address in the subnet but the two ends of the cable.
+    fn is_between_two(&self, interface: &Interface, address: IpNet) -> bool {
+        let Some(at) = self.at(interface) else { return false };
+        let Some(peer) = self.map.peer(at) else { return false };
+        let mut others = (0..self.map.places().len()).filter(|place| ![at.place, peer.place].contains(place));
+        !others.any(|place| self.map.interfaces(place).any(|at| self.map.nets(at).any(|net| address.contains(&net.addr()))))
     }
 
     /// Whether the cable leads to another host.
@@ -310,8 +318,9 @@ impl Cures<'_> {
         if wrong.is_empty() {
             wrong.extend(owners.last());
         }
-        // Who is asked for by another address that nobody has comes first.
-        wrong.sort_by_key(|wrong| !owners.iter().any(|other| other != *wrong && self.asked(other, address).is_some()));
+        // Who is asked for by another address that nobody has comes first; of others the same, whoever is told first of them.
+        let asked = |wrong: &&Interface| owners.iter().any(|other| other != *wrong && self.asked(other, address).is_some());
+        wrong.sort_by_key(|wrong| (!asked(wrong), self.at(wrong)));
         for wrong in wrong {
             self.single(address, wrong, owners);
             self.or();

@@ -148,14 +148,14 @@ impl<'a> World<'a> {
         {
             return Act::Die(Cause::ForwardingOff { node, ipv6 });
         }
-        // Once the source is chosen, rules are asked again (`ip_route_connect`): `ping` connects.
-        if let (None, None, Found::Way(route, hops)) = (link, packet.source, &found)
-            && let Some(own) = hops
-                .get(self.picks.pick(Fork::Source(stand.place, packet.destination), hops.len()))
-                .and_then(|hop| source(tables, route, hop, packet.destination))
-        {
-            packet.source = Some(own);
-            return self.decide(stand, packet, (start, first));
+        // Once the source is chosen, rules of IPv4 are asked again (`ip_route_connect`): `ping` connects.
+        if let (None, None, Found::Way(route, hops)) = (link, packet.source, &found) {
+            let fork = if ipv6 { Fork::Hop } else { Fork::Source };
+            let hop = hops.get(self.picks.pick(fork(stand.place, packet.destination), hops.len()));
+            packet.source = hop.and_then(|hop| source(tables, route, hop, packet.destination));
+            if packet.source.is_some() && !ipv6 {
+                return self.decide(stand, packet, (start, first));
+            }
         }
         if let (None, None, Found::Nothing | Found::Barred(..) | Found::Refused(..)) = (link, packet.source, &found)
             && let Some(own) = sourceless(tables, packet.destination)

@@ -396,6 +396,14 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 ),
             }
         }
+        Cause::Loop { routes, .. }
+            if routes.iter().any(|(node, _)| *node == trace.from || Some(node) == trace.to_node.as_ref()) =>
+        {
+            t!(
+                lang,
+                "Routers send it in a circle: it comes back to its own sender, which does not pass it on. These routes make the circle:"
+            )
+        }
         Cause::Loop { crossings, .. } => t!(
             lang,
             "Routers send it in a circle, {crossings} times from one to the next, until its time to live runs out. These routes \

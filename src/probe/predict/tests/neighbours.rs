@@ -39,6 +39,17 @@ fn a_sender_that_is_told_of_a_better_router_makes_itself_known_to_it() {
 }
 
 #[test]
+fn who_hears_a_question_for_another_one_learns_where_the_asker_is_by_now() {
+    let mut view = Bench::new(THREE).view();
+    view.link("r1", "eth0").conf.send_redirects = false;
+    view.tables("r1").settings.as_mut().unwrap().conf.send_redirects = false;
+    view.neighbour("r2", "eth0", "10.0.0.7", "02:00:00:00:00:99", NeighbourState::Stale);
+    assert!(ask(&view, "h", "10.9.0.9").death.is_none());
+    view.tables("r2").neighbours[0].state = NeighbourState::Permanent;
+    assert!(matches!(death(&ask(&view, "h", "10.9.0.9")), (Direction::Reply, Cause::WrongNeighbour { .. })));
+}
+
+#[test]
 fn an_interface_that_is_told_to_filter_answers_only_whom_it_would_send_to() {
     // The address is another interface's.
     let mut view = Bench::new(THREE).view();
@@ -144,6 +155,10 @@ fn ipv6_keeps_to_the_main_table_until_there_is_a_rule_of_somebodys() {
     let mut view = Bench::new(SIX).view();
     view.tables("host-b.b1").rules = vec![local, others, main];
     assert!(ask(&view, "host-b.b1", "fd00:1::11").death.is_none());
+    // Nor are rules asked again once the source is chosen.
+    view.tables("host-b.b1").rules[1].inverted = false;
+    assert!(ask(&view, "host-b.b1", "fd00:1::11").death.is_none());
+    assert!(ask(&view, "host-a.a1", "fd00:2::2").death.is_some());
 }
 
 #[test]
