@@ -4,36 +4,17 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::fabric::{Delivery, Stop, Why};
-use super::lookup::Martian;
+use super::World;
+use super::fabric::{Delivery, Why};
 use super::map::At;
+use super::neighbours::{Neighbour, Silence};
 use super::packet::Packet;
 use super::path::Path;
-use super::{Neighbour, World};
 use crate::kernel::tables::Stack;
 use crate::name::Mac;
 use crate::probe::view::is_managed;
 use crate::report::machine::Kind;
 use crate::report::trace::{Cause, Route};
-
-/// Why there is no answer.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Silence {
-    /// Interfaces that have the address and heard the question, and refused to answer for the asker's address.
-    pub refusals: Vec<(At, Martian)>,
-    /// Interfaces that answered, with what became of the answer.
-    pub lost: Vec<(At, Delivery)>,
-    /// Interfaces that heard the question and say nothing, though their node has the address.
-    pub secretive: Vec<At>,
-    /// It is the asker's own address.
-    pub own: bool,
-    /// The asker has no address of its own to ask with.
-    pub mute: bool,
-    /// What is wrong with a tunnel, or with a link that is not followed, on the way of the question.
-    pub wrong: Option<Cause>,
-    /// What became of the question.
-    pub stops: Vec<Stop>,
-}
 
 impl World<'_> {
     /// Nobody answers the question for the next address.

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use super::World;
 use super::fabric::Ether;
 use super::lookup::{Flow, Found, lookup, source};
 use super::map::At;
+use super::neighbours::{Neighbour, QUESTION};
 use super::packet::Packet;
-use super::{Neighbour, QUESTION, World};
 
 impl World<'_> {
     /// The sender, which the frame came from, asks for the better router (`ip_rt_send_redirect`, `__ip_do_redirect`): so that one

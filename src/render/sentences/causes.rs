@@ -1,15 +1,12 @@
 //! Why a packet goes no further, in words.
 
 mod advice;
+mod ends;
 mod stacked;
-mod unknown;
-
-use std::net::IpAddr;
 
 pub use advice::advice;
 
-use crate::render::lang::{Lang, and, or, t, w};
-use crate::report::probe::Transport;
+use crate::render::lang::{Lang, or, t, w};
 use crate::report::trace::{Cause, Route, Trace};
 use crate::report::wire::Interface;
 
@@ -464,7 +461,7 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::EchoIgnored { node } => {
             t!(lang, "{node} has the address and ignores echo requests.", node = word(node))
         }
-        Cause::NobodyListens { node, transport, at } => nobody_listens(lang, &word(node), *transport, at),
+        Cause::NobodyListens { node, transport, at } => ends::nobody_listens(lang, &word(node), *transport, at),
         Cause::Silent { node, transport } => t!(
             lang,
             "Somebody listens on {protocol} port {port} of {node}. Nobody has to answer a datagram, so it is not known whether it \
@@ -480,17 +477,8 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
             interface = at(interface),
             host = word(host)
         ),
-        Cause::Unknown { node, interface } => unknown::cause(lang, trace, node, interface.as_deref()),
+        Cause::Unknown { node, interface } => ends::unknown(lang, trace, node, interface.as_deref()),
     }
-}
-
-fn nobody_listens(lang: Lang, node: &str, transport: Transport, at: &[IpAddr]) -> String {
-    let (protocol, port) = (transport.name(), transport.port().unwrap_or(0));
-    if at.is_empty() {
-        return t!(lang, "Nobody listens on {protocol} port {port} of {node}.", protocol, port, node);
-    }
-    let addresses = and(lang, &at.iter().map(ToString::to_string).collect::<Vec<_>>());
-    t!(lang, "On {node} somebody listens on {protocol} port {port}, but only at {addresses}.", node, protocol, port, addresses)
 }
 
 fn list(trace: &Trace, interfaces: &[Interface]) -> String {

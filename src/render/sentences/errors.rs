@@ -258,9 +258,11 @@ fn kernel(lang: Lang, error: &KernelError) -> Message {
     let place = error.node.as_ref().map(|node| format!("{}: ", escape(node))).unwrap_or_default();
     let message = Message::new(format!("{place}{}: {}", escape(&error.tried), reason(lang, error.errno)));
     match (&error.extack, &error.node) {
-        (Some(extack), Some(node)) => message
-            .why(t!(lang, "The kernel says: {extack}", extack))
-            .hint(t!(lang, "nslab reset, where somebody has changed a setting of {node} by hand", node = escape(node))),
+        (Some(extack), Some(node)) => message.why(t!(lang, "The kernel says: {extack}", extack)).hint(t!(
+            lang,
+            "nslab reset, where somebody has changed a setting of {node} by hand",
+            node = escape(node)
+        )),
         (Some(extack), None) => message.why(t!(lang, "The kernel says: {extack}", extack)),
         (None, _) => message,
     }
