@@ -26,6 +26,8 @@ WITHOUT = [
     # Hundreds of thousands of frames as fast as they can be sent are no test of an emulated processor.
     "under_a_flood_it_loses", "frames_that_found_no_room",
 ]
+# By their file or a word alone: they take hours there.
+LONG = ["mistakes"]
 # Each runs nslab hundreds of times, failing at one operation after another: by their file or a word, not by `all`. The case `killed` does
 # the same to `up --role` and `down`.
 SLOW = ["at_any_point"]
@@ -39,7 +41,7 @@ def asked(names):
     for name in ALL if names == ["all"] else names:
         file, _, word = name.partition(":")
         words.setdefault(file, []).extend([word] if word else [])
-    unknown = set(words) - set(ALL)
+    unknown = set(words) - {*ALL, *LONG}
     if unknown:
         sys.exit(f"no test {' '.join(unknown)}; there are: all {' '.join(ALL)}")
     return words
