@@ -160,7 +160,7 @@ fn restore(name: &LabName, scope: &Scope, wanted: &State) -> Result<(usize, Plan
             break;
         }
         match kernel.apply(&left, &mut |_| {}) {
-            Ok(_) => operations += left.len(),
+            Ok(()) => operations += left.len(),
             // What an operation took along, the next look finds: a slave that leaves a bond is down.
             Err(_) if look + 1 < LOOKS => {}
             Err(error) => return Err(error),

@@ -187,7 +187,7 @@ impl<'a> Fabric<'a> {
                 self.transmit(run, lower, trip);
             }
             (Stack::Macvlan, Some(lower)) => {
-                if !self.to_siblings(run, at, lower, &trip) {
+                if !self.meet_siblings(run, at, lower, &trip) {
                     self.transmit(run, lower, trip);
                 }
             }
@@ -208,7 +208,7 @@ impl<'a> Fabric<'a> {
     }
 
     /// From a macvlan to others on the same link (`macvlan_queue_xmit`); whether it goes no further.
-    fn to_siblings(&mut self, run: &mut Run, at: At, lower: At, trip: &Trip) -> bool {
+    fn meet_siblings(&mut self, run: &mut Run, at: At, lower: At, trip: &Trip) -> bool {
         for sibling in self.map.uppers(lower).to_vec() {
             let link = self.map.link(sibling);
             let wanted = link.mac == Some(run.frame.destination);

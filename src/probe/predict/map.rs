@@ -247,7 +247,7 @@ impl<'a> Map<'a> {
 
     /// What a stacked link stands on at last, or the bond that it is a slave of.
     fn base(&self, mut at: At) -> At {
-        for _ in 0..self.uppers.len() + 1 {
+        for _ in 0..=self.uppers.len() {
             let same = |lower: &At| self.link(*lower).mac == self.link(at).mac;
             let Some(lower) = self.bond(at).or_else(|| self.lower(at)).filter(same) else { break };
             at = lower;

@@ -41,7 +41,7 @@ impl World<'_> {
         }
         let remote = self.bare_tunnel(out)?.remote?;
         let end = self.through(out, remote, (packet.size, packet.ttl));
-        Some(end.map(|at| Landing { at, way: Vec::new() }).map_err(|cause| (None, cause)))
+        Some(end.map(|at| Landing { at, way: Vec::new() }).map_err(|cause| (None, *cause)))
     }
 
     /// Sends a frame out of an interface, through tunnels too; the second is what is wrong with those.
@@ -56,7 +56,7 @@ impl World<'_> {
                 }
                 match self.through(at, remote, (frame.size, TTL)) {
                     Ok(end) => delivery.add(self.fabric.unpack(end, frame, trip.clone())),
-                    Err(cause) => wrong = wrong.or(Some(cause)),
+                    Err(cause) => wrong = wrong.or(Some(*cause)),
                 }
             }
         }
@@ -79,11 +79,11 @@ impl World<'_> {
     }
 
     /// Packs something of that size and time to live, carries it, and says out of which tunnel it comes.
-    pub(super) fn through(&mut self, at: At, remote: IpAddr, (size, ttl): (u32, u8)) -> Result<At, Cause> {
+    pub(super) fn through(&mut self, at: At, remote: IpAddr, (size, ttl): (u32, u8)) -> Result<At, Box<Cause>> {
         let link = self.map.link(at);
-        let Stack::Tunnel(tunnel) = &link.stack else { return Err(self.not_followed(at)) };
+        let Stack::Tunnel(tunnel) = &link.stack else { return Err(Box::new(self.not_followed(at))) };
         if self.depth >= DEEPEST {
-            return Err(self.not_followed(at));
+            return Err(Box::new(self.not_followed(at)));
         }
         let mut packet = Packet {
             source: tunnel.local,
@@ -98,13 +98,13 @@ impl World<'_> {
         let (_, end) = self.carry(at.place, &mut packet);
         self.depth -= 1;
         match end {
-            End::Died { cause, .. } => Err(cause),
+            End::Died { cause, .. } => Err(Box::new(cause)),
             End::Received { place } => self.out_of(at, tunnel, place, &packet),
         }
     }
 
     /// The tunnel in a node that takes a packet of another one's (`ip_tunnel_lookup`, `vxlan_vs_find_vni`).
-    fn out_of(&self, at: At, tunnel: &Tunnel, place: usize, packet: &Packet) -> Result<At, Cause> {
+    fn out_of(&self, at: At, tunnel: &Tunnel, place: usize, packet: &Packet) -> Result<At, Box<Cause>> {
         let kind = &self.map.link(at).kind;
         let takes = |end: &At| match &self.map.link(*end).stack {
             Stack::Tunnel(other) => {
@@ -125,15 +125,15 @@ impl World<'_> {
         let all: Vec<At> = self.map.interfaces(place).filter(takes).collect();
         match (all.iter().find(|end| self.map.link(**end).up), all.first(), strange) {
             (Some(end), ..) => Ok(*end),
-            (None, _, Some(strange)) => Err(self.not_followed(strange)),
-            (None, Some(down), None) => Err(Cause::LinkDown { interface: self.map.interface(*down), peer: None }),
-            (None, None, None) => Err(Cause::TunnelEnd {
+            (None, _, Some(strange)) => Err(Box::new(self.not_followed(strange))),
+            (None, Some(down), None) => Err(Box::new(Cause::LinkDown { interface: self.map.interface(*down), peer: None })),
+            (None, None, None) => Err(Box::new(Cause::TunnelEnd {
                 interface: self.map.interface(at),
                 kind: kind.clone(),
                 remote: packet.destination,
                 node: self.map.name(place),
                 key: Some(tunnel.keys.1).filter(|key| *key != 0),
-            }),
+            })),
         }
     }
 

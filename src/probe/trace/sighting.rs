@@ -218,7 +218,7 @@ pub fn way<'a>(view: &View, sightings: &'a [Sighting], leg: Direction, expected:
     let map = Map::new(view);
     let graph = Graph::new(view, &map, sightings, leg, expected);
     let mut stops: Vec<Stop<'a>> = Vec::new();
-    for seen in within_nodes(&map, graph.longest()) {
+    for seen in within_nodes(&map, &graph.longest()) {
         match stops.last_mut() {
             // A packet that comes in again has been elsewhere, even where nobody watched.
             Some(stop) if stop.node == seen.node && (seen.outgoing || !stop.seen.iter().any(|seen| seen.outgoing)) => {
@@ -231,7 +231,7 @@ pub fn way<'a>(view: &View, sightings: &'a [Sighting], leg: Direction, expected:
 }
 
 /// Without what was seen on the link below of a stacked link that is in another node: there it was only passed down, or up.
-fn within_nodes<'a>(map: &Map<'_>, way: Vec<&'a Sighting>) -> Vec<&'a Sighting> {
+fn within_nodes<'a>(map: &Map<'_>, way: &[&'a Sighting]) -> Vec<&'a Sighting> {
     let at = |seen: &Sighting| map.named(&seen.node, &seen.interface);
     let below = |upper: &Sighting, seen: &Sighting| {
         let lower = at(upper).and_then(|upper| map.lower(upper));
@@ -405,7 +405,9 @@ impl<'a, 'v> Graph<'a, 'v> {
         if seen.outgoing {
             lower.into_iter().chain(self.map.active(at)).for_each(|lower| add(lower, true));
             // Others on the same link are met there.
-            lower.into_iter().for_each(|lower| add(lower, false));
+            if let Some(lower) = lower {
+                add(lower, false);
+            }
         } else {
             self.map.uppers(at).iter().copied().chain(self.map.bond(at)).for_each(|upper| add(upper, false));
         }
