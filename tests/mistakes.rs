@@ -29,7 +29,8 @@ macro_rules! groups {
 }
 
 groups! {
-    addresses bridges far filters halves halves_routed links moved neighbours ports routers routes scenario settings several six six_routers sizes switch twice typing
+    addresses assignment bridges far filters halves halves_routed links moved neighbours ports routers routes scenario settings several
+    six six_routers sizes switch twice typing
 }
 
 /// Tries a group; fails where a case does not end as the list of known failures says.

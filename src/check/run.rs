@@ -370,7 +370,11 @@ impl<'a> Hints<'a> {
             trace(&mut view, order, self.names.clone())
         });
         let death = match traced {
-            Ok(trace) => trace.death().map(|death| (death.cause.clone(), death.certain, death.cure.clone())),
+            // Where it is answered now, who is there twice may have kept the others from it.
+            Ok(trace) => trace.death().map(|death| (death.cause.clone(), death.certain, death.cure.clone())).or_else(|| {
+                let mut notes = trace.notes.iter().filter(|note| matches!(note.cause, Cause::DuplicateAddress { .. }));
+                notes.next().map(|note| (note.cause.clone(), false, note.cure.clone()))
+            }),
             Err(error @ Error::Signal(_)) => return Err(error),
             // Without a trace the failure stands all the same.
             Err(_) => None,

@@ -88,7 +88,9 @@ fn typed(view: &View, steps: &[Step]) -> Vec<String> {
     }
     let mut lines: Vec<String> = Vec::new();
     for step in steps {
-        let line = typed::here(&within(view, step.place, &step.edit.command()));
+        let command = step.edit.command();
+        let anywhere = matches!(step.edit, Edit::AsDescribed { .. });
+        let line = typed::here(&if anywhere { command } else { within(view, step.place, &command) });
         if !lines.contains(&line) {
             lines.push(line);
         }
@@ -137,6 +139,7 @@ impl Cures<'_> {
             Cause::WrongPrefix { interface, address, other, .. } => self.wrong_prefix(interface, *address, *other),
             Cause::OtherSubnet { interface, own, owner, other } => self.other_subnet(interface, *own, owner, *other),
             Cause::NotOnLink { interface, route, to, .. } => self.not_on_link(interface, route, *to),
+            Cause::Overlap { interface, owner, .. } => self.overlap(interface, owner),
             Cause::OnLoopback { interface, address } => self.on_loopback(interface, *address),
             Cause::NoSuchGateway { node, gateway, route } => self.no_such_gateway(node, *gateway, route),
             Cause::LinkDown { interface, peer } => self.link_down(peer.as_ref().unwrap_or(interface)),
@@ -241,7 +244,9 @@ impl Cures<'_> {
             (Edit::DelAddress { dev, net }, Fact::Addr(at, own)) => {
                 let link = self.map.tables(step.place).named(dev);
                 let failed = link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net && own.failed));
-                own == net && *at == port(dev) && !failed
+                // What is described of a cable that was put elsewhere holds no more.
+                let interface = Interface { node: self.map.name(step.place), interface: dev.clone() };
+                own == net && *at == port(dev) && !failed && !self.is_left_over(&interface, *net)
             }
             (Edit::Master { dev, bridge }, Fact::Member(at, own)) => {
                 bridge.as_deref() != Some(own.as_str())

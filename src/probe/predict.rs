@@ -163,6 +163,9 @@ fn follow(view: &View, (from, to, probe): Order<'_>, picks: Picks) -> (Predictio
             if ignored(map.tables(place), to) {
                 Some((Direction::Request, map.name(place), Cause::EchoIgnored { node: map.name(place) }))
             } else {
+                if let Some(cause) = packet.source.and_then(|own| world.duplicate_on_segment(start, own)) {
+                    world.note(cause);
+                }
                 let (journey, death) = answer(&mut world, (start, place), &Packet { size, ..packet }, &request);
                 reply = Some(journey);
                 death.map(|(node, cause)| (Direction::Reply, node, cause))

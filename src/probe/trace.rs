@@ -126,7 +126,9 @@ pub fn trace(view: &mut View, order: Order<'_>, names: Names) -> Result<Trace> {
         if !tracers.is_empty() {
             account = probed(view, &watch.probe(ASKING)?.after(&first));
             acted.extend(tracers.iter().flat_map(|(node, tracer)| acts(view, node, tracer)));
-            acted.iter_mut().for_each(|acted| acted.step.reply |= leg == Direction::Reply);
+            for acted in &mut acted {
+                acted.step.reply |= leg == Direction::Reply;
+            }
         }
     }
     let dropped = acted.iter().any(|acted| acted.step.drops);

@@ -40,7 +40,7 @@ pub struct Leaving<'a> {
 /// The one rule of the namespace pinned there that changes the packet's source; none where it is not known which one does.
 pub fn hider(pin: &Path, packet: Leaving<'_>) -> Option<Hider> {
     let rules = within(pin, "", || dump(GET_RULE, NEW_RULE, |body| rule(body, packet))).ok()?.ok()?;
-    only(numbered(rules))
+    only(numbered(&rules))
 }
 
 /// The first that takes the packet for sure, where none before it might; else the only one that might.
@@ -51,7 +51,7 @@ fn only(rules: Vec<Hider>) -> Option<Hider> {
 }
 
 /// Those that translate, with their numbers among all.
-fn numbered(rules: Vec<(Hider, bool)>) -> Vec<Hider> {
+fn numbered(rules: &[(Hider, bool)]) -> Vec<Hider> {
     let place = |rule: &Hider| (rule.family.clone(), rule.table.clone(), rule.chain.clone());
     let mut found: Vec<Hider> = Vec::new();
     for (at, (rule, translates)) in rules.iter().enumerate() {

@@ -200,7 +200,7 @@ fn marked(family: u8, table: &str, chain: &str, packet: Traced) -> Vec<Raw> {
             (libc::IPPROTO_ICMPV6, QUESTIONS.iter().map(fields).collect())
         }
         Traced::Question { address: IpAddr::V4(address) } => {
-            return OF_ARP.iter().map(|at| add(&of_arp((*at, address.octets().to_vec())))).collect();
+            return OF_ARP.iter().map(|at| add(&of_arp(&(*at, address.octets().to_vec())))).collect();
         }
         Traced::Ports { udp, from } => {
             let port = from.to_be_bytes().to_vec();
@@ -226,12 +226,12 @@ fn expressions(protocol: u8, fields: &[Field]) -> Vec<Vec<u8>> {
 }
 
 /// `meta protocol arp @nh,AT,LENGTH BYTES meta nftrace set 1`
-fn of_arp(field: Field) -> Vec<Vec<u8>> {
+fn of_arp(field: &Field) -> Vec<Vec<u8>> {
     const NETWORK_HEADER: u32 = 1;
     const PROTOCOL: u32 = 1;
     const ETHERTYPE: [u8; 2] = [8, 6];
     let mut all = vec![meta(PROTOCOL), equals(&ETHERTYPE)];
-    all.extend(has(NETWORK_HEADER, &field));
+    all.extend(has(NETWORK_HEADER, field));
     all.extend(traced());
     all
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::edit::Edit;
 use super::{At, Cures, Fact, Interface};
 use crate::name::Mac;
-use crate::plan::MAIN_TABLE;
+use crate::plan::{MAIN_TABLE, Slot};
 use crate::probe::is_link_local;
 use crate::probe::view::is_managed;
 use crate::report::machine::Kind;
@@ -66,7 +66,7 @@ impl Cures<'_> {
     }
 
     /// Whether the cable leads to another host.
-    fn is_nic(&self, interface: &Interface) -> bool {
+    pub(super) fn is_nic(&self, interface: &Interface) -> bool {
         let peer = self.at(interface).and_then(|at| self.map.peer(at));
         peer.is_some_and(|peer| self.map.kind(peer.place) != Kind::Container)
     }
@@ -219,8 +219,8 @@ impl Cures<'_> {
         IpNet::new(address, net.prefix_len()).ok()
     }
 
-    /// One of the two gets an address of the other's subnet: what is described first, then who has no address, then the one
-    /// whose subnet fewer on the segment share.
+    /// One of the two gets an address of the other's subnet: what is described first, then who has no address, then the one that
+    /// kept its address from another bridge, then the one whose subnet fewer on the segment share.
     pub(super) fn other_subnet(&mut self, interface: &Interface, own: Option<IpNet>, owner: &Interface, other: IpNet) {
         let ends = [(interface, own, other), (owner, Some(other), own.unwrap_or(other))];
         // Who left a container manager's bridge and kept its address there is the odd one.
@@ -258,6 +258,15 @@ impl Cures<'_> {
         let bridges = (0..self.map.places().len()).flat_map(|place| self.map.interfaces(place));
         let mut bridges = bridges.filter(|at| is_managed(&self.map.link(*at).name));
         bridges.any(|at| self.map.nets(at).any(|own| own.trunc() == net.trunc()))
+    }
+
+    /// The address is of a subnet of the host's other bridge, which the interface's cable has left.
+    pub(super) fn is_left_over(&self, interface: &Interface, net: IpNet) -> bool {
+        let Some(at) = self.at(interface) else { return false };
+        let near = self.map.open_to(at);
+        let bridges =
+            self.map.interfaces(self.host_of(at.place)).filter(|other| self.map.is_bridge(*other) && !near.contains(other));
+        bridges.into_iter().any(|bridge| self.map.nets(bridge).any(|own| own.contains(&net.addr())))
     }
 
     /// The interface's described address of the family, in place of the one that it has.
@@ -318,9 +327,9 @@ impl Cures<'_> {
         if wrong.is_empty() {
             wrong.extend(owners.last());
         }
-        // Who is asked for by another address that nobody has comes first; of others the same, whoever is told first of them.
+        // Who is asked for by another address that nobody has comes first, then who is no gateway to others.
         let asked = |wrong: &&Interface| owners.iter().any(|other| other != *wrong && self.asked(other, address).is_some());
-        wrong.sort_by_key(|wrong| (!asked(wrong), self.at(wrong)));
+        wrong.sort_by_key(|wrong| (!asked(wrong), !wrong.node.contains('.'), self.at(wrong)));
         for wrong in wrong {
             self.single(address, wrong, owners);
             self.or();
@@ -331,6 +340,17 @@ impl Cures<'_> {
     fn asked(&self, interface: &Interface, address: IpAddr) -> Option<IpNet> {
         let net = self.map.nets(self.at(interface)?).find(|net| net.addr() == address)?;
         self.wanted(interface, net).into_iter().next().filter(|wanted| Some(*wanted) != self.free(net))
+    }
+
+    /// The topology has the address at another one of its owners, and the interface without any.
+    fn is_spare(&self, interface: &Interface, address: IpAddr, owners: &[Interface]) -> bool {
+        let Some(described) = self.view.described.as_ref().known() else { return false };
+        let has = |owner: &Interface| {
+            let port = self.port(owner);
+            let own = |fact: &Fact| matches!(fact, Fact::Addr(of, net) if Some(of) == port.as_ref() && net.addr() == address);
+            described.iter().any(own)
+        };
+        self.port(interface).is_some_and(|port| described.has(Slot::Link(&port))) && owners.iter().any(has)
     }
 
     /// One of several owners of an address gives it up, for its described one or for one that nobody has.
@@ -346,7 +366,9 @@ impl Cures<'_> {
         match own.filter(|own| own.addr() != address && !self.map.owners(own.addr()).contains(&at)) {
             Some(own) => self.readdress(wrong, net, &wrong.interface, own),
             // An address beside another one is one too many; an only one is replaced.
-            None if others => self.step(&wrong.node, Edit::del_address(&wrong.interface, net)),
+            None if others || own.is_none() && self.is_spare(wrong, address, owners) => {
+                self.step(&wrong.node, Edit::del_address(&wrong.interface, net));
+            }
             None => {
                 let asked = owners.iter().filter(|other| *other != wrong).find_map(|other| self.asked(other, address));
                 if let Some(new) = asked.or_else(|| self.free(net)) {

@@ -160,7 +160,11 @@ pub(super) fn add_route(tables: &mut Tables, to: IpNet, via: Option<IpAddr>, dev
     };
     let there = |route: &&mut Route| (route.table, route.to, route.metric.unwrap_or(0), route.tos) == key;
     match tables.routes.iter_mut().find(there) {
-        Some(old) if old.hops == new.hops && old.kind == new.kind && !(replace && old.source.is_some()) => Effect::Same,
+        Some(old)
+            if old.hops == new.hops && old.kind == new.kind && !(replace && (old.source.is_some() || old.mtu.is_some())) =>
+        {
+            Effect::Same
+        }
         Some(_) if !replace => Effect::Refused,
         Some(old) => {
             *old = new;

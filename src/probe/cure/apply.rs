@@ -123,7 +123,9 @@ fn change(tables: &mut Tables, edit: &Edit) -> Effect {
         }
         Edit::Setting { name, value } => setting(tables, name, *value),
         // These are of two nodes; of what is not modelled nothing is known.
-        Edit::Veth { .. } | Edit::Netns { .. } | Edit::Other { .. } => Effect::Done,
+        Edit::Veth { .. } | Edit::Netns { .. } | Edit::NoSpanningTree { .. } | Edit::AsDescribed { .. } | Edit::Other { .. } => {
+            Effect::Done
+        }
     }
 }
 

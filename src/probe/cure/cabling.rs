@@ -10,8 +10,12 @@ use super::edit::Edit;
 use super::{At, Cures, Fact, Interface};
 use crate::kernel::tables::{Link, Tables, VethPeer};
 use crate::name::Mac;
-use crate::plan::NodeId;
+use crate::plan::{MAIN_TABLE, NodeId};
 use crate::probe::view::{Place, is_managed};
+use crate::report::machine;
+
+/// Bytes of an interface's name (`IFNAMSIZ` without its NUL).
+const NAME_LIMIT: usize = 15;
 
 impl Cures<'_> {
     /// The end comes home, and gets back what it lost on the way there and what it has lost since.
@@ -36,7 +40,7 @@ impl Cures<'_> {
     /// A cable between a container and its host is made, as it is described or as the host's other ones are.
     pub(super) fn no_cable(&mut self, node: &str, ends: &[Interface]) {
         let Some(place) = self.place(node) else { return };
-        let NodeId::Container(host, name) = self.view.places[place].id.clone() else { return };
+        let NodeId::Container(host, name) = self.view.places[place].id.clone() else { return self.no_wire(place, ends) };
         let Some(at) = self.place(host.as_str()) else { return };
         let described = |interface: &Interface| self.view.described.as_ref().known()?.mac(&self.port(interface)?);
         let lost = match ends {
@@ -44,14 +48,13 @@ impl Cures<'_> {
             _ => (Vec::new(), Vec::new()),
         };
         let free = |place: usize, name: &str| self.map.tables(place).named(name).is_none();
-        let (inner, outer) = match (lost.0.as_slice(), lost.1.as_slice()) {
-            ([inner], [outer]) => ((*inner).clone(), (*outer).clone()),
-            _ => {
-                let names = (0..).map(|number| if number == 0 { format!("veth-{name}") } else { format!("v{number}") });
-                let interface = names.into_iter().find(|name| free(at, name)).unwrap_or_default();
-                let inner = Interface { node: node.to_owned(), interface: "eth0".to_owned() };
-                (inner, Interface { node: host.to_string(), interface })
-            }
+        let (inner, outer) = if let ([inner], [outer]) = (lost.0.as_slice(), lost.1.as_slice()) {
+            ((*inner).clone(), (*outer).clone())
+        } else {
+            let mut names = (0..).map(|number| if number == 0 { format!("veth-{name}") } else { format!("v{number}") });
+            let interface = names.find(|name| name.len() <= NAME_LIMIT && free(at, name)).unwrap_or_default();
+            let inner = Interface { node: node.to_owned(), interface: "eth0".to_owned() };
+            (inner, Interface { node: host.to_string(), interface })
         };
         if !free(place, &inner.interface) || !free(at, &outer.interface) {
             return;
@@ -73,6 +76,21 @@ impl Cures<'_> {
             self.wired((at, &outer.interface), (place, &inner.interface));
         }
         self.or();
+    }
+
+    /// A wire between hosts cannot be made in one of them: as it is described it comes back, where nothing else is otherwise.
+    fn no_wire(&mut self, place: usize, ends: &[Interface]) {
+        let Some(described) = self.view.described.as_ref().known() else { return };
+        let (now, ports) = (self.view.state(), ends.iter().filter_map(|end| self.port(end)).collect::<Vec<_>>());
+        let lost = |fact: &Fact| matches!(fact, Fact::Addr(port, _) | Fact::Member(port, _) if ports.contains(port));
+        let kept = |fact: &Fact| match fact {
+            Fact::Addr(..) | Fact::Member(..) => lost(fact) || now.holds(fact),
+            Fact::Route(_, _, to, ..) if to.prefix_len() > 0 => true,
+            fact => now.get(fact.slot()).is_none_or(|other| other == fact),
+        };
+        if described.iter().all(kept) {
+            self.step_at(place, Edit::AsDescribed { lab: self.view.lab.to_string() });
+        }
     }
 
     /// What the topology says of an interface, and the routes of its node that are gone.
@@ -99,23 +117,20 @@ impl Cures<'_> {
     fn wired(&mut self, (host, outer): (usize, &str), (place, inner): (usize, &str)) {
         let own = |at: &At| self.map.is_bridge(*at) && !is_managed(&self.map.link(*at).name);
         let bridge = self.map.interfaces(host).find(own);
-        let (net, gateway) = match bridge {
-            Some(bridge) => {
-                self.step_at(host, Edit::Master { dev: outer.to_owned(), bridge: Some(self.map.link(bridge).name.clone()) });
-                let gateway = self.map.nets(bridge).find(|net| net.addr().is_ipv4());
-                let segment = self.map.open_to(bridge);
-                let mut nets = segment.into_iter().flat_map(|at| self.map.nets(at).collect::<Vec<_>>());
-                let net = gateway.or_else(|| nets.find(|net| net.addr().is_ipv4()));
-                (net.and_then(|net| self.free(net)), gateway)
-            }
-            None => {
-                let Some(net) = self.free_subnet(30) else { return };
-                let mut hosts = net.hosts();
-                let Some((near, there)) = hosts.next().zip(hosts.next()) else { return };
-                let near = IpNet::new_assert(near, 30);
-                self.step_at(host, Edit::add_address(outer, near));
-                (Some(IpNet::new_assert(there, 30)), Some(near))
-            }
+        let (net, gateway) = if let Some(bridge) = bridge {
+            self.step_at(host, Edit::Master { dev: outer.to_owned(), bridge: Some(self.map.link(bridge).name.clone()) });
+            let gateway = self.map.nets(bridge).find(|net| net.addr().is_ipv4());
+            let segment = self.map.open_to(bridge);
+            let mut nets = segment.into_iter().flat_map(|at| self.map.nets(at).collect::<Vec<_>>());
+            let net = gateway.or_else(|| nets.find(|net| net.addr().is_ipv4()));
+            (net.and_then(|net| self.free(net)), gateway)
+        } else {
+            let Some(net) = self.free_subnet(30) else { return };
+            let mut hosts = net.hosts();
+            let Some((near, there)) = hosts.next().zip(hosts.next()) else { return };
+            let near = IpNet::new_assert(near, 30);
+            self.step_at(host, Edit::add_address(outer, near));
+            (Some(IpNet::new_assert(there, 30)), Some(near))
         };
         self.step_at(host, Edit::up(outer));
         self.step_at(place, Edit::up(inner));
@@ -134,6 +149,47 @@ impl Cures<'_> {
         let third = (1..=u8::MAX).map(|number| Ipv4Net::new_assert(Ipv4Addr::new(10, number, 0, 0), prefix.max(16)));
         let free = |net: &IpNet| nets.iter().all(|own| !own.contains(&net.addr()) && !net.contains(&own.addr()));
         third.map(IpNet::from).find(|net| free(&IpNet::new_assert(net.addr(), 16)))
+    }
+}
+
+impl Cures<'_> {
+    /// One of two sides gets a subnet of its own, with all who are in it: the smaller side first.
+    pub(super) fn overlap(&mut self, interface: &Interface, owner: &Interface) {
+        let side = |end: &Interface| {
+            let Some(at) = self.at(end) else { return Vec::new() };
+            let Some(net) = self.map.nets(at).find(|net| net.addr().is_ipv4()) else { return Vec::new() };
+            let inside = |other: &IpNet| net.contains(&other.addr()) && net.prefix_len() == other.prefix_len();
+            let own = self.map.open_to(at).into_iter().filter_map(|at| Some((at, self.map.nets(at).find(inside)?)));
+            let mut own: Vec<(At, IpNet)> = own.collect();
+            // Routes lead over an address that is there.
+            own.sort_by_key(|(at, _)| self.map.kind(at.place) != machine::Kind::Host);
+            own
+        };
+        let mut sides = [side(owner), side(interface)];
+        sides.sort_by_key(Vec::len);
+        for side in sides {
+            let prefix = side.first().map_or(24, |(_, net)| net.prefix_len());
+            let Some(IpNet::V4(new)) = self.free_subnet(prefix) else { continue };
+            let moved = |old: IpNet| match old {
+                IpNet::V4(net) => {
+                    let host = u32::from(net.addr()) - u32::from(net.network());
+                    Ipv4Addr::from(u32::from(new.network()) + host)
+                }
+                IpNet::V6(_) => new.network(),
+            };
+            for (at, old) in &side {
+                let dev = self.map.link(*at).name.clone();
+                self.step_at(at.place, Edit::del_address(&dev, *old));
+                self.step_at(at.place, Edit::add_address(&dev, IpNet::new_assert(moved(*old).into(), prefix)));
+                for route in self.map.tables(at.place).routes.iter().filter(|route| route.table == MAIN_TABLE) {
+                    let via = route.hops.iter().find_map(|hop| hop.via).filter(|via| old.contains(via));
+                    if let Some(via) = via.and_then(|via| IpNet::new(via, prefix).ok()) {
+                        self.step_at(at.place, Edit::replace(route.to, moved(via).into()));
+                    }
+                }
+            }
+            self.or();
+        }
     }
 }
 
@@ -230,5 +286,5 @@ fn contained(places: &[Place], host: usize, name: Option<&str>) -> Option<usize>
         (NodeId::Host(each), None) => each == own,
         _ => false,
     };
-    places.iter().position(|place| is_it(place))
+    places.iter().position(is_it)
 }

@@ -27,6 +27,8 @@ pub enum Edit {
     Forwarding { dev: String },
     /// A bridge's port, or its own interface, is in a VLAN; where `native`, with the frames that have no tag.
     Vlan { dev: String, vlan: u16, native: bool, own: bool },
+    /// A bridge does without the spanning tree.
+    NoSpanningTree { dev: String },
     /// An interface's MTU in bytes.
     Mtu { dev: String, mtu: u32 },
     /// An interface's Ethernet address.
@@ -55,6 +57,8 @@ pub enum Edit {
     FlushCache { ipv6: bool },
     /// A setting by its name under `net`: `ipv4.ip_forward`.
     Setting { name: String, value: u32 },
+    /// `nslab up` makes the lab as it is described, not typed in a node.
+    AsDescribed { lab: String },
     /// A command whose effect is not modelled: one on packet filters.
     Other { command: String },
 }
@@ -116,6 +120,7 @@ impl Edit {
                 let native = if *native { " pvid untagged" } else { "" };
                 format!("bridge vlan add dev {} vid {vlan}{native}{}", quoted(dev), if *own { " self" } else { "" })
             }
+            Self::NoSpanningTree { dev } => format!("ip link set {} type bridge stp_state 0", quoted(dev)),
             Self::Mtu { dev, mtu } => format!("ip link set {} mtu {mtu}", quoted(dev)),
             Self::Mac { dev, mac } => format!("ip link set {} address {mac}", quoted(dev)),
             Self::Arp { dev } => format!("ip link set {} arp on", quoted(dev)),
@@ -154,6 +159,7 @@ impl Edit {
             }
             Self::FlushCache { ipv6 } => format!("{} route flush cache", if *ipv6 { "ip -6" } else { "ip" }),
             Self::Setting { name, value } => format!("sysctl -w {}={value}", quoted(&format!("net.{name}"))),
+            Self::AsDescribed { lab } => format!("sudo nslab up {lab}"),
             Self::Other { command } => command.clone(),
         }
     }

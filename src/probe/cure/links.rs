@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::edit::Edit;
 use super::{At, Cures, Fact, Flow, Found, Interface, lookup, quoted};
 use crate::kernel::tables::PortState;
+use crate::probe::view::is_managed;
 use crate::report::trace::Cause;
 
 /// `IPDEFTTL` (`linux/ip.h`)
@@ -38,7 +39,9 @@ impl Cures<'_> {
                 self.plug(at, "br0");
             }
         }
-        for bridge in bridges {
+        // A wire between hosts belongs in no bridge that came with LXD or the like, where there is another.
+        let own = bridges.iter().any(|bridge| !is_managed(bridge)) && self.is_nic(interface);
+        for bridge in bridges.iter().filter(|bridge| !own || !is_managed(bridge)) {
             self.plug(at, bridge);
             self.or();
         }
@@ -85,7 +88,10 @@ impl Cures<'_> {
             "no-multicast" => Edit::PortFlag { dev, flag: "mcast_flood", on: true },
             "no-flood" => Edit::PortFlag { dev, flag: "flood", on: true },
             word if word == PortState::Disabled.word() => Edit::Forwarding { dev },
-            // The spanning tree has its reasons, or makes up its mind in seconds.
+            word if [PortState::Listening.word(), PortState::Learning.word()].contains(&word) => {
+                return self.without_spanning_tree(interface);
+            }
+            // The spanning tree has its reasons.
             _ => return,
         };
         self.step(&interface.node, edit);
@@ -105,6 +111,37 @@ impl Cures<'_> {
                 self.or();
             }
         }
+    }
+
+    /// Where nothing is in a circle there is nothing to wait for. Ports that wait go on waiting without it.
+    fn without_spanning_tree(&mut self, interface: &Interface) {
+        let Some(bridge) = self.at(interface).and_then(|at| self.map.bridge(at)) else { return };
+        let ports = self.map.ports(bridge);
+        let circle = ports.iter().any(|port| {
+            let wired = self.map.peer(*port).map(|peer| self.wired_to(peer, Some(bridge))).unwrap_or_default();
+            ports.iter().filter(|other| *other != port).any(|other| wired.contains(other))
+        });
+        let dev = self.map.link(bridge).name.clone();
+        let described = self.port(&self.map.interface(bridge));
+        if circle || self.view.described().any(|fact| matches!(fact, Fact::Stp(of) if Some(of) == described.as_ref())) {
+            return;
+        }
+        self.step_at(bridge.place, Edit::NoSpanningTree { dev });
+        let waits = |state| matches!(state, PortState::Listening | PortState::Learning);
+        for port in ports.iter().filter(|port| self.map.link(**port).port.is_some_and(|port| waits(port.state))) {
+            self.step_at(port.place, Edit::Forwarding { dev: self.map.link(*port).name.clone() });
+        }
+    }
+
+    /// Every interface that cables and bridges join to one, but not by way of a certain bridge.
+    fn wired_to(&self, start: At, without: Option<At>) -> BTreeSet<At> {
+        let (mut seen, mut queue) = (BTreeSet::from([start]), vec![start]);
+        while let Some(at) = queue.pop() {
+            let mut next: Vec<At> = self.map.peer(at).into_iter().chain(self.map.bridge(at)).collect();
+            next.extend(self.map.ports(at));
+            queue.extend(next.into_iter().filter(|at| Some(*at) != without).filter(|at| seen.insert(*at)));
+        }
+        seen
     }
 
     /// For all interfaces, or for those that were taken out.
@@ -140,22 +177,21 @@ impl Cures<'_> {
         let back = lookup(tables, Flow { to: source, from: None, enters: Some(&interface.interface), leaves: None });
         let (node, own) = (&interface.node, format!("ipv4.conf.{}.rp_filter", interface.interface));
         if strict && matches!(back, Found::Way(..)) {
-            return self.step(node, Edit::setting(own, 2));
+            self.step(node, Edit::setting(own, 2));
+        } else {
+            self.step(node, Edit::setting("ipv4.conf.all.rp_filter", 0));
+            self.step(node, Edit::setting(own, 0));
         }
-        self.step(node, Edit::setting("ipv4.conf.all.rp_filter", 0));
-        self.step(node, Edit::setting(own, 0));
+        // Or the way back is to be the way that it came.
+        self.or();
+        self.no_route(node, source);
     }
 
     /// Every interface of the segment takes packets of the size.
     pub(super) fn too_big(&mut self, interface: &Interface, size: u32) {
         let Some(start) = self.at(interface) else { return };
         let mtu = size.max(1500);
-        let (mut seen, mut queue) = (BTreeSet::from([start]), vec![start]);
-        while let Some(at) = queue.pop() {
-            let mut next: Vec<At> = self.map.peer(at).into_iter().chain(self.map.bridge(at)).collect();
-            next.extend(self.map.ports(at));
-            queue.extend(next.into_iter().filter(|at| seen.insert(*at)));
-        }
+        let seen = self.wired_to(start, None);
         // What routers have told of the way is kept after the way is wide.
         let tables = self.map.tables(start.place);
         if self.map.link(start).mtu >= size && !tables.exceptions.is_empty() {

@@ -365,7 +365,7 @@ impl Cures<'_> {
     }
 
     /// The host itself, or that of a container.
-    fn host_of(&self, place: usize) -> usize {
+    pub(super) fn host_of(&self, place: usize) -> usize {
         let name = self.map.name(place);
         name.split_once('.').and_then(|(host, _)| self.place(host)).unwrap_or(place)
     }

@@ -174,7 +174,7 @@ impl Trial<'_> {
 
     /// Where nothing leads to an answer: the first changes after which the packet comes to more nodes than before.
     fn furthest(&mut self, cause: &Cause) -> Option<Vec<Step>> {
-        if matches!(cause, Cause::Filtered { .. }) {
+        if matches!(cause, Cause::Filtered { .. } | Cause::NoCable { .. }) {
             return self.tried(&self.view.places, cause).into_iter().next().map(|(_, steps)| steps);
         }
         let reach = |view: &View| {

@@ -179,6 +179,9 @@ impl World<'_> {
             return cause;
         }
         let apart = paths.first().is_none_or(|(path, _)| !path.is_plugged());
+        if let Some(cause) = owners.first().filter(|_| apart).and_then(|owner| self.overlap(out, next, route, *owner)) {
+            return cause;
+        }
         if let Some(owner) = owners.first().filter(|_| apart && (route.via.is_none() || paths.is_empty())) {
             let owner = self.map.interface(*owner);
             return Cause::NotOnLink { interface, route: route.clone(), to: next, owner };
@@ -187,6 +190,9 @@ impl World<'_> {
             return cause;
         }
         if let Some(cause) = self.own_twice(out.place, next).filter(|_| owners.is_empty()) {
+            return cause;
+        }
+        if let Some(cause) = self.unbridged(out, next).filter(|_| owners.is_empty()) {
             return cause;
         }
         if let Some(cause) = self.far_end_elsewhere(out, next).filter(|_| owners.is_empty()) {
@@ -228,7 +234,9 @@ impl World<'_> {
         let (near, there) = (self.map.open_to(out), self.map.open_to(owner));
         let mut found: Vec<(bool, bool, At, At)> = Vec::new();
         for (own, other) in [(&near, &there), (&there, &near)] {
-            for port in own.iter().copied().filter(|at| self.map.kind(at.place) == Kind::Host && self.map.peer(*at).is_some()) {
+            for port in
+                own.iter().copied().filter(|at| self.map.kind(at.place) != Kind::Container && self.map.peer(*at).is_some())
+            {
                 let Some(bridge) = self.map.bridge(port) else { continue };
                 // What a topology plugs into a container manager's bridge is left there to be moved.
                 if self.map.belongs(port, bridge) && !is_managed(&self.map.link(bridge).name) {
@@ -266,6 +274,34 @@ impl World<'_> {
         let fits = |net: &IpNet| address.contains(&net.addr()) && net.contains(&address.addr()) && !net.contains(&next);
         let other = others.into_iter().find(fits)?;
         Some(Cause::WrongPrefix { interface: self.map.interface(out), address, other, to: next })
+    }
+
+    /// The owner is behind routers, of which the node has one in the very subnet that it takes the owner to be in.
+    fn overlap(&self, out: At, next: IpAddr, route: &Route, owner: At) -> Option<Cause> {
+        let address = self.nets(out, next).find(|net| net.trunc() == route.to.trunc() && net.contains(&next))?;
+        let other = self.nets(owner, next).find(|net| net.addr() == next)?;
+        let hops = self.map.tables(out.place).routes.iter().flat_map(|route| &route.hops);
+        let gateways: Vec<IpAddr> = hops.filter_map(|hop| hop.via).filter(|via| address.contains(via)).collect();
+        let router = self
+            .segment_of(out)
+            .into_iter()
+            .find(|at| self.passes_on(*at, next.is_ipv6()) && self.nets(*at, next).any(|net| gateways.contains(&net.addr())))?;
+        let leads = self.map.interfaces(router.place).any(|at| at != router && self.map.reach(at).contains(&owner.place));
+        let (interface, owner) = (self.map.interface(out), self.map.interface(owner));
+        (leads && route.via.is_none()).then_some(Cause::Overlap { interface, address, owner, other })
+    }
+
+    /// The cables of containers of one subnet end loose in a host without a bridge.
+    fn unbridged(&self, out: At, next: IpAddr) -> Option<Cause> {
+        let own = self.nets(out, next).find(|net| net.contains(&next))?;
+        let end = self.map.peer(out).filter(|end| self.map.is_loose(*end))?;
+        let shares = |at: At| {
+            let there = self.map.peer(at).filter(|_| at != end && self.map.is_loose(at));
+            there.is_some_and(|there| self.nets(there, next).any(|net| net.trunc() == own.trunc()))
+        };
+        let bridge = self.map.interfaces(end.place).any(|at| self.map.is_bridge(at));
+        let several = self.map.interfaces(end.place).any(shares);
+        (several && !bridge).then(|| Cause::NotInBridge { interface: self.map.interface(end), bridges: Vec::new() })
     }
 
     /// Nobody has the address that is asked for, and the host at the cable's other end has one in another subnet alone.
@@ -312,7 +348,7 @@ impl World<'_> {
         if let Some(stop) = delivery.stops.iter().find(|stop| matches!(stop.why, Why::TooBig(_)))
             && let Why::TooBig(mtu) = stop.why
         {
-            return Cause::TooBig { interface: self.map.interface(stop.at), mtu, size: packet.size };
+            return Cause::TooBig { interface: self.map.interface(stop.at), mtu, size: packet.size, route: None };
         }
         if !self.map.is_followed(out) && self.map.link(out).up {
             return self.not_followed(out);

@@ -57,7 +57,19 @@ impl World<'_> {
         if let Some(down) = cables.iter().find(lost) {
             return Cause::LinkDown { interface: self.map.interface(self.map.lowest_down(*down)), peer: None };
         }
+        if let Some(cause) = self.unplugged(&cables, to).filter(|_| addressed) {
+            return cause;
+        }
         if addressed { Cause::NoRoute { node, to } } else { Cause::NoAddress { node } }
+    }
+
+    /// A cable of the node's that is plugged into nothing at its other end, and would lead to the destination's owner.
+    fn unplugged(&self, cables: &[At], to: IpAddr) -> Option<Cause> {
+        let ways = cables.iter().flat_map(|at| self.map.owners(to).iter().map(move |owner| (*at, *owner)));
+        let paths = ways.filter(|(at, owner)| at.place != owner.place).filter_map(|(at, owner)| self.map.path(at, owner));
+        let path = paths.min_by_key(Path::cost)?;
+        let loose = path.steps.get(1).is_some_and(|end| self.map.is_loose(*end));
+        if loose && !path.is_plugged() { self.map.obstacle(&path) } else { None }
     }
 
     /// An interface of the node whose cable leads to the destination's owner, without routers between, and that has no address in
@@ -141,22 +153,21 @@ impl World<'_> {
     /// The other end of a cable, or the bridge that it is in, where IPv6 is off.
     pub(super) fn peer_without_ipv6(&self, out: At) -> Option<Cause> {
         let peer = self.map.peer(out)?;
-        let end = self.map.bridge(peer).unwrap_or(peer);
-        let link = self.map.link(end);
+        self.without_ipv6(self.map.bridge(peer).unwrap_or(peer))
+    }
+
+    /// IPv6 is off at the interface.
+    pub(super) fn without_ipv6(&self, at: At) -> Option<Cause> {
+        let link = self.map.link(at);
         let mtu = Some(link.mtu).filter(|mtu| *mtu < LEAST_MTU6);
-        (link.ipv6_off || mtu.is_some()).then(|| Cause::Ipv6Off { interface: self.map.interface(end), mtu })
+        (link.ipv6_off || mtu.is_some()).then(|| Cause::Ipv6Off { interface: self.map.interface(at), mtu })
     }
 
     /// Interfaces of the node where IPv6 is off.
     fn ipv6_off(&self, place: usize) -> Option<Cause> {
-        let off = |at: &At| {
-            let link = self.map.link(*at);
-            let cable = self.map.peer(*at).is_some() || self.map.is_bridge(*at);
-            cable && self.map.bridge(*at).is_none() && (link.ipv6_off || link.mtu < LEAST_MTU6)
-        };
-        let at = self.map.interfaces(place).find(off)?;
-        let mtu = Some(self.map.link(at).mtu).filter(|mtu| *mtu < LEAST_MTU6);
-        Some(Cause::Ipv6Off { interface: self.map.interface(at), mtu })
+        let cable = |at: &At| self.map.peer(*at).is_some() || self.map.is_bridge(*at);
+        let own = self.map.interfaces(place).filter(|at| cable(at) && self.map.bridge(*at).is_none());
+        own.into_iter().find_map(|at| self.without_ipv6(at))
     }
 
     /// The address that a cause is about, where it is there and not in use.

@@ -143,6 +143,12 @@ impl<'a> World<'a> {
         let enters = link.map(|(_, link)| link.name.as_str());
         let leaves = packet.leaves.filter(|_| stand.enters.is_none());
         let found = lookup(tables, Flow { to: packet.destination, from: packet.source, enters, leaves });
+        // What comes in where IPv6 is off is dropped before it is looked at (`ip6_rcv`).
+        if let Some((at, _)) = link.filter(|_| ipv6)
+            && let Some(cause) = self.without_ipv6(at)
+        {
+            return Act::Die(cause);
+        }
         if let Some((_, link)) = link
             && !matches!(found, Found::Local(_))
             && !forwards(tables, link, ipv6)
@@ -293,13 +299,16 @@ impl<'a> World<'a> {
             packet.ttl = limit;
         }
         // A router passes packets on whatever it has learned (`net.ipv4.ip_forward_use_pmtu` is 0).
-        let exceptions = tables.exceptions.iter().filter(|_| stand.enters.is_none());
+        // A probe that may not be cut does not heed it (`ip_sk_use_pmtu`).
+        let heeds = stand.enters.is_none() && (packet.may_fragment || packet.answers);
+        let exceptions = tables.exceptions.iter().filter(|_| heeds);
         let learned = exceptions.filter(|(to, _)| *to == packet.destination).map(|(_, mtu)| *mtu);
         let mtu = learned.chain(route.mtu).chain([self.map.link(out).mtu]).min().unwrap_or(u32::MAX);
         if packet.size > mtu {
             if !packet.may_fragment || stand.enters.is_some() && packet.destination.is_ipv6() {
                 walk.visits.push(visit);
-                return die(Cause::TooBig { interface: self.map.interface(out), mtu, size: packet.size });
+                let by = route.mtu.filter(|own| *own == mtu && mtu < self.map.link(out).mtu).map(|_| route.to);
+                return die(Cause::TooBig { interface: self.map.interface(out), mtu, size: packet.size, route: by });
             }
             packet.size = mtu;
         }

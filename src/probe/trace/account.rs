@@ -193,7 +193,7 @@ impl Account {
                 IcmpWord::TooBig { mtu } => {
                     let place = view.named(&node)?;
                     let link = place.node.links.iter().find(|link| link.mtu == mtu)?;
-                    Cause::TooBig { interface: place.interface(link), mtu, size }
+                    Cause::TooBig { interface: place.interface(link), mtu, size, route: None }
                 }
                 _ => return None,
             };

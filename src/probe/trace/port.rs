@@ -57,7 +57,7 @@ pub fn black_hole(view: &View, order: &Order<'_>, prediction: &Prediction) -> Op
     let size = mtu(first, &first.leaves)?.min(mtu(last, &last.enters)?);
     let probe = Probe { size, ttl: TTL, may_fragment: true, source: order.source };
     let full = predict(view, order.from, order.to, &probe);
-    let Cause::TooBig { interface, mtu, size } = full.death?.cause else { return None };
+    let Cause::TooBig { interface, mtu, size, .. } = full.death?.cause else { return None };
     let of_router = |visit: &Visit| {
         let routes = matches!(visit.deed, Action::Sends(_) | Action::Routes { .. });
         routes && visit.node == interface.node && visit.leaves.as_ref() == Some(&interface.interface)

@@ -2,9 +2,11 @@
 
 mod advice;
 mod ends;
+mod ports;
 mod stacked;
 
 pub use advice::advice;
+use ports::port_closed;
 
 use crate::render::lang::{Lang, or, t, w};
 use crate::report::trace::{Cause, Route, Trace};
@@ -124,6 +126,15 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 subnet
             )
         }
+        Cause::Overlap { interface, address, owner, other } => t!(
+            lang,
+            "{interface} ({address}) and {owner} ({other}) are behind different routers, but in overlapping subnets: each side \
+             takes the other for a neighbour.",
+            interface = at(interface),
+            address,
+            owner = at(owner),
+            other
+        ),
         Cause::OnLoopback { interface, address } => {
             let node = word(&interface.node);
             t!(
@@ -221,33 +232,7 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::NoArp { interface } => {
             t!(lang, "{interface} neither asks nor answers for MAC addresses: its ARP is off.", interface = at(interface))
         }
-        Cause::PortClosed { interface, state } => {
-            let interface = at(interface);
-            match state.as_str() {
-                "isolated" => {
-                    t!(lang, "{interface} is an isolated port: it exchanges no frames with other isolated ports.", interface)
-                }
-                "locked" => {
-                    t!(
-                        lang,
-                        "{interface} is a locked port: it takes no frames from addresses that the bridge does not have there.",
-                        interface
-                    )
-                }
-                "no-broadcast" => {
-                    t!(lang, "{interface} gets no broadcasts from its bridge, so no question for a MAC address.", interface)
-                }
-                "no-multicast" => {
-                    t!(lang, "{interface} gets no multicasts from its bridge, so no neighbour discovery of IPv6.", interface)
-                }
-                "no-flood" => {
-                    t!(lang, "The bridge does not know the address, and {interface} takes no such frames.", interface)
-                }
-                state => {
-                    t!(lang, "{interface} is a port of a bridge that passes nothing: its state is {state}.", interface, state)
-                }
-            }
-        }
+        Cause::PortClosed { interface, state } => port_closed(lang, &at(interface), state),
         Cause::Unresolved { interface, address, owner } => {
             let interface = at(interface);
             let protocol = if address.is_ipv6() { w!(lang, "neighbour discovery") } else { "ARP" };
@@ -303,7 +288,16 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
         Cause::TtlExpired { node, ttl } => {
             t!(lang, "Its time to live was {ttl} and ran out in {node}.", ttl, node = word(node))
         }
-        Cause::TooBig { interface, mtu, size } => t!(
+        Cause::TooBig { interface, mtu, size, route: Some(to) } => t!(
+            lang,
+            "The packet has {size} bytes, the route of {node} to {to} lets at most {mtu} pass (its own MTU), and it may not be \
+             cut on its way.",
+            size,
+            node = word(&interface.node),
+            to,
+            mtu
+        ),
+        Cause::TooBig { interface, mtu, size, route: None } => t!(
             lang,
             "The packet has {size} bytes, {interface} takes at most {mtu} (its MTU), and it may not be cut on its way.",
             size,

@@ -30,6 +30,8 @@ pub enum Cause {
     Broadcast { interface: Interface, address: IpNet, owner: Option<Interface> },
     /// The route says that the address is on the segment, but its owner is elsewhere.
     NotOnLink { interface: Interface, route: Route, to: IpAddr, owner: Interface },
+    /// The subnet of the interface is behind another router, too, so that it takes those there for its neighbours.
+    Overlap { interface: Interface, address: IpNet, owner: Interface, other: IpNet },
     /// An address is on the loopback, where nobody on the segment sees it, and the interface for it has none.
     OnLoopback { interface: Interface, address: IpNet },
     /// The route's next router is a node that does not route.
@@ -67,7 +69,8 @@ pub enum Cause {
     /// The time to live ran out.
     TtlExpired { node: String, ttl: u8 },
     /// The packet is larger than an MTU on the way and may not be cut.
-    TooBig { interface: Interface, mtu: u32, size: u32 },
+    /// With `route` it is the MTU of the route by that interface.
+    TooBig { interface: Interface, mtu: u32, size: u32, route: Option<IpNet> },
     /// A connection opens, but its full packets are larger than an MTU between bridges, where nobody tells the sender.
     BlackHole { interface: Interface, mtu: u32, size: u32 },
     /// A route of the kind `blackhole`, `unreachable` or `prohibit`.
@@ -152,6 +155,7 @@ impl Cause {
             Self::WrongPrefix { interface, .. }
             | Self::OtherSubnet { interface, .. }
             | Self::NotOnLink { interface, .. }
+            | Self::Overlap { interface, .. }
             | Self::ArpIgnored { interface, .. }
             | Self::Ipv6Off { interface, .. }
             | Self::OnLoopback { interface, .. }
@@ -201,6 +205,7 @@ impl Cause {
             | Self::WrongPrefix { interface, .. }
             | Self::OtherSubnet { interface, .. }
             | Self::NotOnLink { interface, .. }
+            | Self::Overlap { interface, .. }
             | Self::NoArp { interface }
             | Self::WrongNeighbour { interface, .. }
             | Self::OtherNic { interface, .. }

@@ -46,6 +46,9 @@ every!(causes: Cause {
         Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/24") },
         Cause::OnLoopback { interface: near("a1"), address: net("10.1.0.11/32") },
     ],
+    Cause::Overlap { .. } => [
+        Cause::Overlap { interface: near("a1"), address: net("10.1.0.11/24"), owner: near("b1"), other: net("10.1.0.22/30") },
+    ],
     Cause::NotARouter { .. } => [
         Cause::NotARouter { node: word("a1"), gateway: addr("10.1.0.12"), route: route(true), owner: word("a2") },
     ],
@@ -112,7 +115,10 @@ every!(causes: Cause {
         Cause::ReversePath { interface: near("host-a"), source: addr("10.0.0.9"), strict: false },
     ],
     Cause::TtlExpired { .. } => [Cause::TtlExpired { node: word("host-a"), ttl: 1 }],
-    Cause::TooBig { .. } => [Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500 }],
+    Cause::TooBig { .. } => [
+        Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500, route: None },
+        Cause::TooBig { interface: near("host-a"), mtu: 1400, size: 1500, route: Some(net("10.2.0.0/24")) },
+    ],
     Cause::BlackHole { .. } => [Cause::BlackHole { interface: near("host-a"), mtu: 1400, size: 1500 }],
     Cause::Refused { .. } => [Cause::Refused { node: word("host-a"), kind: word("blackhole"), to: net("10.0.0.0/8") }],
     Cause::Barred { .. } => [Cause::Barred {
