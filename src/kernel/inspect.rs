@@ -138,7 +138,7 @@ const LATE_ROUTES: u32 = 250;
 
 /// Whether an IPv6 address that is in use has no route yet.
 fn is_late(links: &[Link], routes: &[RouteMessage]) -> bool {
-    let used = links.iter().flat_map(|link| &link.addresses).filter(|address| !address.tentative);
+    let used = links.iter().flat_map(|link| &link.addresses).filter(|address| !address.is_tentative());
     let mut used = used.map(|address| address.net.addr()).filter(IpAddr::is_ipv6).peekable();
     if used.peek().is_none() {
         return false;

@@ -1,5 +1,6 @@
 //! The tables of one network namespace, as the kernel's own decisions use them.
 
+mod address;
 pub mod policies;
 pub(super) mod read;
 mod stack;
@@ -14,6 +15,7 @@ use netlink_packet_route::route::{RouteProtocol, RouteType};
 use crate::name::Mac;
 use crate::report::machine::{self, FdbState, Forwarding, Node, Peer};
 
+pub use address::{Address, Detection};
 pub use stack::{Filtering, PortVlan, Remote, Stack, Tunnel};
 
 /// `RT_TABLE_LOCAL` (`linux/rtnetlink.h`): a node's own addresses.
@@ -253,23 +255,6 @@ impl PortState {
             Self::Forwarding => "forwarding",
         }
     }
-}
-
-/// An address of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Address {
-    /// With its prefix.
-    pub net: IpNet,
-    /// Not the first of its subnet: never chosen as a source.
-    pub secondary: bool,
-    /// The kernel's number of its scope: 0 everywhere, 253 the link, 254 this host.
-    pub scope: u8,
-    /// Duplicate address detection has not ended well: it is not in use.
-    pub tentative: bool,
-    /// It never will be: another one had it.
-    pub failed: bool,
-    /// New packets of its node do not bear it, where there is another one.
-    pub deprecated: bool,
 }
 
 /// A route.

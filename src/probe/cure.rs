@@ -26,7 +26,7 @@ use super::predict::Prediction;
 use super::predict::lookup::{Flow, Found, lookup};
 use super::predict::map::{At, Map};
 use super::view::View;
-use crate::kernel::tables;
+use crate::kernel::tables::{self, Detection};
 use crate::lab::resolve::word;
 use crate::name::IfName;
 use crate::plan::{Fact, NodeId, Ns, Port, RouteTo, quoted};
@@ -243,7 +243,8 @@ impl Cures<'_> {
             // One that was refused as another one's comes back anew.
             (Edit::DelAddress { dev, net }, Fact::Addr(at, own)) => {
                 let link = self.map.tables(step.place).named(dev);
-                let failed = link.is_some_and(|link| link.addresses.iter().any(|own| own.net == *net && own.failed));
+                let failed = link
+                    .is_some_and(|link| link.addresses.iter().any(|own| own.net == *net && own.detection == Detection::Failed));
                 // What is described of a cable that was put elsewhere holds no more.
                 let interface = Interface { node: self.map.name(step.place), interface: dev.clone() };
                 own == net && *at == port(dev) && !failed && !self.is_left_over(&interface, *net)

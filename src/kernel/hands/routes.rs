@@ -18,7 +18,7 @@ pub fn of_addresses(sight: &Sight<'_>, at: &mut dyn FnMut(u32, OfPort)) {
         let port = sight.port(link);
         // Those of IPv6 come with the carrier.
         let works = |v6: bool| link.up && (!v6 || link.carrier && link.state == "up");
-        for address in link.addresses.iter().filter(|address| !address.tentative) {
+        for address in link.addresses.iter().filter(|address| !address.is_tentative()) {
             let (net, v6) = (address.net, address.net.addr().is_ipv6());
             if !v6 && address.scope != 0 && sight.expected.has(Slot::Addr(&port, net)) {
                 at(link.index, OfPort::Scope(net, address.scope));

@@ -81,13 +81,11 @@ impl Policies {
         let fits = |policy: &&Policy| {
             policy.course == course && !policy.strange && policy.from.contains(&from) && policy.to.contains(&to)
         };
-        match self.all.iter().filter(fits).min_by_key(|policy| policy.priority) {
-            Some(policy) => policy.blocks.then(|| policy.words.clone()),
-            None => {
-                let bit = [1, 4, 2][course as usize];
-                (self.default & bit != 0).then(|| format!("default {} block", course.word()))
-            }
+        if let Some(policy) = self.all.iter().filter(fits).min_by_key(|policy| policy.priority) {
+            return policy.blocks.then(|| policy.words.clone());
         }
+        let bit = [1, 4, 2][course as usize];
+        (self.default & bit != 0).then(|| format!("default {} block", course.word()))
     }
 
     /// Those that are left without what [`Self::blocks`] told.

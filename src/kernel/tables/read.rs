@@ -19,8 +19,8 @@ use nix::errno::Errno;
 
 use super::stack;
 use super::{
-    Address, All, BridgePort, Fdb, Link, Neighbour, NextHop, PortState, PortVlan, Remote, Route, Rule, RuleAction, Stack,
-    VethPeer,
+    Address, All, BridgePort, Detection, Fdb, Link, Neighbour, NextHop, PortState, PortVlan, Remote, Route, Rule, RuleAction,
+    Stack, VethPeer,
 };
 use crate::kernel::fallback::is_fallback;
 use crate::kernel::netlink::{self, Netlink, attributes};
@@ -206,13 +206,15 @@ fn address(message: &AddressMessage) -> Option<(u32, Address)> {
     let net = IpNet::new(own.or(any)?, message.header.prefix_len).ok()?;
     let short = message.header.flags;
     let has = |long_flag, short_flag| long.map_or_else(|| short.contains(short_flag), |long| long.contains(long_flag));
-    let failed = has(AddressFlags::Dadfailed, AddressHeaderFlags::Dadfailed);
-    let tentative = failed
-        || has(AddressFlags::Tentative, AddressHeaderFlags::Tentative)
-            && !has(AddressFlags::Optimistic, AddressHeaderFlags::Optimistic);
+    let pending = has(AddressFlags::Tentative, AddressHeaderFlags::Tentative);
+    let detection = match has(AddressFlags::Dadfailed, AddressHeaderFlags::Dadfailed) {
+        true => Detection::Failed,
+        false if pending && !has(AddressFlags::Optimistic, AddressHeaderFlags::Optimistic) => Detection::Pending,
+        false => Detection::Done,
+    };
     let secondary = net.addr().is_ipv4() && has(AddressFlags::Secondary, AddressHeaderFlags::Secondary);
     let deprecated = has(AddressFlags::Deprecated, AddressHeaderFlags::Deprecated);
-    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), tentative, failed, deprecated }))
+    Some((message.header.index, Address { net, secondary, scope: message.header.scope.into(), detection, deprecated }))
 }
 
 /// The MTU of the way to one address, as a router has told it.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
-use crate::kernel::tables::{Address, LOCAL_TABLE, Link, NextHop, Route, Tables};
+use crate::kernel::tables::{Address, Detection, LOCAL_TABLE, Link, NextHop, Route, Tables};
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
 use crate::probe::predict::lookup::{Flow, Found, lookup};
@@ -47,7 +47,7 @@ pub(super) fn add_address(tables: &mut Tables, dev: &str, net: IpNet) -> Effect 
         return Effect::Refused;
     }
     let secondary = net.addr().is_ipv4() && link.addresses.iter().any(|own| own.net.trunc() == net.trunc());
-    let address = Address { net, secondary, scope: 0, tentative: false, failed: false, deprecated: false };
+    let address = Address { net, secondary, scope: 0, detection: Detection::Done, deprecated: false };
     with(tables, dev, |link| {
         link.addresses.push(address);
         Effect::Done

@@ -51,7 +51,7 @@ pub enum Edit {
     AddRule { priority: u32, ipv6: bool },
     /// A policy rule goes.
     DelRule { priority: u32, ipv6: bool },
-    /// A policy of IPsec goes, or what is dropped without one passes.
+    /// A policy of `IPsec` goes, or what is dropped without one passes.
     DelPolicy { words: String },
     /// What routers have told of ways is forgotten.
     FlushCache { ipv6: bool },

@@ -351,14 +351,11 @@ impl Cures<'_> {
             if !self.map.link(at).up {
                 self.step_at(at.place, Edit::up(&dev));
             }
-            let address = match four(at) {
-                Some(own) => own.addr(),
-                None => {
-                    let address = free.next()?;
-                    self.step_at(at.place, Edit::add_address(&dev, IpNet::new(address, subnet.prefix_len()).ok()?));
-                    address
-                }
-            };
+            let own = four(at).map(|own| own.addr());
+            let address = own.or_else(|| free.next())?;
+            if own.is_none() {
+                self.step_at(at.place, Edit::add_address(&dev, IpNet::new(address, subnet.prefix_len()).ok()?));
+            }
             addresses.push(address);
         }
         Some((there, addresses.try_into().ok()?))

@@ -9,7 +9,7 @@ use super::lookup::{forwards, unruled};
 use super::map::At;
 use super::packet::{Packet, Stand};
 use super::path::Path;
-use crate::kernel::tables::Stack;
+use crate::kernel::tables::{Detection, Stack};
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
 use crate::probe::view::is_managed;
@@ -180,8 +180,12 @@ impl World<'_> {
         };
         let fits = |net: IpNet| wanted.map_or(!is_link_local(net.addr()), |wanted| net.addr() == wanted);
         self.map.interfaces(place).find_map(|at| {
-            let own = self.map.link(at).addresses.iter().find(|own| own.tentative && fits(own.net))?;
-            Some(Cause::AddressUnused { interface: self.map.interface(at), address: own.net, failed: own.failed })
+            let own = self.map.link(at).addresses.iter().find(|own| own.is_tentative() && fits(own.net))?;
+            Some(Cause::AddressUnused {
+                interface: self.map.interface(at),
+                address: own.net,
+                failed: own.detection == Detection::Failed,
+            })
         })
     }
 

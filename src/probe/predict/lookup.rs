@@ -143,18 +143,18 @@ fn source4(tables: &Tables, dev: Option<&Link>, via: Option<IpAddr>) -> Option<I
 /// RFC 6724 section 5, as far as addresses of a lab differ: scope, deprecation, outgoing interface, label, longest common prefix.
 fn source6(tables: &Tables, dev: Option<&Link>, to: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(to) = to else { return None };
-    let mut best: Option<((bool, bool, bool, bool, u32), IpAddr)> = None;
+    let mut best = None;
     for link in &tables.links {
         for address in &link.addresses {
             let IpAddr::V6(own) = address.net.addr() else { continue };
             let here = dev.is_some_and(|dev| dev.index == link.index);
             let near = own.is_unicast_link_local();
-            if address.tentative || own.is_loopback() || (near && !here) {
+            if address.is_tentative() || own.is_loopback() || (near && !here) {
                 continue;
             }
             let common = (u128::from(own) ^ u128::from(to)).leading_zeros().min(u32::from(address.net.prefix_len()));
             let score = (near == to.is_unicast_link_local(), !address.deprecated, here, label(own) == label(to), common);
-            if best.is_none_or(|(other, _)| score > other) {
+            if best.is_none_or(|(other, _): (_, IpAddr)| score > other) {
                 best = Some((score, own.into()));
             }
         }

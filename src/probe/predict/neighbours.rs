@@ -140,7 +140,7 @@ impl World<'_> {
     /// The address that the question comes from; IPv6 asks with none but its interface's own (`ndisc_send_ns`).
     pub(super) fn asker(&self, out: At, address: IpAddr, source: IpAddr) -> Option<IpAddr> {
         let here = |wanted: &dyn Fn(IpAddr) -> bool| {
-            let addresses = self.map.link(out).addresses.iter().filter(|address| !address.tentative);
+            let addresses = self.map.link(out).addresses.iter().filter(|address| !address.is_tentative());
             addresses.map(|address| address.net.addr()).find(|address| wanted(*address))
         };
         if address.is_ipv6() {
@@ -173,7 +173,7 @@ impl World<'_> {
         if link.noarp {
             return None;
         }
-        let here = link.addresses.iter().any(|own| own.net.addr() == address && !own.tentative);
+        let here = link.addresses.iter().any(|own| own.net.addr() == address && !own.is_tentative());
         let proxied = tables.proxied.contains(&(link.index, address));
         if address.is_ipv6() {
             // Routers answer for the first address of their subnets, too (`ndisc_recv_ns`).

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use netlink_packet_route::route::{RouteProtocol, RouteType};
 
 use crate::kernel::tables::{
-    Address, All, BridgePort, Fdb, LOCAL_TABLE, Link as Seen, NextHop, Route, Settings, Tables, VethPeer, report,
+    Address, All, BridgePort, Detection, Fdb, LOCAL_TABLE, Link as Seen, NextHop, Route, Settings, Tables, VethPeer, report,
 };
 use crate::lab::Journal;
 use crate::name::{IfName, Mac};
@@ -170,7 +170,7 @@ fn links(here: &Ns, state: &State) -> Vec<(IfName, &'static str, Option<End>)> {
 
 fn addresses(port: &Port, state: &State) -> Vec<Address> {
     let own = |fact: &Fact| if let Fact::Addr(at, net) = fact { (at == port).then_some(*net) } else { None };
-    let address = |net| Address { net, secondary: false, scope: 0, tentative: false, failed: false, deprecated: false };
+    let address = |net| Address { net, secondary: false, scope: 0, detection: Detection::Done, deprecated: false };
     // The kernel takes the addresses of an interface that goes down out of use, but shows those of IPv4.
     let up = state.has(Slot::Up(port));
     state.iter().filter_map(own).filter(|net| up || net.addr().is_ipv4()).map(address).collect()

@@ -163,7 +163,7 @@ fn bad_name(lang: Lang, what: Thing, word: &str, fault: &NameFault) -> Message {
             lang,
             "Names are in lower case here, though LXD takes capitals: as names of hosts, {word} and {lower} are the same.",
             word = quoted(lang, word),
-            lower = quoted(lang, &word.to_ascii_lowercase())
+            lower = quoted(lang, word.to_ascii_lowercase())
         ),
         NameFault::Character(letter) => t!(
             lang,

@@ -77,7 +77,7 @@ pub enum Cause {
     Refused { node: String, kind: String, to: IpNet },
     /// A policy rule that refuses, as `ip rule` writes it.
     Barred { node: String, rule: String, priority: u32, ipv6: bool },
-    /// A policy of IPsec drops it, as `ip xfrm policy` writes it, or what it says of all others.
+    /// A policy of `IPsec` drops it, as `ip xfrm policy` writes it, or what it says of all others.
     Ipsec { node: String, policy: String },
     /// The interface has the address and does not use it: it asks whether another one has it, or one had.
     AddressUnused { interface: Interface, address: IpNet, failed: bool },

@@ -1,7 +1,7 @@
 //! Who answers for an address, who asks with which, and who is told of a better router.
 
 use super::*;
-use crate::kernel::tables::Conf;
+use crate::kernel::tables::{Conf, Detection};
 
 /// Two routers on the segment of a container, which has the wrong one of them as its gateway.
 const THREE: &str = "
@@ -102,8 +102,8 @@ fn what_all_are_told_holds_at_each_interface() {
     let mut view = Bench::new("bridged").view();
     let own = Conf::default();
     let tables = view.tables("host-a.a1");
-    let settings = |conf| Some(crate::kernel::tables::Settings { conf, ..Default::default() });
-    tables.settings = settings(Conf { arp_filter: true, arp_announce: 2, accept_redirects: false, ..own });
+    let conf = Conf { arp_filter: true, arp_announce: 2, accept_redirects: false, ..own };
+    tables.settings = Some(crate::kernel::tables::Settings { conf, ..Default::default() });
     let mut link = tables.links.iter().find(|link| link.name == "eth0").unwrap().clone();
     assert_eq!(tables.conf(&link), Conf { arp_filter: true, arp_announce: 2, ..own });
     link.forwarding4 = true;
@@ -186,7 +186,7 @@ fn an_address_that_is_still_asked_for_is_of_no_use() {
     for failed in [false, true] {
         let mut view = Bench::new(SIX).view();
         let own = view.link("host-b.b1", "eth0").addresses.iter_mut().find(|own| own.net == net("fd00:2::2/64")).unwrap();
-        (own.tentative, own.failed) = (true, failed);
+        own.detection = if failed { Detection::Failed } else { Detection::Pending };
         let prediction = ask(&view, "host-a.a1", "fd00:2::2");
         let (leg, Cause::AddressUnused { interface, failed: told, .. }) = death(&prediction) else { panic!("{prediction:?}") };
         assert_eq!((leg, interface.node.as_str(), *told), (Direction::Request, "host-b.b1", failed));

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::{Bench, address, ask, death, mac, net, way};
 use crate::kernel::tables::{
-    Address, Filtering, LOCAL_TABLE, Link, NextHop, PortVlan, Remote, Route, Stack, Tables, Tunnel, VethPeer,
+    Address, Detection, Filtering, LOCAL_TABLE, Link, NextHop, PortVlan, Remote, Route, Stack, Tables, Tunnel, VethPeer,
 };
 use crate::plan::MAIN_TABLE;
 use crate::probe::predict::Prediction;
@@ -56,7 +56,7 @@ impl View {
     fn give(&mut self, node: &str, dev: &str, own: &str) {
         let own = net(own);
         let link = self.link(node, dev);
-        link.addresses.push(Address { net: own, secondary: false, scope: 0, tentative: false, failed: false, deprecated: false });
+        link.addresses.push(Address { net: own, secondary: false, scope: 0, detection: Detection::Done, deprecated: false });
         let hops = vec![NextHop { via: None, dev: link.index, dead: false }];
         let route = |table, to, kind| Route {
             table,
