@@ -146,7 +146,7 @@ fn of(tables: &Tables, say: &mut dyn FnMut(String)) {
             if is_near(address.net.addr()) {
                 continue;
             }
-            say(format!("{dev} {} secondary {} tentative {}", address.net, address.secondary, address.tentative));
+            say(format!("{dev} {} secondary {} detection {:?}", address.net, address.secondary, address.detection));
         }
     }
     for route in &tables.routes {

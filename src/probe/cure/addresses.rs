@@ -124,7 +124,11 @@ impl Cures<'_> {
         if self.misplaced(place, None) {
             return;
         }
-        let found = self.link_local(place).or_else(|| self.free_on_segment(place)).or_else(|| self.first_on_segment(place));
+        let found = self
+            .link_local(place)
+            .or_else(|| self.free_on_segment(place, false))
+            .or_else(|| self.free_on_segment(place, true))
+            .or_else(|| self.first_on_segment(place));
         if let Some((dev, net)) = found {
             self.step(node, Edit::add_address(&dev, net));
         }
@@ -182,8 +186,9 @@ impl Cures<'_> {
         Some((link.name.clone(), IpNet::new(link.mac?.link_local().into(), 64).ok()?))
     }
 
-    /// An interface that is no port, and an address that nobody has in the subnet of others on its segment.
-    fn free_on_segment(&self, place: usize) -> Option<(String, IpNet)> {
+    /// An interface that is no port, and an address that nobody has in the subnet of others on its segment, or of one that comes to
+    /// be its segment where `loose` ends are plugged in.
+    fn free_on_segment(&self, place: usize, loose: bool) -> Option<(String, IpNet)> {
         let own = self.map.interfaces(place).filter(|at| !self.map.is_loopback(*at) && self.map.bridge(*at).is_none());
         let mut own: Vec<At> = own.filter(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at)).collect();
         own.sort_by_key(|at| !self.map.is_bridge(*at));
@@ -191,7 +196,7 @@ impl Cures<'_> {
             let others = (0..self.map.places().len()).filter(|other| *other != place);
             for other in others.flat_map(|other| self.map.interfaces(other)) {
                 let Some(net) = self.map.nets(other).find(|net| net.addr().is_ipv4()) else { continue };
-                if self.map.path(at, other).is_some_and(|path| path.is_plugged()) {
+                if self.map.path(at, other).is_some_and(|path| loose || path.is_plugged()) {
                     let net = self.free(net)?;
                     return Some((self.map.link(at).name.clone(), net));
                 }
