@@ -105,7 +105,9 @@ impl Seen for Found {
                 lead_over(bench.view, node, route, route.to.addr(), *via)
             }
             Self::RouterElsewhere { address, on, belongs, instead: None, .. } => {
-                let own = bench.view.interface(on).and_then(|link| link.addresses.iter().find(|own| own.addr() == *address));
+                // Whether a port is in its bridge by mistake, or its address, others know.
+                let link = bench.view.interface(on).filter(|link| link.bridge.is_none());
+                let own = link.and_then(|link| link.addresses.iter().find(|own| own.addr() == *address));
                 let (interface, belongs) = (on.clone(), belongs.clone());
                 let moved = own.map(|own| Cause::AddressElsewhere { interface, address: *own, belongs, instead: None });
                 moved.map_or_else(Vec::new, |cause| cure(bench.view, &cause))
