@@ -9,7 +9,7 @@ use netlink_packet_route::route::{RouteProtocol, RouteType};
 use crate::kernel::tables::{Address, Detection, LOCAL_TABLE, Link, NextHop, Route, Tables};
 use crate::plan::MAIN_TABLE;
 use crate::probe::is_link_local;
-use crate::probe::predict::lookup::{Flow, Found, lookup};
+use crate::probe::predict::lookup::{Flow, Found, lookup, unruled};
 use crate::topology::LEAST_MTU6;
 
 /// The metrics of routes of IPv6 that addresses bring, and of those that are typed without one (`IP6_RT_PRIO_ADDRCONF`,
@@ -77,7 +77,7 @@ pub(super) fn connect(tables: &mut Tables, link: &Link, address: Address) {
         return;
     }
     let hop = NextHop { via: None, dev: link.index, dead: false };
-    let forwards = tables.all6.forwarding == Some(true);
+    let forwards = tables.named(&link.name).is_some_and(|link| link.forwarding6);
     let mut add = |table, to, kind| {
         let there = |route: &Route| {
             let same = route.table == table && route.to == to && route.kind == kind && route.hops == [hop.clone()];
@@ -197,7 +197,9 @@ fn on_link(tables: &Tables, via: IpAddr, dev: Option<u32>) -> Option<u32> {
     let best = |table| {
         tables.routes.iter().filter(near).filter(|route| route.table == table).min_by_key(|route| Reverse(route.to.prefix_len()))
     };
-    let route = best(LOCAL_TABLE).or_else(|| best(MAIN_TABLE)).filter(|route| route.kind != RouteType::Broadcast)?;
+    // The main table counts as far as a rule leads to it.
+    let main = || best(MAIN_TABLE).filter(|_| !unruled(tables, via));
+    let route = best(LOCAL_TABLE).or_else(main).filter(|route| route.kind != RouteType::Broadcast)?;
     route.hops.first().map(|hop| hop.dev)
 }
 

@@ -197,11 +197,11 @@ fn bridge(tables: &mut Tables, dev: &str) -> Effect {
         return Effect::Refused;
     }
     let index = tables.links.iter().map(|link| link.index).max().unwrap_or(0) + 1;
-    let (forwarding4, rp_filter) = (tables.all4.forwarding == Some(true), 0);
+    let [forwarding4, forwarding6] = [&tables.all4, &tables.all6].map(|all| all.forwarding == Some(true));
     // Any address that nobody has will do.
     let mac = Some(Mac([0x0e, 0, 0, 0, 0, u8::try_from(index % 256).unwrap_or(0)]));
     let kind = "bridge".to_owned();
-    tables.links.push(Link { index, name: dev.to_owned(), kind, mac, mtu: 1500, forwarding4, rp_filter, ..Link::default() });
+    tables.links.push(Link { index, name: dev.to_owned(), kind, mac, mtu: 1500, forwarding4, forwarding6, ..Link::default() });
     Effect::Done
 }
 
@@ -278,6 +278,7 @@ fn setting(tables: &mut Tables, name: &str, value: u32) -> Effect {
             let effect = set(&mut tables.all6.forwarding, Some(value != 0));
             if effect == Effect::Done {
                 tables.routes.retain(|route| route.kind != RouteType::Anycast);
+                tables.links.iter_mut().for_each(|link| link.forwarding6 = value != 0);
                 for link in tables.links.clone().into_iter().filter(|link| link.kind != "loopback") {
                     link.addresses.iter().filter(|own| own.net.addr().is_ipv6()).for_each(|own| connect(tables, &link, *own));
                 }

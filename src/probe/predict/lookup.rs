@@ -78,7 +78,7 @@ pub(in crate::probe) fn lookup<'a>(tables: &'a Tables, flow: Flow<'_>) -> Found<
 }
 
 /// Whether the main table has a route to the address, and no rule for packets like any other leads to that table.
-pub(super) fn unruled(tables: &Tables, to: IpAddr) -> bool {
+pub(in crate::probe) fn unruled(tables: &Tables, to: IpAddr) -> bool {
     let own: Vec<&Rule> = tables.rules.iter().filter(|rule| rule.ipv6 == to.is_ipv6()).collect();
     let leads = |rule: &&Rule| rule.action == RuleAction::Table(MAIN_TABLE) && rule.suppressed.is_none();
     let flow = Flow { to, from: None, enters: None, leaves: None };

@@ -125,6 +125,7 @@ fn place(id: &NodeId, state: &State) -> Place {
             peer: peer.map(|(node, name, index)| VethPeer { namespace: None, index, node: Some(node), name: Some(name) }),
             addresses: addresses(&port, state),
             forwarding4: forwarding(Sysctl::Forward4),
+            forwarding6: forwarding(Sysctl::Forward6),
             ..Seen::default()
         });
     }
