@@ -298,7 +298,7 @@ fn report(
     acted: &[Acted],
     packet: &predict::Probe,
 ) -> Trace {
-    let goal = Goal { from: order.from, to: order.to, probe: packet };
+    let goal = Goal { from: order.from, to: order.to, probe: packet, transport: order.transport };
     let unheard = if account.answered { None } else { port::unheard(view, &account, order) };
     let outcome = account.outcome(view, prediction, acted, &goal, unheard);
     let by_itself =

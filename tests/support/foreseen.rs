@@ -52,7 +52,11 @@ pub fn foresee(lab: &str, case: &Case<'_>) -> Prediction {
     let to: IpAddr = case.to.parse().unwrap();
     let from = &view.places.iter().find(|place| place.node.node == case.from).unwrap().id;
     let probe = Probe { size: case.size.0, ttl: 64, may_fragment: case.size.1, source: None };
-    with_cures(&view, &Goal { from, to, probe: &probe }, predict(&view, from, to, &probe))
+    with_cures(
+        &view,
+        &Goal { from, to, probe: &probe, transport: nslab::report::probe::Transport::Icmp },
+        predict(&view, from, to, &probe),
+    )
 }
 
 pub fn answered(lab: &str, case: &Case<'_>) -> bool {

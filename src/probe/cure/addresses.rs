@@ -334,7 +334,7 @@ impl Cures<'_> {
         }
         // Who is asked for by another address that nobody has comes first, then who is no gateway to others.
         let asked = |wrong: &&Interface| owners.iter().any(|other| other != *wrong && self.asked(other, address).is_some());
-        wrong.sort_by_key(|wrong| (!asked(wrong), !wrong.node.contains('.'), self.at(wrong)));
+        wrong.sort_by_key(|wrong| (wrong.interface != "lo", !asked(wrong), !wrong.node.contains('.'), self.at(wrong)));
         for wrong in wrong {
             self.single(address, wrong, owners);
             self.or();
@@ -371,7 +371,7 @@ impl Cures<'_> {
         match own.filter(|own| own.addr() != address && !self.map.owners(own.addr()).contains(&at)) {
             Some(own) => self.readdress(wrong, net, &wrong.interface, own),
             // An address beside another one is one too many; an only one is replaced.
-            None if others || own.is_none() && self.is_spare(wrong, address, owners) => {
+            None if others || wrong.interface == "lo" || own.is_none() && self.is_spare(wrong, address, owners) => {
                 self.step(&wrong.node, Edit::del_address(&wrong.interface, net));
             }
             None => {

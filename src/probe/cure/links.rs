@@ -9,6 +9,7 @@ use super::edit::Edit;
 use super::{At, Cures, Fact, Flow, Found, Interface, lookup, quoted};
 use crate::kernel::tables::PortState;
 use crate::probe::view::is_managed;
+use crate::report::probe::Transport;
 use crate::report::trace::Cause;
 
 /// `IPDEFTTL` (`linux/ip.h`)
@@ -275,7 +276,14 @@ impl Cures<'_> {
             (Some(program), None, _) => format!("{program}{of_table} -P {chain} ACCEPT"),
             (_, Some(handle), _) => format!("nft delete rule {place} handle {handle}"),
             (None, None, _) if family == "arp" => format!("nft add rule {place} accept"),
-            (None, None, _) => format!("nft add rule {place} meta l4proto '{{ icmp, icmpv6 }}' accept"),
+            (None, None, _) => {
+                let of = match self.goal.map(|goal| goal.transport) {
+                    Some(Transport::Tcp { .. }) => "tcp",
+                    Some(Transport::Udp { .. }) => "udp",
+                    _ => "'{ icmp, icmpv6 }'",
+                };
+                format!("nft add rule {place} meta l4proto {of} accept")
+            }
         };
         // Such chains see the questions for MAC addresses, too.
         if rule.is_none() && ["bridge", "netdev"].contains(&family.as_str()) {

@@ -12,6 +12,7 @@ use crate::probe::is_link_local;
 use crate::probe::predict::map::Map;
 use crate::probe::predict::{Probe, forecast, forget, predict};
 use crate::probe::view::{Place, View};
+use crate::report::probe::Transport;
 use crate::report::trace::Cause;
 
 /// Causes that are mended one after the other until the packet is answered.
@@ -30,6 +31,8 @@ pub struct Goal<'a> {
     pub to: IpAddr,
     /// The packet.
     pub probe: &'a Probe,
+    /// What it is of.
+    pub transport: Transport,
 }
 
 /// A change in a node, by its place in the view.

@@ -236,7 +236,12 @@ impl<'a> World<'a> {
 
     /// That several have the address.
     pub(super) fn duplicate(&self, address: IpAddr) -> Cause {
-        let owners = self.map.owners(address).iter().map(|at| self.map.interface(*at)).collect();
+        let loopbacks = (0..self.map.places().len()).flat_map(|place| self.map.interfaces(place));
+        let loopbacks = loopbacks.filter(|at| self.map.is_loopback(*at) && self.map.nets(*at).any(|net| net.addr() == address));
+        let mut owners: Vec<At> = self.map.owners(address).iter().copied().chain(loopbacks).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        let owners = owners.into_iter().map(|at| self.map.interface(at)).collect();
         Cause::DuplicateAddress { address, owners }
     }
 

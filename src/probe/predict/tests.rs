@@ -27,7 +27,8 @@ use crate::topology::{catalog, parse};
 const PROBE: Probe = Probe { size: 84, ttl: 64, may_fragment: true, source: None };
 
 fn ask(view: &View, from: &str, to: &str) -> Prediction {
-    let goal = Goal { from: &node(from), to: to.parse().unwrap(), probe: &PROBE };
+    let goal =
+        Goal { from: &node(from), to: to.parse().unwrap(), probe: &PROBE, transport: crate::report::probe::Transport::Icmp };
     with_cures(view, &goal, predict(view, goal.from, goal.to, goal.probe))
 }
 

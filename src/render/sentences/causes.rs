@@ -255,6 +255,10 @@ pub fn cause(lang: Lang, trace: &Trace, cause: &Cause) -> String {
                 ),
             }
         }
+        Cause::DuplicateAddress { address, owners } if owners.iter().any(|owner| owner.interface == "lo") => {
+            let owners = list(trace, owners);
+            t!(lang, "Several have the address {address}: {owners}. Each takes it for its own.", address, owners)
+        }
         Cause::DuplicateAddress { address, owners } => {
             let owners = list(trace, owners);
             t!(lang, "Several have the address {address}: {owners}. Who answers first is taken.", address, owners)

@@ -107,7 +107,10 @@ every!(causes: Cause {
         Cause::Unresolved { interface: near("a1"), address: addr("10.0.0.9"), owner: None },
         Cause::Unresolved { interface: near("a1"), address: addr("fd00:1::9"), owner: Some(near("b1")) },
     ],
-    Cause::DuplicateAddress { .. } => [Cause::DuplicateAddress { address: addr("10.0.0.9"), owners: vec![near("a1"), near("b1")] }],
+    Cause::DuplicateAddress { .. } => [
+        Cause::DuplicateAddress { address: addr("10.0.0.9"), owners: vec![near("a1"), near("b1")] },
+        Cause::DuplicateAddress { address: addr("10.0.0.9"), owners: vec![near("a1"), nslab::report::wire::Interface { interface: word("lo"), ..near("b1") }] },
+    ],
     Cause::DuplicateMac { .. } => [Cause::DuplicateMac { mac: word("02:00:00:00:00:01"), owners: vec![near("a1"), near("b1")] }],
     Cause::ClonedMac { .. } => [Cause::ClonedMac { mac: word("02:00:00:00:00:01"), owners: vec![near("a1"), near("b1")] }],
     Cause::ReversePath { .. } => [
