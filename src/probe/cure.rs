@@ -50,9 +50,9 @@ pub fn cure_of(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<String> {
 
 /// The commands that lead a node's packets for an address over a router, in place of its route or beside one that is to stay.
 pub fn lead_over(view: &View, node: &str, route: &Route, to: IpAddr, via: IpAddr) -> Vec<String> {
-    let Some(place) = view.places.iter().position(|place| place.node.node == node) else { return Vec::new() };
     let map = Map::new(view);
     let cures = Cures { view, map: &map, goal: None, done: Vec::new(), steps: Vec::new() };
+    let Some(place) = cures.place(node) else { return Vec::new() };
     let subnet = map.owners(to).iter().flat_map(|owner| map.nets(*owner)).find(|net| net.addr() == to).map(|net| net.trunc());
     let ways = std::iter::once(Edit::replace(route.to, via)).chain(subnet.map(|net| Edit::route(net, via)));
     let tried = ways.map(|edit| Step { place, edit }).filter(|step| !cures.is_protected(step));

@@ -18,6 +18,7 @@ use crate::probe::view::Place;
 use crate::render::lang::t;
 use crate::render::sentences::causes;
 use crate::render::sentences::statement::{Say, Words};
+use crate::report::machine::Link;
 use crate::report::trace::{Action, Cause, Route};
 use crate::report::wire::Interface;
 use crate::topology::reader::Item;
@@ -341,7 +342,12 @@ fn over(routes: &Routes, (to, address): (&str, IpAddr), route: &Route, stage: &S
 /// Whether an address is in a subnet of the interface that the route leaves by.
 fn is_near(routes: &Routes, route: &Route, address: IpAddr, stage: &Stage<'_>) -> bool {
     let link = stage.scene.view.place(&routes.node.0).and_then(|place| place.named(&route.dev));
-    link.is_some_and(|link| link.addresses.iter().any(|own| own.contains(&address) && own.addr() != address))
+    link.is_some_and(|link| shares(link, address))
+}
+
+/// Whether an address is another one in a subnet of the interface.
+fn shares(link: &Link, address: IpAddr) -> bool {
+    link.addresses.iter().any(|own| own.contains(&address) && own.addr() != address)
 }
 
 /// An address of the router that should be asked, in a subnet of the node's own.
@@ -351,10 +357,7 @@ fn router_at(routes: &Routes, route: &Route, stage: &Stage<'_>) -> Option<IpAddr
     let links = &stage.scene.view.place(&machine.0)?.node.links;
     let all = links.iter().flat_map(|link| &link.addresses).map(IpNet::addr);
     let mut near = all.filter(|address| address.is_ipv4() == route.to.addr().is_ipv4() && !is_link_local(*address));
-    near.find(|address| {
-        let own = from.node.links.iter().flat_map(|link| &link.addresses);
-        own.into_iter().any(|own| own.contains(address) && own.addr() != *address && !own.addr().is_loopback())
-    })
+    near.find(|address| !address.is_loopback() && from.node.links.iter().any(|link| shares(link, *address)))
 }
 
 /// The host's interface that a container's cable leads to: its bridge, or the other end itself.

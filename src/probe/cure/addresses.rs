@@ -38,9 +38,7 @@ impl Cures<'_> {
         }
         let bare = |place: &usize| {
             let mut cards = self.map.interfaces(*place).filter(|at| !self.map.is_loopback(*at)).peekable();
-            self.map.kind(*place) == Kind::Container
-                && cards.peek().is_some()
-                && cards.all(|at| self.map.nets(at).all(|net| net.addr().is_ipv6()))
+            self.map.kind(*place) == Kind::Container && cards.peek().is_some() && cards.all(|at| self.map.lacks_ipv4(at))
         };
         let bare: Vec<usize> = (0..self.map.places().len()).filter(bare).collect();
         if self.goal.is_none() && bare.into_iter().any(|place| self.misplaced(place, Some(address))) {
@@ -61,8 +59,8 @@ impl Cures<'_> {
     fn is_between_two(&self, interface: &Interface, address: IpNet) -> bool {
         let Some(at) = self.at(interface) else { return false };
         let Some(peer) = self.map.peer(at) else { return false };
-        let mut others = (0..self.map.places().len()).filter(|place| ![at.place, peer.place].contains(place));
-        !others.any(|place| self.map.interfaces(place).any(|at| self.map.nets(at).any(|net| address.contains(&net.addr()))))
+        let mut others = self.map.everywhere().filter(|other| ![at.place, peer.place].contains(&other.place));
+        !others.any(|other| self.map.nets(other).any(|net| address.contains(&net.addr())))
     }
 
     /// Whether the cable leads to another host.
@@ -138,10 +136,7 @@ impl Cures<'_> {
     fn off_loopback(&mut self, place: usize) -> bool {
         let lo = self.map.interfaces(place).filter(|at| self.map.is_loopback(*at));
         let address = lo.flat_map(|at| self.map.nets(at)).find(|net| !net.addr().is_loopback() && net.addr().is_ipv4());
-        let cable = self
-            .map
-            .interfaces(place)
-            .find(|at| self.map.peer(*at).is_some() && self.map.nets(*at).all(|net| net.addr().is_ipv6()));
+        let cable = self.map.interfaces(place).find(|at| self.map.peer(*at).is_some() && self.map.lacks_ipv4(*at));
         let (Some(address), Some(at)) = (address, cable) else { return false };
         let interface = self.map.interface(at);
         self.on_loopback(&interface, address);
@@ -193,8 +188,7 @@ impl Cures<'_> {
         let mut own: Vec<At> = own.filter(|at| self.map.peer(*at).is_some() || self.map.is_bridge(*at)).collect();
         own.sort_by_key(|at| !self.map.is_bridge(*at));
         for at in own {
-            let others = (0..self.map.places().len()).filter(|other| *other != place);
-            for other in others.flat_map(|other| self.map.interfaces(other)) {
+            for other in self.map.everywhere().filter(|other| other.place != place) {
                 let Some(net) = self.map.nets(other).find(|net| net.addr().is_ipv4()) else { continue };
                 if self.map.path(at, other).is_some_and(|path| loose || path.is_plugged()) {
                     let net = self.free(net)?;
@@ -209,10 +203,8 @@ impl Cures<'_> {
     fn first_on_segment(&self, place: usize) -> Option<(String, IpNet)> {
         let plugged = |at: &At| self.map.peer(*at).is_some_and(|peer| self.map.bridge(peer).is_some());
         let at = self.map.interfaces(place).find(plugged)?;
-        let places = 0..self.map.places().len();
-        let all: Vec<IpNet> = places.flat_map(|place| self.map.interfaces(place)).flat_map(|at| self.map.nets(at)).collect();
-        let apart = |net: &IpNet| all.iter().all(|own| !own.contains(net) && !net.contains(own));
-        let subnet = (0..=u8::MAX).filter_map(|third| IpNet::new(IpAddr::from([10, 0, third, 0]), 24).ok()).find(apart)?;
+        let mut subnets = (0..=u8::MAX).filter_map(|third| IpNet::new(IpAddr::from([10, 0, third, 0]), 24).ok());
+        let subnet = subnets.find(|net| self.is_apart(*net))?;
         // Each of several gets another one.
         let address = subnet.hosts().nth(place)?;
         Some((self.map.link(at).name.clone(), IpNet::new(address, subnet.prefix_len()).ok()?))
@@ -260,8 +252,7 @@ impl Cures<'_> {
 
     /// Whether a container manager's bridge has the subnet.
     fn is_managed_subnet(&self, net: IpNet) -> bool {
-        let bridges = (0..self.map.places().len()).flat_map(|place| self.map.interfaces(place));
-        let mut bridges = bridges.filter(|at| is_managed(&self.map.link(*at).name));
+        let mut bridges = self.map.everywhere().filter(|at| is_managed(&self.map.link(*at).name));
         bridges.any(|at| self.map.nets(at).any(|own| own.trunc() == net.trunc()))
     }
 

@@ -144,11 +144,14 @@ impl Cures<'_> {
 
     /// A subnet that nobody has an address in, in none of the lab's own.
     pub(super) fn free_subnet(&self, prefix: u8) -> Option<IpNet> {
-        let all = (0..self.map.places().len()).flat_map(|place| self.map.interfaces(place));
-        let nets: Vec<IpNet> = all.flat_map(|at| self.map.nets(at).collect::<Vec<_>>()).collect();
         let third = (1..=u8::MAX).map(|number| Ipv4Net::new_assert(Ipv4Addr::new(10, number, 0, 0), prefix.max(16)));
-        let free = |net: &IpNet| nets.iter().all(|own| !own.contains(&net.addr()) && !net.contains(&own.addr()));
-        third.map(IpNet::from).find(|net| free(&IpNet::new_assert(net.addr(), 16)))
+        third.map(IpNet::from).find(|net| self.is_apart(IpNet::new_assert(net.addr(), 16)))
+    }
+
+    /// No subnet of the lab has an address in common with it.
+    pub(super) fn is_apart(&self, net: IpNet) -> bool {
+        let mut all = self.map.everywhere().flat_map(|at| self.map.nets(at));
+        all.all(|own| !own.contains(&net.addr()) && !net.contains(&own.addr()))
     }
 }
 

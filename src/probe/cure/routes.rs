@@ -63,7 +63,7 @@ impl Cures<'_> {
     /// The NICs that lead to an address's host have no subnet in common: they get one, and the way leads over it.
     fn first_router(&mut self, place: usize, to: IpAddr) {
         let Some(owner) = self.map.owners(to).iter().copied().find(|owner| owner.place != place) else { return };
-        let bare = |at: &At| self.map.nets(*at).all(|net| net.addr().is_ipv6()) && self.map.bridge(*at).is_none();
+        let bare = |at: &At| self.map.lacks_ipv4(*at) && self.map.bridge(*at).is_none();
         let leads = |at: &At| self.map.peer(*at).is_some() && bare(at) && self.map.reach(*at).contains(&owner.place);
         let Some(near) = self.map.interfaces(place).find(leads) else { return };
         if let Some((_, [_, router])) = self.join(near, self.host_of(owner.place)) {
@@ -325,7 +325,7 @@ impl Cures<'_> {
         let Some(net) = self.map.nets(from).find(inside) else { return };
         let shares = |at: At| self.map.nets(at).any(|other| other.trunc() == net.trunc());
         let met = self.map.open_to(near).into_iter().any(|other| other.place != near.place && shares(other));
-        if met && self.map.nets(near).all(|own| own.addr().is_ipv6()) {
+        if met && self.map.lacks_ipv4(near) {
             let dev = self.map.link(near).name.clone();
             self.readdress(interface, net, &dev, net);
             self.or();

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::addressing::Effect;
 use super::apply::apply;
 use super::candidates;
@@ -70,7 +72,7 @@ pub(super) fn mend(view: &View, goal: &Goal<'_>, cause: &Cause) -> Vec<Step> {
     }
     let budget = BUDGET.min(BUDGET * SMALL / places.len().max(1)).max(LEAST);
     let mut trial = Trial { view, goal, target, budget, limit: usize::MAX };
-    let Some(rounds) = trial.search(&places, cause, &mut Vec::new()) else {
+    let Some(rounds) = trial.search(&places, cause, &mut Vec::new(), 0) else {
         return trial.furthest(cause).unwrap_or_default();
     };
     let widens = rounds.iter().flat_map(|(_, steps)| steps).any(|step| matches!(step.edit, Edit::Mtu { .. }));
@@ -109,14 +111,14 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Rounds of changes to the answer; none where there is no way to it.
-    fn search(&mut self, places: &[Place], cause: &Cause, before: &mut Vec<Round>) -> Option<Vec<Round>> {
+    /// Rounds of changes to the answer, after those before and what they cost; none where there is no way to it.
+    fn search(&mut self, places: &[Place], cause: &Cause, before: &mut Vec<Round>, spent: usize) -> Option<Vec<Round>> {
         if before.len() >= DEPTH || before.iter().any(|(other, _)| other == cause) {
             return None;
         }
         let mut best = None;
         for (changed, steps) in self.tried(places, cause) {
-            let count = before.iter().map(|(_, steps)| steps).chain([&steps]).map(|steps| self.cost(steps)).sum::<usize>();
+            let count = spent + self.cost(&steps);
             if count >= self.limit || self.budget == 0 {
                 continue;
             }
@@ -126,7 +128,7 @@ impl Trial<'_> {
                     self.limit = count;
                     best = Some(before.clone());
                 }
-                Some(next) => best = self.search(&changed, &next, before).or(best),
+                Some(next) => best = self.search(&changed, &next, before, count).or(best),
             }
             before.pop();
         }
@@ -151,14 +153,16 @@ impl Trial<'_> {
 
     /// How many changes they are, and those that others in a subnet would need after one of them left it: address and route.
     fn cost(&self, steps: &[Step]) -> usize {
+        let left: Vec<_> = steps.iter().filter_map(|step| Some((step.place, left_subnet(step, steps)?))).collect();
+        if left.is_empty() {
+            return steps.len();
+        }
         let map = Map::new(self.view);
-        let left = |step: &Step| {
-            let Edit::DelAddress { dev, net } = &step.edit else { return 0 };
-            let stays = |other: &Step| matches!(&other.edit, Edit::AddAddress { net: new, .. } if new.trunc() == net.trunc());
-            let at = map.interfaces(step.place).find(|at| map.link(*at).name == *dev);
-            at.filter(|_| !steps.iter().any(stays)).map_or(0, |at| map.companions(at, *net))
+        let others = |(place, (dev, net)): (usize, (&str, IpNet))| {
+            let at = map.interfaces(place).find(|at| map.link(*at).name == dev);
+            at.map_or(0, |at| map.companions(at, net))
         };
-        steps.len() + 2 * steps.iter().map(left).sum::<usize>()
+        steps.len() + 2 * left.into_iter().map(others).sum::<usize>()
     }
 
     /// What the packet dies of now.
@@ -188,6 +192,13 @@ impl Trial<'_> {
         let tried = self.tried(&self.view.places, cause);
         tried.into_iter().find(|(changed, _)| reach(&self.view.with(changed.clone())) > before).map(|(_, steps)| steps)
     }
+}
+
+/// The interface and the address whose subnet a change leaves, where none of the changes brings another address of it.
+fn left_subnet<'a>(step: &'a Step, steps: &[Step]) -> Option<(&'a str, IpNet)> {
+    let Edit::DelAddress { dev, net } = &step.edit else { return None };
+    let stays = |other: &Step| matches!(&other.edit, Edit::AddAddress { net: new, .. } if new.trunc() == net.trunc());
+    (!steps.iter().any(stays)).then_some((dev, *net))
 }
 
 impl Place {

@@ -130,6 +130,16 @@ impl<'a> Map<'a> {
         (0..self.places[place].tables.links.len()).map(move |link| At { place, link })
     }
 
+    /// All interfaces of the lab.
+    pub(in crate::probe) fn everywhere(&self) -> impl Iterator<Item = At> {
+        (0..self.places.len()).flat_map(|place| self.interfaces(place))
+    }
+
+    /// It has no IPv4 address.
+    pub(in crate::probe) fn lacks_ipv4(&self, at: At) -> bool {
+        self.nets(at).all(|net| net.addr().is_ipv6())
+    }
+
     /// The other end of the cable.
     pub(in crate::probe) fn peer(&self, at: At) -> Option<At> {
         self.cables.get(&at).copied()

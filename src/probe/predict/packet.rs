@@ -236,8 +236,8 @@ impl<'a> World<'a> {
 
     /// That several have the address.
     pub(super) fn duplicate(&self, address: IpAddr) -> Cause {
-        let loopbacks = (0..self.map.places().len()).flat_map(|place| self.map.interfaces(place));
-        let loopbacks = loopbacks.filter(|at| self.map.is_loopback(*at) && self.map.nets(*at).any(|net| net.addr() == address));
+        let loopbacks =
+            self.map.everywhere().filter(|at| self.map.is_loopback(*at) && self.map.nets(*at).any(|net| net.addr() == address));
         let mut owners: Vec<At> = self.map.owners(address).iter().copied().chain(loopbacks).collect();
         owners.sort_unstable();
         owners.dedup();

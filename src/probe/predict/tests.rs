@@ -170,6 +170,12 @@ impl View {
     }
 }
 
+/// A policy rule for everything.
+fn rule(ipv6: bool, priority: u32, action: RuleAction) -> Rule {
+    let (from, to, enters, suppressed) = (None, None, None, None);
+    Rule { ipv6, priority, from, to, enters, strange: false, inverted: false, suppressed, action }
+}
+
 /// A MAC address.
 fn mac(text: &str) -> Mac {
     text.parse().unwrap()
@@ -277,17 +283,7 @@ fn a_dead_next_hop_is_passed_over_and_of_several_any_may_be_taken() {
 
 #[test]
 fn rules_choose_the_table_by_source_interface_and_inversion() {
-    let rule = |priority, action| Rule {
-        ipv6: false,
-        priority,
-        from: None,
-        to: None,
-        enters: None,
-        strange: false,
-        inverted: false,
-        suppressed: None,
-        action,
-    };
+    let rule = |priority, action| rule(false, priority, action);
     let usual = [rule(0, RuleAction::Table(255)), rule(32766, RuleAction::Table(MAIN_TABLE))];
     let lives = |rules: &[Rule]| {
         let mut view = Bench::new("routed").view();

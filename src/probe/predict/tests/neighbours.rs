@@ -130,17 +130,7 @@ fn a_bridge_takes_frames_for_an_address_that_it_is_told_is_its_own() {
 
 #[test]
 fn ipv6_keeps_to_the_main_table_until_there_is_a_rule_of_somebodys() {
-    let rule = |priority, action| Rule {
-        ipv6: true,
-        priority,
-        from: None,
-        to: None,
-        enters: None,
-        strange: false,
-        inverted: false,
-        suppressed: None,
-        action,
-    };
+    let rule = |priority, action| rule(true, priority, action);
     let lives = |rules: Vec<Rule>| {
         let mut view = Bench::new(SIX).view();
         view.tables("host-b.b1").rules = rules;
